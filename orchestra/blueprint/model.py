@@ -1,0 +1,244 @@
+"""A blueprint as values: what is declared, whole and checked. The only home of defaults.
+
+Invariant: a ``Blueprint`` that exists is valid. Only ``load`` builds one; it has passed the schema, every
+cross-check, and every template in it has been rendered once. Refuses: I/O, git, clocks.
+
+Times are seconds (float), money is US dollars (float), agents are numbered from 1 in declared order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import NewType
+
+AgentName = NewType("AgentName", str)
+"""``[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*``, at most 63 characters: safe in a ref, a path and a shell word."""
+FleetName = NewType("FleetName", str)
+"""Same alphabet as AgentName."""
+Key = tuple[str | int, ...]
+"""A path into the composed document: ``("agents", 0, "scope", 1)``."""
+
+
+def _empty() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The place that set a value: lines and columns count from 1."""
+
+    file: Path
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class RunnerKind(StrEnum):
+    CLAUDE = "claude"  # the Claude Code client, driven by orchestra
+    COMMAND = "command"  # any program, from an argv template
+    NONE = "none"  # a person starts it; orchestra prints what to type
+
+
+class RunnerMode(StrEnum):
+    HEADLESS = "headless"  # its own process group and log file
+    TMUX = "tmux"  # a tmux window, so that a person can step in
+
+
+class Builtin(StrEnum):
+    SCOPE = "scope"  # the candidate changes only what its agent may change
+    NOTES = "notes"  # AGENT_NOTES.md has been filled in
+    SECRETS = "secrets"  # reserved: a blueprint may name it, no train runs it yet and so refuses to start
+    DEPENDENCIES = "dependencies"  # reserved, as secrets
+
+
+class Policy(StrEnum):
+    WARN = "warn"  # shown, never stops work
+    JUSTIFY = "justify"  # stops work unless AGENT_NOTES.md names each path
+    BLOCK = "block"  # stops work
+
+
+class Overlap(StrEnum):
+    ALLOW = "allow"  # not looked for
+    WARN = "warn"  # plan shows it
+    ERROR = "error"  # plan and spawn refuse
+
+
+class Review(StrEnum):
+    REQUIRED = "required"  # only what a person approved lands
+    NONE = "none"  # what is finished and green lands
+
+
+class Strategy(StrEnum):
+    REBASE = "rebase"  # each commit of the branch, on top of the target
+    SQUASH = "squash"  # one commit
+    MERGE = "merge"  # a merge commit with the branch as second parent
+
+
+class Train(StrEnum):
+    AUTO = "auto"  # quantile prefixes with an adaptive estimate
+    SERIAL = "serial"  # one candidate at a time
+    SPECULATIVE = "speculative"  # each on its nearest non-failing predecessor
+    BATCH = "batch"  # all at once, bisected when red
+
+
+class Guarantee(StrEnum):
+    TIP_GREEN = "tip-green"  # every value that the target ever has was tested
+    STEP_GREEN = "step-green"  # and each agent's own cumulative state was too
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Paths, in git's ``:(top,glob)`` dialect, relative to the repository root: in ``include`` and not in ``exclude``."""
+
+    include: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a fresh worktree becomes one that builds."""
+
+    copy: tuple[str, ...] = ()  # untracked files of the main checkout to copy, globs allowed
+    share: tuple[str, ...] = ()  # big untracked folders: reflink where the file system can, else a plain copy
+    run: tuple[str, ...] = ()  # shell commands, in order, in the worktree
+    teardown: tuple[str, ...] = ()  # shell commands before the worktree is removed
+    env: Mapping[str, str] = field(default_factory=_empty)  # Jinja templates; for setup, gates' teardown, sessions
+    timeout_s: float = 600.0  # for each command
+
+
+@dataclass(frozen=True, slots=True)
+class Worktrees:
+    root: str = "../worktrees"  # relative to the main checkout
+    directory: str = "agent-{{ agent.number }}"  # template, below root
+    branch: str = "agent/{{ fleet }}/{{ agent.name }}"  # template
+    setup: Setup = Setup()
+
+
+@dataclass(frozen=True, slots=True)
+class RunGate:
+    """A shell command that must exit 0 in a checkout of the candidate."""
+
+    name: str
+    run: str
+    timeout_s: float = 900.0
+    retries: int = 0  # more tries after a red one; a timeout of the gate counts as red
+    env: Mapping[str, str] = field(default_factory=_empty)  # literal, added to the allow-listed environment
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinGate:
+    """A check of orchestra's own, on the branch's changes."""
+
+    name: str
+    builtin: Builtin
+    policy: Policy = Policy.BLOCK
+
+
+Gate = RunGate | BuiltinGate
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    kind: RunnerKind = RunnerKind.CLAUDE
+    mode: RunnerMode = RunnerMode.HEADLESS
+    command: tuple[str, ...] = ()  # kind command: argv, each a Jinja template, then {prompt} {prompt_file} {worktree} {session_id} {settings}
+    resume: tuple[str, ...] = ()  # kind command: argv that re-enters a session; empty: command again with the new prompt
+    model: str | None = None
+    max_turns: int | None = None
+    max_budget_usd: float | None = None  # per agent
+    timeout_s: float | None = None  # wall time of one session
+    env: Mapping[str, str] = field(default_factory=_empty)  # Jinja templates, added to the session's environment
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    agents: int = 8  # sessions at once
+    gates: int = 2  # candidates under test at once
+    budget_usd: float | None = None  # for the fleet
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """Both sides' lines are kept (git's union driver)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regenerate:
+    """The conflicted file is made anew by ``command`` in a checkout of the candidate."""
+
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forbid:
+    """A conflict in this file always goes back to a person, whatever else could resolve it."""
+
+
+ConflictRule = Union | Regenerate | Forbid
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    review: Review = Review.REQUIRED
+    strategy: Strategy = Strategy.REBASE
+    train: Train = Train.AUTO
+    guarantee: Guarantee = Guarantee.TIP_GREEN
+    push: bool = False
+    conflicts: Mapping[str, ConflictRule] = field(default_factory=lambda: MappingProxyType({}))  # glob -> rule, first match
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One declared worker: exactly one branch and one worktree. ``branch`` and ``directory`` are rendered."""
+
+    name: AgentName
+    number: int  # from 1, in declared order
+    title: str
+    stage: str | None
+    task: str  # literal, becomes TASK.md
+    done_when: tuple[str, ...]
+    scope: Scope | None  # None: anywhere that is not protected
+    may_edit: tuple[str, ...]  # protected paths this agent may touch
+    merge_after: tuple[AgentName, ...]  # as declared, beyond what stages say
+    branch: str
+    directory: str  # below worktrees.root
+    runner: Runner  # the fleet's, with the agent's own keys over it
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    version: int
+    name: FleetName
+    title: str
+    description: str
+    target: str | None  # None: the remote's default branch, else the current one
+    remote: str | None  # None: origin where there is one
+    worktrees: Worktrees
+    standards: Mapping[str, tuple[str, ...]]
+    never: tuple[str, ...]
+    templates: Mapping[str, Path]  # file in the worktree -> template file, absolute
+    protected: tuple[str, ...]
+    stages: tuple[str, ...]
+    overlap: Overlap
+    gates: Mapping[str, Gate]  # in the order they run
+    runner: Runner
+    limits: Limits
+    merge: Merge
+    agents: tuple[Agent, ...]  # declared order; never empty
+    merge_order: tuple[AgentName, ...]  # stages, then merge_after, then declared order
+    predecessors: Mapping[AgentName, frozenset[AgentName]]  # who must land before, stages and merge_after, closed
+    source: Path
+    origins: Mapping[Key, Origin]  # of every value of the composed document
+
+    def agent(self, name_or_number: str) -> Agent | None:
+        """The agent called that, or with that number; None where there is none."""
+        for agent in self.agents:
+            if name_or_number in (agent.name, str(agent.number)):
+                return agent
+        return None
