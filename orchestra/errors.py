@@ -106,7 +106,9 @@ class LockHeld(GroundError):  # noqa: N818
 
     def __init__(self, what: str, holder: str) -> None:
         self.holder = holder
-        super().__init__(f"{what} is held by {holder}", hint="wait for it to end, or stop it; a dead holder is no obstacle")
+        super().__init__(
+            f"{what} is held by {holder}", hint="wait for it to end, or stop it; a dead holder is no obstacle"
+        )
 
 
 class DiskFull(GroundError):  # noqa: N818

@@ -108,7 +108,9 @@ class Setup:
     share: tuple[str, ...] = ()  # big untracked folders: reflink where the file system can, else a plain copy
     run: tuple[str, ...] = ()  # shell commands, in order, in the worktree
     teardown: tuple[str, ...] = ()  # shell commands before the worktree is removed
-    env: Mapping[str, str] = field(default_factory=_empty)  # Jinja templates; for setup, gates' teardown, sessions
+    env: Mapping[str, str] = field(
+        default_factory=_empty
+    )  # Jinja templates; for setup, gates' teardown, sessions
     timeout_s: float = 600.0  # for each command
 
 
@@ -147,13 +149,19 @@ Gate = RunGate | BuiltinGate
 class Runner:
     kind: RunnerKind = RunnerKind.CLAUDE
     mode: RunnerMode = RunnerMode.HEADLESS
-    command: tuple[str, ...] = ()  # kind command: argv, each a Jinja template, then {prompt} {prompt_file} {worktree} {session_id} {settings}
-    resume: tuple[str, ...] = ()  # kind command: argv that re-enters a session; empty: command again with the new prompt
+    command: tuple[
+        str, ...
+    ] = ()  # kind command: argv, each a Jinja template, then {prompt} {prompt_file} {worktree} {session_id} {settings}
+    resume: tuple[
+        str, ...
+    ] = ()  # kind command: argv that re-enters a session; empty: command again with the new prompt
     model: str | None = None
     max_turns: int | None = None
     max_budget_usd: float | None = None  # per agent
     timeout_s: float | None = None  # wall time of one session
-    env: Mapping[str, str] = field(default_factory=_empty)  # Jinja templates, added to the session's environment
+    env: Mapping[str, str] = field(
+        default_factory=_empty
+    )  # Jinja templates, added to the session's environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +198,9 @@ class Merge:
     train: Train = Train.AUTO
     guarantee: Guarantee = Guarantee.TIP_GREEN
     push: bool = False
-    conflicts: Mapping[str, ConflictRule] = field(default_factory=lambda: MappingProxyType({}))  # glob -> rule, first match
+    conflicts: Mapping[str, ConflictRule] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # glob -> rule, first match
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +242,9 @@ class Blueprint:
     merge: Merge
     agents: tuple[Agent, ...]  # declared order; never empty
     merge_order: tuple[AgentName, ...]  # stages, then merge_after, then declared order
-    predecessors: Mapping[AgentName, frozenset[AgentName]]  # who must land before, stages and merge_after, closed
+    predecessors: Mapping[
+        AgentName, frozenset[AgentName]
+    ]  # who must land before, stages and merge_after, closed
     source: Path
     origins: Mapping[Key, Origin]  # of every value of the composed document
 

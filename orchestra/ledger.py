@@ -1,0 +1,73 @@
+"""What happened and when: observations in one SQLite file per fleet.
+
+Invariant: nothing is decided from it; deleting it loses history and nothing else (law 3). Refuses to be the only
+copy of work. Writers are many processes at once: WAL, one short transaction an event (facts/libraries.md 6).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+  id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, agent TEXT, data TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS events_by_kind ON events (kind, agent, id);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One observation: ``at`` is a POSIX timestamp, ``kind`` a dotted word such as ``verdict.approved``."""
+
+    at: float
+    kind: str
+    agent: str | None
+    data: Mapping[str, Json]
+
+
+class Ledger:
+    """The events of one fleet, in ``folder``/ledger.db. Safe for many processes; holds no connection open."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "ledger.db"
+
+    def record(self, kind: str, agent: str | None = None, **data: Json) -> None:
+        """Append one event."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._open() as db, db:
+            row = (time.time(), kind, agent, json.dumps(data))
+            db.execute("INSERT INTO events (at, kind, agent, data) VALUES (?, ?, ?, ?)", row)
+
+    def events(self, kind: str | None = None, agent: str | None = None) -> list[Event]:
+        """Events in the order they were recorded; ``kind`` also matches its dotted children."""
+        if not self.path.exists():
+            return []
+        where, values = ["1"], []
+        if kind is not None:
+            where.append("(kind = ? OR kind LIKE ? || '.%')")
+            values += [kind, kind]
+        if agent is not None:
+            where.append("agent = ?")
+            values.append(agent)
+        query = f"SELECT at, kind, agent, data FROM events WHERE {' AND '.join(where)} ORDER BY id"  # noqa: S608
+        with self._open() as db:
+            return [Event(at, k, a, json.loads(data)) for at, k, a, data in db.execute(query, values)]
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        db = sqlite3.connect(self.path, timeout=30)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            db.executescript(_SCHEMA)
+            yield db
+        finally:
+            db.close()

@@ -1,0 +1,206 @@
+"""The door to git: the one module that starts git processes.
+
+Invariant: every command runs a subcommand of ``SUBCOMMANDS``, with an environment that no caller's shell and no
+agent's configuration can redirect, without hooks, prompts, editors, pagers or background maintenance. Refuses:
+options built from names (names go behind ``--`` or are full refs), shells, and any success it did not see.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.errors import DiskFull, GitError, GroundError
+
+SUBCOMMANDS = frozenset(
+    """add branch cat-file check-ref-format checkout-index commit-tree config count-objects diff diff-index diff-tree
+    fetch for-each-ref fsck hash-object log ls-files ls-remote ls-tree merge-base merge-file merge-tree mktag mktree
+    notes push read-tree rebase remote rev-list rev-parse shortlog show show-ref status submodule symbolic-ref
+    unpack-file update-index update-ref var version worktree write-tree""".split()
+)
+
+# What would send a command to another repository, index or object store than the folder it runs in
+# (git-scm.com/docs/git#_environment_variables), or change what it prints.
+_REDIRECTING = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_DEFAULT_HASH",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_DIFF_OPTS",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_GRAFT_FILE",
+    "GIT_SHALLOW_FILE",
+    "GIT_QUARANTINE_PATH",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_REFLOG_ACTION",
+    "GIT_AUTHOR_NAME",
+    "GIT_AUTHOR_EMAIL",
+    "GIT_AUTHOR_DATE",
+    "GIT_COMMITTER_DATE",
+)
+_FIXED_ENV = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_EDITOR": "true",
+    "GIT_SEQUENCE_EDITOR": "true",
+    "GIT_PAGER": "cat",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "LC_ALL": "C.UTF-8",
+    "LANGUAGE": "",
+}
+# The agents' side is hostile input: nothing that a commit or a repository's config names may run (law 6).
+_FIXED_CONFIG = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.quotePath=false",
+    "protocol.ext.allow=never",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "commit.gpgSign=false",
+    "log.showSignature=false",
+    "advice.detachedHead=false",
+    "color.ui=false",
+)
+_PREFIX = ("git", *(part for setting in _FIXED_CONFIG for part in ("-c", setting)))
+_NO_SPACE = ("No space left on device", "Disk quota exceeded")
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for a git process: ours, without what redirects git, with ``extra`` on top."""
+    env = {key: value for key, value in os.environ.items() if key not in _REDIRECTING}
+    env.update(_FIXED_ENV)
+    if extra:
+        env.update(extra)
+    return env
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a finished git command gave: raw bytes out, text err."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """Standard output as text without the last newline; undecodable bytes survive as surrogates."""
+        return os.fsdecode(self.stdout).removesuffix("\n")
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.split("\n") if self.stdout else []
+
+    @property
+    def fields(self) -> list[str]:
+        """The NUL-separated fields of a ``-z`` output."""
+        return os.fsdecode(self.stdout).split("\0")[:-1] if self.stdout else []
+
+
+class Git:
+    """Runs git in one folder. Cheap to make; holds no process and no file."""
+
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self._env = dict(env or {})
+
+    def with_env(self, **extra: str) -> Git:
+        """The same folder with more environment, for instance ``GIT_INDEX_FILE``."""
+        return Git(self.folder, {**self._env, **extra})
+
+    def run(
+        self,
+        *args: str,
+        stdin: bytes | None = None,
+        ok: Collection[int] = (0,),
+        timeout_s: float | None = None,
+    ) -> Output:
+        """Run ``git ARGS`` and return what it gave.
+
+        Raises GitError when the exit code is not in ``ok``, DiskFull when git says that there is no space,
+        GroundError when the folder or git itself is missing or ``timeout_s`` passed.
+        """
+        try:
+            done = subprocess.run(  # noqa: S603 - argv list, subcommand allow-listed, no shell
+                self._argv(args),
+                cwd=self.folder,
+                env=environment(self._env),
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                capture_output=True,
+                check=False,
+                timeout=timeout_s,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise GroundError(f"git {' '.join(args)} did not end within {timeout_s:.0f} s") from error
+        except OSError as error:
+            raise self._cannot_start(error) from error
+        output = Output(args, done.returncode, done.stdout, os.fsdecode(done.stderr))
+        return self._checked(output, ok)
+
+    def text(self, *args: str, stdin: bytes | None = None) -> str:
+        """Standard output of ``git ARGS`` as text, without the last newline."""
+        return self.run(*args, stdin=stdin).text
+
+    def succeeds(self, *args: str) -> bool:
+        """Whether ``git ARGS`` exits 0; exit 1 is the only other answer, anything else raises GitError."""
+        return self.run(*args, ok=(0, 1)).code == 0
+
+    @contextmanager
+    def conversation(self, *args: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A git process to talk to over its pipes (``cat-file --batch``, ``merge-tree --stdin``), ended on exit."""
+        try:
+            process = subprocess.Popen(  # noqa: S603
+                self._argv(args),
+                cwd=self.folder,
+                env=environment(self._env),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except OSError as error:
+            raise self._cannot_start(error) from error
+        with process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
+
+    def _argv(self, args: tuple[str, ...]) -> list[str]:
+        if not args or args[0] not in SUBCOMMANDS:
+            raise ValueError(f"git {args[0] if args else ''} is not in the inventory of repository/git.py")
+        return [*_PREFIX, *args]
+
+    def _cannot_start(self, error: OSError) -> GroundError:
+        if not self.folder.is_dir():
+            return GroundError(f"{self.folder} is not a folder")
+        return GroundError(f"cannot start git: {error.strerror}", hint="install git 2.38 or newer")
+
+    def _checked(self, output: Output, ok: Collection[int]) -> Output:
+        if output.code in ok:
+            return output
+        if any(sign in output.stderr for sign in _NO_SPACE):
+            raise DiskFull(self.folder)
+        raise GitError(output.argv, output.code, output.stderr)
+
+
+def version() -> tuple[int, ...]:
+    """The installed git's version, as (2, 39, 5)."""
+    words = Git(Path("/")).text("version").split()
+    return tuple(int(part) for part in words[2].split(".")[:3] if part.isdigit())

@@ -1,0 +1,45 @@
+"""One writer at a time: the lock that spawn, the verdicts, merge and clean take.
+
+It is an flock, so the kernel frees it when its holder dies, however it dies; the file beside it only tells people
+who holds it. Refuses to wait: a second command says who works here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestra.errors import LockHeld
+
+
+@contextmanager
+def exclusive(folder: Path, command: str, *, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold ``folder``/lock while the body runs. Raises LockHeld, naming the holder, after ``wait_s`` seconds."""
+    from filelock import FileLock, Timeout  # 20 ms, and status never locks
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock")
+    holder = folder / "lock.holder"
+    try:
+        lock.acquire(timeout=wait_s)
+    except Timeout:
+        raise LockHeld(f"the orchestra lock of {folder.parent}", _describe(holder)) from None
+    try:
+        holder.write_text(json.dumps({"pid": os.getpid(), "command": command, "since": time.time()}), "utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _describe(holder: Path) -> str:
+    try:
+        facts = json.loads(holder.read_text("utf-8"))
+        age = max(0, round(time.time() - facts["since"]))
+        return f"orchestra {facts['command']} (process {facts['pid']}, for {age} s)"
+    except (OSError, ValueError, KeyError):
+        return "another orchestra command that has just begun"
