@@ -113,11 +113,18 @@ def _judged(fleet: Fleet, agent: Agent) -> tuple[AgentRefs, CommitId]:
     return refs, head
 
 
-def _move(fleet: Fleet, agent: Agent, kind: Kind, old: CommitId | None, new: CommitId | None, reason: str) -> None:
-    ref = agent_ref(fleet.name, agent.name, kind)
-    if kind is Kind.CHANGES_REQUESTED and old is not None:  # a tag object, while AgentRefs tells the commit
+@dataclass(frozen=True, slots=True)
+class _Move:
+    kind: Kind
+    old: CommitId | None
+    new: CommitId | None
+
+
+def _move(fleet: Fleet, agent: Agent, move: _Move, reason: str) -> None:
+    ref, old = agent_ref(fleet.name, agent.name, move.kind), move.old
+    if move.kind is Kind.CHANGES_REQUESTED and old is not None:  # a tag object, while AgentRefs tells the commit
         old = CommitId(fleet.repository.git.text("rev-parse", "--verify", ref))
-    update(fleet.repository.git, [RefUpdate(ref, new, old)], reason=reason)
+    update(fleet.repository.git, [RefUpdate(ref, move.new, old)], reason=reason)
 
 
 def _tag(fleet: Fleet, agent: Agent, head: CommitId, message: str) -> CommitId:
