@@ -7,7 +7,9 @@ copy of work. Writers are many processes at once: WAL, one short transaction an 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -63,11 +65,27 @@ class Ledger:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
+        if not self.path.exists():
+            self._create()
         db = sqlite3.connect(self.path, timeout=30)
         try:
-            db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
-            db.executescript(_SCHEMA)
             yield db
         finally:
             db.close()
+
+    def _create(self) -> None:
+        """Made aside and linked into place: switching a database to WAL while others open it fails at once."""
+        aside = self.path.with_name(f".ledger.{os.getpid()}.{threading.get_ident()}")
+        db = sqlite3.connect(aside)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.executescript(_SCHEMA)
+        finally:
+            db.close()
+        try:
+            os.link(aside, self.path)
+        except FileExistsError:  # another writer was first, and its file is as good
+            return
+        finally:
+            aside.unlink()
