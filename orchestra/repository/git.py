@@ -136,7 +136,7 @@ class Git:
         GroundError when the folder or git itself is missing or ``timeout_s`` passed.
         """
         try:
-            done = subprocess.run(  # noqa: S603 - argv list, subcommand allow-listed, no shell
+            done = subprocess.run(
                 self._argv(args),
                 cwd=self.folder,
                 env=environment(self._env),
@@ -165,7 +165,7 @@ class Git:
     def conversation(self, *args: str) -> Iterator[subprocess.Popen[bytes]]:
         """A git process to talk to over its pipes (``cat-file --batch``, ``merge-tree --stdin``), ended on exit."""
         try:
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 self._argv(args),
                 cwd=self.folder,
                 env=environment(self._env),
