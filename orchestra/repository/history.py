@@ -43,11 +43,12 @@ class FileChange:
 def commits(repository: Repository, since: CommitId, until: CommitId) -> tuple[CommitInfo, ...]:
     """The commits of ``until`` that ``since`` lacks, oldest first."""
     from git import Repo  # 90 ms, and only a review reads commits
-    from git.db import GitDB
 
     walk = repository.git.run("rev-list", "--topo-order", "--reverse", f"{since}..{until}", "--")
-    # GitDB reads objects in this process: GitPython's own git processes would obey a GIT_DIR of the caller's.
-    with Repo(repository.home, odbt=GitDB) as repo:
+    with Repo(repository.home) as repo:
+        # GitPython passes the caller's environment on: what would redirect its git is put right.
+        here = str(repository.common_dir)
+        repo.git.update_environment(GIT_DIR=here, GIT_COMMON_DIR=here, GIT_OBJECT_DIRECTORY=f"{here}/objects")
         return tuple(_info(repo.commit(name)) for name in walk.lines)
 
 
