@@ -1,0 +1,15 @@
+"""The tasks: what ``orchestra``, ``./inv`` and plain ``inv`` offer. ``from orchestra.tasks import ns``.
+
+Invariant: importing this reads no repository and imports nothing heavy, so that ``inv --list`` is fast.
+Registering a module of tasks is one word in ``collect``.
+"""
+
+from __future__ import annotations
+
+from orchestra.tasks.program import adopt_running_program, collect
+
+ns = collect()
+
+adopt_running_program()
+
+__all__ = ["ns"]

@@ -1,0 +1,15 @@
+"""The tasks of this clone: orchestra's own, and those that build it (test, lint, bench).
+
+In a repository of yours the first import is all it takes. ``./inv`` runs this file; plain ``inv`` loads it.
+"""
+
+from __future__ import annotations
+
+from orchestra.tasks import ns
+from orchestra.tasks.dev import add_to
+from orchestra.tasks.program import main
+
+add_to(ns)
+
+if __name__ == "__main__":
+    main(ns, binary="inv")
