@@ -1,0 +1,283 @@
+"""The one place that starts processes other than git.
+
+Three ways: ``capture`` for a short question with a short answer, ``foreground`` for a program that takes over the
+terminal, and a keeper (``keeper.py``) for everything that works: a ``LeashedKeeper`` dies with us and takes its job
+along, ``start_detached`` survives the terminal and us, and leaves a record of how its job ended.
+
+Invariant: whatever is started here has its own session, so that a signal to it never reaches us, nor one to us it;
+and can be ended whole, by its identity, its keeper's descent and its mark. Refuses: a shell, unless the argv names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from orchestra.engine import family
+from orchestra.engine.family import MARK, Identity
+from orchestra.errors import GroundError
+
+LOG_LIMIT = 64 << 20  # bytes of one stream that are kept whole; past it, only the last megabyte
+_ROOT = Path(__file__).resolve().parents[2]
+_KEEPER = "import sys; sys.path.append(sys.argv[1]); from orchestra.engine.keeper import main; sys.exit(main())"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a keeper runs. ``env`` is the whole environment; the mark is added to it. Times are seconds."""
+
+    id: str
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]
+    log: Path  # both streams are appended, or only standard output where ``errlog`` is given
+    errlog: Path | None = None
+    stdin: Path | None = None  # None: /dev/null
+    timeout_s: float | None = None
+    grace_s: float = 5.0  # between TERM and KILL
+    log_limit: int = LOG_LIMIT
+    record: Path | None = None  # where the keeper leaves its ``Ending``
+    mark: str = ""  # empty: one is made up
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a job ended, in its keeper's words (see keeper.py for ``why``)."""
+
+    why: str
+    exit_code: int | None
+    signal: int | None
+    started_at: float
+    ended_at: float
+    detail: str = ""
+    disk_full: bool = False  # the log could not be written
+    left_out: int = 0  # bytes of output not kept
+    stragglers: int = 0  # processes that had to be ended after, or besides, the leader
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What a short command said. ``code`` is None when it was ended for taking too long."""
+
+    argv: tuple[str, ...]
+    code: int | None
+    stdout: str
+    stderr: str
+
+
+def capture(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    timeout_s: float = 10.0,
+) -> Captured:
+    """Run a short command to its end. Raises FileNotFoundError, PermissionError when it cannot be started.
+
+    Its whole group is killed at ``timeout_s``; what it had said until then is returned with ``code`` None.
+    """
+    command = tuple(argv)
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(stdin, timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            _kill_group(process)
+            out, err = process.communicate()
+            return Captured(command, None, out, err)
+        except BaseException:
+            _kill_group(process)
+            raise
+        return Captured(command, process.returncode, out, err)
+
+
+def foreground(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
+    """Hand the terminal to a program until it ends; its exit code, negative when a signal ended it.
+
+    An interrupt is the program's to handle meanwhile, as in a shell.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with subprocess.Popen(tuple(argv), cwd=cwd, env=env, restore_signals=True, process_group=None) as process:
+            return process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def marked(work: Work) -> Work:
+    """The work with a mark of its own, by which every process that it starts can be found."""
+    mark = work.mark or f"{work.id}.{secrets.token_hex(8)}"
+    return replace(work, mark=mark, env={**work.env, MARK: mark})
+
+
+def order(work: Work) -> bytes:
+    """The line that makes a keeper run ``work``, which must be ``marked``."""
+    values: dict[str, Any] = {
+        "id": work.id,
+        "argv": work.argv,
+        "cwd": str(work.cwd),
+        "env": dict(work.env),
+        "log": str(work.log),
+        "errlog": work.errlog and str(work.errlog),
+        "stdin": work.stdin and str(work.stdin),
+        "timeout_s": work.timeout_s,
+        "grace_s": work.grace_s,
+        "log_limit": work.log_limit,
+        "record": work.record and str(work.record),
+    }
+    return json.dumps({"run": values}).encode() + b"\n"
+
+
+def stop_order(job: str) -> bytes:
+    """The line that makes a keeper end that job."""
+    return json.dumps({"end": job}).encode() + b"\n"
+
+
+def ending(event: Mapping[str, Any]) -> Ending:
+    """A keeper's "finished" event as a value."""
+    return Ending(**{name: event[name] for name in Ending.__slots__})
+
+
+class LeashedKeeper:
+    """A keeper that takes orders from us and ends, with its job, when we die, in whatever way.
+
+    ``fileno`` is readable when it has something to say, so that a selector can wait for several.
+    """
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            _keeper_argv("--leash"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+        self._heard = b""
+
+    def fileno(self) -> int:
+        """The reading end of what it says."""
+        return self._process.stdout.fileno() if self._process.stdout else -1
+
+    def tell(self, line: bytes) -> None:
+        """Send an order. A keeper that is gone is noticed by ``hear``, not here."""
+        if self._process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(line)
+                self._process.stdin.flush()
+
+    def hear(self) -> list[dict[str, Any]] | None:
+        """What it has said since; None when it is gone. Blocks when there is nothing to read."""
+        data = os.read(self.fileno(), 1 << 16)
+        if not data:
+            return None
+        *lines, self._heard = (self._heard + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def dismiss(self, timeout_s: float) -> None:
+        """Let go of the leash; it ends its job and goes, or is killed after ``timeout_s``."""
+        with contextlib.suppress(BrokenPipeError):
+            if self._process.stdin:
+                self._process.stdin.close()
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+
+def start_detached(work: Work) -> Identity:
+    """Start ``marked`` work that outlives us and the terminal; the identity of its keeper.
+
+    Ending: ``end_detached``, or SIGTERM to the keeper. The outcome is in ``work.record``; no record and no living
+    keeper means that the keeper itself was killed or the machine stopped. The environment goes through a pipe,
+    so that no secret in it is written to disk. Raises GroundError when the machine cannot start a process.
+    """
+    started = _run_keeper(_keeper_argv("--detach"), order(work))
+    who = family.identity(int(started)) if started.strip().isdigit() else None
+    if who is None:
+        raise GroundError(f"the keeper of {work.id} did not start", hint="see orchestra doctor")
+    return who
+
+
+def end_detached(keeper: Identity, mark: str, *, grace_s: float = 5.0) -> tuple[Identity, ...]:
+    """End detached work and everything that carries its mark; what could not be ended (nothing, as a rule).
+
+    The keeper gets the time to let its job say goodbye and to write the record; then it is killed too.
+    """
+    if family.send(keeper, signal.SIGTERM):
+        wait_gone(keeper, grace_s + 12.0)
+    family.send(keeper, signal.SIGKILL)
+    return family.end(lambda: family.members(mark), grace_s if not family.is_alive(keeper) else 0.0)
+
+
+def wait_gone(who: Identity, timeout_s: float) -> bool:
+    """Block until that process has ended, at most ``timeout_s``; whether it has."""
+    deadline = time.monotonic() + timeout_s
+    while family.is_alive(who):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        _await_exit(who.pid, left)
+    return True
+
+
+def _await_exit(pid: int, timeout_s: float) -> None:
+    """pidfd_open(2): a pidfd becomes readable when its process ends, whoever its parent is."""
+    if not hasattr(os, "pidfd_open"):
+        time.sleep(min(timeout_s, 0.05))
+        return
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        select.select([handle], [], [], timeout_s)
+    finally:
+        os.close(handle)
+
+
+def _keeper_argv(option: str) -> tuple[str, ...]:
+    """-I and -S: no site-packages, no user's PYTHON* variables; a keeper starts in some 20 ms."""
+    return (sys.executable, "-I", "-S", "-c", _KEEPER, str(_ROOT), option)
+
+
+def _run_keeper(argv: tuple[str, ...], first: bytes) -> bytes:
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    ) as process:
+        return process.communicate(first)[0]
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    """Before it is reaped, its pid, which is its group's number, belongs to nobody else."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
