@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -245,10 +244,12 @@ def test_odd_names_and_bytes_survive(engine: Engine, bench: Bench) -> None:
     assert (bench.folder / "a.log").read_bytes() == str(place).encode() + b"\n\xff\x00x"
 
 
-def test_a_held_pipe_does_not_hold_the_engine(engine: Engine, bench: Bench, tmp_path: Path) -> None:
+def test_a_held_pipe_does_not_hold_the_engine(engine: Engine, bench: Bench) -> None:
     """Invoke's runner blocks here until the grandchild lets go of the output (library facts, red flag 2)."""
-    pids = bench.fifo("pids")
-    engine.submit(bench.job("a", f"sh -c 'trap \"\" TERM HUP; echo $$ > {pids}; exec sleep 600' & wait_for_it=1"))
+    pids, go = bench.fifo("pids"), bench.fifo("go")
+    holder_script = f"trap '' TERM HUP; echo $$ > {pids}; exec sleep 600"
+    engine.submit(bench.job("a", f'sh -c "{holder_script.replace("$", chr(92) + "$")}" & read go < {go}'))
     holder = said(pids)
+    go.write_text("go\n", encoding="ascii")
     assert bench.result(engine, "a").outcome is Outcome.PASSED
     assert wait_gone(holder, 0)
