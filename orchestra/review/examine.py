@@ -1,0 +1,76 @@
+"""All that a reviewer needs of one agent, in one value: notes, commits, changes, gates, scope.
+
+Invariant: the diff is against the merge base with today's target, so that it shows the agent's work and nothing of
+its neighbours'. Reads only; refuses to run anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestra.blueprint.model import Agent
+from orchestra.errors import UsageError
+from orchestra.fleet import Fleet
+from orchestra.ledger import Json
+from orchestra.repository.history import CommitInfo, FileChange, changes, commits, patch
+from orchestra.repository.refs import CommitId
+from orchestra.review.standing import Standing, read_standings
+from orchestra.review.verdicts import requested_changes
+
+
+@dataclass(frozen=True, slots=True)
+class GateRecord:
+    """What a gate last said of a candidate of this agent: ``outcome`` is its word, ``tree`` what it looked at."""
+
+    gate: str
+    outcome: str
+    at: float  # POSIX timestamp
+    log: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """One agent's work, laid out for a verdict. ``instructions`` are its paths that never land."""
+
+    standing: Standing
+    since: CommitId
+    commits: tuple[CommitInfo, ...]
+    changes: tuple[FileChange, ...]
+    patch: str
+    gates: tuple[GateRecord, ...]
+    requested: str | None
+
+
+def examine(fleet: Fleet, agent: Agent, *, instructions: frozenset[str]) -> Examination:
+    """Lay out the work of ``agent``. UsageError when it was not spawned or its branch is gone."""
+    (standing,) = read_standings(fleet, [agent])
+    if standing.refs.base is None or standing.head is None:
+        raise UsageError(f"{agent.name} has no branch to review", hint=f"orchestra spawn --agents {agent.name}")
+    head, repository = standing.head, fleet.repository
+    target = fleet.target_tip()
+    since = (repository.merge_base(target, head) if target else None) or standing.refs.base
+    found = changes(repository, since, head)
+    return Examination(
+        standing=standing,
+        since=since,
+        commits=commits(repository, since, head),
+        changes=tuple(change for change in found if change.path not in instructions),
+        patch=patch(repository, since, head, leave_out=sorted(instructions)),
+        gates=gate_records(fleet, agent),
+        requested=requested_changes(fleet, agent),
+    )
+
+
+def gate_records(fleet: Fleet, agent: Agent) -> tuple[GateRecord, ...]:
+    """The newest result of each gate for this agent, in the order of the blueprint."""
+    newest: dict[str, GateRecord] = {}
+    for event in fleet.ledger.events("gate", agent.name):
+        gate = _text(event.data, "gate")
+        newest[gate] = GateRecord(gate, _text(event.data, "outcome"), event.at, _text(event.data, "log") or None)
+    return tuple(newest[name] for name in fleet.blueprint.gates if name in newest)
+
+
+def _text(data: Mapping[str, Json], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,184 @@
+"""Verdicts: what is pinned, what makes it stale, what is kept, and what cannot be judged."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestra.blueprint.model import AgentName
+from orchestra.errors import GroundError, UsageError
+from orchestra.fleet import Fleet
+from orchestra.repository.refs import AgentRefs, CommitId, Kind, agent_ref
+from orchestra.review.standing import read_standings
+from orchestra.review.verdicts import Verdict, approve, discard, request_changes, requested_changes, verdict
+from tests.conftest import Checkout, MakeRepository
+from tests.fleets import World, make_world
+
+A, B = CommitId("a" * 40), CommitId("b" * 40)
+
+
+@pytest.fixture
+def world(make_repository: MakeRepository) -> World:
+    return make_world(make_repository({"a": "a\n"}), "schema", "api")
+
+
+@pytest.mark.parametrize(
+    ("refs", "head", "expected"),
+    [
+        (AgentRefs(), A, Verdict.NONE),
+        (AgentRefs(base=A), A, Verdict.NONE),
+        (AgentRefs(approved=A), A, Verdict.APPROVED),
+        (AgentRefs(approved=A), B, Verdict.STALE),
+        (AgentRefs(approved=A), None, Verdict.STALE),
+        (AgentRefs(approved=A, landed=B), None, Verdict.APPROVED),
+        (AgentRefs(changes_requested=A), B, Verdict.CHANGES_REQUESTED),
+        (AgentRefs(approved=A, discarded=A), A, Verdict.DISCARDED),
+    ],
+)
+def test_the_verdict_in_force(refs: AgentRefs, head: CommitId | None, expected: Verdict) -> None:
+    assert verdict(refs, head) is expected
+
+
+def _verdict(world: World, name: str) -> Verdict:
+    (standing,) = read_standings(world.fleet, [world.fleet.require_agent(name)])
+    return standing.verdict
+
+
+def test_an_approval_is_of_one_commit(world: World) -> None:
+    head = world.at("schema").commit("work", {"b": "b\n"})
+    decision = approve(world.fleet, world.fleet.require_agent("1"))
+    assert (decision.commit, decision.remarks) == (head, ())
+    assert world.refs()["demo/schema/approved"] == head
+    assert _verdict(world, "schema") is Verdict.APPROVED
+    newer = world.at("schema").commit("more", {"b": "c\n"})
+    assert _verdict(world, "schema") is Verdict.STALE
+    assert approve(world.fleet, world.fleet.require_agent("schema")).commit == newer
+    assert _verdict(world, "schema") is Verdict.APPROVED
+
+
+def test_what_is_not_committed_is_named(world: World) -> None:
+    world.at("schema").commit("work", {"b": "b\n"})
+    world.at("schema").write({"a": "changed\n", "new file": "x"})
+    (remark,) = approve(world.fleet, world.fleet.require_agent("schema")).remarks
+    assert "not part of it" in remark
+    assert "a, new file" in remark
+
+
+def test_nothing_cannot_be_approved(world: World) -> None:
+    with pytest.raises(UsageError, match="no commits to approve"):
+        approve(world.fleet, world.fleet.require_agent("schema"))
+
+
+def test_a_request_for_changes_withdraws_the_approval_and_reaches_the_agent(world: World) -> None:
+    world.at("schema").write({"TASK.md": "# Task\n"})
+    world.at("schema").commit("work", {"b": "b\n"})
+    agent = world.fleet.require_agent("schema")
+    approve(world.fleet, agent)
+    message = "Use NUMERIC, not FLOAT.\n\n'Quotes' and $dollars and ünïcode stay."
+    request_changes(world.fleet, agent, message)
+    assert "demo/schema/approved" not in world.refs()
+    assert _verdict(world, "schema") is Verdict.CHANGES_REQUESTED
+    assert requested_changes(world.fleet, agent) == message
+    task = (world.at("schema").path / "TASK.md").read_text()
+    assert task.startswith("# Task\n")
+    assert message in task
+    request_changes(world.fleet, agent, "Second round.")
+    assert requested_changes(world.fleet, agent) == "Second round."
+    approve(world.fleet, agent)
+    assert requested_changes(world.fleet, agent) is None
+
+
+def test_a_request_that_was_cut_off_is_not_written_twice(world: World) -> None:
+    """Killed after TASK.md and before the ref: asking again must leave one section."""
+    world.at("schema").commit("work", {"b": "b\n"})
+    agent = world.fleet.require_agent("schema")
+    request_changes(world.fleet, agent, "Once.")
+    world.checkout.git("update-ref", "-d", agent_ref(world.fleet.name, agent.name, Kind.CHANGES_REQUESTED))
+    request_changes(world.fleet, agent, "Once.")
+    assert (world.at("schema").path / "TASK.md").read_text().count("Once.") == 1
+
+
+def test_a_person_without_a_git_identity_can_judge(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.at("schema").commit("work", {"b": "b\n"})
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_COMMITTER_EMAIL", "")
+    world.checkout.git("config", "user.useConfigOnly", "true")
+    request_changes(world.fleet, world.fleet.require_agent("schema"), "Please.")
+    assert _verdict(world, "schema") is Verdict.CHANGES_REQUESTED
+
+
+def test_a_discard_keeps_the_head_and_what_it_says_brings_it_back(world: World) -> None:
+    head = world.at("schema").commit("work", {"b": "b\n"})
+    agent = world.fleet.require_agent("schema")
+    decision = discard(world.fleet, agent, "not wanted")
+    assert world.refs()["demo/schema/discarded"] == head
+    assert _verdict(world, "schema") is Verdict.DISCARDED
+    with pytest.raises(UsageError, match="was discarded"):
+        approve(world.fleet, agent)
+    _run_words(world.checkout, decision.remarks[1])
+    assert _verdict(world, "schema") is Verdict.NONE
+    assert approve(world.fleet, agent).commit == head
+
+
+def test_a_discarded_head_comes_back_after_its_branch_was_cleaned(world: World) -> None:
+    head = world.at("schema").commit("work", {"b": "b\n"})
+    agent = world.fleet.require_agent("schema")
+    decision = discard(world.fleet, agent, "not wanted")
+    world.checkout.git("worktree", "remove", str(world.at("schema").path))
+    world.checkout.git("branch", "-D", agent.branch)
+    _run_words(world.checkout, decision.remarks[2])
+    assert world.checkout.git("rev-parse", agent.branch) == head
+    assert "demo/schema/discarded" not in world.refs()
+
+
+def _run_words(checkout: Checkout, remark: str) -> None:
+    """Run the git commands that a remark tells a person to type."""
+    for command in remark.partition(": ")[2].split(" && "):
+        program, *words = command.split()
+        if program == "git":
+            checkout.git(*words)
+
+
+@pytest.mark.parametrize("words", ["", "  \n"])
+def test_empty_words_are_refused(world: World, words: str) -> None:
+    world.at("schema").commit("work", {"b": "b\n"})
+    agent = world.fleet.require_agent("schema")
+    with pytest.raises(UsageError, match="needs a message"):
+        request_changes(world.fleet, agent, words)
+    with pytest.raises(UsageError, match="needs a reason"):
+        discard(world.fleet, agent, words)
+
+
+def test_what_landed_was_not_spawned_or_is_gone_is_not_judged(world: World) -> None:
+    head = world.at("schema").commit("work", {"b": "b\n"})
+    agent = world.fleet.require_agent("schema")
+    world.checkout.git("update-ref", agent_ref(world.fleet.name, agent.name, Kind.LANDED), head)
+    with pytest.raises(UsageError, match="has landed as"):
+        discard(world.fleet, agent, "late")
+    api = world.fleet.require_agent("api")
+    world.checkout.git("update-ref", "-d", f"refs/heads/{api.branch}")
+    with pytest.raises(GroundError, match="is gone"):
+        approve(world.fleet, api)
+    world.checkout.git("update-ref", "-d", agent_ref(world.fleet.name, AgentName("api"), Kind.BASE))
+    with pytest.raises(UsageError, match="was not spawned"):
+        approve(world.fleet, api)
+
+
+def test_an_unknown_agent_is_told_the_near_name(world: World) -> None:
+    with pytest.raises(UsageError, match="no agent 'shema'") as caught:
+        world.fleet.require_agent("shema")
+    assert caught.value.hint == "did you mean schema?"
+
+
+def test_the_ledger_can_go_and_every_verdict_stays(world: World) -> None:
+    world.at("schema").commit("work", {"b": "b\n"})
+    world.at("api").commit("work", {"c": "c\n"})
+    approve(world.fleet, world.fleet.require_agent("schema"))
+    request_changes(world.fleet, world.fleet.require_agent("api"), "Again.")
+    _forget(world.fleet)
+    assert _verdict(world, "schema") is Verdict.APPROVED
+    assert requested_changes(world.fleet, world.fleet.require_agent("api")) == "Again."
+
+
+def _forget(fleet: Fleet) -> None:
+    for file in fleet.folder.glob("ledger.db*"):
+        file.unlink()
