@@ -117,12 +117,13 @@ def foreground(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str
 
     An interrupt is the program's to handle meanwhile, as in a shell.
     """
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with subprocess.Popen(tuple(argv), cwd=cwd, env=env, restore_signals=True, process_group=None) as process:
+    with subprocess.Popen(tuple(argv), cwd=cwd, env=env) as process:
+        # Only now: a child inherits an ignored signal through exec, and would be deaf to the interrupt for good.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
             return process.wait()
-    finally:
-        signal.signal(signal.SIGINT, before)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def marked(work: Work) -> Work:

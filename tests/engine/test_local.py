@@ -222,6 +222,12 @@ def test_foreground_returns_the_exit_code() -> None:
     assert process.foreground(["sh", "-c", "exit 7"]) == 7
 
 
+def test_foreground_leaves_the_interrupt_to_the_program() -> None:
+    ends_itself = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGINT)"]
+    assert process.foreground(ends_itself) == -signal.SIGINT
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_a_reused_pid_is_somebody_else() -> None:
     me = family.identity(os.getpid())
     assert me is not None
