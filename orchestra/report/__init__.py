@@ -1,0 +1,1 @@
+"""What is told afterwards: pages and pictures of a run."""

@@ -1,0 +1,1 @@
+"""What a person sees and decides: notes, diffs, verdicts, where each agent stands."""

@@ -1,0 +1,1 @@
+"""Agents at work: one runner per kind, signals in, state out."""

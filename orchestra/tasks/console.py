@@ -61,8 +61,8 @@ def prepare_streams() -> None:
     A standard stream that the caller closed (``>&-``) becomes one that keeps nothing.
     """
     nowhere = Path(os.devnull)
-    sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")  # noqa: SIM115 - open until the process ends
-    sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

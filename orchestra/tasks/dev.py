@@ -6,7 +6,6 @@ terminal, and ends with 0 or 1. Refuses: to fix anything unasked.
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +43,7 @@ def test(c: Context, paths: str = "", jobs: int = 2) -> ExitCode:
     """
     chosen = [path for path in paths.split(",") if path]
     workers = ["-n", str(jobs)] if jobs else ["-p", "no:xdist"]
-    return _worst([_run(c, [sys.executable, "-m", "pytest", *workers, *_after_dashes(), *chosen])])
+    return _worst([_run([sys.executable, "-m", "pytest", *workers, *_after_dashes(), *chosen])])
 
 
 @task()
@@ -61,7 +60,7 @@ def lint(c: Context) -> ExitCode:
         [_tool("shellcheck"), "--shell=sh", *shell],
         [_tool("shfmt"), "-ln=posix", "-d", *shell],
     )
-    return _worst([_named_run(c, check) for check in checks])
+    return _worst([_named_run(check) for check in checks])
 
 
 @task(
@@ -76,7 +75,7 @@ def bench(c: Context, only: str = "", repeat: int = 0, json: bool = False) -> Ex
     A table, or one JSON document with every single time. The figures of the README come from here.
     """
     options = [f"--only={only}"] * bool(only) + [f"--repeat={repeat}"] * bool(repeat) + ["--json"] * json
-    return _worst([_run(c, [sys.executable, str(ROOT / "benchmarks" / "run.py"), *options])])
+    return _worst([_run([sys.executable, str(ROOT / "benchmarks" / "run.py"), *options])])
 
 
 def _after_dashes() -> Sequence[str]:
@@ -89,16 +88,17 @@ def _tool(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def _named_run(c: Context, argv: Sequence[str]) -> int:
+def _run(argv: Sequence[str]) -> int:
+    """Run in the clone's root on this terminal; the exit code."""
+    from orchestra.engine import process
+
+    sys.stdout.flush()
+    return process.foreground(argv, cwd=ROOT)
+
+
+def _named_run(argv: Sequence[str]) -> int:
     tell(f"== {' '.join([Path(argv[0]).name, *argv[1:]])}", Tone.QUIET)
-    return _run(c, argv)
-
-
-def _run(c: Context, argv: Sequence[str]) -> int:
-    """Run in the clone's root with the streams passed through; the exit code."""
-    with c.cd(str(ROOT)):
-        done = c.run(shlex.join(argv), warn=True, pty=sys.stdout.isatty(), in_stream=False)
-    return done.exited if done else 1
+    return _run(argv)
 
 
 def _worst(codes: Sequence[int]) -> ExitCode:

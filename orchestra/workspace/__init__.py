@@ -1,0 +1,1 @@
+"""Where agents work: worktrees, the files rendered into them, provisioning, and cleaning up."""
