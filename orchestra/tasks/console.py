@@ -116,15 +116,15 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
         yield lambda step: status.update(_text(f"{what}: {_one_line(step)}", Tone.PLAIN))
 
 
-def ask(question: str, answers: Sequence[str]) -> str | None:
-    """Ask the person at the terminal; one of ``answers``, or None at the end of input.
+def ask(question: str, answers: Sequence[str], source: IO[str] | None = None) -> str | None:
+    """Ask the person at the terminal (``source``, standard input); one of ``answers``, or None at the end of input.
 
     An answer may be shortened to any start that is not ambiguous. Only for a terminal: elsewhere nobody answers.
     """
     while True:
         sys.stderr.write(f"{clean(question)} [{'/'.join(answers)}] ")
         sys.stderr.flush()
-        line = sys.stdin.readline()
+        line = (source or sys.stdin).readline()
         if not line:
             return None
         fitting = [answer for answer in answers if answer.startswith(line.strip().lower())]

@@ -32,7 +32,7 @@ from orchestra import __version__
 from orchestra.errors import ExitCode, UsageError
 from orchestra.tasks.console import prepare_streams
 from orchestra.tasks.ending import orderly_end
-from orchestra.tasks.usage import ValueRefused, usage_errors
+from orchestra.tasks.usage import OptionForArgument, ValueRefused, usage_errors
 
 P = ParamSpec("P")
 Body = Callable[Concatenate[Context, P], ExitCode | None]
@@ -51,7 +51,9 @@ class Flag(Argument):
     """A flag that refuses a value it cannot take, with words, where invoke's would raise a traceback."""
 
     def set_value(self, value: object, cast: bool = True) -> None:
-        """As invoke's; raises ValueRefused."""
+        """As invoke's; raises ValueRefused, OptionForArgument."""
+        if self.positional and isinstance(value, str) and value.startswith("-"):
+            raise OptionForArgument(value)
         if cast and self.kind is str and value == "":
             raise ValueRefused(f"{self._spoken} needs a value")
         try:

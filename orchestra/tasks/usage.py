@@ -21,11 +21,26 @@ class ValueRefused(ParseError):  # noqa: N818 - as its parent says it
     """A flag got a value that it cannot take; the message is whole as it is."""
 
 
+class OptionForArgument(ParseError):  # noqa: N818
+    """The parser took an option for a plain argument: ``review --help``, where the agent is still to come."""
+
+    def __init__(self, option: str) -> None:
+        super().__init__(option)
+        self.option = option
+
+
 @contextmanager
 def usage_errors(program: Program) -> Iterator[None]:
-    """Turn what the parser refuses into an Exit with a mend and exit code 2."""
+    """Turn what the parser refuses into an Exit with a mend and exit code 2; ``TASK --help`` always explains."""
     try:
         yield
+    except OptionForArgument as error:
+        name = _task_before(error.option, program)
+        if error.option in {"--help", "-h"}:
+            program.print_task_help(name)
+            raise Exit from None
+        with usage_errors(program):
+            raise ParseError(str(error), program.parser.contexts[name]) from None
     except (ParseError, ValueError) as error:
         name = program.binary_names[-1]
         form = f"usage: {name} TASK [--option=VALUE ...]   ({name} --list; {name} TASK --help)"
@@ -64,8 +79,6 @@ def _unknown_start(program: Program, words: Sequence[str], tasks: Sequence[str])
 def _wrong_in_task(program: Program, context: ParserContext, words: Sequence[str], tasks: Sequence[str]) -> str:
     """Read the words after the task's name as the parser did, up to the one that does not fit."""
     name = str(context.name)
-    if context.missing_positional_args:
-        return f"{name} needs {' '.join(str(arg.name).upper() for arg in context.missing_positional_args)}"
     flags = [*context.flags, *context.inverse_flags, *program.initial_context.flags]
     waiting, stray = "", ""
     for word in _after(words, name):
@@ -81,7 +94,11 @@ def _wrong_in_task(program: Program, context: ParserContext, words: Sequence[str
             waiting = option if takes_value and not equals else ""
         elif word not in tasks:
             stray = word
-    return f"{waiting} needs a value" if waiting else _stray(name, stray, context, tasks)
+    if waiting:
+        return f"{waiting} needs a value"
+    if context.missing_positional_args:
+        return f"{name} needs {' '.join(str(arg.name).upper() for arg in context.missing_positional_args)}"
+    return _stray(name, stray, context, tasks)
 
 
 def _stray(name: str, word: str, context: ParserContext, tasks: Sequence[str]) -> str:
@@ -89,6 +106,13 @@ def _stray(name: str, word: str, context: ParserContext, tasks: Sequence[str]) -
         return ""
     takes = len(context.positional_args)
     return f"{name} takes {takes or 'no'} plain argument{'s'[: takes != 1]}, not {word!r}{meant(word, tasks)}"
+
+
+def _task_before(option: str, program: Program) -> str:
+    """The task whose words ``option`` stands among."""
+    words = [word.partition("=")[0] for word in program.core.unparsed]
+    before = words[: words.index(option)] if option in words else words
+    return next(word for word in reversed(before) if word in program.parser.contexts)
 
 
 def _after(words: Sequence[str], name: str) -> Sequence[str]:
