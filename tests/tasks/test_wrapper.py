@@ -1,0 +1,193 @@
+"""``./inv``: from anywhere, set up once, whoever else calls it and however it was killed.
+
+The installer is a stand-in ``uv`` that makes a real environment without a network, and that a test can hold.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UV = """\
+#!{python}
+import os, pathlib, subprocess, sys
+words, log = sys.argv[1:], pathlib.Path({log!r})
+with log.open("a") as file:
+    file.write(" ".join(words[:2]) + "\\n")
+if words[0] == "venv":
+    subprocess.run([words[-2], "-m", "venv", "--without-pip", words[-1]], check=True)
+else:
+    assert words[words.index("--editable") + 1] == {clone!r} + "[test]", words
+    gate = pathlib.Path({clone!r}) / "hold"
+    if gate.exists():
+        gate.open("w").close()  # a fifo: tells the test that we are here ...
+        gate.open().close()  # ... and waits for it
+    if pathlib.Path({clone!r}, "broken").exists():
+        sys.exit("uv: no network")
+    site = next(pathlib.Path(words[words.index("--python") + 1]).parents[1].glob("lib/python*/site-packages"))
+    (site / "all.pth").write_text({site!r} + "\\n")
+"""
+
+
+class Clone:
+    """A folder that looks like a fresh clone, and a machine whose uv is ours."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "a clone"
+        self.path.mkdir()
+        for name in ("inv", "pyproject.toml"):
+            shutil.copy(ROOT / name, self.path)
+        (self.path / "tasks.py").write_text("import os, sys\nprint(os.getcwd(), *sys.argv[1:])\n")
+        self.log = folder / "uv.log"
+        self.log.touch()
+        tools = folder / "bin"
+        tools.mkdir()
+        site = sysconfig.get_paths()["purelib"]
+        text = UV.format(python=sys.executable, log=str(self.log), clone=str(self.path), site=site)
+        (tools / "uv").write_text(text)
+        (tools / "uv").chmod(0o755)
+        self.environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "ORCHESTRA_PYTHON": sys.executable}
+
+    def start(self, *words: str, called: Path | None = None, cwd: Path | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(called or self.path / "inv"), *words],
+            cwd=cwd or self.path,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *words: str, called: Path | None = None, cwd: Path | None = None) -> tuple[int, str, str]:
+        process = self.start(*words, called=called, cwd=cwd)
+        out, err = process.communicate()
+        return process.returncode, out, err
+
+    @property
+    def installations(self) -> int:
+        return self.log.read_text().count("pip install")
+
+    def hold(self) -> Path:
+        """Make the next installation wait: it opens the fifo for writing, then for reading."""
+        gate = self.path / "hold"
+        os.mkfifo(gate)
+        return gate
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return Clone(tmp_path)
+
+
+def test_the_first_call_sets_up_with_one_line_and_the_next_says_nothing(clone: Clone, tmp_path: Path) -> None:
+    code, out, err = clone.run("status", "--repo", "a b", cwd=tmp_path)
+    assert (code, out) == (0, f"{tmp_path} status --repo a b\n")
+    assert err.startswith("inv: setting up .venv with Python 3.")
+    assert len(err.splitlines()) == 1
+    assert clone.run("x") == (0, f"{clone.path} x\n", "")
+    assert clone.installations == 1
+
+
+def test_it_is_found_through_symbolic_links(clone: Clone, tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "one").symlink_to("../a clone/inv")
+    (tmp_path / "two").symlink_to(tmp_path / "links" / "one")
+    assert clone.run("x", called=tmp_path / "two", cwd=tmp_path)[:2] == (0, f"{tmp_path} x\n")
+    assert (clone.path / ".venv").is_dir()
+
+
+def test_a_changed_project_is_installed_again(clone: Clone) -> None:
+    clone.run()
+    with (clone.path / "pyproject.toml").open("a") as file:
+        file.write("# changed\n")
+    clone.run()
+    clone.run()
+    assert clone.installations == 2
+
+
+def test_a_moved_clone_is_installed_again(clone: Clone, tmp_path: Path) -> None:
+    clone.run()
+    stamp = clone.path / ".venv" / ".made-from"
+    stamp.write_text(stamp.read_text().replace(str(clone.path), "/elsewhere"))
+    clone.run()
+    assert clone.installations == 2
+
+
+def test_two_at_once_install_once(clone: Clone) -> None:
+    gate = clone.hold()
+    first = clone.start("one")
+    gate.open().close()  # the first is in the middle of its installation
+    second = clone.start("two")
+    assert second.stderr is not None
+    assert second.stderr.readline() == "inv: another call is setting up .venv; waiting for it\n"
+    gate.rename(clone.path / "held")
+    (clone.path / "held").open("w").close()
+    assert first.communicate()[0] == f"{clone.path} one\n"
+    assert second.communicate()[0] == f"{clone.path} two\n"
+    assert (first.returncode, second.returncode, clone.installations) == (0, 0, 1)
+
+
+def test_a_long_task_does_not_keep_the_lock(clone: Clone) -> None:
+    (clone.path / "tasks.py").write_text("import os\nprint(sorted(map(int, os.listdir('/proc/self/fd'))))\n")
+    assert clone.run()[1] == clone.run()[1] == "[0, 1, 2, 3]\n"
+
+
+def test_killed_half_way_the_next_call_starts_anew(clone: Clone) -> None:
+    gate = clone.hold()
+    process = clone.start("one")
+    gate.open().close()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    gate.unlink()
+    (clone.path / ".venv" / "half-made").touch()
+    assert clone.run("two")[:2] == (0, f"{clone.path} two\n")
+    assert not (clone.path / ".venv" / "half-made").exists()
+
+
+def test_an_environment_of_the_persons_own_is_kept(clone: Clone) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", clone.path / ".venv"], check=True)
+    (clone.path / ".venv" / "mine").touch()
+    assert clone.run()[0] == 0
+    assert (clone.path / ".venv" / "mine").exists()
+
+
+def test_a_strange_folder_in_its_place_is_left_alone(clone: Clone) -> None:
+    (clone.path / ".venv").mkdir()
+    (clone.path / ".venv" / "mine").touch()
+    code, _, err = clone.run()
+    assert code == 3
+    assert "was not made by this script" in err
+    assert (clone.path / ".venv" / "mine").exists()
+
+
+def test_a_failed_installation_is_said_and_tried_again(clone: Clone) -> None:
+    (clone.path / "broken").touch()
+    clone.environment["PIP_NO_INDEX"] = "1"
+    clone.environment["PIP_FIND_LINKS"] = str(clone.path)
+    code, out, err = clone.run()
+    assert (code, out) == (3, "")
+    assert "uv: no network" in err
+    assert err.splitlines()[-1] == "inv: the installation failed, for the reason above; the next call tries again"
+    (clone.path / "broken").unlink()
+    assert clone.run("x")[:2] == (0, f"{clone.path} x\n")
+
+
+def test_without_a_python_it_says_what_to_do(clone: Clone, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for tool in ("sh", "dirname", "readlink", "cksum"):
+        (bare / tool).symlink_to(shutil.which(tool) or tool)
+    clone.environment = {"PATH": str(bare)}
+    code, _, err = clone.run()
+    assert code == 3
+    assert err.startswith("inv: no Python >= 3.11 with venv found")
+    assert not (clone.path / ".venv").exists()
