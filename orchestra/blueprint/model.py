@@ -108,9 +108,7 @@ class Setup:
     share: tuple[str, ...] = ()  # big untracked folders: reflink where the file system can, else a plain copy
     run: tuple[str, ...] = ()  # shell commands, in order, in the worktree
     teardown: tuple[str, ...] = ()  # shell commands before the worktree is removed
-    env: Mapping[str, str] = field(
-        default_factory=_empty
-    )  # Jinja templates; for setup, gates' teardown, sessions
+    env: Mapping[str, str] = field(default_factory=_empty)  # Jinja templates; for setup, gates' teardown, sessions
     timeout_s: float = 600.0  # for each command
 
 
@@ -159,9 +157,7 @@ class Runner:
     max_turns: int | None = None
     max_budget_usd: float | None = None  # per agent
     timeout_s: float | None = None  # wall time of one session
-    env: Mapping[str, str] = field(
-        default_factory=_empty
-    )  # Jinja templates, added to the session's environment
+    env: Mapping[str, str] = field(default_factory=_empty)  # Jinja templates, added to the session's environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +238,7 @@ class Blueprint:
     merge: Merge
     agents: tuple[Agent, ...]  # declared order; never empty
     merge_order: tuple[AgentName, ...]  # stages, then merge_after, then declared order
-    predecessors: Mapping[
-        AgentName, frozenset[AgentName]
-    ]  # who must land before, stages and merge_after, closed
+    predecessors: Mapping[AgentName, frozenset[AgentName]]  # who must land before, stages and merge_after, closed
     source: Path
     origins: Mapping[Key, Origin]  # of every value of the composed document
 

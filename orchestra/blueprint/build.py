@@ -1,0 +1,162 @@
+"""From a checked document to the model. Every default comes from ``model``: what is not there is not passed on.
+
+Invariant: only called with a document that has no findings, so nothing here can fail. Refuses: to check anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from orchestra.blueprint import model
+from orchestra.blueprint.duration import parse_duration
+from orchestra.blueprint.model import Agent, AgentName, Blueprint, FleetName, Key, Origin
+from orchestra.blueprint.naming import render
+from orchestra.blueprint.node import MapNode, find, walk
+from orchestra.blueprint.order import Member, merge_order
+from orchestra.blueprint.targets import Declared
+from orchestra.blueprint.templates import template_path
+
+Data = Mapping[str, Any]
+_Convert = Callable[[Any], Any]
+
+
+def build(data: Data, root: MapNode, source: Path) -> Blueprint:
+    """The blueprint of a composed, expanded and checked document; ``data`` is its plain values."""
+    worktrees = _worktrees(data.get("worktrees", {}))
+    agents = tuple(_agent(agent, number, data, worktrees) for number, agent in enumerate(data["agents"], start=1))
+    stages = tuple(data.get("stages", ()))
+    order = merge_order([Member(agent.name, agent.stage, agent.merge_after) for agent in agents], stages)
+    return Blueprint(
+        version=data["version"],
+        name=FleetName(data["name"]),
+        title=data.get("title", data["name"]),
+        description=data.get("description", ""),
+        target=data.get("target"),
+        remote=data.get("remote"),
+        worktrees=worktrees,
+        standards=MappingProxyType({heading: tuple(rules) for heading, rules in data.get("standards", {}).items()}),
+        never=tuple(data.get("never", ())),
+        templates=_templates(data.get("templates", {}), root),
+        protected=tuple(data.get("protected", ())),
+        stages=stages,
+        overlap=model.Overlap(data.get("overlap", model.Overlap.WARN)),
+        gates=MappingProxyType({name: _gate(name, gate) for name, gate in data.get("gates", {}).items()}),
+        runner=_runner(data.get("runner", {})),
+        limits=model.Limits(**data.get("limits", {})),
+        merge=_merge(data.get("merge", {})),
+        agents=agents,
+        merge_order=order.names,
+        predecessors=order.predecessors,
+        source=source,
+        origins=origins(root),
+    )
+
+
+def origins(root: MapNode) -> Mapping[Key, Origin]:
+    """Where each value of the document was written."""
+    return MappingProxyType({path: node.origin for path, node in walk(root) if path})
+
+
+def _env(values: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(values))
+
+
+def _converted(data: Data, **convert: _Convert) -> dict[str, Any]:
+    """The keys that are there, some converted; a key ``timeout`` becomes ``timeout_s``."""
+    names = {"timeout": "timeout_s"}
+    return {names.get(key, key): convert.get(key, _as_is)(value) for key, value in data.items()}
+
+
+def _as_is(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _worktrees(data: Data) -> model.Worktrees:
+    return model.Worktrees(**_converted(data, setup=_setup))
+
+
+def _setup(data: Data) -> model.Setup:
+    return model.Setup(**_converted(data, env=_env, timeout=parse_duration))
+
+
+def _gate(name: str, data: Data) -> model.Gate:
+    if "builtin" in data:
+        return model.BuiltinGate(name, **_converted(data, builtin=model.Builtin, policy=model.Policy))
+    return model.RunGate(name, **_converted(data, env=_env, timeout=parse_duration))
+
+
+def _runner(data: Data) -> model.Runner:
+    return model.Runner(
+        **_converted(data, kind=model.RunnerKind, mode=model.RunnerMode, env=_env, timeout=parse_duration)
+    )
+
+
+def _merge(data: Data) -> model.Merge:
+    return model.Merge(
+        **_converted(
+            data,
+            review=model.Review,
+            strategy=model.Strategy,
+            train=model.Train,
+            guarantee=model.Guarantee,
+            conflicts=_conflicts,
+        )
+    )
+
+
+def _conflicts(data: Data) -> Mapping[str, model.ConflictRule]:
+    return MappingProxyType({pattern: _rule(rule) for pattern, rule in data.items()})
+
+
+def _rule(rule: Any) -> model.ConflictRule:
+    if isinstance(rule, Mapping):
+        return model.Regenerate(rule["regenerate"])
+    return model.Union() if rule == "union" else model.Forbid()
+
+
+def _templates(data: Data, root: MapNode) -> Mapping[str, Path]:
+    files = {}
+    for name, value in data.items():
+        node = find(root, ("templates", name))
+        assert node is not None  # noqa: S101 - data was made of it
+        files[name] = template_path(value, node.origin)
+    return MappingProxyType(files)
+
+
+def _agent(data: Data, number: int, blueprint: Data, worktrees: model.Worktrees) -> Agent:
+    name, stage = data["name"], data.get("stage")
+    title = data.get("title", name)
+    seen = Declared((), name, number, title, stage)
+    return Agent(
+        name=AgentName(name),
+        number=number,
+        title=title,
+        stage=stage,
+        task=data["task"],
+        done_when=tuple(data.get("done_when", ())),
+        scope=_scope(data.get("scope")),
+        may_edit=tuple(data.get("may_edit", ())),
+        merge_after=tuple(AgentName(other) for other in data.get("merge_after", ())),
+        branch=render(worktrees.branch, agent=seen, fleet=blueprint["name"]),
+        directory=render(worktrees.directory, agent=seen, fleet=blueprint["name"]),
+        runner=_runner(_over(blueprint.get("runner", {}), data.get("runner", {}))),
+    )
+
+
+def _over(fleet: Data, own: Data) -> Data:
+    """The agent's runner keys over the fleet's; ``env`` merges."""
+    merged = {**fleet, **own}
+    if "env" in fleet and "env" in own:
+        merged["env"] = {**fleet["env"], **own["env"]}
+    return merged
+
+
+def _scope(data: Any) -> model.Scope | None:
+    if data is None:
+        return None
+    if isinstance(data, Mapping):
+        return model.Scope(tuple(data["include"]), tuple(data.get("exclude", ())))
+    return model.Scope(tuple(data))

@@ -1,0 +1,61 @@
+"""Where blueprints are found by name: beside a file, in a repository's ``blueprints/``, among the shipped ones.
+
+Invariant: a name means the first file that bears it, in the order of the folders given. Refuses: reading what is in
+the files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from orchestra.blueprint.near import did_you_mean
+
+SUFFIXES: Final = (".yaml", ".yml")
+
+
+def shipped_data_folder() -> Path:
+    """The folder that holds ``blueprints/`` and ``schemas/``: in the wheel, or the checkout this runs from."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "_data"
+    return inside if inside.is_dir() else package.parent
+
+
+def shipped_blueprints() -> Path:
+    return shipped_data_folder() / "blueprints"
+
+
+def named_file(name: str, folders: Sequence[Path]) -> Path | None:
+    """The first of ``folder/name``, ``folder/name.yaml``, ``folder/name.yml`` that is a file; None where none is."""
+    for folder in folders:
+        for suffix in ("", *SUFFIXES):
+            candidate = Path(os.path.normpath(folder / f"{name}{suffix}"))
+            if _is_file(candidate):
+                return candidate
+    return None
+
+
+def names_in(folder: Path) -> Iterator[str]:
+    """The names that files of ``folder`` and its subfolders go by, sorted: ``mvp5``, ``standards/go-service``."""
+    if not folder.is_dir():
+        return
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in SUFFIXES and _is_file(file):
+            yield file.relative_to(folder).with_suffix("").as_posix()
+
+
+def near_names(name: str, folders: Sequence[Path]) -> str | None:
+    """A hint: the nearest name that these folders hold, else all their names; None where they hold none."""
+    known = sorted({found for folder in folders for found in names_in(folder)})
+    listing = f"there are: {', '.join(known[:12])}" if known else None
+    wanted = name.removesuffix(".yaml").removesuffix(".yml")
+    return did_you_mean(Path(wanted).name, known) or did_you_mean(wanted, known, otherwise=listing)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long for the file system, or with a NUL: certainly no file
+        return False

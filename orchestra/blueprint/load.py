@@ -1,0 +1,168 @@
+"""The door to this room: a file in, a Blueprint out, or every problem at once.
+
+Invariant: what this returns is valid; what it raises is a BlueprintError that holds all problems of all files, sorted,
+or a UsageError for a name that means no file. Refuses to touch anything: it reads files and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.blueprint import schema
+from orchestra.blueprint.build import build, origins
+from orchestra.blueprint.catalog import named_file, names_in, near_names, shipped_blueprints, shipped_data_folder
+from orchestra.blueprint.checks import check_parts
+from orchestra.blueprint.extends import compose
+from orchestra.blueprint.findings import Findings
+from orchestra.blueprint.model import Blueprint, Key, Origin
+from orchestra.blueprint.node import MapNode, Plain
+from orchestra.blueprint.profiles import expand
+from orchestra.blueprint.targets import check_targets
+from orchestra.blueprint.templates import check_templates
+from orchestra.errors import BlueprintError, Problem, UsageError
+
+__all__ = [
+    "Listed",
+    "Resolved",
+    "find_blueprint",
+    "list_blueprints",
+    "load_blueprint",
+    "resolved",
+    "shipped_data_folder",
+]
+
+
+def load_blueprint(path: Path, *, blueprint_paths: Sequence[Path] = ()) -> Blueprint:
+    """The blueprint in that file. ``blueprint_paths``: folders where names of ``extends`` are looked up, after the
+    file's own folder and before the shipped ones; usually the repository's ``blueprints/``.
+
+    Raises BlueprintError with every problem.
+    """
+    checked = _checked(path, blueprint_paths)
+    return build(checked.data, checked.root, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The composed document: profiles applied, nothing left of ``extends``, ``from`` and ``with``."""
+
+    document: Mapping[str, Plain]
+    origins: Mapping[Key, Origin]  # of every value of the document
+    files: tuple[Path, ...]  # all that were read, the blueprint itself first
+
+
+def resolved(path: Path, *, blueprint_paths: Sequence[Path] = ()) -> Resolved:
+    """What ``plan --resolved`` shows. Raises BlueprintError as ``load_blueprint`` does."""
+    checked = _checked(path, blueprint_paths)
+    root = checked.root.without("profiles")
+    document = {key: value for key, value in checked.data.items() if key != "profiles"}
+    return Resolved(document, origins(root), checked.files)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    data: dict[str, Plain]
+    root: MapNode
+    files: tuple[Path, ...]
+
+
+def _checked(path: Path, blueprint_paths: Sequence[Path]) -> _Checked:
+    composed = compose(path, (*blueprint_paths, shipped_blueprints()))
+    problems = list(composed.problems)
+    if composed.root is None:
+        raise BlueprintError(_distinct(problems))
+    root = expand(composed.root, problems)
+    findings = Findings(root, problems)
+    data = schema.check(root, findings)
+    check_parts(findings)
+    check_targets(findings)
+    check_templates(findings)
+    if problems:
+        raise BlueprintError(_distinct(problems))
+    return _Checked(data, root, composed.files)
+
+
+def _distinct(problems: Sequence[Problem]) -> list[Problem]:
+    """One problem for each slip: a value that many agents have from one profile is told once."""
+    seen: dict[tuple[str, int, int, str], Problem] = {}
+    for problem in problems:
+        told = re.sub(r'^(agent|profile) ("[^"]*"|[0-9]+): ', "", problem.message)
+        seen.setdefault((str(problem.file), problem.line, problem.column, told), problem)
+    return list(seen.values())
+
+
+# By name
+
+
+def find_blueprint(name_or_path: str, repository_root: Path | None) -> Path:
+    """The file that ``--blueprint NAME|PATH`` means: in the repository's ``blueprints/``, then shipped, then as a path.
+
+    Raises UsageError with the nearest names where there is none.
+    """
+    folders = blueprint_folders(repository_root)
+    found = named_file(name_or_path, folders) if name_or_path.strip() else None
+    path = Path(name_or_path)
+    if found is None and name_or_path.strip() and _exists(path):
+        found = path
+    if found is None:
+        raise UsageError(f'no blueprint "{name_or_path}"', hint=near_names(name_or_path, folders))
+    return found
+
+
+def blueprint_folders(repository_root: Path | None) -> tuple[Path, ...]:
+    """Where names are looked up, in order."""
+    own = (repository_root / "blueprints",) if repository_root else ()
+    return (*own, shipped_blueprints())
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long for the file system, or with a NUL
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One blueprint that ``--blueprint`` can name. ``blueprint`` is None where it has ``problems``."""
+
+    name: str
+    path: Path
+    shipped: bool
+    blueprint: Blueprint | None
+    problems: tuple[Problem, ...] = ()
+
+
+def list_blueprints(repository_root: Path | None) -> tuple[Listed, ...]:
+    """All that can be named, the repository's first; fragments are left out, a shipped name that the repository
+    has too means the repository's."""
+    listed: dict[str, Listed] = {}
+    folders = blueprint_folders(repository_root)
+    for folder in folders:
+        for name in names_in(folder):
+            if name not in listed:
+                entry = _listed(name, folder, folders)
+                if entry is not None:
+                    listed[name] = entry
+    return tuple(listed.values())
+
+
+def _listed(name: str, folder: Path, folders: Sequence[Path]) -> Listed | None:
+    path = named_file(name, [folder])
+    if path is None:
+        return None
+    shipped = folder == shipped_blueprints()
+    try:
+        return Listed(name, path, shipped, load_blueprint(path, blueprint_paths=folders[:-1]))
+    except BlueprintError as error:
+        if _is_fragment(path, folders):
+            return None
+        return Listed(name, path, shipped, None, error.problems)
+
+
+def _is_fragment(path: Path, folders: Sequence[Path]) -> bool:
+    root = compose(path, folders).root
+    return root is not None and "agents" not in root.entries and "name" not in root.entries

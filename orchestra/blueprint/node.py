@@ -1,0 +1,146 @@
+"""A YAML document as a tree that remembers where each key and value was written.
+
+Invariant: nodes are immutable and may be shared (aliases, inherited values), so a change makes new nodes.
+Scalars keep the text as typed; what type it stands for is decided by YAML 1.2's core schema, and only where a
+type is asked for. Refuses: files, parsing, any opinion on what a blueprint may hold.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from orchestra.blueprint.model import Key, Origin
+
+Plain = str | int | float | bool | None | list["Plain"] | dict[str, "Plain"]
+
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_TRUE = frozenset({"true", "True", "TRUE"})
+_FALSE = frozenset({"false", "False", "FALSE"})
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_LONGEST_NUMBER = 32
+"""Characters; a longer run of digits is a string (an account number, a hash), and never costs a huge integer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """``text`` is what was typed, quotes resolved. Only a plain (unquoted) scalar can be anything but a string."""
+
+    text: str
+    style: str  # how it was written: "" plain, a quote, "|" or ">"
+    origin: Origin
+    profile: str | None = None  # the profile whose text this is, so that its <<params>> get replaced
+
+    @property
+    def plain(self) -> bool:
+        return not self.style
+
+    @property
+    def value(self) -> str | int | float | bool | None:
+        """The value by YAML 1.2's core schema, less its octal, hexadecimal, infinite and zero-led numbers."""
+        return _resolve(self.text) if self.plain else self.text
+
+    @property
+    def is_null(self) -> bool:
+        return self.plain and self.text in _NULL
+
+
+@dataclass(frozen=True, slots=True)
+class ListNode:
+    items: tuple[Node, ...]
+    origin: Origin
+    append: bool = False  # tagged !append: goes after what it is laid over
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One ``key: value`` of a map; ``key`` is where the key stands."""
+
+    key: Origin
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class MapNode:
+    entries: Mapping[str, Entry]
+    origin: Origin
+    deleted: Mapping[str, Origin] = field(default_factory=dict)  # keys that were set to null, for errors to point at
+
+    def get(self, key: str) -> Node | None:
+        entry = self.entries.get(key)
+        return entry.node if entry else None
+
+    def without(self, *keys: str) -> MapNode:
+        kept = {key: entry for key, entry in self.entries.items() if key not in keys}
+        return MapNode(kept, self.origin, self.deleted)
+
+
+Node = Scalar | ListNode | MapNode
+
+
+def _resolve(text: str) -> str | int | float | bool | None:
+    if text in _NULL:
+        return None
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    if len(text) > _LONGEST_NUMBER:
+        return text
+    if _INT.match(text):
+        return int(text)
+    if _FLOAT.match(text) and math.isfinite(float(text)):
+        return float(text)
+    return text
+
+
+def kind(node: Node) -> str:
+    """What a person calls this value: ``a list``, ``a map``, ``a number``..."""
+    if isinstance(node, MapNode):
+        return "a map"
+    if isinstance(node, ListNode):
+        return "a list"
+    value = node.value
+    names = {bool: "true or false", int: "a number", float: "a number", type(None): "nothing"}
+    return names.get(type(value), "a string")
+
+
+def plain(node: Node) -> Plain:
+    """The tree as dicts, lists and scalars, each scalar typed as YAML 1.2 reads it."""
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, ListNode):
+        return [plain(item) for item in node.items]
+    return {key: plain(entry.node) for key, entry in node.entries.items()}
+
+
+def walk(node: Node, path: Key = ()) -> Iterator[tuple[Key, Node]]:
+    """Each node with its path, parents first, in document order."""
+    yield path, node
+    if isinstance(node, ListNode):
+        for number, item in enumerate(node.items):
+            yield from walk(item, (*path, number))
+    elif isinstance(node, MapNode):
+        for key, entry in node.entries.items():
+            yield from walk(entry.node, (*path, key))
+
+
+def find(root: Node, path: Key) -> Node | None:
+    """The node at ``path``; None where there is none."""
+    node: Node | None = root
+    for step in path:
+        if isinstance(node, MapNode) and isinstance(step, str):
+            node = node.get(step)
+        elif isinstance(node, ListNode) and isinstance(step, int):
+            node = node.items[step] if step < len(node.items) else None
+        else:
+            return None
+    return node
+
+
+def count(node: Node) -> int:
+    """How many values the tree has, shared ones counted each time they appear."""
+    return sum(1 for _ in walk(node))

@@ -1,0 +1,236 @@
+"""Profiles: one partial agent applied to many, so that fifty agents need no copy and paste.
+
+``from: NAME|[NAMES]`` lays an agent over its profiles by the merge rules of ``extends``; ``with`` gives parameters,
+and ``<<param>>`` in the string values that came from a profile is replaced. Invariant: after ``expand`` no agent has
+``from`` or ``with``, every value keeps the origin of the text it was made of, and text is bounded however parameters
+nest. Refuses: parameters that are unknown, unused, reserved or go in circles, and to replace anything in an agent's
+own text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from orchestra.blueprint.layers import Layers, problem, prune
+from orchestra.blueprint.model import Origin
+from orchestra.blueprint.near import did_you_mean
+from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, count, kind
+from orchestra.errors import Problem
+
+RESERVED: Final = ("name", "number", "title", "stage")
+_PARAMETER = re.compile(r"(\\?)<<([A-Za-z_][A-Za-z0-9_-]*)>>")
+_LONGEST_TEXT: Final = 200_000
+_MAX_VALUES: Final = 200_000
+_DEEPEST: Final = 16
+
+
+def expand(root: MapNode, problems: list[Problem]) -> MapNode:
+    """The document with every agent written out. Agents that are not maps are left for the schema to refuse."""
+    agents = root.entries.get("agents")
+    if agents is None or not isinstance(agents.node, ListNode):
+        return root
+    profiles = _Profiles(root, problems)
+    values = 0
+    expanded: list[Node] = []
+    for number, agent in enumerate(agents.node.items, start=1):
+        done = _expand_agent(agent, number, profiles) if isinstance(agent, MapNode) else agent
+        values += count(done)
+        if values > _MAX_VALUES:
+            problems.append(problem(agent.origin, f"too large: the agents hold more than {_MAX_VALUES:,} values"))
+            break
+        expanded.append(done)
+    entry = Entry(agents.key, ListNode(tuple(expanded), agents.node.origin))
+    return MapNode({**root.entries, "agents": entry}, root.origin, root.deleted)
+
+
+def _expand_agent(agent: MapNode, number: int, profiles: _Profiles) -> MapNode:
+    own = agent.without("from")
+    if agent.get("from") is None:
+        if "with" in agent.entries:
+            profiles.note(agent.entries["with"].key, 'with: gives parameters to a profile, and there is no "from"')
+        return agent.without("from", "with")
+    merged = profiles.layers.maps(profiles.bases(agent), own)
+    filled = _Parameters(merged, number, profiles.problems).fill()
+    return prune(MapNode(filled.entries, agent.origin, agent.deleted))
+
+
+class _Profiles:
+    """The declared profiles, each merged with what it builds on and marked as its own text."""
+
+    def __init__(self, root: MapNode, problems: list[Problem]) -> None:
+        declared = root.get("profiles")
+        self.declared: Mapping[str, Entry] = declared.entries if isinstance(declared, MapNode) else {}
+        self.problems = problems
+        self.layers = Layers(problems)
+        self._merged: dict[str, MapNode | None] = {}
+
+    def note(self, at: Origin, message: str, hint: str | None = None) -> None:
+        self.problems.append(problem(at, message, hint))
+
+    def bases(self, user: MapNode, chain: tuple[str, ...] = ()) -> MapNode | None:
+        """What the ``from`` of an agent or a profile adds up to; None where there is nothing usable."""
+        result: MapNode | None = None
+        for name in self._names(user.get("from")):
+            profile = self._profile(name, chain)
+            if profile is not None:
+                result = self.layers.maps(result, profile)
+        return result
+
+    def _names(self, source: Node | None) -> list[Scalar]:
+        if source is None:
+            return []
+        items = source.items if isinstance(source, ListNode) else (source,)
+        names = [item for item in items if isinstance(item, Scalar) and item.text]
+        for item in items:
+            if item not in names:
+                self.note(item.origin, f"from: must be the name of a profile or a list of names, not {kind(item)}")
+        return names
+
+    def _profile(self, name: Scalar, chain: tuple[str, ...]) -> MapNode | None:
+        entry = self.declared.get(name.text)
+        if entry is None:
+            known = ", ".join(self.declared)
+            otherwise = f"profiles: {known}" if known else "declare it under profiles:"
+            self.note(
+                name.origin, f'no profile "{name.text}"', did_you_mean(name.text, self.declared, otherwise=otherwise)
+            )
+            return None
+        if name.text in chain:
+            loop = " -> ".join((*chain[chain.index(name.text) :], name.text))
+            self.note(name.origin, f"profiles build on each other in a circle: {loop}")
+            return None
+        if len(chain) >= _DEEPEST:
+            self.note(name.origin, f"profiles build on each other more than {_DEEPEST} deep")
+            return None
+        if name.text not in self._merged:
+            self._merged[name.text] = self._merge(name.text, entry.node, (*chain, name.text))
+        return self._merged[name.text]
+
+    def _merge(self, name: str, node: Node, chain: tuple[str, ...]) -> MapNode | None:
+        if not isinstance(node, MapNode):
+            return None  # the schema says so
+        own = _marked(node.without("from", "name"), name)
+        return self.layers.maps(self.bases(node, chain), own)
+
+
+def _marked(node: MapNode, profile: str) -> MapNode:
+    entries = {key: Entry(entry.key, _marked_value(entry.node, profile)) for key, entry in node.entries.items()}
+    return MapNode(entries, node.origin, node.deleted)
+
+
+def _marked_value(node: Node, profile: str) -> Node:
+    if isinstance(node, Scalar):
+        return replace(node, profile=profile)
+    if isinstance(node, ListNode):
+        return replace(node, items=tuple(_marked_value(item, profile) for item in node.items))
+    return _marked(node, profile)
+
+
+class _Parameters:
+    """Fills the parameters of one agent. A parameter's value may hold parameters where a profile wrote it."""
+
+    def __init__(self, agent: MapNode, number: int, problems: list[Problem]) -> None:
+        self.agent = agent
+        self.problems = problems
+        name = agent.get("name")
+        self.name = name.text if isinstance(name, Scalar) else f"number {number}"
+        self.given = self._given(agent.get("with"))
+        self.sources: dict[str, Scalar] = {**self.given, "number": Scalar(str(number), "", agent.origin)}
+        for key in ("title", "stage", "name"):
+            node = agent.get(key)
+            if isinstance(node, Scalar) and not node.is_null:
+                self.sources[key] = node
+        self.sources.setdefault("title", Scalar(self.name, "", agent.origin))
+        self.used: set[str] = set()
+        self._texts: dict[str, str] = {}  # each parameter is filled in once, however often it is used
+
+    def fill(self) -> MapNode:
+        filled = self._map(self.agent.without("with"))
+        for key, node in self.given.items():
+            if key not in self.used and node.profile is None:
+                hint = did_you_mean(key, self.used - set(RESERVED), otherwise="take it away, or write <<" + key + ">>")
+                self._note(self._key(key), f'no profile of it uses the parameter "{key}"', hint)
+        return filled
+
+    def _given(self, source: Node | None) -> dict[str, Scalar]:
+        if source is None or (isinstance(source, Scalar) and source.is_null):
+            return {}
+        if not isinstance(source, MapNode):
+            self._note(source.origin, f"with: must be a map of parameters, not {kind(source)}")
+            return {}
+        given = {}
+        for key, entry in source.entries.items():
+            if key in RESERVED:
+                self._note(entry.key, f'with: "{key}" is the agent\'s own {key}, and cannot be given')
+            elif isinstance(entry.node, Scalar) and not entry.node.is_null:
+                given[key] = entry.node
+            elif not isinstance(entry.node, Scalar):
+                self._note(entry.node.origin, f"with: {key} must be a string or a number, not {kind(entry.node)}")
+        return given
+
+    def _key(self, parameter: str) -> Origin:
+        source = self.agent.get("with")
+        return source.entries[parameter].key if isinstance(source, MapNode) else self.agent.origin
+
+    def _note(self, at: Origin, message: str, hint: str | None = None) -> None:
+        self.problems.append(problem(at, f'agent "{self.name}": {message}', hint))
+
+    def _filled(self, node: Node) -> Node:
+        if isinstance(node, Scalar):
+            if node.profile is None or "<<" not in node.text:
+                return node
+            return replace(node, text=self._text(node, ()), profile=None)
+        if isinstance(node, ListNode):
+            return replace(node, items=tuple(self._filled(item) for item in node.items))
+        return self._map(node)
+
+    def _map(self, node: MapNode) -> MapNode:
+        entries = {key: Entry(entry.key, self._filled(entry.node)) for key, entry in node.entries.items()}
+        return MapNode(entries, node.origin, node.deleted)
+
+    def _text(self, node: Scalar, chain: tuple[str, ...]) -> str:
+        """The text with its parameters filled in; what cannot be filled is noted and left as it is."""
+        if node.profile is None:
+            return node.text
+        parts: list[str] = []
+        length, end = 0, 0
+        for match in _PARAMETER.finditer(node.text):
+            parts.append(node.text[end : match.start()])
+            parts.append(self._value(node, match, chain))
+            end = match.end()
+            length += len(parts[-2]) + len(parts[-1])
+            if length > _LONGEST_TEXT:
+                self._note(node.origin, f"with its parameters the text is longer than {_LONGEST_TEXT:,} characters")
+                return ""
+        return "".join((*parts, node.text[end:]))
+
+    def _value(self, node: Scalar, match: re.Match[str], chain: tuple[str, ...]) -> str:
+        escaped, name = match.groups()
+        if escaped:
+            return match.group()[1:]
+        self.used.add(name)
+        source = self.sources.get(name)
+        if source is None:
+            known = [*self.given, *RESERVED]
+            hint = did_you_mean(name, known, otherwise=f"give it a value: with: {{{name}: ...}}")
+            message = f'no value for <<{name}>> of the profile "{node.profile}"'
+            self._note(_inside(node, match.start()), message, f"{hint} (a literal one is written \\<<{name}>>)")
+        elif name in chain or len(chain) >= _DEEPEST:
+            loop = " -> ".join((*chain[chain.index(name) if name in chain else 0 :], name))
+            self._note(_inside(node, match.start()), f"parameters go in a circle or too deep: {loop}")
+        else:
+            if name not in self._texts:
+                self._texts[name] = self._text(source, (*chain, name))
+            return self._texts[name]
+        return match.group()
+
+
+def _inside(node: Scalar, index: int) -> Origin:
+    """Where a character of the text stands; exact to the line in a ``|`` block, else where the text begins."""
+    if node.style != "|":
+        return node.origin
+    line = node.origin.line + 1 + node.text.count("\n", 0, index)
+    return Origin(node.origin.file, line, 1)

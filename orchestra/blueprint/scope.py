@@ -1,0 +1,293 @@
+"""The pattern dialect of scopes: git's ``:(top,glob)`` pathspecs, parsed once, matched by a regular expression.
+
+Invariant: ``matches`` says what ``git ls-files ':(top,glob)PATTERN'`` says, byte for byte (gitglossary(7), pathspec;
+wildmatch.c with WM_PATHNAME), in time that no file name can blow up. ``*`` and ``?`` stay inside a folder, ``**``
+between slashes crosses folders, a pattern without wildcards is a file or all below that folder, and a file whose name
+*is* the pattern matches it whatever the wildcards say. Refuses what would silently match nothing or something else:
+absolute paths, ``..``, ``!``, ``{a,b}``, a slash at the end of a wildcard pattern, Windows' backslashes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+
+from orchestra.blueprint.model import Scope
+
+Mask = int
+"""A set of bytes: bit n is set where byte n is in it."""
+
+
+class Wild(Enum):
+    STAR = "*"  # any run of bytes but slashes
+    FOLDERS = "**/"  # any number of whole folders, also none
+    BELOW = "**"  # at the end: all there is below
+    SELF_OR_BELOW = ""  # at the end of a plain path: the file itself, or all below the folder
+
+
+Token = Mask | Wild
+_SPECIAL = b"*?[\\"
+_ESCAPABLE = b"*?[]\\!^-"
+_SLASH = 1 << ord("/")
+_ANY: Mask = ((1 << 256) - 1) & ~_SLASH & ~1
+_MOST_WILDCARDS = 24
+_CLASSES = {
+    "alnum": str.isalnum,
+    "alpha": str.isalpha,
+    "blank": lambda c: c in " \t",
+    "cntrl": lambda c: ord(c) < 32 or ord(c) == 127,
+    "digit": str.isdigit,
+    "graph": lambda c: "!" <= c <= "~",
+    "lower": str.islower,
+    "print": lambda c: " " <= c <= "~",
+    "punct": lambda c: "!" <= c <= "~" and not c.isalnum(),
+    "space": lambda c: c in " \t\n\v\f\r",
+    "upper": str.isupper,
+    "xdigit": lambda c: c in "0123456789abcdefABCDEF",
+}
+_CLASS_MASKS = {
+    name: sum(1 << code for code in range(1, 128) if holds(chr(code))) & ~_SLASH for name, holds in _CLASSES.items()
+}
+
+
+class BadPattern(ValueError):  # noqa: N818
+    """The pattern is refused; the text completes the sentence "the pattern ..."."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+def check_pattern(pattern: str) -> None:
+    """Raises BadPattern for what is refused."""
+    _check_text(pattern)
+    _check_parts(pattern)
+    tokens = _parse(pattern)
+    if sum(1 for token in tokens if isinstance(token, Wild) or token.bit_count() > 1) > _MOST_WILDCARDS:
+        raise BadPattern(f"has more than {_MOST_WILDCARDS} wildcards", "split it into several patterns")
+
+
+def _check_text(pattern: str) -> None:
+    if not pattern.strip():
+        raise BadPattern("is empty", "** is everything")
+    if pattern != pattern.strip():
+        raise BadPattern("has a blank at an end")
+    if re.search(r"[\x00-\x1f\x7f]", pattern):
+        raise BadPattern("holds a control character")
+    if pattern.startswith("!"):
+        raise BadPattern('begins with "!"', "write scope: {include: [...], exclude: [...]}")
+    if pattern.startswith(":"):
+        raise BadPattern('begins with ":"', "write the bare path: :(top,glob) is understood")
+    if pattern.startswith(("/", "~")) or re.match(r"[A-Za-z]:[/\\]", pattern):
+        raise BadPattern("is absolute", "patterns are relative to the repository's root")
+    if re.search(r"\{[^{}/]*,[^{}/]*\}", pattern):
+        raise BadPattern("holds {a,b}, which git takes literally", "write one pattern for each")
+
+
+def _check_parts(pattern: str) -> None:
+    parts = pattern.split("/")
+    if ".." in parts:
+        raise BadPattern('holds ".."', "patterns are relative to the repository's root and stay inside it")
+    if "." in parts or "" in parts[:-1]:
+        tidy = "/".join(part for part in parts if part not in ("", "."))
+        raise BadPattern("holds an empty part or a single dot", f'write "{tidy or "**"}"')
+    if parts[0].casefold() == ".git":
+        raise BadPattern("names .git, which is never committed")
+    if pattern.endswith("/") and not is_literal(pattern):
+        raise BadPattern("ends with a slash after a wildcard, and so matches nothing", f'write "{pattern}**"')
+
+
+def is_literal(pattern: str) -> bool:
+    """Whether git sees no wildcard in it, so that it also stands for all below a folder of that name."""
+    return not any(byte in _SPECIAL for byte in pattern.encode())
+
+
+# Parsing
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A pattern as sequences of tokens; a path matches where it matches one of them."""
+
+    alternatives: tuple[tuple[Token, ...], ...]
+
+
+@lru_cache(maxsize=4096)
+def parse_pattern(pattern: str) -> Parsed:
+    """Raises BadPattern."""
+    check_pattern(pattern)
+    literal = _literal(pattern.encode("utf-8", "surrogateescape"))
+    return Parsed((literal,) if is_literal(pattern) else (_parse(pattern), literal))
+
+
+def _literal(data: bytes) -> tuple[Token, ...]:
+    """Git tries the pattern as a plain path first, also one that holds wildcards (dir.c, match_pathspec_item)."""
+    tail = Wild.BELOW if data.endswith(b"/") else Wild.SELF_OR_BELOW
+    return (*(1 << byte for byte in data), tail)
+
+
+def _parse(pattern: str) -> tuple[Token, ...]:
+    data = pattern.encode("utf-8", "surrogateescape")
+    tokens: list[Token] = []
+    at = 0
+    while at < len(data):
+        token, at = _token(data, at)
+        if token is not Wild.STAR or not tokens or tokens[-1] is not Wild.STAR:
+            tokens.append(token)
+    return tuple(tokens)
+
+
+def _token(data: bytes, at: int) -> tuple[Token, int]:
+    byte = data[at : at + 1]
+    if byte == b"*":
+        return _stars(data, at)
+    if byte == b"?":
+        return _ANY, at + 1
+    if byte == b"[":
+        return _bracket(data, at)
+    if byte == b"\\":
+        if data[at + 1 : at + 2] not in [bytes([one]) for one in _ESCAPABLE]:
+            raise BadPattern("holds a backslash that escapes no wildcard", "folders are separated by /")
+        return 1 << data[at + 1], at + 2
+    return 1 << data[at], at + 1
+
+
+def _stars(data: bytes, at: int) -> tuple[Token, int]:
+    """A run of two or more stars is ``**`` only between slashes or the pattern's ends; else it is one star."""
+    end = at
+    while data[end : end + 1] == b"*":
+        end += 1
+    starts_part = at == 0 or data[at - 1 : at] == b"/"
+    if end - at > 1 and starts_part and end == len(data):
+        return Wild.BELOW, end
+    if end - at > 1 and starts_part and data[end : end + 1] == b"/":
+        return Wild.FOLDERS, end + 1
+    return Wild.STAR, end
+
+
+def _bracket(data: bytes, at: int) -> tuple[Token, int]:
+    """``[...]`` as wildmatch.c reads it: a leading ] is itself, ^ or ! negates, [:class:] and ranges are known."""
+    start = at + 1
+    negated = data[start : start + 1] in (b"!", b"^")
+    at = start + negated
+    mask, previous, first = 0, 0, True
+    while first or data[at : at + 1] != b"]":
+        first = False
+        if at >= len(data):
+            raise BadPattern("holds a [ that is never closed", "a literal one is written \\[")
+        if data[at : at + 2] == b"[:" and b"]" in data[at + 2 :]:
+            found, at = _named_class(data, at)
+            mask, previous = mask | found, 0
+            continue
+        byte = data[at]
+        if byte == ord("-") and previous and data[at + 1 : at + 2] not in (b"", b"]"):
+            last, at = _bracket_byte(data, at + 1)
+            mask, previous = mask | _range(previous, last), 0
+            continue
+        byte, at = _bracket_byte(data, at)
+        mask, previous = mask | 1 << byte, byte
+    mask = (_ANY & ~mask if negated else mask) & _ANY
+    if not mask:
+        raise BadPattern("holds a [...] that matches nothing")
+    return mask, at + 1
+
+
+def _bracket_byte(data: bytes, at: int) -> tuple[int, int]:
+    at += data[at : at + 1] == b"\\"
+    if at >= len(data):
+        raise BadPattern("holds a [ that is never closed", "a literal one is written \\[")
+    return data[at], at + 1
+
+
+def _range(first: int, last: int) -> Mask:
+    return sum(1 << byte for byte in range(first, last + 1))
+
+
+def _named_class(data: bytes, at: int) -> tuple[Mask, int]:
+    end = data.index(b"]", at + 2)
+    if data[end - 1 : end] != b":" or end - 1 < at + 2:
+        return 1 << ord("["), at + 1  # no ":]" at its end: an ordinary set that holds a bracket
+    name = data[at + 2 : end - 1].decode("latin-1")
+    if name not in _CLASS_MASKS:
+        raise BadPattern(f"holds [:{name}:], which is no class", f"classes: {', '.join(_CLASS_MASKS)}")
+    return _CLASS_MASKS[name], end + 1
+
+
+# Matching
+
+
+class Matcher:
+    """Says whether a path is in a scope. Paths are relative to the root, with ``/``, as git prints them with -z."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._include = compile_patterns(scope.include)
+        self._exclude = compile_patterns(scope.exclude)
+
+    def matches(self, path: str) -> bool:
+        data = path.encode("utf-8", "surrogateescape")
+        return self._include.match(data) is not None and self._exclude.match(data) is None
+
+
+def compile_patterns(patterns: Sequence[str]) -> re.Pattern[bytes]:
+    """An expression that matches, from its start, the paths (UTF-8) that any of the patterns match. Raises BadPattern."""
+    sources = [_expression(tokens) for pattern in patterns for tokens in parse_pattern(pattern).alternatives]
+    return re.compile(b"|".join(sources) if sources else b"(?!)", re.DOTALL)
+
+
+def _expression(tokens: Sequence[Token]) -> bytes:
+    """No backtracking into what has matched: of several ways to match a run between wildcards the leftmost is as good
+    as any later one, so each is an atomic group, and a hostile file name costs no more than quadratic time."""
+    groups = list(_split(tokens, Wild.FOLDERS))
+    first, *rest = groups
+    source = _run(first)
+    for number, group in enumerate(rest, start=1):
+        if number < len(rest):
+            source += b"(?>(?:[^/]+/)*?" + _run(group) + b")"
+        else:
+            source += b"(?:[^/]+/)*?" + _run(group)
+    return b"(?:" + source + rb"\Z)"
+
+
+def _run(tokens: Sequence[Token]) -> bytes:
+    """Tokens without ``**/``: folder by folder, each an atomic group."""
+    source = b""
+    for part in _split_after(tokens, _SLASH):
+        pieces = list(_split(part, Wild.STAR))
+        first, *rest = (b"".join(map(_one, piece)) for piece in pieces)
+        inner = b"".join(b"(?>[^/]*?" + piece + b")" for piece in rest[:-1])
+        last = b"[^/]*" + rest[-1] if rest else b""
+        ends = part and part[-1] == _SLASH
+        source += b"(?>" + first + inner + last + b")" if ends else first + inner + last
+    return source
+
+
+def _one(token: Token) -> bytes:
+    if token is Wild.BELOW:
+        return b".+"
+    if token is Wild.SELF_OR_BELOW:
+        return b"(?:/.+)?"
+    assert isinstance(token, int)  # noqa: S101 - STAR and FOLDERS are where runs are split
+    if token.bit_count() == 1:
+        return re.escape(bytes([token.bit_length() - 1]))
+    return b"[" + b"".join(b"\\x%02x" % byte for byte in range(256) if token >> byte & 1) + b"]"
+
+
+def _split(tokens: Sequence[Token], at: Wild) -> Iterator[Sequence[Token]]:
+    start = 0
+    for index, token in enumerate(tokens):
+        if token is at:
+            yield tokens[start:index]
+            start = index + 1
+    yield tokens[start:]
+
+
+def _split_after(tokens: Sequence[Token], at: Mask) -> Iterator[Sequence[Token]]:
+    start = 0
+    for index, token in enumerate(tokens):
+        if token == at:
+            yield tokens[start : index + 1]
+            start = index + 1
+    yield tokens[start:]

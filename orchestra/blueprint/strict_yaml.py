@@ -1,0 +1,361 @@
+"""YAML text in, a tree with positions out: the strict subset of YAML that a blueprint may be written in.
+
+Invariant: bounded work for any input. The tree is built from the parser's event stream without recursion, under caps
+on bytes, depth and values (an alias costs as many values as it stands for); libyaml's own composer overflows the C
+stack on 100,000 nested brackets. Refuses: more than one document, duplicate keys, keys that are not strings, tags
+other than ``!append``, text that is not UTF-8. Scalars follow YAML 1.2 (see ``node``); ``<<`` merges as YAML 1.1 says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from orchestra.blueprint.model import Origin
+from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, kind
+from orchestra.errors import Problem
+
+MAX_BYTES: Final = 5_000_000
+MAX_DEPTH: Final = 64
+MAX_VALUES: Final = 50_000
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|(?<!\\A)\ufeff")
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_CONTAINER_ENDS: Final = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
+
+
+class Refused(Exception):  # noqa: N818 - not an error of the program: the file cannot be read any further
+    """The text cannot be read any further; ``problem`` says why and where."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What a file holds: ``root`` is None where the text could not be read to its end."""
+
+    root: MapNode | None
+    problems: tuple[Problem, ...]
+
+
+def load_tree(file: Path) -> Tree:
+    """The tree of one file. Never raises for what a file holds or for a file that is not there."""
+    try:
+        return parse_tree(_read(file), file)
+    except Refused as refused:
+        return Tree(None, (refused.problem,))
+
+
+def parse_tree(text: str, file: Path) -> Tree:
+    """The tree of ``text``; ``file`` only names it in the problems."""
+    builder = _Builder(file)
+    try:
+        _refuse_unprintable(text, file)
+        for event in _events(text, file):
+            builder.take(event)
+        return Tree(builder.document(), tuple(builder.problems))
+    except Refused as refused:
+        return Tree(None, (*builder.problems, refused.problem))
+
+
+# Reading
+
+
+def read_limited(file: Path, limit: int) -> bytes:
+    """The file's bytes. Raises Refused for what is no file, cannot be read, or holds more than ``limit`` bytes."""
+    try:
+        if file.is_dir():
+            raise _refused(file, "is a folder, not a file", _files_in(file))
+        if file.exists() and not file.is_file():
+            raise _refused(file, "is not a regular file", "a pipe or a device cannot be read twice: save it as a file")
+        with file.open("rb") as stream:
+            data = stream.read(limit + 1)
+    except FileNotFoundError:
+        raise _refused(file, "no such file", None) from None
+    except (OSError, ValueError) as error:
+        raise _refused(file, f"cannot be read: {getattr(error, 'strerror', None) or error}", None) from None
+    if len(data) > limit:
+        raise _refused(file, f"is larger than {limit // 1000:,} kB", "a blueprint is a few kB: is this the right file?")
+    return data
+
+
+def decode(data: bytes, file: Path) -> str:
+    """UTF-8, with or without a byte order mark. Raises Refused at the first byte that is not."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _refused(file, "is UTF-16, not UTF-8", "save it as UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        line, column = _place(before, len(before))
+        byte = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        raise Refused(Problem(file, line, column, byte, "save the file as UTF-8")) from None
+
+
+def _read(file: Path) -> str:
+    return decode(read_limited(file, MAX_BYTES), file)
+
+
+def _files_in(folder: Path) -> str | None:
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if entry.suffix in (".yaml", ".yml"))
+    except OSError:
+        return None
+    return f"it holds {', '.join(names[:8])}" if names else None
+
+
+def _refused(file: Path, message: str, hint: str | None) -> Refused:
+    return Refused(Problem(file, 1, 1, message, hint))
+
+
+def _place(text: str, index: int) -> tuple[int, int]:
+    """Line and column, from 1, of a character of the text."""
+    line_start = text.rfind("\n", 0, index) + 1
+    return text.count("\n", 0, index) + 1, index - line_start + 1
+
+
+def _refuse_unprintable(text: str, file: Path) -> None:
+    found = _UNPRINTABLE.search(text)
+    if found:
+        line, column = _place(text, found.start())
+        message = f"the character U+{ord(found.group()):04X} cannot stand in a YAML file"
+        raise Refused(Problem(file, line, column, message, "delete it, or write it as an escape in double quotes"))
+
+
+# Events
+
+
+def _events(text: str, file: Path) -> Iterator[yaml.Event]:
+    try:
+        yield from yaml.parse(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        raise Refused(_explain(error, text, file)) from None
+    except yaml.YAMLError as error:
+        raise _refused(file, f"is not YAML: {' '.join(str(error).split())}", None) from None
+
+
+def _explain(error: yaml.MarkedYAMLError, text: str, file: Path) -> Problem:
+    """libyaml's complaint in words that say what to type instead."""
+    lines = text.splitlines()
+    mark = error.problem_mark
+    if mark is None or (error.context_mark and mark.line >= len(lines)):
+        mark = error.context_mark  # it went unnoticed to the end of the file: where it began helps more
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    here = lines[line - 1] if line <= len(lines) else ""
+    indent = here[: len(here) - len(here.lstrip())]
+    if "\t" in indent:
+        message = "a tab in the indentation: YAML indents with spaces only"
+        return Problem(file, line, indent.index("\t") + 1, message, "replace each tab by two spaces")
+    complaint = error.problem or "not YAML"
+    context = f" ({error.context}{_since(error)})" if error.context else ""
+    return Problem(file, line, column, f"is not YAML: {complaint}{context}", _yaml_hint(complaint, here, column))
+
+
+def _since(error: yaml.MarkedYAMLError) -> str:
+    return f", which began on line {error.context_mark.line + 1}" if error.context_mark else ""
+
+
+def _yaml_hint(complaint: str, here: str, column: int) -> str | None:
+    character = here[column - 1 : column]
+    if character == "\t":
+        return "a tab: YAML separates and indents with spaces"
+    if character in ("@", "`", "%"):
+        return f"a value that begins with {character} needs quotes"
+    if "mapping values are not allowed" in complaint:
+        return "a value that holds a colon and a space needs quotes; or the indentation is off"
+    if "did not find expected" in complaint or "could not find expected" in complaint:
+        return "look for a missing quote, bracket, colon or dash, or a line indented too far or too little"
+    if "unexpected end of stream" in complaint:
+        return "a quote that is opened here is never closed"
+    if "unknown escape character" in complaint:
+        return "a backslash stands for itself in single quotes; in double quotes write two"
+    return None
+
+
+# Building
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A list or map that is still open."""
+
+    origin: Origin
+    is_map: bool
+    anchor: str | None
+    append: bool = False
+    items: list[Node] = field(default_factory=list)
+    entries: dict[str, Entry] = field(default_factory=dict)
+    merges: list[Entry] = field(default_factory=list)
+    pending: tuple[str, Origin] | None = None  # the key whose value comes next
+    skip: bool = False  # the key was refused: drop the value that comes next
+    values_before: int = 0
+
+
+@dataclass(slots=True)
+class _Anchored:
+    node: Node | None  # None while it is still open
+    values: int  # how many values an alias to it stands for
+
+
+class _Builder:
+    """Takes events one by one; ``problems`` are those that reading can go on after."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.stack: list[_Frame] = []
+        self.anchors: dict[str, _Anchored] = {}
+        self.values = 0
+        self.documents = 0
+        self.root: Node | None = None
+
+    def take(self, event: yaml.Event) -> None:
+        if isinstance(event, yaml.ScalarEvent):
+            self._scalar(event)
+        elif isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
+            self._open(event)
+        elif isinstance(event, _CONTAINER_ENDS):
+            self._close()
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event)
+        elif isinstance(event, yaml.DocumentStartEvent):
+            self.documents += 1
+            if self.documents > 1:
+                raise self._stop(self._origin(event), "a second YAML document", "one blueprint per file: delete ---")
+
+    def document(self) -> MapNode:
+        if self.root is None or (isinstance(self.root, Scalar) and self.root.is_null):
+            raise _refused(self.file, "is empty", "a blueprint begins with: version: 1")
+        if not isinstance(self.root, MapNode):
+            message = f"holds {kind(self.root)}, not a map of keys"
+            raise self._stop(self.root.origin, message, "a blueprint begins with: version: 1")
+        return self.root
+
+    def _origin(self, event: yaml.Event) -> Origin:
+        mark = event.start_mark
+        return Origin(self.file, mark.line + 1, mark.column + 1)
+
+    def _stop(self, at: Origin, message: str, hint: str | None = None) -> Refused:
+        return Refused(Problem(at.file, at.line, at.column, message, hint))
+
+    def _note(self, at: Origin, message: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(at.file, at.line, at.column, message, hint))
+
+    def _spend(self, values: int, at: Origin) -> None:
+        self.values += values
+        if self.values > MAX_VALUES:
+            what = "its aliases stand for" if values > 1 else "it holds"
+            raise self._stop(at, f"too large: {what} more than {MAX_VALUES:,} values")
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        origin = self._origin(event)
+        self._spend(1, origin)
+        self._check_tag(event, origin, is_list=False)
+        node = Scalar(event.value, event.style or "", origin)
+        if event.anchor:
+            self.anchors[event.anchor] = _Anchored(node, 1)
+        self._add(node)
+
+    def _open(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
+        origin = self._origin(event)
+        self._spend(1, origin)
+        if len(self.stack) >= MAX_DEPTH:
+            raise self._stop(origin, f"nested more than {MAX_DEPTH} levels deep")
+        is_map = isinstance(event, yaml.MappingStartEvent)
+        append = self._check_tag(event, origin, is_list=not is_map)
+        if event.anchor:
+            self.anchors[event.anchor] = _Anchored(None, 0)
+        self.stack.append(_Frame(origin, is_map, event.anchor, append, values_before=self.values - 1))
+
+    def _close(self) -> None:
+        frame = self.stack.pop()
+        node: Node
+        if frame.is_map:
+            node = MapNode(self._merged(frame), frame.origin)
+        else:
+            node = ListNode(tuple(frame.items), frame.origin, frame.append)
+        if frame.anchor:
+            self.anchors[frame.anchor] = _Anchored(node, self.values - frame.values_before)
+        self._add(node)
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        origin = self._origin(event)
+        anchored = self.anchors.get(event.anchor)
+        if anchored is None:
+            hint = "an alias (*) needs an anchor (&) above it; quote the value if you mean the star"
+            raise self._stop(origin, f"unknown alias *{event.anchor}", hint)
+        if anchored.node is None:
+            raise self._stop(origin, f"the alias *{event.anchor} stands inside the value it is an alias for")
+        self._spend(anchored.values, origin)
+        self._add(anchored.node, origin)
+
+    def _check_tag(self, event: yaml.Event, origin: Origin, *, is_list: bool) -> bool:
+        """Whether the value is tagged ``!append``; any other tag is a problem."""
+        tag: str | None = event.tag
+        if tag is None:
+            return False
+        if tag == "!append" and is_list:
+            return True
+        if tag == "!append":
+            self._note(origin, "!append is for lists", 'write the value as a list: !append ["..."]')
+        else:
+            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            self._note(origin, f"unknown tag {shown}", "the only tag is !append; quote a text that begins with !")
+        return False
+
+    def _add(self, node: Node, at: Origin | None = None) -> None:
+        if not self.stack:
+            self.root = node
+            return
+        frame = self.stack[-1]
+        if not frame.is_map:
+            frame.items.append(node)
+        elif frame.pending is None and not frame.skip:
+            self._key(frame, node, at or node.origin)
+        else:
+            self._value(frame, node)
+
+    def _key(self, frame: _Frame, node: Node, at: Origin) -> None:
+        frame.skip = True
+        if not isinstance(node, Scalar):
+            self._note(at, f"a key must be a string, not {kind(node)}", "quote it")
+        elif not isinstance(node.value, str):
+            self._note(at, f"the key {node.text or 'null'} is {kind(node)}, not a string", f'quote it: "{node.text}"')
+        elif node.plain and node.text == "<<":
+            frame.pending, frame.skip = ("<<", at), False
+        elif node.text in frame.entries:
+            first = frame.entries[node.text].key.line
+            self._note(at, f'duplicate key "{node.text}" (first on line {first})', "keep one of the two")
+        else:
+            frame.pending, frame.skip = (node.text, at), False
+
+    def _value(self, frame: _Frame, node: Node) -> None:
+        pending, frame.pending, frame.skip = frame.pending, None, False
+        if pending is None:
+            return
+        text, origin = pending
+        if text == "<<" and not isinstance(node, Scalar):
+            frame.merges.append(Entry(origin, node))
+        elif text == "<<":
+            self._note(origin, f"<< merges a map, not {kind(node)}", "write <<: *anchor, the anchor being on a map")
+        else:
+            frame.entries[text] = Entry(origin, node)
+
+    def _merged(self, frame: _Frame) -> dict[str, Entry]:
+        """Own keys first, then those that ``<<`` brings; of several maps the earlier one wins (YAML 1.1 merge type)."""
+        entries = dict(frame.entries)
+        for merge in frame.merges:
+            sources = merge.node.items if isinstance(merge.node, ListNode) else (merge.node,)
+            for source in sources:
+                if isinstance(source, MapNode):
+                    for key, entry in source.entries.items():
+                        entries.setdefault(key, entry)
+                else:
+                    self._note(merge.key, f"<< merges maps, not {kind(source)}", "write <<: [*one, *other]")
+        return entries

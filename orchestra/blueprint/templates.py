@@ -1,0 +1,156 @@
+"""A team's own template files: that they are there, parse, and speak only of what there is.
+
+They are parsed, never run: what they do is found by reading their syntax tree, so a template cannot hang validation.
+Invariant: names are looked for as ``workspace`` will look for them when it renders: the shipped templates first (so
+``{% extends "CLAUDE.md.j2" %}`` in a file of that name means the shipped one), then the folder of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from orchestra.blueprint.findings import Findings
+from orchestra.blueprint.gitnames import collisions, directory_problem
+from orchestra.blueprint.layers import problem
+from orchestra.blueprint.model import Key, Origin
+from orchestra.blueprint.naming import (
+    AGENT_ATTRIBUTES,
+    RENDER_VARIABLES,
+    TemplateProblem,
+    syntax_problem,
+    undefined_names,
+)
+from orchestra.blueprint.near import did_you_mean
+from orchestra.blueprint.strict_yaml import Refused, decode, read_limited
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+
+_MAX_BYTES: Final = 1_000_000
+
+
+def shipped_templates() -> Path:
+    """The folder of the templates that a team's own may extend."""
+    return Path(__file__).resolve().parent.parent / "workspace" / "templates"
+
+
+def template_folders(template: Path) -> tuple[Path, Path]:
+    """Where names that ``template`` extends, includes or imports are looked up, in that order."""
+    return shipped_templates(), template.parent
+
+
+def template_path(value: str, origin: Origin) -> Path:
+    """The template file that a value of ``templates`` names: relative to the file that the value stands in."""
+    return (origin.file.resolve().parent / value).resolve()
+
+
+def check_templates(findings: Findings) -> None:
+    """Each entry of ``templates``: a possible file of a worktree, and a template that can be rendered."""
+    entries = list(findings.children(("templates",)))
+    for path in entries:
+        wrong = directory_problem(str(path[-1]))
+        if wrong:
+            findings.at_key(path, f'the file "{path[-1]}" {wrong}'.replace("worktrees.root", "the worktree"))
+    for one, other, why in collisions([str(path[-1]) for path in entries]):
+        findings.at_key(entries[one], f'"{entries[one][-1]}" {why} beside "{entries[other][-1]}"')
+    for path in entries:
+        value = findings.text(path)
+        node = findings.node(path)
+        if value is not None and node is not None:
+            _check_entry(findings, path, template_path(value, node.origin))
+
+
+def _check_entry(findings: Findings, path: Key, file: Path) -> None:
+    if not _is_file(file):
+        near = did_you_mean(file.name, _siblings(file))
+        findings.at_value(path, f"there is no template file {file}", near)
+        return
+    checker = _FileChecker(findings)
+    checker.check(file, is_include=False)
+
+
+def _siblings(file: Path) -> list[str]:
+    try:
+        return [entry.name for entry in file.parent.iterdir()]
+    except OSError:
+        return []
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long for the file system, or with a NUL: certainly no file
+        return False
+
+
+class _FileChecker:
+    """Follows one template to all it extends, includes and imports by a constant name."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._seen: set[Path] = set()
+
+    def check(self, file: Path, *, is_include: bool) -> None:
+        """An include may use its includer's loop variables, so its names are not judged."""
+        if file in self._seen:
+            return
+        self._seen.add(file)
+        try:
+            source = decode(read_limited(file, _MAX_BYTES), file)
+        except Refused as refused:
+            self._findings.problems.append(refused.problem)
+            return
+        try:
+            tree = _parse(source)
+        except TemplateProblem as wrong:
+            self._note(file, wrong)
+            return
+        if not is_include:
+            for wrong in undefined_names(tree, RENDER_VARIABLES, AGENT_ATTRIBUTES):
+                self._note(file, wrong)
+        for line, name, included in _references(tree):
+            self._follow(file, line, name, included)
+
+    def _follow(self, file: Path, line: int, name: str, included: bool) -> None:
+        folders = template_folders(file)
+        for folder in folders:
+            candidate = (folder / name).resolve()
+            if _is_file(candidate):
+                if folder != shipped_templates():
+                    self.check(candidate, is_include=included)
+                return
+        known = [entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir()]
+        hint = did_you_mean(name, known, otherwise="looked for among the shipped templates and beside this file")
+        self._note(file, TemplateProblem(line, f'the template "{name}" is not there', hint))
+
+    def _note(self, file: Path, wrong: TemplateProblem) -> None:
+        self._findings.problems.append(problem(Origin(file, wrong.line, 1), wrong.message, wrong.hint))
+
+
+def _parse(source: str) -> nodes.Template:
+    from jinja2 import TemplateError
+    from jinja2.sandbox import SandboxedEnvironment
+
+    environment = SandboxedEnvironment()
+    try:
+        tree = environment.parse(source)
+        environment.compile(tree)  # unknown filters and tests are only found here
+    except TemplateError as error:
+        raise syntax_problem(error, environment.filters) from None
+    except (RecursionError, SyntaxError, MemoryError):
+        raise TemplateProblem(1, "the template is nested too deep") from None
+    return environment.parse(source)
+
+
+def _references(tree: nodes.Template) -> Iterator[tuple[int, str, bool]]:
+    """Line, name, and whether it is an include, of each template that is named by a constant."""
+    from jinja2 import nodes
+
+    for node in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
+        included = isinstance(node, nodes.Include)
+        if isinstance(node, nodes.Include) and node.ignore_missing:
+            continue
+        if isinstance(node.template, nodes.Const) and isinstance(node.template.value, str):
+            yield node.lineno, node.template.value, included
