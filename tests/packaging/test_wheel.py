@@ -1,0 +1,97 @@
+"""What is published works on its own: the wheel, in an empty environment, away from the clone."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# distribution -> import names, where they differ
+IMPORTED_AS = {"pyyaml": "yaml", "gitpython": "git"}
+
+
+def run(*argv: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    return subprocess.run(
+        [str(word) for word in argv], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this clone."""
+    folder = tmp_path_factory.mktemp("wheel")
+    built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
+    assert built.returncode == 0, built.stderr
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of programs of an empty environment in which the wheel was installed."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        needs = Parser().parsestr(archive.read(name).decode()).get_all("Requires-Dist") or []
+    core = [need for need in needs if "extra ==" not in need]
+    fetched = run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *core)
+    if fetched.returncode:
+        pytest.skip(f"no package index: {fetched.stderr.strip().splitlines()[-1]}")
+    done = run(python, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--disable-pip-version-check", wheel)
+    assert done.returncode == 0, done.stderr
+    assert run(python, "-m", "pip", "check").returncode == 0
+    return folder / "bin"
+
+
+def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    top = {name.split("/")[0] for name in names}
+    assert top == {"orchestra", f"agent_orchestra-{_version()}.dist-info"}
+    expected = {"orchestra/py.typed", f"agent_orchestra-{_version()}.dist-info/licenses/LICENSE"}
+    expected |= {f"orchestra/_data/{path.relative_to(ROOT)}" for path in (ROOT / "blueprints").rglob("*.yaml")}
+    expected |= {f"orchestra/_data/{path.relative_to(ROOT)}" for path in (ROOT / "schemas").glob("*.json")}
+    package = [path for path in (ROOT / "orchestra").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    expected |= {str(path.relative_to(ROOT)) for path in package}
+    assert not expected - names
+    assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+
+
+def test_every_import_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {need.partition(">")[0].strip().lower() for need in project["dependencies"]}
+    known = {IMPORTED_AS.get(name, name) for name in declared} | {"orchestra", *sys.stdlib_module_names}
+    used = set()
+    for path in (ROOT / "orchestra").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                used |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                used.add(node.module.partition(".")[0])
+    assert used <= known
+
+
+def test_the_installed_command_says_its_version(installed: Path, tmp_path: Path) -> None:
+    done = run(installed / "orchestra", "--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"orchestra {_version()}\n")
+
+
+def test_the_installed_command_has_no_task_of_the_clone(installed: Path, tmp_path: Path) -> None:
+    done = run(installed / "orchestra", "lint", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def _version() -> str:
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
