@@ -15,8 +15,11 @@ from orchestra.fleet import Fleet
 from orchestra.ledger import Json
 from orchestra.repository.history import CommitInfo, FileChange, changes, commits, patch
 from orchestra.repository.refs import CommitId
+from orchestra.review.findings import ScopeFinding, find
 from orchestra.review.standing import Standing, read_standings
 from orchestra.review.verdicts import requested_changes
+from orchestra.workspace.places import instruction_names
+from orchestra.workspace.render import notes_filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class GateRecord:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """One agent's work, laid out for a verdict. ``instructions`` are its paths that never land."""
+    """One agent's work, laid out for a verdict. Instruction files, which never land, are left out of the changes."""
 
     standing: Standing
     since: CommitId
@@ -40,9 +43,11 @@ class Examination:
     patch: str
     gates: tuple[GateRecord, ...]
     requested: str | None
+    findings: tuple[ScopeFinding, ...]
+    notes_filled: bool
 
 
-def examine(fleet: Fleet, agent: Agent, *, instructions: frozenset[str]) -> Examination:
+def examine(fleet: Fleet, agent: Agent) -> Examination:
     """Lay out the work of ``agent``. UsageError when it was not spawned or its branch is gone."""
     (standing,) = read_standings(fleet, [agent])
     if standing.refs.base is None or standing.head is None:
@@ -50,15 +55,19 @@ def examine(fleet: Fleet, agent: Agent, *, instructions: frozenset[str]) -> Exam
     head, repository = standing.head, fleet.repository
     target = fleet.target_tip()
     since = (repository.merge_base(target, head) if target else None) or standing.refs.base
-    found = changes(repository, since, head)
+    instructions = instruction_names(repository, fleet.blueprint, standing.refs.base).all
+    found = tuple(c for c in changes(repository, since, head) if c.path not in instructions)
+    paths = {path for change in found for path in (change.path, change.renamed_from) if path}
     return Examination(
         standing=standing,
         since=since,
         commits=commits(repository, since, head),
-        changes=tuple(change for change in found if change.path not in instructions),
+        changes=found,
         patch=patch(repository, since, head, leave_out=sorted(instructions)),
         gates=gate_records(fleet, agent),
         requested=requested_changes(fleet, agent),
+        findings=find(fleet.blueprint, agent, paths),
+        notes_filled=standing.notes is not None and notes_filled(standing.notes),
     )
 
 

@@ -86,9 +86,7 @@ def test_an_examination_shows_the_agent_s_work_and_nothing_else(make_repository:
     world = make_world(make_repository({"a": "1\n"}), "schema")
     world.at("schema").commit("Add b", {"b": "b\n", "TASK.md": "forced in\n", "AGENT_NOTES.md": "# notes\n"})
     world.checkout.commit("a neighbour landed", {"c": "c\n"})
-    shown = examine(
-        world.fleet, world.fleet.require_agent("schema"), instructions=frozenset({"TASK.md", "AGENT_NOTES.md"})
-    )
+    shown = examine(world.fleet, world.fleet.require_agent("schema"))
     assert [commit.subject for commit in shown.commits] == ["Add b"]
     assert [change.path for change in shown.changes] == ["b"]
     assert "forced in" not in shown.patch

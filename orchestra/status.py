@@ -1,0 +1,137 @@
+"""Where every agent stands: facts from git, sessions and set-up in, one row an agent out.
+
+Invariant: derived on every call and stored nowhere (law 4); each state names its source and the age of what it rests
+on. The pure rule is ``session.state.derive``. Refuses to change anything, and to call a tree clean that it could
+not read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestra.blueprint.model import Agent, AgentName
+from orchestra.fleet import Fleet
+from orchestra.ledger import Json
+from orchestra.repository.refs import CommitId
+from orchestra.review.findings import ScopeFinding
+from orchestra.review.forecast import Forecast, forecast
+from orchestra.review.standing import Standing, read_standings
+from orchestra.review.verdicts import Verdict
+from orchestra.session.facts import SessionFacts, session_facts
+from orchestra.session.state import AgentState, State, Work, derive
+from orchestra.workspace.provision import readiness
+from orchestra.workspace.render import notes_filled
+
+_SETTLED = (State.FINISHED, State.LANDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One agent. ``forecast`` says with whom its branch conflicts today and what it changes outside its scope."""
+
+    standing: Standing
+    state: AgentState
+    session: SessionFacts | None
+    notes_filled: bool
+    conflicts_with: tuple[AgentName, ...]
+    scope_findings: tuple[ScopeFinding, ...]
+
+    @property
+    def agent(self) -> Agent:
+        return self.standing.agent
+
+    @property
+    def unfinished(self) -> str | None:
+        """Why this work is not finished, in a person's words; None when it is, or has landed."""
+        if self.state.state in _SETTLED:
+            return None
+        if self.standing.uncommitted:
+            return f"{len(self.standing.uncommitted)} uncommitted files"
+        return f"{self.state.state}: {self.state.reason}" if self.state.reason else str(self.state.state)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A fleet at one moment. ``taken_at`` is a POSIX timestamp."""
+
+    fleet: Fleet
+    target_commit: CommitId | None
+    rows: tuple[Row, ...]
+    taken_at: float
+
+    def to_json(self) -> dict[str, Json]:
+        """As ``status --json`` prints it; validates against schemas/status.schema.json."""
+        return {
+            "fleet": self.fleet.name,
+            "target": {"branch": self.fleet.target, "commit": self.target_commit},
+            "agents": [_row_json(row, self.taken_at) for row in self.rows],
+        }
+
+
+def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None) -> Status:
+    """The status of ``agents`` (None: all), in declared order."""
+    asked = fleet.blueprint.agents if agents is None else tuple(agents)
+    standings = read_standings(fleet, asked)
+    sessions = session_facts(fleet)
+    now = time.time()
+    ahead = forecast(fleet, standings)
+    rows = tuple(_row(fleet, standing, sessions, ahead, now) for standing in standings)
+    return Status(fleet, fleet.target_tip(), rows, now)
+
+
+def _row(
+    fleet: Fleet,
+    standing: Standing,
+    sessions: Mapping[AgentName, SessionFacts],
+    ahead: Forecast,
+    now: float,
+) -> Row:
+    name = standing.agent.name
+    session = sessions.get(name)
+    filled = standing.notes is not None and notes_filled(standing.notes)
+    state = derive(_work(fleet, standing, filled), session, now)
+    return Row(standing, state, session, filled, ahead.conflicts.get(name, ()), ahead.scope.get(name, ()))
+
+
+def _work(fleet: Fleet, standing: Standing, filled: bool) -> Work:
+    ready = readiness(fleet.repository, fleet.name, standing.agent.name)
+    return Work(
+        spawned=standing.spawned,
+        ready={"ready": True, "not-ready": False}.get(ready.state),
+        ready_reason=ready.reason,
+        commits=standing.commits,
+        uncommitted=None if standing.uncommitted is None else len(standing.uncommitted),
+        notes_filled=filled,
+        landed=standing.refs.landed is not None,
+        discarded=standing.verdict is Verdict.DISCARDED,
+    )
+
+
+def _row_json(row: Row, now: float) -> dict[str, Json]:
+    standing, agent = row.standing, row.agent
+    age = row.state.age_s(now)
+    return {
+        "name": agent.name,
+        "number": agent.number,
+        "title": agent.title,
+        "stage": agent.stage,
+        "branch": agent.branch,
+        "worktree": str(standing.worktree),
+        "base": standing.refs.base,
+        "head": standing.head,
+        "state": row.state.state.value,
+        "state_reason": row.state.reason,
+        "state_source": row.state.source,
+        "state_age_s": None if age is None else round(age, 1),
+        "commits": standing.commits,
+        "behind": standing.behind,
+        "uncommitted_files": None if standing.uncommitted is None else len(standing.uncommitted),
+        "notes": "filled" if row.notes_filled else "empty",
+        "verdict": standing.verdict.value,
+        "landed": standing.refs.landed,
+        "conflicts_with": list(row.conflicts_with),
+        "scope_findings": [{"path": finding.path, "why": finding.why} for finding in row.scope_findings],
+        "cost_usd": row.session.usage.cost_usd if row.session else None,
+    }

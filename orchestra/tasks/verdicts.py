@@ -1,0 +1,103 @@
+"""The verdicts as tasks: review, approve, request-changes, discard. Prints; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from orchestra.blueprint.model import Agent
+from orchestra.errors import ExitCode
+from orchestra.fleet import Fleet
+from orchestra.repository.lock import exclusive
+from orchestra.tasks.console import Tone, say, show_json, tell
+from orchestra.tasks.opening import opened
+from orchestra.tasks.program import task
+
+if TYPE_CHECKING:
+    from orchestra.review.verdicts import Decision
+
+# A train holds the lock for moments only; a spawn may hold it longer than a person waits.
+_PATIENCE_S = 5.0
+_AGENT = {"agent": "Its name or number."}
+
+
+@task(positional=["agent"], help=_AGENT)
+def review(
+    c: Context, agent: str, repo: str | None = None, blueprint: str | None = None, json: bool = False
+) -> ExitCode:
+    """One agent's work for a verdict: notes, commits, changes, gate results, findings.
+
+    The diff is against the merge base with today's target: the agent's own work, without the files that orchestra
+    rendered for it.
+    """
+    from orchestra.review.examine import examine
+    from orchestra.tasks import review_screen
+
+    fleet = opened(repo, blueprint)
+    shown = examine(fleet, fleet.require_agent(agent))
+    if json:
+        show_json(review_screen.to_json(shown))
+    else:
+        review_screen.show(fleet, shown)
+    return ExitCode.DONE
+
+
+@task(positional=["agent"], help=_AGENT)
+def approve(c: Context, agent: str, repo: str | None = None, blueprint: str | None = None) -> ExitCode:
+    """Approve the exact commit that an agent's branch is at; a later commit makes the approval stale."""
+    from orchestra.review import verdicts
+
+    fleet = opened(repo, blueprint)
+    with _judging(fleet, "approve"):
+        found = fleet.require_agent(agent)
+        _report(found, verdicts.approve(fleet, found))
+    return ExitCode.DONE
+
+
+@task(positional=["agent"], name="request-changes", help={**_AGENT, "message": "What is to change, for the agent."})
+def request_changes(
+    c: Context, agent: str, message: str = "", repo: str | None = None, blueprint: str | None = None
+) -> ExitCode:
+    """Send an agent's work back with a message, which is kept and appended to its TASK.md."""
+    from orchestra.review import verdicts
+
+    fleet = opened(repo, blueprint)
+    with _judging(fleet, "request-changes"):
+        found = fleet.require_agent(agent)
+        _report(found, verdicts.request_changes(fleet, found, message))
+    return ExitCode.DONE
+
+
+@task(positional=["agent"], help={**_AGENT, "reason": "Why the work is not wanted; it is kept on record."})
+def discard(
+    c: Context, agent: str, reason: str = "", repo: str | None = None, blueprint: str | None = None
+) -> ExitCode:
+    """Take an agent's work out of the fleet. Its head is kept under a ref; the output says how to bring it back."""
+    from orchestra.review import verdicts
+
+    fleet = opened(repo, blueprint)
+    with _judging(fleet, "discard"):
+        found = fleet.require_agent(agent)
+        _report(found, verdicts.discard(fleet, found, reason))
+    return ExitCode.DONE
+
+
+@contextmanager
+def _judging(fleet: Fleet, verb: str) -> Iterator[None]:
+    """What every verdict does first: finish what a killed train left, then keep others out for the moment it takes."""
+    from orchestra.train.recover import recover
+
+    for sentence in recover(fleet.repository):
+        tell(sentence)
+    with exclusive(fleet.repository.state_folder, verb, wait_s=_PATIENCE_S):
+        yield
+
+
+def _report(agent: Agent, decision: Decision) -> None:
+    tone = {"approved": Tone.GOOD, "discarded": Tone.BAD}.get(decision.verdict, Tone.WAITING)
+    say(f"{agent.name}: {decision.verdict} at {decision.commit[:10]}", tone)
+    for remark in decision.remarks:
+        tell(f"  {remark}", Tone.WAITING)
