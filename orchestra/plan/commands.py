@@ -1,0 +1,196 @@
+"""Which commands the gates and the agents need, and which of them are not there.
+
+Invariant: pure, and silent where it cannot be sure: shell is not parsed beyond its first word, a file that set-up
+may make is not missed. Refuses: running anything.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection, Iterator
+
+from orchestra.blueprint.model import (
+    Agent,
+    AgentName,
+    Blueprint,
+    Builtin,
+    BuiltinGate,
+    Origin,
+    RunGate,
+    Runner,
+    RunnerKind,
+    RunnerMode,
+    Setup,
+)
+from orchestra.plan.finding import Code, Finding, Severity, place
+
+RESERVED = frozenset({Builtin.SECRETS, Builtin.DEPENDENCIES})
+"""Built-in gates that a blueprint may name and no train of this version runs."""
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_./+@-]+")
+# POSIX reserved words and built-ins, and those of the shells that people have as /bin/sh.
+_OF_THE_SHELL = frozenset(
+    """if then else elif fi do done case esac while until for in function select time . : [ [[ alias bg break builtin
+    cd command continue echo eval exec exit export false fc fg getopts hash jobs kill let local printf pwd read
+    readonly return set shift source test times trap true type typeset ulimit umask unalias unset wait""".split()
+)
+_SCRIPT_RUNNERS = frozenset({"npm", "pnpm"})  # yarn and bun fall back to programs, so a missing script is no proof
+_PLAIN_SCRIPTS = frozenset({"test", "start", "stop", "restart"})  # npm X is npm run X
+
+
+def first_word(run: str) -> str | None:
+    """The program that a shell command starts with; None where the shell decides that, or it is the shell's own."""
+    words = _words(run)
+    if not words or words[0] in _OF_THE_SHELL or not _PLAIN_WORD.fullmatch(words[0]):
+        return None
+    return words[0]
+
+
+def script_name(run: str) -> str | None:
+    """The package.json script at the root that ``npm test``, ``npm run X`` or ``pnpm run X`` runs; None when unsure."""
+    words = _words(run)
+    if len(words) < 2 or words[0] not in _SCRIPT_RUNNERS or "--if-present" in words:  # noqa: PLR2004
+        return None
+    if words[1] in _PLAIN_SCRIPTS:
+        name: str | None = words[1]
+    else:
+        name = words[2] if words[1] in ("run", "run-script") and len(words) > 2 else None  # noqa: PLR2004
+    # An option before the name, or `--prefix web` after it, may send npm to another package.json.
+    elsewhere = {"-w", "-r", "-C", "-F", "--prefix", "--workspace", "--workspaces", "--filter", "--recursive", "--dir"}
+    if name is None or any(word.partition("=")[0] in elsewhere for word in words):
+        return None
+    return name if re.fullmatch(r"[A-Za-z0-9:_.-]*[A-Za-z0-9]", name) and not name.startswith("-") else None
+
+
+def needed_commands(blueprint: Blueprint) -> frozenset[str]:
+    """Every command that must be on PATH for the gates and the agents' programs."""
+    gates = {word for _, word in _gate_words(blueprint) if "/" not in word or word.startswith("/")}
+    runners = {word for agent in blueprint.agents for word in runner_commands(agent.runner)}
+    return frozenset(gates | runners)
+
+
+def runner_commands(runner: Runner) -> tuple[str, ...]:
+    """What must be on PATH to start a session with this runner; nothing where a template decides it."""
+    if runner.kind is RunnerKind.NONE:
+        return ()
+    program = "claude" if runner.kind is RunnerKind.CLAUDE else next(iter(runner.command), "")
+    words = (program, "tmux") if runner.mode is RunnerMode.TMUX else (program,)
+    return tuple(word for word in words if _PLAIN_WORD.fullmatch(word) and "/" not in word)
+
+
+def command_findings(
+    blueprint: Blueprint, missing: Collection[str], tracked: Collection[str], scripts: Collection[str] | None
+) -> Iterator[Finding]:
+    """Gates that cannot run here and programs that cannot start.
+
+    ``missing`` are commands not on PATH, ``tracked`` the paths at the base, ``scripts`` those of its package.json.
+    """
+    yield from _reserved_gates(blueprint)
+    yield from _gates_without_command(blueprint, missing, tracked)
+    if scripts is not None:
+        yield from _gates_without_script(blueprint, scripts)
+    yield from _runners_not_found(blueprint, missing)
+
+
+def _reserved_gates(blueprint: Blueprint) -> Iterator[Finding]:
+    for gate in blueprint.gates.values():
+        if isinstance(gate, BuiltinGate) and gate.builtin in RESERVED:
+            yield Finding(
+                Severity.ERROR,
+                Code.GATE_RESERVED,
+                f"gate {gate.name} needs the built-in check {gate.builtin}, which this version does not have: "
+                "a merge refuses to start with it",
+                f"remove it (`{gate.name}: null`), or put a command of your own in its place "
+                f"(`{gate.name}: {{run: ...}}`)",
+                place(blueprint, "gates", gate.name),
+            )
+
+
+def _gates_without_command(
+    blueprint: Blueprint, missing: Collection[str], tracked: Collection[str]
+) -> Iterator[Finding]:
+    for gate, word in _gate_words(blueprint):
+        where = place(blueprint, "gates", gate.name, "run")
+        if word in missing:
+            what = f"gate {gate.name} cannot run here: {word} is not on PATH"
+            advice = f"install {word} where the merge will run, or change the gate's command"
+        elif "/" in word and not word.startswith("/") and not _may_be_made(word, tracked, blueprint.worktrees.setup):
+            what = f"gate {gate.name} cannot run: {word} is not in the repository, and no set-up could make it"
+            advice = "commit the file, or change the gate's command"
+        else:
+            continue
+        yield Finding(Severity.WARNING, Code.GATE_CANNOT_RUN, what, advice, where)
+
+
+def _gates_without_script(blueprint: Blueprint, scripts: Collection[str]) -> Iterator[Finding]:
+    for gate in _run_gates(blueprint):
+        name = script_name(gate.run)
+        if name is not None and name not in scripts:
+            yield Finding(
+                Severity.WARNING,
+                Code.GATE_CANNOT_RUN,
+                f"gate {gate.name} runs the script {name!r}, which package.json on the target does not have",
+                f'add "{name}" to its scripts before you spawn, or change the gate; until an agent adds it, every '
+                "candidate is red",
+                place(blueprint, "gates", gate.name, "run"),
+            )
+
+
+def _runners_not_found(blueprint: Blueprint, missing: Collection[str]) -> Iterator[Finding]:
+    users: dict[str, list[Agent]] = {}
+    for agent in blueprint.agents:
+        for word in runner_commands(agent.runner):
+            if word in missing:
+                users.setdefault(word, []).append(agent)
+    for word, agents in users.items():
+        own = next((found for agent in agents if (found := _own_runner(blueprint, agent))), None)
+        names: tuple[AgentName, ...] = tuple(agent.name for agent in agents)
+        yield Finding(
+            Severity.WARNING,
+            Code.RUNNER_NOT_FOUND,
+            f"{word} is not on PATH, so the sessions of {_names(names, len(blueprint.agents))} cannot start here",
+            f"install {word}, or say another `runner:` (kind none: a person starts the agents)",
+            own or place(blueprint, "runner"),
+            names,
+        )
+
+
+def _own_runner(blueprint: Blueprint, agent: Agent) -> Origin | None:
+    return blueprint.origins.get(("agents", agent.number - 1, "runner"))
+
+
+def _names(names: tuple[AgentName, ...], everybody: int) -> str:
+    return "all agents" if len(names) == everybody else ", ".join(names)
+
+
+def _may_be_made(word: str, tracked: Collection[str], setup: Setup) -> bool:
+    return word.removeprefix("./") in tracked or bool(setup.run or setup.share or setup.copy) or ".." in word
+
+
+def _gate_words(blueprint: Blueprint) -> Iterator[tuple[RunGate, str]]:
+    for gate in _run_gates(blueprint):
+        word = first_word(gate.run)
+        if word is not None and "PATH" not in gate.env:
+            yield gate, word
+
+
+def _run_gates(blueprint: Blueprint) -> Iterator[RunGate]:
+    return (gate for gate in blueprint.gates.values() if isinstance(gate, RunGate))
+
+
+def _words(run: str) -> list[str]:
+    """The words of the first command; shell that shlex cannot split gives none."""
+    first_line = next(iter(run.replace("\\\n", " ").strip().splitlines()), "")
+    lexer = shlex.shlex(first_line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    words: list[str] = []
+    try:
+        for word in lexer:
+            if set(word) <= set(";&|()<>"):
+                break
+            if words or not _ASSIGNMENT.match(word):
+                words.append(word)
+    except ValueError:
+        return []
+    return words

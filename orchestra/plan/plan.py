@@ -1,0 +1,93 @@
+"""The plan: everything known of a fleet before it is spawned, put together.
+
+Invariant: writes nothing and starts nothing but git for reading. The same repository, blueprint and machine give the
+same plan. Refuses: to decide whether a finding matters; whoever asks looks at its severity.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from orchestra.blueprint.model import RunGate
+from orchestra.fleet import Fleet
+from orchestra.plan.capacity import capacity_findings, cost, disk, slots
+from orchestra.plan.commands import command_findings, needed_commands
+from orchestra.plan.finding import Code, Finding, Severity, by_severity, place
+from orchestra.plan.foresight import history_findings
+from orchestra.plan.graph import merge_graph
+from orchestra.plan.history import wanted_paths
+from orchestra.plan.machine import Machine, read_machine
+from orchestra.plan.patterns import pattern_findings
+from orchestra.plan.report import PlannedAgent, PlanReport, Read
+from orchestra.plan.scopes import overlap_findings
+from orchestra.plan.survey import Survey, survey
+from orchestra.plan.territory import Claims, PathIndex, claims
+
+
+def plan(fleet: Fleet, *, steps: Sequence[str] = (), machine: Machine | None = None) -> PlanReport:
+    """What spawn and merge would meet. ``steps`` is what spawn would do, in words, where the caller knows.
+
+    ``machine`` None: the one it runs on. Raises GitError where the repository cannot be read.
+    """
+    blueprint = fleet.blueprint
+    machine = machine or read_machine(fleet.worktrees_root, needed_commands(blueprint))
+    ground = survey(fleet.repository, fleet.target_tip())
+    index = PathIndex(ground.paths)
+    tree = claims(blueprint.agents, blueprint, index, ground.paths)
+    needs = slots(blueprint, machine)
+    space = disk(tuple(ground.sizes.values()), machine, _worktrees_to_make(fleet))
+    money = cost(blueprint)
+    findings = [
+        *_no_commit(fleet, ground),
+        *_tree_findings(fleet, ground, index, tree),
+        *command_findings(blueprint, machine.missing, ground.sizes, ground.scripts),
+        *capacity_findings(blueprint, needs, space, money),
+    ]
+    return PlanReport(
+        blueprint=blueprint,
+        repository=fleet.repository.home,
+        target=fleet.target,
+        commit=ground.commit,
+        agents=tuple(PlannedAgent(a, fleet.worktree(a), len(tree.held[a.name])) for a in blueprint.agents),
+        graph=merge_graph(blueprint),
+        slots=needs,
+        disk=space,
+        cost=money,
+        history=Read(len(ground.history.commits), ground.history.bulk, ground.history.cut),
+        findings=by_severity(findings),
+        steps=tuple(steps),
+    )
+
+
+def _tree_findings(fleet: Fleet, ground: Survey, index: PathIndex, tree: Claims) -> Iterator[Finding]:
+    blueprint = fleet.blueprint
+    changes = Counter(path for commit in ground.history.commits for path in commit)
+    yield from overlap_findings(blueprint, tree.held, changes)
+    if ground.sizes:
+        yield from pattern_findings(blueprint, index, tree)
+    # Where an agent without a scope may touch everything, nothing is outside and every file has many owners.
+    if all(agent.scope is not None for agent in blueprint.agents):
+        wanted = wanted_paths(ground.history.commits, tree.owners)
+        yield from history_findings(blueprint, wanted, tree, index)
+
+
+def _no_commit(fleet: Fleet, ground: Survey) -> Iterator[Finding]:
+    if ground.commit is None:
+        yield Finding(
+            Severity.ERROR,
+            Code.NO_COMMIT,
+            f"the target {fleet.target} has no commit, so there is nothing that agents could start from",
+            "make a first commit there, or name another branch (`target:`)",
+            place(fleet.blueprint, "target"),
+        )
+
+
+def _worktrees_to_make(fleet: Fleet) -> int:
+    """Agents' worktrees and gate slots that are not there yet."""
+    agents = sum(1 for agent in fleet.blueprint.agents if not fleet.worktree(agent).exists())
+    if not any(isinstance(gate, RunGate) for gate in fleet.blueprint.gates.values()):
+        return agents
+    made = fleet.worktrees_root / f"{fleet.repository.home.name}.gates"
+    slots_there = sum(1 for slot in made.iterdir() if slot.is_dir()) if made.is_dir() else 0
+    return agents + max(0, fleet.blueprint.limits.gates - slots_there)

@@ -1,0 +1,203 @@
+"""What is wrong with the scopes: agents that may touch the same path, patterns that match nothing or nothing allowed.
+
+Invariant: pure. Whether two agents overlap is decided over all possible paths (``blueprint/overlap.py``), which files
+that concerns over today's. Refuses: an opinion on scopes that the blueprint allows to overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+from orchestra.blueprint.model import Agent, AgentName, Blueprint, Origin, Overlap, Scope
+from orchestra.blueprint.overlap import Overlaps, OverlapUndecided
+from orchestra.blueprint.scope import Matcher
+from orchestra.plan.finding import Code, Finding, Severity, place
+from orchestra.plan.territory import Territory, own_scope
+
+MOST_NAMED = 5
+"""Files named in a message; the finding's ``paths`` has them all."""
+_SEVERITY = {Overlap.WARN: Severity.WARNING, Overlap.ERROR: Severity.ERROR}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two agents who may touch the same path. ``witness`` is one such path, None where it could not be decided."""
+
+    one: Agent
+    other: Agent
+    witness: str | None
+
+
+def scope_overlaps(blueprint: Blueprint) -> tuple[Finding, ...]:
+    """A finding for each pair of agents who may touch the same path: errors where the blueprint says so.
+
+    Pure, and quick enough for every spawn (50 agents: benchmarks/bench_plan.py).
+    """
+    return tuple(overlap_findings(blueprint, {}, {}))
+
+
+def overlap_findings(
+    blueprint: Blueprint, held: Mapping[AgentName, frozenset[str]], changes: Mapping[str, int]
+) -> Iterator[Finding]:
+    """As ``scope_overlaps``, with the files of today's tree that each overlap concerns.
+
+    ``held`` are the tracked files that each agent may touch, ``changes`` counts the commits that changed each.
+    """
+    if blueprint.overlap is Overlap.ALLOW or len(blueprint.agents) == 1:
+        return
+    yield from _no_scope(blueprint)
+    for pair in overlapping_pairs([a for a in blueprint.agents if a.scope is not None], blueprint.protected):
+        hits = held.get(pair.one.name, frozenset()) & held.get(pair.other.name, frozenset())
+        yield _overlap(blueprint, pair, sorted(hits, key=lambda path: (-changes.get(path, 0), path)))
+
+
+def overlapping_pairs(agents: Sequence[Agent], protected: Sequence[str]) -> Iterator[Pair]:
+    """Every pair who may touch a common path, decided exactly, in declared order."""
+    exact = _Exact(agents, protected)
+    for one, other in combinations(range(len(agents)), 2):
+        try:
+            witness = exact.witness(one, other)
+        except OverlapUndecided:
+            yield Pair(agents[one], agents[other], None)
+            continue
+        if witness is not None:
+            yield Pair(agents[one], agents[other], witness)
+
+
+class _Exact:
+    """Decides over territories, which are unions: (scope less protected) and (may_edit).
+
+    Scopes alone are compared first, which is quick; what is protected is only brought in where the path that was
+    found turns out to be.
+    """
+
+    def __init__(self, agents: Sequence[Agent], protected: Sequence[str]) -> None:
+        self._agents = agents
+        self._protected = tuple(protected)
+        self._territories = [Territory(agent, protected) for agent in agents]
+        self._plain = Overlaps([part for agent in agents for part in (own_scope(agent), Scope(agent.may_edit))])
+
+    @cached_property
+    def _careful(self) -> Overlaps:
+        parts: list[Scope] = []
+        for agent in self._agents:
+            scope = own_scope(agent)
+            parts += [Scope(scope.include, scope.exclude + self._protected), Scope(agent.may_edit)]
+        return Overlaps(parts)
+
+    def witness(self, one: int, other: int) -> str | None:
+        for part in (2 * one, 2 * one + 1):
+            for other_part in (2 * other, 2 * other + 1):
+                path = self._plain.witness(part, other_part)
+                if path is not None and not self._both_hold(one, other, path):
+                    path = self._careful.witness(part, other_part)
+                if path is not None:
+                    return path
+        return None
+
+    def _both_hold(self, one: int, other: int, path: str) -> bool:
+        return self._territories[one].holds(path) and self._territories[other].holds(path)
+
+
+def _no_scope(blueprint: Blueprint) -> Iterator[Finding]:
+    unscoped = [agent for agent in blueprint.agents if agent.scope is None]
+    if not unscoped:
+        return
+    names = tuple(agent.name for agent in unscoped)
+    protected = "everything that is not protected" if blueprint.protected else "everything"
+    yield Finding(
+        _SEVERITY[blueprint.overlap],
+        Code.NO_SCOPE,
+        f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} no scope, and so may touch {protected}, what is "
+        "in the other agents' scopes too",
+        "give each a `scope:`, or set `overlap: allow` if that is meant",
+        place(blueprint, "agents", unscoped[0].number - 1),
+        names,
+    )
+
+
+def _overlap(blueprint: Blueprint, pair: Pair, hits: Sequence[str]) -> Finding:
+    broad, narrow = _claims_of(blueprint, pair)
+    severity, code = _SEVERITY[blueprint.overlap], Code.SCOPE_OVERLAP
+    names = (pair.one.name, pair.other.name)
+    if pair.witness is None:
+        what = f"{names[0]} and {names[1]} have patterns too entangled to compare; they count as overlapping"
+        return Finding(severity, code, what, "write simpler patterns", broad.origin, names, tuple(hits))
+    today = f"; today that is {name_files(hits)}" if hits else "; no file of today is concerned"
+    what = f"{names[0]} and {names[1]} may both touch {pair.witness}: {broad} and {narrow.beside(broad)}{today}"
+    return Finding(severity, code, what, _way_out(blueprint, broad, narrow), broad.origin, names, tuple(hits))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """The pattern by which an agent may touch a path; ``pattern`` None where none of them is known to."""
+
+    agent: Agent
+    key: str
+    pattern: str | None
+    origin: Origin | None
+
+    def __str__(self) -> str:
+        return f"{self.agent.name}'s {self.key} {self.pattern}" if self.pattern else f"{self.agent.name}'s {self.key}"
+
+    def beside(self, other: _Claim) -> str:
+        """With its place, shortened where that is in the same file as the other's."""
+        if self.origin is None or self.origin == other.origin:
+            return str(self)
+        same = other.origin is not None and other.origin.file == self.origin.file
+        where = f"line {self.origin.line}" if same else f"{self.origin.file}:{self.origin.line}"
+        return f"{self} ({where})"
+
+
+def _claims_of(blueprint: Blueprint, pair: Pair) -> tuple[_Claim, _Claim]:
+    """Why each of the two may touch the witness; first the broader claim, the one to cut back."""
+    one, other = (_claim(blueprint, agent, pair.witness) for agent in (pair.one, pair.other))
+    return (one, other) if _breadth(one.pattern) >= _breadth(other.pattern) else (other, one)
+
+
+def _claim(blueprint: Blueprint, agent: Agent, witness: str | None) -> _Claim:
+    lists = (("scope", own_scope(agent).include), ("may_edit", agent.may_edit))
+    for key, patterns in lists:
+        for number, pattern in enumerate(patterns):
+            if witness is not None and Matcher(Scope((pattern,))).matches(witness):
+                return _Claim(agent, key, pattern, pattern_place(blueprint, agent, key, number))
+    return _Claim(agent, "scope", None, place(blueprint, "agents", agent.number - 1, "scope"))
+
+
+def _breadth(pattern: str | None) -> tuple[int, int]:
+    """More for patterns that say less: fewer folders first, then fewer letters."""
+    text = (pattern or "").replace("*", "")
+    return -text.count("/"), -len(text)
+
+
+def _way_out(blueprint: Blueprint, broad: _Claim, narrow: _Claim) -> str:
+    first, second = broad.agent, narrow.agent
+    if broad.pattern == narrow.pattern:
+        advice = f"give {broad.pattern} to one of the two"
+    elif narrow.key == "scope" and broad.key == "scope":
+        advice = f"exclude {narrow.pattern} from {first.name}'s scope: {{include: [...], exclude: [...]}}"
+    else:
+        advice = f"leave it to one of the two: narrow {first.name}'s {broad.key} or {second.name}'s {narrow.key}"
+    if second.name in blueprint.predecessors.get(first.name, ()):
+        first, second = second, first
+    if first.name not in blueprint.predecessors.get(second.name, ()):
+        return f"{advice}, or fix who lands first (`merge_after`)"
+    return f"{advice}; as it is, {second.name} lands after {first.name} and meets the conflicts"
+
+
+def pattern_place(blueprint: Blueprint, agent: Agent, key: str, number: int) -> Origin | None:
+    """Where the agent's pattern was set, whether ``scope`` is a list or a map with ``include``."""
+    at = ("agents", agent.number - 1, key)
+    in_map = blueprint.origins.get((*at, "include", number))
+    return in_map or place(blueprint, *at, number)
+
+
+def name_files(paths: Sequence[str]) -> str:
+    """``a, b and 3 more files``."""
+    shown, more = paths[:MOST_NAMED], len(paths) - MOST_NAMED
+    if more <= 0:
+        return ", ".join(shown)
+    return f"{', '.join(shown)} and {more} more {'file' if more == 1 else 'files'}"

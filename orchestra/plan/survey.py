@@ -1,0 +1,148 @@
+"""What git says about the ground: today's tree, and which files were changed together.
+
+Invariant: read from one commit, the one that agents would start from; nothing is written and nothing is fetched (a
+partial clone is not filled up for a plan). Refuses: judging; that is ``scopes``, ``history`` and ``capacity``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from orchestra.repository.gateway import Repository
+from orchestra.repository.git import Git
+from orchestra.repository.refs import CommitId
+
+MOST_COMMITS = 20_000
+"""Of the newest; merge commits are not counted (what they merge is)."""
+MOST_SECONDS = 15.0
+"""For reading the history; a slow disk shortens it, and the plan says so."""
+MOST_FILES_A_COMMIT = 50
+"""A commit with more files is an import, a rename or a reformatting: it says nothing about what belongs together."""
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """``commits``: the paths of each commit that says something, newest first. ``bulk``: how many were too big."""
+
+    commits: tuple[frozenset[str], ...] = ()
+    bulk: int = 0
+    cut: str = ""  # why older commits were not read; empty when all were
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The tree at ``commit`` and its history.
+
+    ``sizes`` is tracked path -> bytes, None where git would have to fetch the file to know. ``scripts`` are the names
+    that package.json at the root has below "scripts"; None where there is no readable package.json.
+    """
+
+    commit: CommitId | None
+    sizes: dict[str, int | None]
+    scripts: frozenset[str] | None
+    history: History
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(self.sizes)
+
+
+def survey(repository: Repository, commit: CommitId | None) -> Survey:
+    """Read all that a plan needs of ``commit``, in three git calls (one for a history of its own length)."""
+    if commit is None:
+        return Survey(None, {}, None, History())
+    # A missing object of a partial clone ends the command instead of starting a download (git >= 2.45).
+    git = repository.git.with_env(GIT_NO_LAZY_FETCH="1")
+    partial = _partial_filter(repository)
+    return Survey(
+        commit,
+        read_tree(git, commit, sizes=partial is None),
+        read_scripts(git, commit),
+        History(cut="this clone has no older trees") if partial == "trees" else read_history(git, commit),
+    )
+
+
+def read_tree(git: Git, commit: str, *, sizes: bool = True) -> dict[str, int | None]:
+    """Every tracked path -> its bytes (0 for a submodule), in git's order; without ``sizes`` all None."""
+    listed = git.run("ls-tree", "-r", "-z", "--full-tree", *(["-l"] if sizes else []), commit)
+    tree: dict[str, int | None] = {}
+    for entry in listed.fields:
+        about, _, path = entry.partition("\t")
+        size = about.split()[-1] if sizes else None
+        tree[path] = size if size is None else 0 if size == "-" else int(size)
+    return tree
+
+
+def read_scripts(git: Git, commit: str) -> frozenset[str] | None:
+    """The script names of package.json at the root of ``commit``; None where there is none to read."""
+    found = git.run("cat-file", "blob", f"{commit}:package.json", ok=(0, 128))
+    with suppress(ValueError):
+        document = json.loads(found.stdout) if found.code == 0 else None
+        if isinstance(document, dict):
+            scripts = document.get("scripts", {})
+            return frozenset(scripts) if isinstance(scripts, dict) else None
+    return None
+
+
+def read_history(
+    git: Git, commit: str, *, most_commits: int = MOST_COMMITS, most_seconds: float = MOST_SECONDS
+) -> History:
+    """What each commit below ``commit`` changed, in one pass, newest first, stopped by either limit."""
+    # %x00 and the terminator make two empty fields before each commit's names; a name is never empty.
+    arguments = ("--no-merges", "--no-renames", "--name-only", "-z", "--format=tformat:%x00", f"-n{most_commits + 1}")
+    data = bytearray()
+    ended = False
+    until = time.monotonic() + most_seconds
+    with git.conversation("log", *arguments, "--no-ext-diff", "--no-textconv", commit, "--") as process:
+        pipe = process.stdout
+        while pipe and not ended and time.monotonic() < until:
+            chunk = os.read(pipe.fileno(), _CHUNK)
+            data += chunk
+            ended = not chunk
+        if not ended:
+            process.kill()
+    changes = list(split_log(os.fsdecode(bytes(data))))
+    if not ended or process.returncode:
+        # The last commit read may lack some of its names.
+        why = f"git log failed with {process.returncode}" if ended else f"reading stopped after {most_seconds:g} s"
+        return _history(changes[:-1], why)
+    if len(changes) > most_commits:
+        return _history(changes[:most_commits], f"only the newest {most_commits:,} were read")
+    return _history(changes, "")
+
+
+def split_log(output: str) -> Iterator[frozenset[str]]:
+    """The paths of each commit in the output of the ``git log`` above; a commit without any gives the empty set."""
+    fields = iter(output.split("\0")[:-1])
+    names: list[str] | None = None
+    for field in fields:
+        if field and names is not None:
+            names.append(field if names else field[1:])  # the first one comes after a newline of git's
+            continue
+        next(fields, None)
+        if names is not None:
+            yield frozenset(names)
+        names = []
+    if names is not None:
+        yield frozenset(names)
+
+
+def _history(changes: Iterable[frozenset[str]], cut: str) -> History:
+    changes = [change for change in changes if change]
+    kept = tuple(change for change in changes if len(change) <= MOST_FILES_A_COMMIT)
+    return History(kept, len(changes) - len(kept), cut)
+
+
+def _partial_filter(repository: Repository) -> str | None:
+    """What a partial clone left out: ``trees``, or ``blobs`` (or only big ones); None for a whole clone."""
+    found = repository.git.run("config", "--get-regexp", r"^remote\..*\.partialclonefilter$", ok=(0, 1))
+    filters = [line.partition(" ")[2] for line in found.lines]
+    if not any(filters):
+        return None
+    return "trees" if any(f.startswith(("tree:", "combine:", "sparse:")) for f in filters) else "blobs"
