@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Concatenate, ParamSpec
 
@@ -172,16 +172,21 @@ def adopt_running_program() -> None:
         setattr(running, step, _with_usage_errors(running, getattr(running, step)))
 
 
-def main(namespace: Collection | None = None, binary: str = "orchestra") -> None:
-    """The ``orchestra`` command; a clone's ``tasks.py`` gives its own collection and is called ``inv``."""
+def main(namespace: Collection | None = None, binary: str = "orchestra", words: Sequence[str] | None = None) -> None:
+    """The ``orchestra`` command; a clone's ``tasks.py`` gives its own collection and is called ``inv``.
+
+    ``words``: what was typed after the command's name, when it is not this process's own command line. Ends with
+    SystemExit unless the exit code is 0.
+    """
     if namespace is None:
         from orchestra.tasks import ns as namespace
 
     prepare_streams()
     with orderly_end():
-        OrchestraProgram(
+        program = OrchestraProgram(
             version=__version__, namespace=namespace, name="orchestra", binary=binary, binary_names=[binary]
-        ).run()
+        )
+        program.run(None if words is None else [binary, *words])
 
 
 def _with_usage_errors(program: Program, step: Callable[[], None]) -> Callable[[], None]:
