@@ -71,7 +71,10 @@ def _check_names(findings: Findings) -> None:
 def _note_duplicate(findings: Findings, path: Key, earlier: Key) -> None:
     other = findings.node((*earlier, "name"))
     assert other is not None  # noqa: S101 - it had a name
-    message = f"there is already an agent of that name (agent {int(earlier[1]) + 1}, {other.origin})"
+    mine = findings.node((*path, "name"))
+    same_file = mine is not None and mine.origin.file == other.origin.file
+    where = f"line {other.origin.line}" if same_file else str(other.origin)
+    message = f"there is already an agent of that name ({where})"
     if findings.text((*earlier, "name")) != findings.text((*path, "name")):
         message += ", but for upper and lower case"
     findings.at_value((*path, "name"), message, "names of agents must differ")
@@ -87,10 +90,11 @@ def _check_target(findings: Findings) -> None:
 
 def _check_stages(findings: Findings) -> None:
     stages: list[str] = []
-    for path, stage in findings.texts(("stages",)):
+    for path, stage in list(findings.texts(("stages",))):
         if stage in stages:
             findings.at_value(path, f'the stage "{stage}" is there twice')
-        stages.append(stage)
+        else:
+            stages.append(stage)
     hint = f"stages: {', '.join(stages)}" if stages else "declare them: stages: [services, api]"
     for path in findings.children(("agents",)):
         stage_of = findings.text((*path, "stage"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
@@ -20,10 +20,9 @@ _WIDE = re.compile(r"%[^a-zA-Z%]*(\*|[0-9]{3,})")
 class ExpressionEnvironment(SandboxedEnvironment):
     """Only the filters named and ``format`` and ``replace``; no globals; ``*`` and ``%`` are for numbers."""
 
-    intercepted_binops: ClassVar[frozenset[str]] = frozenset({"*", "**", "%"})
-
     def __init__(self, filters: Sequence[str], longest: int, **options: Any) -> None:
         super().__init__(optimized=False, **options)  # optimising would compute constants without the guards
+        self.intercepted_binops = frozenset({"*", "**", "%"})
         self.globals.clear()
         kept = {name: self.filters[name] for name in filters}
         self.filters = {**kept, "format": _format, "replace": _Replace(longest)}

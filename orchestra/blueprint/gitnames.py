@@ -21,7 +21,7 @@ GATE_FOLDER_SUFFIX: Final = ".gates"
 
 def branch_problem(name: str) -> str | None:
     """Why git refuses a branch of that name; None where it does not."""
-    if not name or name == "@" or name == "HEAD":
+    if name in {"", "@", "HEAD"}:
         return f'"{name}" is no branch name'
     if name.startswith("-"):
         return "begins with a dash"
@@ -88,7 +88,7 @@ def folded(name: str) -> str:
 
 def collisions(names: Sequence[str]) -> Iterator[tuple[int, int, str]]:
     """(index of the later one, of the earlier one, why) for each name that cannot live beside another one."""
-    first = {}
+    first: dict[str, int] = {}
     for index, name in enumerate(names):
         earlier = first.setdefault(folded(name), index)
         if earlier != index:

@@ -94,7 +94,7 @@ class Guarantee(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Paths, in git's ``:(top,glob)`` dialect, relative to the repository root: in ``include`` and not in ``exclude``."""
+    """Paths in git's ``:(top,glob)`` dialect, relative to the repository root: in ``include``, not in ``exclude``."""
 
     include: tuple[str, ...]
     exclude: tuple[str, ...] = ()

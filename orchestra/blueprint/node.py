@@ -17,8 +17,11 @@ from orchestra.blueprint.model import Key, Origin
 Plain = str | int | float | bool | None | list["Plain"] | dict[str, "Plain"]
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_TRUE = frozenset({"true", "True", "TRUE"})
-_FALSE = frozenset({"false", "False", "FALSE"})
+_WORDS: Mapping[str, bool | None] = (
+    dict.fromkeys(_NULL)
+    | dict.fromkeys(("true", "True", "TRUE"), True)
+    | dict.fromkeys(("false", "False", "FALSE"), False)
+)
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _LONGEST_NUMBER = 32
@@ -82,12 +85,8 @@ Node = Scalar | ListNode | MapNode
 
 
 def _resolve(text: str) -> str | int | float | bool | None:
-    if text in _NULL:
-        return None
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
+    if text in _WORDS:
+        return _WORDS[text]
     if len(text) > _LONGEST_NUMBER:
         return text
     if _INT.match(text):

@@ -1,28 +1,33 @@
 """Whether two scopes share a path, decided exactly, with a shortest path that both hold.
 
-Each scope becomes a nondeterministic automaton over bytes (include and not exclude); the product of two is searched
-breadth first, its subsets made as they are met. Invariant: exact over all paths that git can track and that hold no
-``*`` or ``?`` (no file system of Windows can, no repository does; with them, ``src/*`` and ``src/*/**`` would
-"overlap" in a folder called ``*``). Refuses to search on for ever: OverlapUndecided after 100,000 states.
+Each scope becomes a nondeterministic automaton over bytes (include and not exclude); the product of two is searched,
+shortest first (A*), its subsets made as they are met. Invariant: exact over all paths that git can track and that
+hold no ``*`` or ``?`` (no file system of Windows can, no repository does; with them, ``src/*`` and ``src/*/**`` would
+"overlap" in a folder called ``*``). Refuses to search on for ever: OverlapUndecided after 30,000 states.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Final
 
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import Mask, Token, Wild, parse_pattern
 
-_MOST_STATES: Final = 100_000
+_MOST_STATES: Final = 30_000
 _ALL: Final = ((1 << 256) - 1) & ~1 & ~(1 << ord("*")) & ~(1 << ord("?"))
 _SLASH: Final = 1 << ord("/")
 _DOT: Final = 1 << ord(".")
 _PREFERRED: Final = b"xabcdefghijklmnopqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. "
 
+_State = tuple[int, int, int]  # of the two scopes, and where the path's last part stands
+_Trail = dict[_State, tuple[int, _State | None, int]]  # how each state was come to: bytes so far, from where, on what
+_Moves = tuple[tuple[int, int], ...]  # on the classes of a set (bit n: class n), to a state
+
 # Where a path's last part stands, for no part of a path that git tracks is empty, "." or "..".
-_EMPTY, _ONE_DOT, _TWO_DOTS, _NAMED, _NEVER = range(5)
+_EMPTY, _ONE_DOT, _TWO_DOTS, _NAMED = range(4)
 
 
 class OverlapUndecided(ValueError):  # noqa: N818
@@ -40,7 +45,7 @@ class Overlaps:
     def __init__(self, scopes: Sequence[Scope]) -> None:
         machines = [_Machine(scope) for scope in scopes]
         self._classes = _partition(mask for machine in machines for mask in machine.masks)
-        self._steps = [_part_steps(self._classes, state) for state in range(_NEVER)]
+        self._steps = [_part_steps(self._classes, state) for state in range(4)]
         for machine in machines:
             machine.classes = self._classes
         self._machines = machines
@@ -49,136 +54,161 @@ class Overlaps:
         """As ``overlap``, for the scopes with these indices."""
         one, two = self._machines[first], self._machines[second]
         start = (one.start, two.start, _EMPTY)
-        came: dict[tuple[int, int, int], tuple[tuple[int, int, int], int] | None] = {start: None}
-        queue = deque([start])
-        while queue:
-            state = queue.popleft()
-            for number, following in self._following(one, two, state):
-                if following in came:
-                    continue
-                came[following] = (state, number)
-                if following[2] == _NAMED and one.accepts(following[0]) and two.accepts(following[1]):
-                    return self._spell(came, following)
-                queue.append(following)
-            if len(came) > _MOST_STATES:
+        trail: _Trail = {start: (0, None, 0)}
+        waiting = [(0, 0, 0, start)]
+        while waiting:
+            _, behind, _, state = heappop(waiting)
+            length = -behind
+            if state[2] == _NAMED and one.accepts(state[0]) and two.accepts(state[1]):
+                return self._spell(trail, state)
+            if length > trail[state][0]:
+                continue
+            for following, number in self._following(one, two, state):
+                known = trail.get(following)
+                if known is None or length + 1 < known[0]:
+                    trail[following] = (length + 1, state, number)
+                    needed = max(one.needed(following[0]), two.needed(following[1]))
+                    heappush(waiting, (length + 1 + needed, -length - 1, len(trail), following))
+            if len(trail) > _MOST_STATES:
                 raise OverlapUndecided("the patterns are too entangled to compare")
         return None
 
-    def _following(
-        self, one: _Machine, two: _Machine, state: tuple[int, int, int]
-    ) -> list[tuple[int, tuple[int, int, int]]]:
-        left, right, part = one.live(state[0]), two.live(state[1]), self._steps[state[2]]
-        if len(left) > len(right):
-            return [(n, (left[n], after, part[n])) for n, after in right.items() if n in left and part[n] != _NEVER]
-        return [(n, (after, right[n], part[n])) for n, after in left.items() if n in right and part[n] != _NEVER]
+    def _following(self, one: _Machine, two: _Machine, state: _State) -> Iterator[tuple[_State, int]]:
+        """Each state one byte further, with the number of the nicest class of bytes that leads there."""
+        part = self._steps[state[2]]
+        for on_left, left in one.live(state[0]):
+            for on_right, right in two.live(state[1]):
+                both = on_left & on_right
+                if both:
+                    for on_part, after in part:
+                        classes = both & on_part
+                        if classes:
+                            yield (left, right, after), (classes & -classes).bit_length() - 1
 
-    def _spell(
-        self,
-        came: dict[tuple[int, int, int], tuple[tuple[int, int, int], int] | None],
-        state: tuple[int, int, int],
-    ) -> str:
+    def _spell(self, trail: _Trail, state: _State) -> str:
         spelled = bytearray()
-        step = came[state]
-        while step is not None:
-            spelled.append(_representative(self._classes[step[1]]))
-            step = came[step[0]]
+        _, before, number = trail[state]
+        while before is not None:
+            spelled.append(_representative(self._classes[number]))
+            _, before, number = trail[before]
         return bytes(reversed(spelled)).decode("utf-8", "surrogateescape")
 
 
 class _Machine:
-    """One scope: a set of NFA positions is an int, bit n standing for position n.
-
-    Position p of a pattern's tokens is before token p; a pattern of n tokens has two more positions than tokens: n
-    (all matched) and n + 1 (matched, and all below matches too). ``**/`` uses one more, inside a folder.
-    """
+    """One scope as an automaton: a state is a set of positions, an int in which bit n stands for position n."""
 
     def __init__(self, scope: Scope) -> None:
         self.classes: list[Mask] = []
         self.masks: set[Mask] = set()
         self.start = 0
-        self._moves: list[list[tuple[Mask, int]]] = []  # by position: on a byte of the mask, to these positions
-        self._accepting = self._excluding = self._settled = self._included = 0
+        self._moves: list[tuple[Mask, int]] = []  # by position: on a byte of the mask, to these positions
+        self._needs: list[int] = []  # by position: the fewest bytes with which its pattern is through
+        self._accepting = self._excluding = 0
+        self._alive = 0  # positions of include patterns: without one of them nothing can be met any more
+        self._settled = 0  # positions from which all is excluded
+        self._live: dict[int, _Moves] = {}
+        self._needed: dict[int, int] = {}
         for pattern in scope.include:
             for tokens in parse_pattern(pattern).alternatives:
-                self._add(tokens, included=True)
+                added = self._add(tokens)
+                self._accepting |= added.done
+                self._alive |= added.positions
         for pattern in scope.exclude:
             for tokens in parse_pattern(pattern).alternatives:
-                self._add(tokens, included=False)
-        self._live: dict[int, dict[int, int]] = {}
+                added = self._add(tokens)
+                self._excluding |= added.done
+                self._settled |= added.everything
 
     def accepts(self, state: int) -> bool:
         return bool(state & self._accepting) and not state & self._excluding
 
-    def live(self, state: int) -> dict[int, int]:
-        """The positions after each class of bytes, for those classes after which the scope can still be met."""
+    def needed(self, state: int) -> int:
+        """The fewest bytes after which an include pattern can be through; never more than it takes in truth."""
+        found = self._needed.get(state)
+        if found is None:
+            found = self._needed[state] = min(
+                (self._needs[position] for position in _bits(state & self._alive)), default=0
+            )
+        return found
+
+    def live(self, state: int) -> _Moves:
+        """What comes after each class of bytes, for those classes after which the scope can still be met."""
         found = self._live.get(state)
         if found is None:
             found = self._live[state] = self._stepped(state)
         return found
 
-    def _stepped(self, state: int) -> dict[int, int]:
-        moves = [move for position in _bits(state) for move in self._moves[position]]
+    def _stepped(self, state: int) -> _Moves:
+        moves = [self._moves[position] for position in _bits(state)]
         after: dict[int, int] = {}
         for number, mask in enumerate(self.classes):
             positions = 0
             for on, to in moves:
                 if mask & on:
                     positions |= to
-            if positions & self._included and not positions & self._settled:
-                after[number] = positions
-        return after
+            if positions & self._alive and not positions & self._settled:
+                after[positions] = after.get(positions, 0) | 1 << number
+        return tuple((classes, positions) for positions, classes in after.items())
 
-    def _add(self, tokens: Sequence[Token], *, included: bool) -> None:
-        base = len(self._moves)
-        size = len(tokens) + 2
-        inner = {}  # positions inside a folder that **/ passes over
-        for index, token in enumerate(tokens):
-            if token is Wild.FOLDERS:
-                inner[index] = base + size + len(inner)
-        entered = [self._entered(tokens, index, base) for index in range(len(tokens) + 1)]
-        everything = 1 << (base + len(tokens) + 1)
-        for index, token in enumerate(tokens):
-            self._moves.append(self._of_token(token, base + index, entered, index, inner, everything))
-        self._moves += [[], [(_ALL, everything)]]
-        self._moves += [[(_ALL & ~_SLASH, 1 << at), (_SLASH, entered[index])] for index, at in inner.items()]
-        self._register(tokens, base, len(self._moves), entered[0], everything, included)
-
-    def _register(
-        self, tokens: Sequence[Token], base: int, end: int, start: int, everything: int, included: bool
-    ) -> None:
-        done = everything | 1 << (base + len(tokens))
-        if tokens[-1] is Wild.SELF_OR_BELOW:
-            done |= 1 << (base + len(tokens) - 1)
-        self.start |= start
+    def _add(self, tokens: Sequence[Token]) -> _Fragment:
+        fragment = _fragment(tokens, len(self._moves))
+        self._moves.extend(fragment.moves)
+        self._needs.extend(fragment.needs)
+        self.start |= fragment.start
         self.masks.update(token & _ALL for token in tokens if isinstance(token, int))
-        if included:
-            self._accepting |= done
-            self._included |= ((1 << end) - 1) & ~((1 << base) - 1)
-        else:
-            self._excluding |= done
-            self._settled |= everything
+        return fragment
 
-    def _of_token(
-        self, token: Token, at: int, entered: list[int], index: int, inner: dict[int, int], everything: int
-    ) -> list[tuple[Mask, int]]:
-        if token is Wild.STAR:
-            return [(_ALL & ~_SLASH, entered[index])]
+
+@dataclass(frozen=True, slots=True)
+class _Fragment:
+    """One pattern's part of an automaton."""
+
+    moves: list[tuple[Mask, int]]
+    needs: list[int]
+    start: int
+    done: int  # positions where the path so far matches
+    everything: int  # the position where it matches whatever follows
+    positions: int
+
+
+def _fragment(tokens: Sequence[Token], base: int) -> _Fragment:
+    """Position ``base + n`` is before token n; then come "all matched", "all below matches too", and two positions
+    for each ``**/``, inside a folder that it passes over: for its name and for the slash that ends it."""
+    size = len(tokens)
+    everything = 1 << (base + size + 1)
+    entered = [_entered(tokens, index, base) for index in range(size + 1)]
+    moves: list[tuple[Mask, int]] = []
+    inside: list[tuple[Mask, int]] = []
+    for index, token in enumerate(tokens):
         if token is Wild.FOLDERS:
-            return [(_ALL & ~_SLASH, 1 << inner[index])]
-        if token is Wild.BELOW:
-            return [(_ALL, everything)]
-        if token is Wild.SELF_OR_BELOW:
-            return [(_SLASH, everything)]
-        return [(token & _ALL, entered[index + 1])]
+            here = 0b11 << (base + size + 2 + len(inside))
+            inside += [(_ALL & ~_SLASH, here), (_SLASH, entered[index])]
+            moves.append((_ALL & ~_SLASH, here))
+        elif token is Wild.STAR:
+            moves.append((_ALL & ~_SLASH, entered[index]))
+        elif isinstance(token, Wild):
+            moves.append((_ALL if token is Wild.BELOW else _SLASH, everything))
+        else:
+            moves.append((token & _ALL, entered[index + 1]))
+    moves += [(0, 0), (_ALL, everything), *inside]
+    needs = [sum(_fewest(token) for token in tokens[index:]) for index in range(size + 2)]
+    needs += [needs[index] for index, token in enumerate(tokens) if token is Wild.FOLDERS for _ in range(2)]
+    plain = 1 << (base + size - 1) if tokens[-1] is Wild.SELF_OR_BELOW else 0
+    done = everything | 1 << (base + size) | plain
+    return _Fragment(moves, needs, entered[0], done, everything, (1 << (base + len(moves))) - (1 << base))
 
-    @staticmethod
-    def _entered(tokens: Sequence[Token], index: int, base: int) -> int:
-        """Position ``index`` and those that follow without a byte, wildcards matching nothing."""
-        positions = 1 << (base + index)
-        while index < len(tokens) and tokens[index] in (Wild.STAR, Wild.FOLDERS):
-            index += 1
-            positions |= 1 << (base + index)
-        return positions
+
+def _fewest(token: Token) -> int:
+    return 1 if isinstance(token, int) or token is Wild.BELOW else 0
+
+
+def _entered(tokens: Sequence[Token], index: int, base: int) -> int:
+    """Position ``index`` and those that follow it without a byte, wildcards matching nothing."""
+    positions = 1 << (base + index)
+    while index < len(tokens) and tokens[index] in (Wild.STAR, Wild.FOLDERS):
+        index += 1
+        positions |= 1 << (base + index)
+    return positions
 
 
 def _bits(number: int) -> list[int]:
@@ -190,10 +220,10 @@ def _bits(number: int) -> list[int]:
     return found
 
 
-def _partition(masks: object) -> list[Mask]:
+def _partition(masks: Iterable[Mask]) -> list[Mask]:
     """The bytes, in classes that no pattern tells apart; those with the nicest representative first."""
     classes = [_ALL]
-    for mask in {_SLASH, _DOT, *masks}:  # type: ignore[misc]
+    for mask in {_SLASH, _DOT, *masks}:
         classes = [part for one in classes for part in (one & mask, one & ~mask) if part]
     return sorted(classes, key=lambda mask: _rank(_representative(mask)))
 
@@ -209,8 +239,12 @@ def _rank(byte: int) -> int:
     return _PREFERRED.index(byte) if byte in _PREFERRED else 1000 + byte
 
 
-def _part_steps(classes: Sequence[Mask], state: int) -> list[int]:
-    """By class: where a path's last part stands after it."""
+def _part_steps(classes: Sequence[Mask], state: int) -> _Moves:
+    """Where a path's last part stands after a byte of each class; classes that no path may go on with are left out."""
     after_dot = {_EMPTY: _ONE_DOT, _ONE_DOT: _TWO_DOTS}.get(state, _NAMED)
-    after_slash = _EMPTY if state == _NAMED else _NEVER
-    return [after_slash if mask & _SLASH else after_dot if mask & _DOT else _NAMED for mask in classes]
+    steps: dict[int, int] = {}
+    for number, mask in enumerate(classes):
+        after = _EMPTY if mask & _SLASH else after_dot if mask & _DOT else _NAMED
+        if after != _EMPTY or state == _NAMED:
+            steps[after] = steps.get(after, 0) | 1 << number
+    return tuple((on, after) for after, on in steps.items())

@@ -95,7 +95,7 @@ def _types(schema: Schema) -> list[str]:
 
 
 def _report(error: ValidationError, findings: Findings) -> None:
-    path = tuple(error.absolute_path)
+    path = cast(Key, tuple(error.absolute_path))
     keyword = str(error.validator)
     schema = cast(Schema, error.schema)
     if "propertyNames" in error.absolute_schema_path:
@@ -104,7 +104,7 @@ def _report(error: ValidationError, findings: Findings) -> None:
         _report_unknown(path, schema, findings)
     elif keyword == "required":
         _report_missing(error, path, schema, findings)
-    elif error.schema is False:
+    elif keyword == "not":
         _report_unfit(path, findings)
     else:
         message, hint = _describe(keyword, error.validator_value, error.instance, schema)
@@ -115,7 +115,7 @@ def _report_key(error: ValidationError, path: Key, schema: Schema, findings: Fin
     shown = _shown(error.instance)
     wanted = schema.get("title", "shorter")
     message = f"{shown} must be {wanted}" if error.validator == "pattern" else f"{shown} is empty or too long"
-    findings.at_key((*path, error.instance), message)
+    findings.at_key((*path, str(error.instance)), message)
 
 
 def _report_unknown(path: Key, schema: Schema, findings: Findings) -> None:
@@ -136,7 +136,7 @@ def _report_missing(error: ValidationError, path: Key, schema: Schema, findings:
         if key in node.entries or _is_mistyped(key, node.entries, known):
             continue
         example = _followed(known.get(key, {})).get("examples", [None])[0]
-        hint = f"add {key}: {json.dumps(example, ensure_ascii=False)}" if example is not None else None
+        hint = f"for instance {key}: {json.dumps(example, ensure_ascii=False)}" if example is not None else None
         findings.at_missing(path, key, hint)
 
 

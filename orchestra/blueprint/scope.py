@@ -10,6 +10,7 @@ absolute paths, ``..``, ``!``, ``{a,b}``, a slash at the end of a wildcard patte
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -35,22 +36,20 @@ _SLASH = 1 << ord("/")
 _ANY: Mask = ((1 << 256) - 1) & ~_SLASH & ~1
 _MOST_WILDCARDS = 24
 _CLASSES = {
-    "alnum": str.isalnum,
-    "alpha": str.isalpha,
-    "blank": lambda c: c in " \t",
-    "cntrl": lambda c: ord(c) < 32 or ord(c) == 127,
-    "digit": str.isdigit,
-    "graph": lambda c: "!" <= c <= "~",
-    "lower": str.islower,
-    "print": lambda c: " " <= c <= "~",
-    "punct": lambda c: "!" <= c <= "~" and not c.isalnum(),
-    "space": lambda c: c in " \t\n\v\f\r",
-    "upper": str.isupper,
-    "xdigit": lambda c: c in "0123456789abcdefABCDEF",
+    "alnum": string.ascii_letters + string.digits,
+    "alpha": string.ascii_letters,
+    "blank": " \t",
+    "cntrl": "".join(map(chr, [*range(1, 32), 127])),
+    "digit": string.digits,
+    "graph": string.ascii_letters + string.digits + string.punctuation,
+    "lower": string.ascii_lowercase,
+    "print": string.ascii_letters + string.digits + string.punctuation + " ",
+    "punct": string.punctuation,
+    "space": string.whitespace,
+    "upper": string.ascii_uppercase,
+    "xdigit": string.hexdigits,
 }
-_CLASS_MASKS = {
-    name: sum(1 << code for code in range(1, 128) if holds(chr(code))) & ~_SLASH for name, holds in _CLASSES.items()
-}
+"""The POSIX classes that wildmatch.c knows, which are ASCII only."""
 
 
 class BadPattern(ValueError):  # noqa: N818
@@ -211,9 +210,9 @@ def _named_class(data: bytes, at: int) -> tuple[Mask, int]:
     if data[end - 1 : end] != b":" or end - 1 < at + 2:
         return 1 << ord("["), at + 1  # no ":]" at its end: an ordinary set that holds a bracket
     name = data[at + 2 : end - 1].decode("latin-1")
-    if name not in _CLASS_MASKS:
-        raise BadPattern(f"holds [:{name}:], which is no class", f"classes: {', '.join(_CLASS_MASKS)}")
-    return _CLASS_MASKS[name], end + 1
+    if name not in _CLASSES:
+        raise BadPattern(f"holds [:{name}:], which is no class", f"classes: {', '.join(_CLASSES)}")
+    return sum(1 << ord(character) for character in _CLASSES[name]), end + 1
 
 
 # Matching
@@ -232,7 +231,7 @@ class Matcher:
 
 
 def compile_patterns(patterns: Sequence[str]) -> re.Pattern[bytes]:
-    """An expression that matches, from its start, the paths (UTF-8) that any of the patterns match. Raises BadPattern."""
+    """An expression that matches, from its start, the UTF-8 paths that any of the patterns match. Raises BadPattern."""
     sources = [_expression(tokens) for pattern in patterns for tokens in parse_pattern(pattern).alternatives]
     return re.compile(b"|".join(sources) if sources else b"(?!)", re.DOTALL)
 

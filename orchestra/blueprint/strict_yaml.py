@@ -161,21 +161,21 @@ def _since(error: yaml.MarkedYAMLError) -> str:
     return f", which began on line {error.context_mark.line + 1}" if error.context_mark else ""
 
 
+_HINTS: Final = {
+    "mapping values are not allowed": "a value that holds a colon and a space needs quotes; or the indentation is off",
+    "not find expected": "look for a missing quote, bracket, colon or dash, or a line indented too far or too little",
+    "unexpected end of stream": "a quote that is opened here is never closed",
+    "unknown escape character": "a backslash stands for itself in single quotes; in double quotes write two",
+}
+
+
 def _yaml_hint(complaint: str, here: str, column: int) -> str | None:
     character = here[column - 1 : column]
     if character == "\t":
         return "a tab: YAML separates and indents with spaces"
     if character in ("@", "`", "%"):
         return f"a value that begins with {character} needs quotes"
-    if "mapping values are not allowed" in complaint:
-        return "a value that holds a colon and a space needs quotes; or the indentation is off"
-    if "did not find expected" in complaint or "could not find expected" in complaint:
-        return "look for a missing quote, bracket, colon or dash, or a line indented too far or too little"
-    if "unexpected end of stream" in complaint:
-        return "a quote that is opened here is never closed"
-    if "unknown escape character" in complaint:
-        return "a backslash stands for itself in single quotes; in double quotes write two"
-    return None
+    return next((hint for said, hint in _HINTS.items() if said in complaint), None)
 
 
 # Building
@@ -239,7 +239,7 @@ class _Builder:
 
     def _origin(self, event: yaml.Event) -> Origin:
         mark = event.start_mark
-        return Origin(self.file, mark.line + 1, mark.column + 1)
+        return Origin(self.file, mark.line + 1, mark.column + 1) if mark else Origin(self.file, 1, 1)
 
     def _stop(self, at: Origin, message: str, hint: str | None = None) -> Refused:
         return Refused(Problem(at.file, at.line, at.column, message, hint))
@@ -256,7 +256,7 @@ class _Builder:
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         origin = self._origin(event)
         self._spend(1, origin)
-        self._check_tag(event, origin, is_list=False)
+        self._check_tag(event.tag, origin, is_list=False)
         node = Scalar(event.value, event.style or "", origin)
         if event.anchor:
             self.anchors[event.anchor] = _Anchored(node, 1)
@@ -268,7 +268,7 @@ class _Builder:
         if len(self.stack) >= MAX_DEPTH:
             raise self._stop(origin, f"nested more than {MAX_DEPTH} levels deep")
         is_map = isinstance(event, yaml.MappingStartEvent)
-        append = self._check_tag(event, origin, is_list=not is_map)
+        append = self._check_tag(event.tag, origin, is_list=not is_map)
         if event.anchor:
             self.anchors[event.anchor] = _Anchored(None, 0)
         self.stack.append(_Frame(origin, is_map, event.anchor, append, values_before=self.values - 1))
@@ -286,7 +286,7 @@ class _Builder:
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         origin = self._origin(event)
-        anchored = self.anchors.get(event.anchor)
+        anchored = self.anchors.get(event.anchor or "")
         if anchored is None:
             hint = "an alias (*) needs an anchor (&) above it; quote the value if you mean the star"
             raise self._stop(origin, f"unknown alias *{event.anchor}", hint)
@@ -295,9 +295,8 @@ class _Builder:
         self._spend(anchored.values, origin)
         self._add(anchored.node, origin)
 
-    def _check_tag(self, event: yaml.Event, origin: Origin, *, is_list: bool) -> bool:
+    def _check_tag(self, tag: str | None, origin: Origin, *, is_list: bool) -> bool:
         """Whether the value is tagged ``!append``; any other tag is a problem."""
-        tag: str | None = event.tag
         if tag is None:
             return False
         if tag == "!append" and is_list:

@@ -108,8 +108,8 @@ class _FileChecker:
             self._note(file, wrong)
             return
         if not is_include:
-            for wrong in undefined_names(tree, RENDER_VARIABLES, AGENT_ATTRIBUTES):
-                self._note(file, wrong)
+            for undefined in undefined_names(tree, RENDER_VARIABLES, AGENT_ATTRIBUTES):
+                self._note(file, undefined)
         for line, name, included in _references(tree):
             self._follow(file, line, name, included)
 
@@ -148,9 +148,9 @@ def _references(tree: nodes.Template) -> Iterator[tuple[int, str, bool]]:
     """Line, name, and whether it is an include, of each template that is named by a constant."""
     from jinja2 import nodes
 
-    for node in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
-        included = isinstance(node, nodes.Include)
-        if isinstance(node, nodes.Include) and node.ignore_missing:
-            continue
-        if isinstance(node.template, nodes.Const) and isinstance(node.template.value, str):
-            yield node.lineno, node.template.value, included
+    kinds: tuple[type[nodes.Node], ...] = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+    for node in tree.find_all(kinds):
+        named = getattr(node, "template", None)
+        optional = isinstance(node, nodes.Include) and node.ignore_missing
+        if isinstance(named, nodes.Const) and isinstance(named.value, str) and not optional:
+            yield node.lineno, named.value, isinstance(node, nodes.Include)
