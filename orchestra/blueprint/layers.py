@@ -81,5 +81,5 @@ def _pruned(node: Node) -> Node:
     if isinstance(node, MapNode):
         return prune(node)
     if isinstance(node, ListNode):
-        return ListNode(tuple(_pruned(item) for item in node.items), node.origin)
+        return ListNode(tuple(_pruned(item) for item in node.items), node.origin, node.append)
     return node
