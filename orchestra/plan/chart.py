@@ -24,7 +24,7 @@ def draw_text(graph: MergeGraph) -> list[str]:
     for number, layer in enumerate(graph.layers):
         floating = layer.stage is None and any(other.stage for other in graph.layers)
         if number:
-            lines += [""] if floating else ["  │", "  ▼"]
+            lines.append("" if floating else "  ▼")
         if layer.stage or floating:
             lines.append(layer.stage or "(no stage: at any place that its arrows allow)")
         for agent in layer.agents:

@@ -89,7 +89,7 @@ def command_findings(
     yield from _reserved_gates(blueprint)
     yield from _gates_without_command(blueprint, missing, tracked)
     if scripts is not None:
-        yield from _gates_without_script(blueprint, scripts)
+        yield from _gates_without_script(blueprint, scripts, "package.json" in tracked)
     yield from _runners_not_found(blueprint, missing)
 
 
@@ -123,16 +123,18 @@ def _gates_without_command(
         yield Finding(Severity.WARNING, Code.GATE_CANNOT_RUN, what, advice, where)
 
 
-def _gates_without_script(blueprint: Blueprint, scripts: Collection[str]) -> Iterator[Finding]:
+def _gates_without_script(blueprint: Blueprint, scripts: Collection[str], has_package: bool) -> Iterator[Finding]:
+    lacking = (
+        "package.json on the target does not have" if has_package else "is nowhere: the target has no package.json"
+    )
     for gate in _run_gates(blueprint):
         name = script_name(gate.run)
         if name is not None and name not in scripts:
             yield Finding(
                 Severity.WARNING,
                 Code.GATE_CANNOT_RUN,
-                f"gate {gate.name} runs the script {name!r}, which package.json on the target does not have",
-                f'add "{name}" to its scripts before you spawn, or change the gate; until an agent adds it, every '
-                "candidate is red",
+                f"gate {gate.name} runs the npm script {name}, which {lacking}",
+                "add it to the target before you spawn, or change the gate; until it is there every candidate is red",
                 place(blueprint, "gates", gate.name, "run"),
             )
 

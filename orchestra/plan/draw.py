@@ -27,9 +27,7 @@ def draw_plan(report: PlanReport) -> list[str]:
     """The whole plan but for its findings."""
     sections = (
         _head(report),
-        ["merge order (all agents work at the same time; their work lands from top to bottom)"],
-        [f"  {line}" for line in draw_text(report.graph)],
-        [f"  critical path: {_chain(report.graph.critical_path, len(report.agents))}"],
+        ["merge order (all agents work at the same time; their work lands from top to bottom)", *_order(report)],
         ["agents", *(f"  {line}" for line in _agents(report))],
         ["what it takes", *(f"  {line}" for line in _takes(report))],
         ["spawn would", *(f"  {step}" for step in report.steps)] if report.steps else [],
@@ -74,6 +72,11 @@ def _head(report: PlanReport) -> list[str]:
         f"  blueprint  {_below(blueprint.source, report.repository)}",
         f"  target     {report.target} {commit}",
     ]
+
+
+def _order(report: PlanReport) -> list[str]:
+    chain = _chain(report.graph.critical_path, len(report.agents))
+    return [*(f"  {line}" for line in draw_text(report.graph)), f"  critical path: {chain}"]
 
 
 def _chain(names: Sequence[str], everybody: int) -> str:

@@ -42,6 +42,10 @@ class Code(StrEnum):
     NO_COMMIT = "no-commit"  # the target has no commit to start from
 
 
+GROUND = frozenset({Code.NO_COMMIT, Code.DISK_FULL})
+"""Errors that no change of the blueprint has to mend."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """``message`` is what is so, ``advice`` what to change in the blueprint, ``origin`` where; lists are sorted."""

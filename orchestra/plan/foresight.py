@@ -22,13 +22,12 @@ def history_findings(
     blueprint: Blueprint, wanted: Sequence[Wanted], tree: Claims, index: PathIndex
 ) -> Iterator[Finding]:
     """Hot files, then what is outside every scope, then protected files that agents will ask for."""
-    harmless = index.of(
-        glob for glob, rule in blueprint.merge.conflicts.items() if isinstance(rule, Union | Regenerate)
-    )
+    rules = blueprint.merge.conflicts.items()
+    harmless = index.of(pattern for pattern, rule in rules if isinstance(rule, Union | Regenerate))
     hot = [want for want in wanted if _is_hot(want, tree) and want.path not in harmless]
     named = {want.path for want in hot}
-    outside = [want for want in wanted if not want.owners and want.path not in named | tree.protected]
-    outside = _topmost(outside)
+    spoken_of = named | tree.protected
+    outside = _topmost([want for want in wanted if not want.owners and want.path not in spoken_of])
     needed = [want for want in wanted if want.path in tree.protected and not want.owners]
     yield from (_hot(blueprint, want) for want in hot[:MOST])
     yield from (_outside(blueprint, want) for want in outside[:MOST])
@@ -50,17 +49,13 @@ def _topmost(wanted: Sequence[Wanted]) -> list[Wanted]:
 def _hot(blueprint: Blueprint, want: Wanted) -> Finding:
     if want.owners:
         owners = sorted(want.owners)
-        what = f"{want.path} is {_and(owners)}'s, and was changed in {_when(want)}"
-        advice = (
-            f"tell the others in their task that {owners[0]} owns it, or narrow the work so that they need no change"
-        )
+        what = f"{want.path} is in the scope of {_and(owners)}, and was changed in {_when(want)}"
+        advice = f"say in the others' tasks that {owners[0]} owns it, and what they may rely on there"
         key = ("agents", _number(blueprint, owners[0]), "scope")
     else:
         what = f"{want.path} is in nobody's scope, and was changed in {_when(want)}"
         first = _first(blueprint, want)
-        advice = (
-            f"give it one owner: add it to the scope of {first}, who lands first, and say in the others' tasks to ask"
-        )
+        advice = f"give it one owner: add it to the scope of {first}, who lands first, and say so in the others' tasks"
         key = ("agents", _number(blueprint, first), "scope")
     severity = Severity.NOTE if want.owners else Severity.WARNING
     agents = tuple(sorted({*want.owners, *(one.agent for one in want.likely)}))
@@ -87,7 +82,8 @@ def _needed(blueprint: Blueprint, want: Wanted) -> Finding:
         Severity.NOTE,
         Code.PROTECTED_NEEDED,
         f"{want.path} is protected and nobody may edit it, but it was changed in {_when(want)}",
-        f"make the change before you spawn, or give it to one agent: `may_edit: [{want.path}]` at {first}, who lands first",
+        f"make the change before you spawn, or give it to one agent: `may_edit: [{want.path}]` for {first}, "
+        "who lands first",
         place(blueprint, "agents", _number(blueprint, first), "may_edit"),
         tuple(one.agent for one in want.likely),
         (want.path,),
@@ -95,8 +91,8 @@ def _needed(blueprint: Blueprint, want: Wanted) -> Finding:
 
 
 def _when(want: Wanted) -> str:
-    """``3 of 9 commits on api's files and 2 of 6 on auth's``."""
-    shown = [f"{one.together} of {one.own} commits on {one.agent}'s files" for one in want.likely[:_MOST_AGENTS]]
+    """``3 of 9 commits on files of api and 2 of 6 commits on files of auth``."""
+    shown = [f"{one.together} of {one.own} commits on files of {one.agent}" for one in want.likely[:_MOST_AGENTS]]
     more = len(want.likely) - len(shown)
     return _and([*shown, *([f"those of {more} more agents"] if more else [])])
 

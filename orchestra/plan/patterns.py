@@ -76,7 +76,7 @@ def _matching_nothing(
         yield Finding(
             Severity.WARNING,
             Code.SCOPE_MATCHES_NOTHING,
-            f"{agent.name}'s scope {pattern} matches no file of today, but there is {near}",
+            f"scope of {agent.name}: no file of today matches {pattern}, but there is {near}",
             f"write {near} if that is meant; new code at the other name would stand beside it",
             pattern_place(blueprint, agent, "scope", number),
             (agent.name,),
@@ -86,7 +86,7 @@ def _matching_nothing(
         yield Finding(
             Severity.NOTE,
             Code.SCOPE_MATCHES_NOTHING,
-            f"{agent.name}'s scope matches no file of today with {patterns}",
+            f"scope of {agent.name}: no file of today matches {patterns}",
             "right for code that is yet to be written; otherwise look at the spelling",
             pattern_place(blueprint, agent, "scope", new[0][0]),
             (agent.name,),
@@ -112,8 +112,8 @@ def _barred(blueprint: Blueprint, agent: Agent, number: int, pattern: str) -> Fi
     return Finding(
         Severity.WARNING,
         Code.SCOPE_ALL_PROTECTED,
-        f"all that {agent.name}'s scope {pattern} could match is protected, so the agent may touch none of it",
-        f"if it is {agent.name}'s to change, name it in `may_edit`; otherwise take it out of the scope",
+        f"scope of {agent.name}: all that {pattern} could match is protected, so the agent may touch none of it",
+        f"if {agent.name} is to change it, name it in `may_edit`; otherwise take it out of the scope",
         pattern_place(blueprint, agent, "scope", number),
         (agent.name,),
     )
@@ -127,8 +127,8 @@ def _shut_out(blueprint: Blueprint, agent: Agent, paths: Collection[str]) -> Ite
     yield Finding(
         Severity.NOTE,
         Code.PROTECTED_IN_SCOPE,
-        f"in {agent.name}'s scope {are} protected, and not to be edited: {name_files(hits)}",
-        f"if one of them is {agent.name}'s to change, name it in `may_edit`",
+        f"scope of {agent.name}: protected, and so not to be edited, {are} {name_files(hits)}",
+        f"if {agent.name} is to change one of them, name it in `may_edit`",
         place(blueprint, "agents", agent.number - 1, "scope"),
         (agent.name,),
         tuple(hits),
@@ -143,8 +143,8 @@ def _unprotected(blueprint: Blueprint, agent: Agent) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             Code.MAY_EDIT_UNPROTECTED,
-            f"{agent.name}'s may_edit {pattern} names nothing that is protected",
-            "add the pattern to `protected`, or to the agent's `scope` instead",
+            f"may_edit of {agent.name}: {pattern} names nothing that is protected",
+            "look at the spelling; or add the pattern to `protected`, or to the agent's `scope` instead",
             pattern_place(blueprint, agent, "may_edit", number),
             (agent.name,),
         )

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.blueprint.model import Agent, Blueprint, Scope
+from orchestra.errors import ExitCode
 from orchestra.plan.capacity import Cost, Disk, Slots
-from orchestra.plan.finding import Finding, Severity
+from orchestra.plan.finding import GROUND, Finding, Severity
 from orchestra.plan.graph import Layer, MergeGraph
 from orchestra.repository.refs import CommitId
 
@@ -57,6 +58,14 @@ class PlanReport:
     @property
     def errors(self) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Wrong input where the blueprint has to change, wrong ground where only the machine or repository does."""
+        codes = {finding.code for finding in self.errors}
+        if codes - GROUND:
+            return ExitCode.WRONG_INPUT
+        return ExitCode.WRONG_GROUND if codes else ExitCode.DONE
 
     def to_json(self) -> dict[str, Json]:
         """The document of ``plan --json``."""

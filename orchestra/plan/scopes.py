@@ -141,7 +141,7 @@ class _Claim:
     origin: Origin | None
 
     def __str__(self) -> str:
-        return f"{self.agent.name}'s {self.key} {self.pattern}" if self.pattern else f"{self.agent.name}'s {self.key}"
+        return f"{self.key} {self.pattern} of {self.agent.name}" if self.pattern else f"{self.key} of {self.agent.name}"
 
     def beside(self, other: _Claim) -> str:
         """With its place, shortened where that is in the same file as the other's."""
@@ -178,9 +178,9 @@ def _way_out(blueprint: Blueprint, broad: _Claim, narrow: _Claim) -> str:
     if broad.pattern == narrow.pattern:
         advice = f"give {broad.pattern} to one of the two"
     elif narrow.key == "scope" and broad.key == "scope":
-        advice = f"exclude {narrow.pattern} from {first.name}'s scope: {{include: [...], exclude: [...]}}"
+        advice = f"exclude {narrow.pattern} from the scope of {first.name}: {{include: [...], exclude: [...]}}"
     else:
-        advice = f"leave it to one of the two: narrow {first.name}'s {broad.key} or {second.name}'s {narrow.key}"
+        advice = f"leave it to one of the two: narrow {broad.key} of {first.name} or {narrow.key} of {second.name}"
     if second.name in blueprint.predecessors.get(first.name, ()):
         first, second = second, first
     if first.name not in blueprint.predecessors.get(second.name, ()):

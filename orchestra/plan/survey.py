@@ -10,7 +10,6 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 from orchestra.repository.gateway import Repository
@@ -40,7 +39,7 @@ class Survey:
     """The tree at ``commit`` and its history.
 
     ``sizes`` is tracked path -> bytes, None where git would have to fetch the file to know. ``scripts`` are the names
-    that package.json at the root has below "scripts"; None where there is no readable package.json.
+    that package.json at the root has below "scripts" (none without package.json); None where that cannot be told.
     """
 
     commit: CommitId | None
@@ -80,14 +79,16 @@ def read_tree(git: Git, commit: str, *, sizes: bool = True) -> dict[str, int | N
 
 
 def read_scripts(git: Git, commit: str) -> frozenset[str] | None:
-    """The script names of package.json at the root of ``commit``; None where there is none to read."""
+    """The script names of package.json at the root of ``commit``, none where it has none; None when unreadable."""
+    if not git.text("ls-tree", "--name-only", commit, "--", "package.json"):
+        return frozenset()
     found = git.run("cat-file", "blob", f"{commit}:package.json", ok=(0, 128))
-    with suppress(ValueError):
-        document = json.loads(found.stdout) if found.code == 0 else None
-        if isinstance(document, dict):
-            scripts = document.get("scripts", {})
-            return frozenset(scripts) if isinstance(scripts, dict) else None
-    return None
+    try:
+        document = json.loads(found.stdout)
+    except ValueError:
+        return None
+    scripts = document.get("scripts", {}) if isinstance(document, dict) else None
+    return frozenset(scripts) if isinstance(scripts, dict) else None
 
 
 def read_history(
