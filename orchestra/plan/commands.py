@@ -36,7 +36,7 @@ _OF_THE_SHELL = frozenset(
     readonly return set shift source test times trap true type typeset ulimit umask unalias unset wait""".split()
 )
 _SCRIPT_RUNNERS = frozenset({"npm", "pnpm"})  # yarn and bun fall back to programs, so a missing script is no proof
-_PLAIN_SCRIPTS = frozenset({"test", "start", "stop", "restart"})  # npm X is npm run X
+_TEST = frozenset({"test", "t", "tst"})  # npm's words for `npm run test`; start and the like have defaults of npm's
 
 
 def first_word(run: str) -> str | None:
@@ -52,8 +52,8 @@ def script_name(run: str) -> str | None:
     words = _words(run)
     if len(words) < 2 or words[0] not in _SCRIPT_RUNNERS or "--if-present" in words:  # noqa: PLR2004
         return None
-    if words[1] in _PLAIN_SCRIPTS:
-        name: str | None = words[1]
+    if words[1] in _TEST:
+        name: str | None = "test"
     else:
         name = words[2] if words[1] in ("run", "run-script") and len(words) > 2 else None  # noqa: PLR2004
     # An option before the name, or `--prefix web` after it, may send npm to another package.json.
@@ -124,17 +124,15 @@ def _gates_without_command(
 
 
 def _gates_without_script(blueprint: Blueprint, scripts: Collection[str], has_package: bool) -> Iterator[Finding]:
-    lacking = (
-        "package.json on the target does not have" if has_package else "is nowhere: the target has no package.json"
-    )
+    lacking = "has no such script" if has_package else "is not there"
     for gate in _run_gates(blueprint):
         name = script_name(gate.run)
         if name is not None and name not in scripts:
             yield Finding(
                 Severity.WARNING,
                 Code.GATE_CANNOT_RUN,
-                f"gate {gate.name} runs the npm script {name}, which {lacking}",
-                "add it to the target before you spawn, or change the gate; until it is there every candidate is red",
+                f"gate {gate.name} cannot run: it needs the npm script {name}, and package.json on the target {lacking}",
+                "add it to the target before you spawn, or change the gate; until it is there, every candidate is red",
                 place(blueprint, "gates", gate.name, "run"),
             )
 

@@ -72,9 +72,8 @@ def _is_block(text: str) -> bool:
     """Whether a literal block shows the text as it is: several lines, the first not indented, at most one newline
     at the end."""
     body = text.removesuffix("\n")
-    return (
-        "\n" in text and bool(body) and not body.endswith("\n") and body[0] not in " \n" and not _CONTROL.search(text)
-    )
+    plain = bool(body) and body[0] not in " \n" and not body.endswith("\n")
+    return plain and "\n" in text and not _CONTROL.search(text)
 
 
 def _lines(text: str) -> list[str]:
