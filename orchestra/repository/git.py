@@ -123,6 +123,15 @@ class Git:
         """The same folder with more environment, for instance ``GIT_INDEX_FILE``."""
         return Git(self.folder, {**self._env, **extra})
 
+    def with_config(self, settings: Mapping[str, str]) -> Git:
+        """The same folder with ``settings`` over the configuration, after what the user's GIT_CONFIG_COUNT brings."""
+        present = self._env.get("GIT_CONFIG_COUNT") or os.environ.get("GIT_CONFIG_COUNT") or "0"
+        first = int(present) if present.isdigit() else 0
+        more = {"GIT_CONFIG_COUNT": str(first + len(settings))}
+        for number, (key, value) in enumerate(settings.items(), first):
+            more |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        return self.with_env(**more)
+
     def run(
         self,
         *args: str,
