@@ -97,7 +97,7 @@ def capacity_findings(blueprint: Blueprint, slots: Slots, disk: Disk, cost: Cost
             Code.COST_UNBOUNDED,
             "nothing declared bounds the cost of this fleet",
             "set runner.max_budget_usd (each session of an agent) or limits.budget_usd (the fleet)",
-            place(blueprint, "runner") or place(blueprint, "limits"),
+            place(blueprint, "runner"),
         )
 
 

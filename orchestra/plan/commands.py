@@ -131,7 +131,7 @@ def _gates_without_script(blueprint: Blueprint, scripts: Collection[str], has_pa
             yield Finding(
                 Severity.WARNING,
                 Code.GATE_CANNOT_RUN,
-                f"gate {gate.name} cannot run: it needs the npm script {name}, and package.json on the target {lacking}",
+                f"gate {gate.name} cannot run: it needs the npm script {name}; package.json on the target {lacking}",
                 "add it to the target before you spawn, or change the gate; until it is there, every candidate is red",
                 place(blueprint, "gates", gate.name, "run"),
             )

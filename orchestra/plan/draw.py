@@ -49,8 +49,8 @@ def draw_findings(report: PlanReport) -> list[tuple[Severity, list[str]]]:
 
 def draw_finding(finding: Finding, repository: Path) -> list[str]:
     """``file:line:column: severity: message [code]``, then what to change; files below the repository shortened."""
-    place = f"{_where(finding.origin, repository)}: " if finding.origin else ""
-    return [f"{place}{finding.severity}: {finding.message} [{finding.code}]", f"    {finding.advice}"]
+    place = _where(finding.origin, repository)
+    return [f"{place}: {finding.severity}: {finding.message} [{finding.code}]", f"    {finding.advice}"]
 
 
 def count_findings(findings: Sequence[Finding]) -> str:
@@ -150,8 +150,8 @@ def _cost(report: PlanReport) -> str:
 def _history(report: PlanReport) -> str:
     history = report.history
     bulk = f", {history.bulk:,} of which changed too many files to say anything" if history.bulk else ""
-    cut = f"; {history.cut}" if history.cut else ""
-    return f"{plural(history.commits + history.bulk, 'commit')} read{bulk}{cut}"
+    cut = f" ({history.cut})" if history.cut else ""
+    return f"{plural(history.commits, 'commit')} read{cut}{bulk}"
 
 
 def _where(origin: Origin, repository: Path) -> str:

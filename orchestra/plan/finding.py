@@ -54,7 +54,7 @@ class Finding:
     code: Code
     message: str
     advice: str
-    origin: Origin | None = None
+    origin: Origin
     agents: tuple[AgentName, ...] = ()
     paths: tuple[str, ...] = ()
 
@@ -67,11 +67,9 @@ def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: _RANK[finding.severity]))
 
 
-def place(blueprint: Blueprint, *key: str | int) -> Origin | None:
-    """Where the value at ``key`` was set, else the nearest value around it that was set anywhere."""
+def place(blueprint: Blueprint, *key: str | int) -> Origin:
+    """Where the value at ``key`` was set, else the nearest value around it, else the start of the blueprint."""
     path: Key = key
-    while path:
-        if path in blueprint.origins:
-            return blueprint.origins[path]
+    while path and path not in blueprint.origins:
         path = path[:-1]
-    return None
+    return blueprint.origins.get(path) or Origin(blueprint.source, 1, 1)

@@ -37,7 +37,8 @@ def history_findings(
 def _is_hot(want: Wanted, tree: Claims) -> bool:
     if want.path.endswith("/") or want.path in tree.protected:
         return False
-    return len(want.owners) + len(want.likely) > 1
+    # What several own already is an overlap of scopes, which is told as that.
+    return len(want.owners) == 1 or (not want.owners and len(want.likely) > 1)
 
 
 def _topmost(wanted: Sequence[Wanted]) -> list[Wanted]:
@@ -65,11 +66,15 @@ def _hot(blueprint: Blueprint, want: Wanted) -> Finding:
 def _outside(blueprint: Blueprint, want: Wanted) -> Finding:
     first = want.likely[0].agent
     pattern = f"{want.path}**" if want.path.endswith("/") else want.path
+    if len(want.likely) > 1:
+        advice = f"give each its own part of {pattern}, or all of it to {first}, or say in the tasks that it stays"
+    else:
+        advice = f"add what {first} will need of {pattern} to its scope, or say in its task that it stays as it is"
     return Finding(
         Severity.WARNING,
         Code.OUTSIDE_SCOPES,
         f"{pattern} is in nobody's scope, and was changed in {_when(want)}",
-        f"add {pattern} (or what of it is meant) to the scope of {first}, or say in the task that it stays as it is",
+        advice,
         place(blueprint, "agents", _number(blueprint, first), "scope"),
         tuple(one.agent for one in want.likely),
         (want.path,),

@@ -54,7 +54,7 @@ def plan(fleet: Fleet, *, steps: Sequence[str] = (), machine: Machine | None = N
         slots=needs,
         disk=space,
         cost=money,
-        history=Read(len(ground.history.commits), ground.history.bulk, ground.history.cut),
+        history=Read(ground.history.commits, ground.history.bulk, ground.history.cut),
         findings=by_severity(findings),
         steps=tuple(steps),
     )
@@ -62,13 +62,13 @@ def plan(fleet: Fleet, *, steps: Sequence[str] = (), machine: Machine | None = N
 
 def _tree_findings(fleet: Fleet, ground: Survey, index: PathIndex, tree: Claims) -> Iterator[Finding]:
     blueprint = fleet.blueprint
-    changes = Counter(path for commit in ground.history.commits for path in commit)
+    changes = Counter(path for commit in ground.history.changes for path in commit)
     yield from overlap_findings(blueprint, tree.held, changes)
     if ground.sizes:
         yield from pattern_findings(blueprint, index, tree)
     # Where an agent without a scope may touch everything, nothing is outside and every file has many owners.
     if all(agent.scope is not None for agent in blueprint.agents):
-        wanted = wanted_paths(ground.history.commits, tree.owners)
+        wanted = wanted_paths(ground.history.changes, tree.owners)
         yield from history_findings(blueprint, wanted, tree, index)
 
 

@@ -31,7 +31,7 @@ class PlannedAgent:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What the history was read for: ``commits`` of use, ``bulk`` too big to say anything, ``cut`` why not all."""
+    """What findings from history rest on: ``commits`` read, ``bulk`` of them ignored, ``cut`` why not all were."""
 
     commits: int
     bulk: int
@@ -145,9 +145,9 @@ def _finding(finding: Finding) -> Json:
         "code": finding.code,
         "message": finding.message,
         "advice": finding.advice,
-        "file": str(origin.file) if origin else None,
-        "line": origin.line if origin else None,
-        "column": origin.column if origin else None,
+        "file": str(origin.file),
+        "line": origin.line,
+        "column": origin.column,
         "agents": _strings(finding.agents),
         "paths": _strings(finding.paths),
     }

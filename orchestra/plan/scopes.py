@@ -19,6 +19,8 @@ from orchestra.plan.territory import Territory, own_scope
 
 MOST_NAMED = 5
 """Files named in a message; the finding's ``paths`` has them all."""
+_MOST_EXPLAINED = 50
+"""Files of an overlap that are looked at to say which patterns it comes from."""
 _SEVERITY = {Overlap.WARN: Severity.WARNING, Overlap.ERROR: Severity.ERROR}
 
 
@@ -120,65 +122,70 @@ def _no_scope(blueprint: Blueprint) -> Iterator[Finding]:
 
 
 def _overlap(blueprint: Blueprint, pair: Pair, hits: Sequence[str]) -> Finding:
-    broad, narrow = _claims_of(blueprint, pair)
-    severity, code = _SEVERITY[blueprint.overlap], Code.SCOPE_OVERLAP
-    names = (pair.one.name, pair.other.name)
+    severity, code, names = _SEVERITY[blueprint.overlap], Code.SCOPE_OVERLAP, (pair.one.name, pair.other.name)
     if pair.witness is None:
-        what = f"{names[0]} and {names[1]} have patterns too entangled to compare; they count as overlapping"
-        return Finding(severity, code, what, "write simpler patterns", broad.origin, names, tuple(hits))
-    today = f"; today that is {name_files(hits)}" if hits else "; no file of today is concerned"
+        what = f"the patterns of {names[0]} and {names[1]} are too entangled to compare, and count as overlapping"
+        at = place(blueprint, "agents", pair.one.number - 1, "scope")
+        return Finding(severity, code, what, "write simpler patterns", at, names, tuple(hits))
+    broad, narrow = _claims(blueprint, pair, [pair.witness, *hits[:_MOST_EXPLAINED]])
+    today = f"; today that is {name_files(hits)}" if hits else ""
     what = f"{names[0]} and {names[1]} may both touch {pair.witness}: {broad} and {narrow.beside(broad)}{today}"
     return Finding(severity, code, what, _way_out(blueprint, broad, narrow), broad.origin, names, tuple(hits))
 
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """The pattern by which an agent may touch a path; ``pattern`` None where none of them is known to."""
+    """The patterns of one key by which an agent may touch the paths in question; ``origin`` is of the first."""
 
     agent: Agent
     key: str
-    pattern: str | None
-    origin: Origin | None
+    patterns: tuple[str, ...]
+    origin: Origin
 
     def __str__(self) -> str:
-        return f"{self.key} {self.pattern} of {self.agent.name}" if self.pattern else f"{self.key} of {self.agent.name}"
+        return " ".join((self.key, ", ".join(self.patterns), "of", self.agent.name))
 
     def beside(self, other: _Claim) -> str:
         """With its place, shortened where that is in the same file as the other's."""
-        if self.origin is None or self.origin == other.origin:
+        if self.origin == other.origin:
             return str(self)
-        same = other.origin is not None and other.origin.file == self.origin.file
-        where = f"line {self.origin.line}" if same else f"{self.origin.file}:{self.origin.line}"
-        return f"{self} ({where})"
+        file = "line " if other.origin.file == self.origin.file else f"{self.origin.file}:"
+        return f"{self} ({file}{self.origin.line})"
 
 
-def _claims_of(blueprint: Blueprint, pair: Pair) -> tuple[_Claim, _Claim]:
-    """Why each of the two may touch the witness; first the broader claim, the one to cut back."""
-    one, other = (_claim(blueprint, agent, pair.witness) for agent in (pair.one, pair.other))
-    return (one, other) if _breadth(one.pattern) >= _breadth(other.pattern) else (other, one)
+def _claims(blueprint: Blueprint, pair: Pair, paths: Sequence[str]) -> tuple[_Claim, _Claim]:
+    """Why each of the two may touch the paths; first the broader claim, the one to cut back."""
+    one, other = (_claim(blueprint, agent, paths) for agent in (pair.one, pair.other))
+    return (one, other) if _breadth(one) >= _breadth(other) else (other, one)
 
 
-def _claim(blueprint: Blueprint, agent: Agent, witness: str | None) -> _Claim:
+def _claim(blueprint: Blueprint, agent: Agent, paths: Sequence[str]) -> _Claim:
+    """By its scope, or by ``may_edit`` where that is why it may touch the first of the paths."""
     lists = (("scope", own_scope(agent).include), ("may_edit", agent.may_edit))
     for key, patterns in lists:
-        for number, pattern in enumerate(patterns):
-            if witness is not None and Matcher(Scope((pattern,))).matches(witness):
-                return _Claim(agent, key, pattern, pattern_place(blueprint, agent, key, number))
-    return _Claim(agent, "scope", None, place(blueprint, "agents", agent.number - 1, "scope"))
+        matchers = [Matcher(Scope((pattern,))) for pattern in patterns]
+        why = [number for number, matcher in enumerate(matchers) if any(map(matcher.matches, paths))]
+        if any(matchers[number].matches(paths[0]) for number in why):
+            return _Claim(
+                agent, key, tuple(patterns[number] for number in why), pattern_place(blueprint, agent, key, why[0])
+            )
+    raise AssertionError(f"{agent.name} may touch {paths[0]} by none of its patterns")
 
 
-def _breadth(pattern: str | None) -> tuple[int, int]:
+def _breadth(claim: _Claim) -> tuple[int, int]:
     """More for patterns that say less: fewer folders first, then fewer letters."""
-    text = (pattern or "").replace("*", "")
-    return -text.count("/"), -len(text)
+    texts = [pattern.replace("*", "") for pattern in claim.patterns]
+    return max((-text.count("/"), -len(text)) for text in texts)
 
 
 def _way_out(blueprint: Blueprint, broad: _Claim, narrow: _Claim) -> str:
     first, second = broad.agent, narrow.agent
-    if broad.pattern == narrow.pattern:
-        advice = f"give {broad.pattern} to one of the two"
+    if broad.patterns == narrow.patterns:
+        advice = f"give {', '.join(broad.patterns)} to one of the two"
     elif narrow.key == "scope" and broad.key == "scope":
-        advice = f"exclude {narrow.pattern} from the scope of {first.name}: {{include: [...], exclude: [...]}}"
+        advice = (
+            f"exclude {', '.join(narrow.patterns)} from the scope of {first.name}: {{include: [...], exclude: [...]}}"
+        )
     else:
         advice = f"leave it to one of the two: narrow {broad.key} of {first.name} or {narrow.key} of {second.name}"
     if second.name in blueprint.predecessors.get(first.name, ()):
@@ -188,7 +195,7 @@ def _way_out(blueprint: Blueprint, broad: _Claim, narrow: _Claim) -> str:
     return f"{advice}; as it is, {second.name} lands after {first.name} and meets the conflicts"
 
 
-def pattern_place(blueprint: Blueprint, agent: Agent, key: str, number: int) -> Origin | None:
+def pattern_place(blueprint: Blueprint, agent: Agent, key: str, number: int) -> Origin:
     """Where the agent's pattern was set, whether ``scope`` is a list or a map with ``include``."""
     at = ("agents", agent.number - 1, key)
     in_map = blueprint.origins.get((*at, "include", number))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestra.repository.gateway import Repository
@@ -27,9 +27,10 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """``commits``: the paths of each commit that says something, newest first. ``bulk``: how many were too big."""
+    """``changes``: the paths of each commit that says something, newest first; ``bulk`` others changed too much."""
 
-    commits: tuple[frozenset[str], ...] = ()
+    changes: tuple[frozenset[str], ...] = ()
+    commits: int = 0  # read, also those that changed nothing
     bulk: int = 0
     cut: str = ""  # why older commits were not read; empty when all were
 
@@ -111,10 +112,12 @@ def read_history(
     changes = list(split_log(os.fsdecode(bytes(data))))
     if not ended or process.returncode:
         # The last commit read may lack some of its names.
-        why = f"git log failed with {process.returncode}" if ended else f"reading stopped after {most_seconds:g} s"
+        why = (
+            f"git log failed with {process.returncode}" if ended else f"the newest, all that {most_seconds:g} s allowed"
+        )
         return _history(changes[:-1], why)
     if len(changes) > most_commits:
-        return _history(changes[:most_commits], f"only the newest {most_commits:,} were read")
+        return _history(changes[:most_commits], "the newest")
     return _history(changes, "")
 
 
@@ -134,10 +137,10 @@ def split_log(output: str) -> Iterator[frozenset[str]]:
         yield frozenset(names)
 
 
-def _history(changes: Iterable[frozenset[str]], cut: str) -> History:
-    changes = [change for change in changes if change]
-    kept = tuple(change for change in changes if len(change) <= MOST_FILES_A_COMMIT)
-    return History(kept, len(changes) - len(kept), cut)
+def _history(changes: Sequence[frozenset[str]], cut: str) -> History:
+    kept = tuple(change for change in changes if 0 < len(change) <= MOST_FILES_A_COMMIT)
+    bulk = sum(1 for change in changes if len(change) > MOST_FILES_A_COMMIT)
+    return History(kept, len(changes), bulk, cut)
 
 
 def _partial_filter(repository: Repository) -> str | None:
