@@ -1,0 +1,1 @@
+export { readiness, type Check, type Readiness } from "./checks.js";
