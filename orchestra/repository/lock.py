@@ -1,13 +1,17 @@
 """One writer at a time: the lock that spawn, the verdicts, merge and clean take.
 
 It is an flock, so the kernel frees it when its holder dies, however it dies; the file beside it only tells people
-who holds it. Refuses to wait: a second command says who works here.
+who holds it. The scripts of ``orchestra.shell`` take the same flock; where a machine gives a shell no way to, they
+leave a symbolic link ``lock.link`` to a text, "PID HOST COMMAND", which is honoured here while that process lives.
+Refuses to wait: a second command says who works here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +34,7 @@ def exclusive(folder: Path, command: str, *, wait_s: float = 0.0) -> Iterator[No
         raise LockHeld(f"the orchestra lock of {folder.parent}", _describe(holder)) from None
     try:
         holder.write_text(json.dumps({"pid": os.getpid(), "command": command, "since": time.time()}), "utf-8")
+        _honour_link(folder)  # after our own announcement, as the scripts do it: one of two at least sees the other
         yield
     finally:
         holder.unlink(missing_ok=True)
@@ -43,3 +48,28 @@ def _describe(holder: Path) -> str:
         return f"orchestra {facts['command']} (process {facts['pid']}, for {age} s)"
     except (OSError, ValueError, KeyError):
         return "another orchestra command that has just begun"
+
+
+def _honour_link(folder: Path) -> None:
+    """Raise LockHeld while a script that could not take the flock works here; forget the link of a dead one."""
+    link = folder / "lock.link"
+    try:
+        text = os.readlink(link)  # noqa: PTH115 - a text, not a path
+    except OSError:
+        return
+    pid, host, command = [*text.split(" ", 2), "", "", ""][:3]
+    if host == platform.node() and not _is_running(pid):
+        link.unlink(missing_ok=True)
+        return
+    mend = "" if host == platform.node() else f" on {host}; if it is dead: rm {link}"
+    raise LockHeld(f"the orchestra lock of {folder.parent}", f"{command} (process {pid}){mend}")
+
+
+def _is_running(pid: str) -> bool:
+    with contextlib.suppress(ValueError, OverflowError, ProcessLookupError):
+        try:
+            os.kill(int(pid), 0)
+        except PermissionError:  # somebody else's
+            return True
+        return True
+    return False
