@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from orchestra.blueprint.near import did_you_mean
 
+_LEVELS: Final = 2
+_MOST_ENTRIES: Final = 2_000
 SUFFIXES: Final = (".yaml", ".yml")
 
 
@@ -38,12 +41,26 @@ def named_file(name: str, folders: Sequence[Path]) -> Path | None:
 
 
 def names_in(folder: Path) -> Iterator[str]:
-    """The names that files of ``folder`` and its subfolders go by, sorted: ``mvp5``, ``standards/go-service``."""
-    if not folder.is_dir():
+    """The names that files of ``folder`` and of two levels of folders in it go by, sorted: ``standards/go-service``.
+
+    Looks at 2,000 entries at most: ``folder`` may be the root of anything, where a blueprint lies.
+    """
+    found = []
+    for entry in islice(_entries(folder, _LEVELS), _MOST_ENTRIES):
+        if entry.suffix in SUFFIXES and _is_file(entry):
+            found.append(entry.relative_to(folder).with_suffix("").as_posix())
+    yield from sorted(found)
+
+
+def _entries(folder: Path, levels: int) -> Iterator[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:  # no folder, or not ours to read: it holds no names
         return
-    for file in sorted(folder.rglob("*")):
-        if file.suffix in SUFFIXES and _is_file(file):
-            yield file.relative_to(folder).with_suffix("").as_posix()
+    yield from entries
+    for entry in entries:
+        if levels and entry.is_dir() and not entry.name.startswith(".") and not entry.is_symlink():
+            yield from _entries(entry, levels - 1)
 
 
 def near_names(name: str, folders: Sequence[Path]) -> str | None:

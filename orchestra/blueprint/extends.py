@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestra.blueprint.catalog import named_file, near_names
-from orchestra.blueprint.layers import Layers, problem, prune
+from orchestra.blueprint.layers import Layers, problem
 from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, kind
 from orchestra.blueprint.strict_yaml import load_tree
 from orchestra.errors import Problem
@@ -24,7 +24,8 @@ _MAX_FILES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """``root`` is None where a file could not be read, so that nothing sensible can be said about the whole."""
+    """``root`` is None where a file could not be read, so that nothing sensible can be said about the whole. What was
+    set to null and what is tagged ``!append`` is still in it: agents are laid over their profiles later."""
 
     root: MapNode | None
     files: tuple[Path, ...]  # in the order read, the blueprint itself first
@@ -35,8 +36,7 @@ def compose(file: Path, folders: Sequence[Path]) -> Composed:
     """The document of ``file`` laid over what it extends; names are looked up beside each file, then in ``folders``."""
     composer = _Composer(tuple(folders))
     root = composer.composed(file, ())
-    whole = None if root is None or composer.broken else prune(root)
-    return Composed(whole, tuple(composer.files), tuple(composer.problems))
+    return Composed(None if composer.broken else root, tuple(composer.files), tuple(composer.problems))
 
 
 class _Composer:

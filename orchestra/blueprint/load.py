@@ -17,6 +17,7 @@ from orchestra.blueprint.catalog import named_file, names_in, near_names, shippe
 from orchestra.blueprint.checks import check_parts
 from orchestra.blueprint.extends import compose
 from orchestra.blueprint.findings import Findings
+from orchestra.blueprint.layers import prune
 from orchestra.blueprint.model import Blueprint, Key, Origin
 from orchestra.blueprint.node import MapNode, Plain
 from orchestra.blueprint.profiles import expand
@@ -74,7 +75,7 @@ def _checked(path: Path, blueprint_paths: Sequence[Path]) -> _Checked:
     problems = list(composed.problems)
     if composed.root is None:
         raise BlueprintError(_distinct(problems))
-    root = expand(composed.root, problems)
+    root = prune(expand(composed.root, problems))
     findings = Findings(root, problems)
     data = schema.check(root, findings)
     check_parts(findings)
@@ -108,7 +109,8 @@ def find_blueprint(name_or_path: str, repository_root: Path | None) -> Path:
     if found is None and name_or_path.strip() and _exists(path):
         found = path
     if found is None:
-        raise UsageError(f'no blueprint "{name_or_path}"', hint=near_names(name_or_path, folders))
+        beside = (path.parent,) if path.suffix else ()  # what has a suffix was meant as a path
+        raise UsageError(f'no blueprint "{name_or_path}"', hint=near_names(name_or_path, (*beside, *folders)))
     return found
 
 
@@ -164,5 +166,6 @@ def _listed(name: str, folder: Path, folders: Sequence[Path]) -> Listed | None:
 
 
 def _is_fragment(path: Path, folders: Sequence[Path]) -> bool:
-    root = compose(path, folders).root
+    composed = compose(path, folders).root
+    root = prune(composed) if composed is not None else None
     return root is not None and "agents" not in root.entries and "name" not in root.entries

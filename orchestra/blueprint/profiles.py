@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from orchestra.blueprint.layers import Layers, problem, prune
+from orchestra.blueprint.layers import Layers, problem
 from orchestra.blueprint.model import Origin
 from orchestra.blueprint.near import did_you_mean
 from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, count, kind
@@ -43,18 +43,22 @@ def expand(root: MapNode, problems: list[Problem]) -> MapNode:
             break
         expanded.append(done)
     entry = Entry(agents.key, ListNode(tuple(expanded), agents.node.origin))
-    return MapNode({**root.entries, "agents": entry}, root.origin, root.deleted)
+    return MapNode({**root.entries, "agents": entry}, root.origin)
 
 
 def _expand_agent(agent: MapNode, number: int, profiles: _Profiles) -> MapNode:
     own = agent.without("from")
-    if agent.get("from") is None:
-        if "with" in agent.entries:
+    if _is_absent(agent.get("from")):
+        if not _is_absent(agent.get("with")):
             profiles.note(agent.entries["with"].key, 'with: gives parameters to a profile, and there is no "from"')
         return agent.without("from", "with")
     merged = profiles.layers.maps(profiles.bases(agent), own)
     filled = _Parameters(merged, number, profiles.problems).fill()
-    return prune(MapNode(filled.entries, agent.origin, agent.deleted))
+    return MapNode(filled.entries, agent.origin)
+
+
+def _is_absent(node: Node | None) -> bool:
+    return node is None or (isinstance(node, Scalar) and node.is_null)
 
 
 class _Profiles:
@@ -80,7 +84,7 @@ class _Profiles:
         return result
 
     def _names(self, source: Node | None) -> list[Scalar]:
-        if source is None:
+        if source is None or _is_absent(source):
             return []
         items = source.items if isinstance(source, ListNode) else (source,)
         names = [item for item in items if isinstance(item, Scalar) and item.text]
@@ -118,7 +122,7 @@ class _Profiles:
 
 def _marked(node: MapNode, profile: str) -> MapNode:
     entries = {key: Entry(entry.key, _marked_value(entry.node, profile)) for key, entry in node.entries.items()}
-    return MapNode(entries, node.origin, node.deleted)
+    return MapNode(entries, node.origin)
 
 
 def _marked_value(node: Node, profile: str) -> Node:
@@ -141,7 +145,7 @@ class _Parameters:
         self.sources: dict[str, Scalar] = {**self.given, "number": Scalar(str(number), "", agent.origin)}
         for key in ("title", "stage", "name"):
             node = agent.get(key)
-            if isinstance(node, Scalar) and not node.is_null:
+            if isinstance(node, Scalar) and not _is_absent(node):
                 self.sources[key] = node
         self.sources.setdefault("title", Scalar(self.name, "", agent.origin))
         self.used: set[str] = set()
@@ -156,7 +160,7 @@ class _Parameters:
         return filled
 
     def _given(self, source: Node | None) -> dict[str, Scalar]:
-        if source is None or (isinstance(source, Scalar) and source.is_null):
+        if source is None or _is_absent(source):
             return {}
         if not isinstance(source, MapNode):
             self._note(source.origin, f"with: must be a map of parameters, not {kind(source)}")
@@ -189,7 +193,7 @@ class _Parameters:
 
     def _map(self, node: MapNode) -> MapNode:
         entries = {key: Entry(entry.key, self._filled(entry.node)) for key, entry in node.entries.items()}
-        return MapNode(entries, node.origin, node.deleted)
+        return MapNode(entries, node.origin)
 
     def _text(self, node: Scalar, chain: tuple[str, ...]) -> str:
         """The text with its parameters filled in; what cannot be filled is noted and left as it is."""

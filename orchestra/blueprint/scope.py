@@ -4,7 +4,7 @@ Invariant: ``matches`` says what ``git ls-files ':(top,glob)PATTERN'`` says, byt
 wildmatch.c with WM_PATHNAME), in time that no file name can blow up. ``*`` and ``?`` stay inside a folder, ``**``
 between slashes crosses folders, a pattern without wildcards is a file or all below that folder, and a file whose name
 *is* the pattern matches it whatever the wildcards say. Refuses what would silently match nothing or something else:
-absolute paths, ``..``, ``!``, ``{a,b}``, a slash at the end of a wildcard pattern, Windows' backslashes.
+absolute paths, ``..``, ``!``, ``{a,b}``, ``a**``, a slash at the end of a wildcard pattern, Windows' backslashes.
 """
 
 from __future__ import annotations
@@ -155,16 +155,18 @@ def _token(data: bytes, at: int) -> tuple[Token, int]:
 
 
 def _stars(data: bytes, at: int) -> tuple[Token, int]:
-    """A run of two or more stars is ``**`` only between slashes or the pattern's ends; else it is one star."""
+    """A run of stars between slashes or the pattern's ends is ``**``. Beside anything else git before 2.41 reads it
+    now as ``*``, now as ``**``, by where its strings lie in memory (wildmatch.c: "prev_p < text")."""
     end = at
     while data[end : end + 1] == b"*":
         end += 1
-    starts_part = at == 0 or data[at - 1 : at] == b"/"
-    if end - at > 1 and starts_part and end == len(data):
-        return Wild.BELOW, end
-    if end - at > 1 and starts_part and data[end : end + 1] == b"/":
-        return Wild.FOLDERS, end + 1
-    return Wild.STAR, end
+    if end - at == 1:
+        return Wild.STAR, end
+    if data[max(at - 1, 0) : at] not in (b"", b"/") or data[end : end + 1] not in (b"", b"/"):
+        raise BadPattern(
+            "holds ** beside something else than a slash", "** crosses folders between slashes; else write *"
+        )
+    return (Wild.BELOW, end) if end == len(data) else (Wild.FOLDERS, end + 1)
 
 
 def _bracket(data: bytes, at: int) -> tuple[Token, int]:

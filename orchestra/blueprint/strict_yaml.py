@@ -17,6 +17,7 @@ from typing import Final
 import yaml
 
 from orchestra.blueprint.model import Origin
+from orchestra.blueprint.near import did_you_mean
 from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, kind
 from orchestra.errors import Problem
 
@@ -77,7 +78,7 @@ def read_limited(file: Path, limit: int) -> bytes:
         with file.open("rb") as stream:
             data = stream.read(limit + 1)
     except FileNotFoundError:
-        raise _refused(file, "no such file", None) from None
+        raise _refused(file, "no such file", did_you_mean(file.name, _names_in(file.parent))) from None
     except (OSError, ValueError) as error:
         raise _refused(file, f"cannot be read: {getattr(error, 'strerror', None) or error}", None) from None
     if len(data) > limit:
@@ -102,11 +103,15 @@ def _read(file: Path) -> str:
     return decode(read_limited(file, MAX_BYTES), file)
 
 
-def _files_in(folder: Path) -> str | None:
+def _names_in(folder: Path) -> list[str]:
     try:
-        names = sorted(entry.name for entry in folder.iterdir() if entry.suffix in (".yaml", ".yml"))
+        return sorted(entry.name for entry in folder.iterdir())
     except OSError:
-        return None
+        return []
+
+
+def _files_in(folder: Path) -> str | None:
+    names = [name for name in _names_in(folder) if name.endswith((".yaml", ".yml"))]
     return f"it holds {', '.join(names[:8])}" if names else None
 
 
