@@ -6,10 +6,10 @@ Registering a module of tasks is one word in ``collect``.
 
 from __future__ import annotations
 
-from orchestra.tasks import blueprints
+from orchestra.tasks import blueprints, plan
 from orchestra.tasks.program import adopt_running_program, collect
 
-ns = collect(blueprints)
+ns = collect(blueprints, plan)
 
 adopt_running_program()
 
