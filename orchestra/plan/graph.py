@@ -6,7 +6,7 @@ which ``blueprint/order.py`` has done.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent, AgentName, Blueprint
@@ -30,7 +30,10 @@ class Arrow:
 
 @dataclass(frozen=True, slots=True)
 class MergeGraph:
-    """``critical_path`` is the longest chain of agents of which each must land before the next."""
+    """``arrows`` are those that neither the stages nor other arrows imply.
+
+    ``critical_path`` is the longest chain of agents of which each must land before the next.
+    """
 
     layers: tuple[Layer, ...]
     arrows: tuple[Arrow, ...]
@@ -42,8 +45,9 @@ def merge_graph(blueprint: Blueprint) -> MergeGraph:
     ordered = [agent for name in blueprint.merge_order if (agent := blueprint.agent(name))]
     depths = _depths(blueprint.merge_order, blueprint.predecessors)
     layers = _by_stage(ordered, blueprint.stages) if any(a.stage for a in ordered) else _by_depth(ordered, depths)
-    arrows = tuple(Arrow(before, agent.name) for agent in ordered for before in agent.merge_after)
-    return MergeGraph(layers, arrows, critical_path(blueprint.merge_order, blueprint.predecessors))
+    return MergeGraph(
+        layers, tuple(_arrows(blueprint, ordered)), critical_path(blueprint.merge_order, blueprint.predecessors)
+    )
 
 
 def critical_path(
@@ -59,6 +63,17 @@ def critical_path(
         wanted = depths[chain[-1]] - 1
         chain.append(next(n for n in order if n in predecessors.get(chain[-1], ()) and depths[n] == wanted))
     return tuple(reversed(chain))
+
+
+def _arrows(blueprint: Blueprint, ordered: Iterable[Agent]) -> Iterator[Arrow]:
+    stages = {agent.name: agent.stage for agent in blueprint.agents}
+    for agent in ordered:
+        mine = blueprint.predecessors.get(agent.name, frozenset())
+        for before in agent.merge_after:
+            staged = agent.stage is not None and stages[before] not in (None, agent.stage)
+            through = any(before in blueprint.predecessors.get(other, ()) for other in mine)
+            if not staged and not through:
+                yield Arrow(before, agent.name)
 
 
 def _depths(order: Iterable[AgentName], predecessors: Mapping[AgentName, frozenset[AgentName]]) -> dict[AgentName, int]:

@@ -77,7 +77,6 @@ class PlanReport:
             "agents": [_agent(planned) for planned in self.agents],
             "merge_order": _strings(self.blueprint.merge_order),
             "layers": [_layer(layer) for layer in self.graph.layers],
-            "merge_after": [{"before": arrow.before, "after": arrow.after} for arrow in self.graph.arrows],
             "critical_path": _strings(self.graph.critical_path),
             "slots": _slots(self.slots),
             "disk": _disk(self.disk),
@@ -103,6 +102,7 @@ def _agent(planned: PlannedAgent) -> Json:
         "worktree": str(planned.worktree),
         "scope": _scope(agent.scope),
         "may_edit": _strings(agent.may_edit),
+        "merge_after": _strings(agent.merge_after),
         "files": planned.files,
     }
 
