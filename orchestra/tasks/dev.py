@@ -20,6 +20,7 @@ from orchestra.tasks.program import task
 
 ROOT = Path(orchestra.__file__).parents[1]
 _PYTHON = ("orchestra", "tests", "benchmarks", "tasks.py")
+_PYTEST_USAGE = 4  # docs.pytest.org/en/stable/reference/exit-codes.html
 _SHELL = ("inv", ".ci/run")  # and every scripts/*.sh
 
 
@@ -43,7 +44,8 @@ def test(c: Context, paths: str = "", jobs: int = 2) -> ExitCode:
     """
     chosen = [path for path in paths.split(",") if path]
     workers = ["-n", str(jobs)] if jobs else ["-p", "no:xdist"]
-    return _worst([_run([sys.executable, "-m", "pytest", *workers, *_after_dashes(), *chosen])])
+    code = _run([sys.executable, "-m", "pytest", "-ra", *workers, *_after_dashes(), *chosen])
+    return ExitCode.WRONG_INPUT if code == _PYTEST_USAGE else _worst([code])
 
 
 @task()
@@ -75,7 +77,8 @@ def bench(c: Context, only: str = "", repeat: int = 0, json: bool = False) -> Ex
     A table, or one JSON document with every single time. The figures of the README come from here.
     """
     options = [f"--only={only}"] * bool(only) + [f"--repeat={repeat}"] * bool(repeat) + ["--json"] * json
-    return _worst([_run([sys.executable, str(ROOT / "benchmarks" / "run.py"), *options])])
+    code = _run([sys.executable, str(ROOT / "benchmarks" / "run.py"), *options])
+    return ExitCode.WRONG_INPUT if code == ExitCode.WRONG_INPUT else _worst([code])
 
 
 def _after_dashes() -> Sequence[str]:
