@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent / "agents"
-# Whatever the machine's own configuration says of hooks and signing: a scripted agent has neither.
-GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false")
+# Whatever the machine's own configuration says: a scripted agent has no hooks, no signature, no ignored files.
+GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "core.excludesFile=/dev/null")
 
 
 def git(*words: str) -> str:
