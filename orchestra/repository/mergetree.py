@@ -155,16 +155,13 @@ def _ruled_by(git: Git, objects: Objects, tree: TreeId) -> Iterator[Git]:
     GIT_ATTR_SOURCE does that from 2.41, and well from 2.43. Before, git reads them from a work tree: it is given one
     that holds the tree's ``.gitattributes`` files and nothing else.
     """
-    settings = {"GIT_CONFIG_COUNT": str(len(_SETTINGS))}
-    for number, (key, value) in enumerate(_SETTINGS.items()):
-        settings |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     if installed()[:2] >= (2, 43):
-        yield git.with_env(**settings, GIT_ATTR_SOURCE=tree)
+        yield git.with_config(_SETTINGS).with_env(GIT_ATTR_SOURCE=tree)
         return
     git_dir = git.text("rev-parse", "--path-format=absolute", "--git-common-dir")
     with TemporaryDirectory(prefix="orchestra-") as folder:
         _write_attributes(git, objects, tree, Path(folder))
-        yield Git(Path(folder)).with_env(**settings, GIT_DIR=git_dir, GIT_WORK_TREE=folder)
+        yield Git(Path(folder)).with_config(_SETTINGS).with_env(GIT_DIR=git_dir, GIT_WORK_TREE=folder)
 
 
 def _write_attributes(git: Git, objects: Objects, tree: TreeId, folder: Path) -> None:
