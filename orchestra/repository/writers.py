@@ -42,7 +42,7 @@ def share_out(count: int, work: Callable[[int], bool], where: Path) -> Generator
         for _ in range(_writers(count)):
             pids.append(_fork(_Writer(work, orders, to_answers, os.getpid()), (to_orders, answers)))
         os.close(to_answers)
-        with open(to_orders, "wb") as file:
+        with os.fdopen(to_orders, "wb") as file:
             file.write(b"".join(_NUMBER.pack(number) for number in range(count)))
         with open(answers, "rb", closefd=False) as lines:
             yield from _listen(lines, count, where)
@@ -82,7 +82,7 @@ class _Writer:
 
 
 def _fork(writer: _Writer, foreign: tuple[int, ...]) -> int:
-    """Start a writer that gives up the ``foreign`` ends of the pipes and dies with us (prctl(2); elsewhere it looks)."""
+    """Start a writer that closes the ``foreign`` ends of pipes and dies with us (prctl(2); elsewhere it looks)."""
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
     with warnings.catch_warnings():
         # Python 3.12 warns of forks beside threads: a lock they hold stays held in the child. A writer takes none.

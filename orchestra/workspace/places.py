@@ -1,0 +1,61 @@
+"""Names and places inside and around an agent's worktree.
+
+Invariant: reads the base commit, changes nothing. Which files are instructions is decided by the base, never by
+what an agent's branch holds (law 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.blueprint.model import AgentName, Blueprint, FleetName
+from orchestra.fleet import Fleet
+from orchestra.repository.gateway import Repository
+from orchestra.repository.git import Git
+from orchestra.repository.refs import CommitId
+
+STANDARDS, LOCAL_STANDARDS, TASK, NOTES = "CLAUDE.md", "CLAUDE.local.md", "TASK.md", "AGENT_NOTES.md"
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionNames:
+    """The files that orchestra renders into a worktree, relative to it, with forward slashes.
+
+    ``standards`` is CLAUDE.md, or CLAUDE.local.md where the repository has a CLAUDE.md of its own (the client reads
+    both); ``further`` are the other entries of ``templates``, sorted.
+    """
+
+    standards: str
+    task: str = TASK
+    notes: str = NOTES
+    further: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Every path that must never reach the target."""
+        return frozenset((self.standards, self.task, self.notes, *self.further))
+
+
+def instruction_names(repository: Repository, blueprint: Blueprint, base: CommitId) -> InstructionNames:
+    """What the instruction files are called in worktrees cut from ``base``."""
+    standards = LOCAL_STANDARDS if tracked(repository.git, base, [STANDARDS]) else STANDARDS
+    further = sorted(set(blueprint.templates) - {STANDARDS, standards, TASK, NOTES})
+    return InstructionNames(standards, further=tuple(further))
+
+
+def tracked(git: Git, commit: CommitId, names: Iterable[str]) -> list[str]:
+    """Which of ``names`` are files or folders of ``commit``. Names are literal, not patterns."""
+    found = git.run("ls-tree", "-z", "--name-only", commit, "--", *names)
+    return found.fields
+
+
+def slots_root(fleet: Fleet) -> Path:
+    """Where gates get their worktrees: not inside .git, below which jest and others ignore every file."""
+    return fleet.worktrees_root / f"{fleet.repository.home.name}.gates"
+
+
+def agent_folder(repository: Repository, fleet: FleetName, agent: AgentName) -> Path:
+    """What orchestra keeps of one agent beside its refs."""
+    return repository.state_folder / "fleets" / fleet / "agents" / agent

@@ -1,0 +1,250 @@
+"""The files that an agent reads and fills in, rendered from templates: its standards, its task, its notes.
+
+Invariant: a pure function of the blueprint, the agent and the names; the same input gives the same bytes, so that a
+generated script can carry them. Task text and standards are values, never templates: they speak of Helm charts and
+workflow files full of braces. Refuses: names that nobody defined (with template and line), and templates that reach
+out of the sandbox or write without end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from orchestra.blueprint.model import Agent, AgentName, Blueprint, Gate, RunGate, Scope
+from orchestra.blueprint.templates import shipped_templates, template_folders
+from orchestra.errors import BlueprintError, Problem
+from orchestra.fleet import Fleet
+from orchestra.workspace.places import NOTES, STANDARDS, TASK, InstructionNames
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_LONGEST = 5_000_000  # characters of one rendered file
+_ALL_NEIGHBOURS = 16  # agents; in bigger fleets only those are named that have to do with one another
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another agent as TASK.md speaks of it. ``lands`` is "before", "after" or ""."""
+
+    name: AgentName
+    number: int
+    title: str
+    stage: str | None
+    scope: tuple[str, ...]
+    lands: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateView:
+    """A gate as a template sees it: ``run`` is "" for a built-in one, ``builtin`` and ``policy`` for a command."""
+
+    name: str
+    run: str
+    builtin: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentView:
+    """An agent as a template sees it (``blueprint.naming.AGENT_ATTRIBUTES``)."""
+
+    name: AgentName
+    number: int
+    title: str
+    stage: str | None
+    task: str
+    done_when: tuple[str, ...]
+    scope: Scope | None
+    may_edit: tuple[str, ...]
+    merge_after: tuple[AgentName, ...]
+    branch: str
+    directory: str
+    neighbours: tuple[Neighbour, ...]
+
+
+def render_files(fleet: Fleet, agent: Agent, names: InstructionNames) -> dict[str, str]:
+    """Every instruction file of an agent: its path in the worktree -> its text, which ends with one newline.
+
+    Raises BlueprintError naming the template and the line when a template cannot be rendered.
+    """
+    values = variables(fleet.blueprint, agent, names, target=fleet.target)
+    given = fleet.blueprint.templates
+    chosen = {
+        names.standards: given.get(names.standards) or given.get(STANDARDS) or _shipped(STANDARDS),
+        names.task: given.get(TASK) or _shipped(TASK),
+        names.notes: given.get(NOTES) or _shipped(NOTES),
+        **{name: given[name] for name in names.further},
+    }
+    return {name: _render(template, values) for name, template in chosen.items()}
+
+
+def _shipped(name: str) -> Path:
+    return shipped_templates() / f"{name}.j2"
+
+
+def variables(blueprint: Blueprint, agent: Agent, names: InstructionNames, *, target: str) -> dict[str, object]:
+    """What a template may speak of (``blueprint.naming.RENDER_VARIABLES``)."""
+    return {
+        "agent": _agent_view(blueprint, agent),
+        "fleet": blueprint.name,
+        "title": blueprint.title,
+        "description": blueprint.description,
+        "standards": blueprint.standards,
+        "never": blueprint.never,
+        "protected": blueprint.protected,
+        "stages": blueprint.stages,
+        "gates": tuple(_gate_view(gate) for gate in blueprint.gates.values()),
+        "target": target,
+        "merge_order": blueprint.merge_order,
+        "instructions_file": names.standards,
+    }
+
+
+def _agent_view(blueprint: Blueprint, agent: Agent) -> AgentView:
+    shared = {name: getattr(agent, name) for name in AgentView.__slots__ if name != "neighbours"}
+    return AgentView(**shared, neighbours=_neighbours(blueprint, agent))
+
+
+def _gate_view(gate: Gate) -> GateView:
+    if isinstance(gate, RunGate):
+        return GateView(gate.name, gate.run, "", "")
+    return GateView(gate.name, "", str(gate.builtin), str(gate.policy))
+
+
+def _neighbours(blueprint: Blueprint, agent: Agent) -> tuple[Neighbour, ...]:
+    """Everybody else in a small fleet; in a big one the agents of the same stage and those declared to wait for it."""
+    others = [other for other in blueprint.agents if other.name != agent.name]
+    if len(others) >= _ALL_NEIGHBOURS:
+        others = [other for other in others if _related(agent, other)]
+    return tuple(
+        Neighbour(
+            other.name,
+            other.number,
+            other.title,
+            other.stage,
+            other.scope.include if other.scope else (),
+            _lands(blueprint, agent.name, other.name),
+        )
+        for other in others
+    )
+
+
+def _related(agent: Agent, other: Agent) -> bool:
+    same_stage = agent.stage is not None and agent.stage == other.stage
+    return same_stage or other.name in agent.merge_after or agent.name in other.merge_after
+
+
+def _lands(blueprint: Blueprint, agent: AgentName, other: AgentName) -> str:
+    if other in blueprint.predecessors.get(agent, frozenset()):
+        return "before"
+    return "after" if agent in blueprint.predecessors.get(other, frozenset()) else ""
+
+
+# -- templates ----------------------------------------------------------------------------------------------------
+
+
+def _render(path: Path, values: Mapping[str, object]) -> str:
+    from jinja2 import TemplateError
+
+    pieces: list[str] = []
+    size = 0
+    try:
+        for piece in _compiled(path).generate(values):
+            pieces.append(piece)
+            size += len(piece)
+            if size > _LONGEST:
+                raise OverflowError(f"it writes more than {_LONGEST:,} characters")
+    except (
+        TemplateError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        file, line = _place(error, path)
+        wrong = Problem(file, line, 1, f"the template cannot be rendered: {error}")
+        raise BlueprintError([wrong]) from error
+    return "".join(pieces).strip("\n") + "\n"
+
+
+def _compiled(path: Path) -> Template:
+    """The template of a file, which may extend a shipped one of its own name: it is not looked up by that."""
+    from jinja2 import FileSystemLoader, StrictUndefined, Template
+    from jinja2.sandbox import SandboxedEnvironment
+
+    environment = SandboxedEnvironment(
+        loader=FileSystemLoader([str(folder) for folder in template_folders(path)]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown and configuration files, read by a program and a person
+    )
+    try:
+        source = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BlueprintError([Problem(path, 1, 1, f"the template cannot be read: {error}")]) from error
+    code = environment.compile(source, filename=str(path))
+    return Template.from_code(environment, code, environment.make_globals(None))
+
+
+def _place(error: BaseException, path: Path) -> tuple[Path, int]:
+    """Where in which template: Jinja makes tracebacks that name its files and lines."""
+    line = getattr(error, "lineno", None)
+    if line:
+        return Path(getattr(error, "filename", None) or path), int(line)
+    found, trace = (path, 1), error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.endswith(".j2") or _is(trace, path):
+            found = (Path(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
+        trace = trace.tb_next
+    return found
+
+
+def _is(trace: TracebackType, path: Path) -> bool:
+    return trace.tb_frame.f_code.co_filename == str(path)
+
+
+# -- notes --------------------------------------------------------------------------------------------------------
+
+_FIRST_HEADING = "what i built"
+_HOLLOW = frozenset(("", "none", "nothing", "n/a", "na", "tbd", "todo", "to do", "..."))
+
+
+def notes_filled(text: str, form: str = "") -> bool:
+    """Whether somebody wrote into AGENT_NOTES.md: under What I Built, or anywhere where that heading is gone.
+
+    Headings, HTML comments and lines of ``form``, a form of the team's own, do not count; nor does "none" or "tbd".
+    """
+    printed = {line.strip() for line in form.splitlines()}
+    sections: dict[str, list[str]] = {"": []}
+    heading = ""
+    for line in _without_comments(text).splitlines():
+        if re.match(r"#{1,6}\s", line):
+            heading = line.strip("# \t:").casefold()
+            sections.setdefault(heading, [])
+        elif line.strip() not in printed:
+            sections[heading].append(line)
+    told = sections.get(_FIRST_HEADING)
+    return _says_something(told if told is not None else [line for lines in sections.values() for line in lines])
+
+
+def _says_something(lines: Sequence[str]) -> bool:
+    return any(line.strip(" \t-*_.>`[]").casefold() not in _HOLLOW for line in lines)
+
+
+def _without_comments(text: str) -> str:
+    pieces: list[str] = []
+    at = 0
+    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        pieces.append(text[at:start])
+        at = end + 3
+    return "".join([*pieces, text[at:]])
