@@ -181,6 +181,29 @@ def test_a_failed_installation_is_said_and_tried_again(clone: Clone) -> None:
     assert clone.run("x")[:2] == (0, f"{clone.path} x\n")
 
 
+def test_a_clone_that_cannot_be_written_is_an_error_without_a_traceback(clone: Clone) -> None:
+    (clone.path / ".venv.lock").mkdir()  # root may write anywhere, but not into a folder
+    code, out, err = clone.run()
+    assert (code, out) == (3, "")
+    assert err.startswith("inv: cannot set up .venv: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_an_interrupt_while_waiting_is_quiet(clone: Clone) -> None:
+    gate = clone.hold()
+    first = clone.start("one")
+    gate.open().close()
+    second = clone.start("two")
+    assert second.stderr is not None
+    second.stderr.readline()
+    second.send_signal(signal.SIGINT)
+    assert second.communicate() == ("", "")
+    assert second.returncode == 130
+    gate.rename(clone.path / "held")
+    (clone.path / "held").open("w").close()
+    assert first.communicate()[0] == f"{clone.path} one\n"
+
+
 def test_without_a_python_it_says_what_to_do(clone: Clone, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
