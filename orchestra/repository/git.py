@@ -25,7 +25,7 @@ SUBCOMMANDS = frozenset(
 
 # What would send a command to another repository, index or object store than the folder it runs in
 # (git-scm.com/docs/git#_environment_variables), or change what it prints.
-_REDIRECTING = (
+REDIRECTING = (
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
@@ -81,7 +81,7 @@ _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment for a git process: ours, without what redirects git, with ``extra`` on top."""
-    env = {key: value for key, value in os.environ.items() if key not in _REDIRECTING}
+    env = {key: value for key, value in os.environ.items() if key not in REDIRECTING}
     env.update(_FIXED_ENV)
     if extra:
         env.update(extra)
