@@ -101,9 +101,11 @@ def _all_protected(blueprint: Blueprint, agent: Agent) -> list[tuple[int, str]]:
     exclude = agent.scope.exclude + blueprint.protected
     found: list[tuple[int, str]] = []
     for number, pattern in enumerate(agent.scope.include):
+        # One path is enough, and saves the search below for nearly every pattern. A plain path is that path.
         if territory.holds(re.sub(r"[*?]+", "x", pattern)):
-            continue  # one path is enough, and saves the search below for nearly every pattern
-        if not _share(Scope((pattern,), exclude), EVERYTHING) and not _share(Scope((pattern,)), Scope(agent.may_edit)):
+            continue
+        left = not is_literal(pattern) and _share(Scope((pattern,), exclude), EVERYTHING)
+        if not left and not _share(Scope((pattern,)), Scope(agent.may_edit)):
             found.append((number, pattern))
     return found
 

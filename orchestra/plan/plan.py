@@ -34,7 +34,7 @@ def plan(fleet: Fleet, *, steps: Sequence[str] = (), machine: Machine | None = N
     machine = machine or read_machine(fleet.worktrees_root, needed_commands(blueprint))
     ground = survey(fleet.repository, fleet.target_tip())
     index = PathIndex(ground.paths)
-    tree = claims(blueprint.agents, blueprint, index, ground.paths)
+    tree = claims(blueprint, index)
     needs = slots(blueprint, machine)
     space = disk(tuple(ground.sizes.values()), machine, _worktrees_to_make(fleet))
     money = cost(blueprint)

@@ -13,7 +13,7 @@ from itertools import combinations
 
 from orchestra.blueprint.model import Agent, AgentName, Blueprint, Origin, Overlap, Scope
 from orchestra.blueprint.overlap import Overlaps, OverlapUndecided
-from orchestra.blueprint.scope import Matcher
+from orchestra.blueprint.scope import Matcher, is_literal
 from orchestra.plan.finding import Code, Finding, Severity, place
 from orchestra.plan.territory import Territory, own_scope
 
@@ -73,22 +73,34 @@ class _Exact:
     """Decides over territories, which are unions: (scope less protected) and (may_edit).
 
     Scopes alone are compared first, which is quick; what is protected is only brought in where the path that was
-    found turns out to be.
+    found turns out to be. A plain path that is barred by name is barred with all below it: the dialect would let
+    ``web/package.json`` be a folder, and ``**/package.json`` does not match what is in that.
     """
 
     def __init__(self, agents: Sequence[Agent], protected: Sequence[str]) -> None:
         self._agents = agents
         self._protected = tuple(protected)
         self._territories = [Territory(agent, protected) for agent in agents]
-        self._plain = Overlaps([part for agent in agents for part in (own_scope(agent), Scope(agent.may_edit))])
+        named = {pattern for agent in agents for pattern in (*own_scope(agent).include, *agent.may_edit)}
+        self._plain_paths = sorted(pattern for pattern in named if is_literal(pattern))
+        self._plain = self._overlaps(())
 
     @cached_property
     def _careful(self) -> Overlaps:
+        return self._overlaps(self._protected)
+
+    def _overlaps(self, protected: tuple[str, ...]) -> Overlaps:
         parts: list[Scope] = []
         for agent in self._agents:
             scope = own_scope(agent)
-            parts += [Scope(scope.include, scope.exclude + self._protected), Scope(agent.may_edit)]
+            parts += [Scope(scope.include, self._with_all_below(scope.exclude + protected)), Scope(agent.may_edit)]
         return Overlaps(parts)
+
+    def _with_all_below(self, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        naming = tuple(pattern for pattern in patterns if pattern.rpartition("/")[2].strip("*?"))
+        barred = Matcher(Scope(naming))
+        below = (f"{path}/**" for path in self._plain_paths if barred.matches(path))
+        return (*patterns, *below)
 
     def witness(self, one: int, other: int) -> str | None:
         for part in (2 * one, 2 * one + 1):

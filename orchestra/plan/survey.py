@@ -97,7 +97,15 @@ def read_history(
 ) -> History:
     """What each commit below ``commit`` changed, in one pass, newest first, stopped by either limit."""
     # %x00 and the terminator make two empty fields before each commit's names; a name is never empty.
-    arguments = ("--root", "--no-merges", "--no-renames", "--name-only", "-z", "--format=tformat:%x00", f"-n{most_commits + 1}")
+    arguments = (
+        "--root",
+        "--no-merges",
+        "--no-renames",
+        "--name-only",
+        "-z",
+        "--format=tformat:%x00",
+        f"-n{most_commits + 1}",
+    )
     data = bytearray()
     ended = False
     until = time.monotonic() + most_seconds

@@ -6,8 +6,8 @@ Invariant: the one definition of "may touch": in ``scope`` (no scope: anywhere) 
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -15,7 +15,6 @@ from orchestra.blueprint.model import Agent, AgentName, Blueprint, Scope
 from orchestra.blueprint.scope import Matcher, compile_patterns, is_literal
 
 EVERYTHING = Scope(("**",))
-_HIGHEST = chr(0x10FFFF)
 
 
 def own_scope(agent: Agent) -> Scope:
@@ -42,7 +41,7 @@ class PathIndex:
     """Tracked paths, found by pattern; each pattern is looked up once."""
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self._paths = sorted(paths)
+        self.paths = sorted(paths)
         self._found: dict[str, frozenset[str]] = {}
 
     def matching(self, pattern: str) -> frozenset[str]:
@@ -58,10 +57,10 @@ class PathIndex:
     def _search(self, pattern: str) -> Iterable[str]:
         # What comes before the first wildcard begins every path that matches: only those need a look.
         prefix = next(pattern[:end] for end in range(len(pattern), -1, -1) if is_literal(pattern[:end])).rstrip("/")
-        first = bisect_left(self._paths, prefix)
-        last = bisect_left(self._paths, prefix + _HIGHEST)
+        first = bisect_left(self.paths, prefix)
+        last = bisect_right(self.paths, prefix, lo=first, key=lambda path: path[: len(prefix)])
         match = compile_patterns([pattern]).match
-        return (path for path in self._paths[first:last] if match(path.encode("utf-8", "surrogateescape")))
+        return (path for path in self.paths[first:last] if match(path.encode("utf-8", "surrogateescape")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +77,17 @@ class Claims:
     shut_out: Mapping[AgentName, frozenset[str]]
 
 
-def claims(agents: Collection[Agent], blueprint: Blueprint, index: PathIndex, paths: Collection[str]) -> Claims:
-    """Who of ``agents`` may touch which of ``paths``, all of which ``index`` holds."""
+def claims(blueprint: Blueprint, index: PathIndex) -> Claims:
+    """Who may touch which of the paths of ``index``."""
     protected = index.of(blueprint.protected)
     held: dict[AgentName, frozenset[str]] = {}
     shut_out: dict[AgentName, frozenset[str]] = {}
-    for agent in agents:
+    for agent in blueprint.agents:
         scope, may_edit = own_scope(agent), index.of(agent.may_edit)
         inside = index.of(scope.include) - index.of(scope.exclude)
         held[agent.name] = (inside - protected) | may_edit
         shut_out[agent.name] = (inside & protected) - may_edit
-    owners: dict[str, set[AgentName]] = {path: set() for path in paths}
+    owners: dict[str, set[AgentName]] = {path: set() for path in index.paths}
     for name, its in held.items():
         for path in its:
             owners[path].add(name)
