@@ -1,0 +1,282 @@
+# ==== The ground: how every verb begins and ends; git, the repository, refs, the lock ==============================
+#
+# Every function that you call has its body in parentheses: it runs in a subshell, so whatever it sets, traps or
+# changes ends with it, and `exit` leaves nothing but it. Variables begin with o_, so that no name of your shell's
+# (zsh's `path`, a readonly of your own) is meant by accident; `command` passes over your aliases and functions.
+
+# _orchestra_begin IDENTITY VERB WORD...: promise: a verb does the same in every shell, whatever options, variables and
+# git settings it is called under. What it sets (o_fleet, o_home, o_common, o_state, o_target ...) all steps read.
+_orchestra_begin() {
+	[ -z "${ZSH_VERSION-}" ] || emulate sh
+	set +aefmC
+	set -u
+	unset IFS CDPATH
+	o_tab=$(command printf '\t')
+	o_newline='
+'
+	_orchestra_declared
+	[ "$1" = "$o_identity" ] || _orchestra_fail 2 "this shell holds functions of two blueprints, $1 and $o_identity" \
+		"source both scripts of one blueprint again"
+	o_verb=$2
+	o_dry=
+	case "${ORCHESTRA_DRY_RUN-}" in
+	'' | 0) ;;
+	*) o_dry=1 ;;
+	esac
+	_orchestra_scrub
+	_orchestra_make_scratch
+	_orchestra_find_repository
+	_orchestra_find_target
+}
+
+# Promise: whatever ends the command, its temporary files go and no lock is left held.
+_orchestra_make_scratch() {
+	o_try=0
+	until command mkdir -m 700 -- "${TMPDIR:-/tmp}/orchestra.$$.$o_try" 2>/dev/null; do
+		o_try=$((o_try + 1))
+		[ "$o_try" -lt 100 ] || _orchestra_fail 3 "cannot make a folder in ${TMPDIR:-/tmp}"
+	done
+	o_scratch=${TMPDIR:-/tmp}/orchestra.$$.$o_try
+	trap 'command rm -rf -- "$o_scratch"' EXIT
+	_orchestra_end_on_signals
+	trap '_orchestra_tell "interrupted: run the same command again, it finishes what was begun"; exit 130' INT
+}
+
+# An EXIT trap alone does not run in every shell when a signal ends it.
+_orchestra_end_on_signals() {
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+}
+
+_orchestra_say() { command printf '%s\n' "$*"; }
+_orchestra_tell() { command printf '%s\n' "$*" >&2; }
+
+# _orchestra_fail CODE WHAT [MEND]: the end of the command. 1: the work fell short; 2: what was typed is wrong;
+# 3: the ground is wrong or something unexpected happened.
+_orchestra_fail() {
+	_orchestra_tell "error: $2"
+	[ -z "${3-}" ] || _orchestra_tell "hint: $3"
+	exit "$1"
+}
+
+# Promise: no text of an agent's (a note, a file name, a commit) can move your cursor or change your colours.
+_orchestra_shown() { LC_ALL=C command tr '\000-\010\013-\037\177' '[?*]'; }
+
+_orchestra_awk() { LC_ALL=C command awk "$@"; }
+
+# _orchestra_step WORDS COMMAND...: does it, or with ORCHESTRA_DRY_RUN=1 only says what it would do.
+_orchestra_step() {
+	if [ -n "$o_dry" ]; then
+		_orchestra_say "would $1"
+		return 0
+	fi
+	shift
+	"$@"
+}
+
+# ---- Git
+
+# Promise: nothing that you or an agent set up sends git elsewhere or makes it run programs of theirs.
+_orchestra_scrub() {
+	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_NAMESPACE GIT_PREFIX \
+		GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_CEILING_DIRECTORIES GIT_DEFAULT_HASH GIT_EXTERNAL_DIFF GIT_DIFF_OPTS \
+		GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_REPLACE_REF_BASE \
+		GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_QUARANTINE_PATH GIT_INTERNAL_SUPER_PREFIX GIT_REFLOG_ACTION \
+		GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE
+}
+
+_orchestra_git() {
+	GIT_TERMINAL_PROMPT=0 GIT_EDITOR=true GIT_SEQUENCE_EDITOR=true GIT_PAGER=cat GIT_NO_REPLACE_OBJECTS=1 LC_ALL=C \
+		command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false \
+		-c protocol.ext.allow=never -c gc.auto=0 -c maintenance.auto=false -c commit.gpgSign=false \
+		-c log.showSignature=false -c advice.detachedHead=false -c color.ui=false "$@"
+}
+
+# _orchestra_tip NAME: the commit that a ref or an object name peels to; fails silently where there is none.
+_orchestra_tip() { _orchestra_git -C "$o_common" rev-parse --verify --quiet --end-of-options "$1^{commit}"; }
+
+_orchestra_is_ancestor() { _orchestra_git -C "$o_common" merge-base --is-ancestor "$1" "$2"; }
+
+# ---- The repository around the current folder, and its target
+
+# Sets o_common (its shared .git), o_home (its main checkout), o_state (what orchestra keeps beside the refs) and
+# o_root (where its worktrees are). The dot keeps a newline at the end of a folder's name from being lost.
+_orchestra_find_repository() {
+	_orchestra_check_git
+	o_common=$(_orchestra_git rev-parse --path-format=absolute --git-common-dir 2>/dev/null && command printf .) ||
+		_orchestra_fail 3 "the current folder is not inside a git repository" "cd into one"
+	o_common=${o_common%"$o_newline".}
+	o_home=$(_orchestra_git -C "$o_common" worktree list --porcelain -z | command tr '\n\000' '\001\n' |
+		command sed -n '1s/^worktree //p' | command tr '\001' '\n' && command printf .)
+	o_home=${o_home%"$o_newline".}
+	[ "$(_orchestra_git -C "$o_common" rev-parse --is-bare-repository)" = false ] || o_home=$o_common
+	o_state=$o_common/orchestra
+	o_refs=refs/orchestra/$o_fleet
+	case $o_root in
+	/*) ;;
+	*) o_root=$o_home/$o_root ;;
+	esac
+	_orchestra_normalize
+}
+
+# Takes // and . and .. out of o_root.
+_orchestra_normalize() {
+	o_rest=$o_root/
+	o_root=
+	while [ -n "$o_rest" ]; do
+		case ${o_rest%%/*} in
+		'' | .) ;;
+		..) o_root=${o_root%/*} ;;
+		*) o_root=$o_root/${o_rest%%/*} ;;
+		esac
+		o_rest=${o_rest#*/}
+	done
+}
+
+_orchestra_check_git() {
+	o_version=$(_orchestra_git version 2>/dev/null) || _orchestra_fail 3 "cannot start git" "install git 2.38 or newer"
+	o_version=${o_version#git version }
+	o_minor=${o_version#*.}
+	o_minor=${o_minor%%.*}
+	[ "${o_version%%.*}" -gt 2 ] || { [ "${o_version%%.*}" -eq 2 ] && [ "$o_minor" -ge 38 ]; } ||
+		_orchestra_fail 3 "git $o_version is too old" "install git 2.38 or newer"
+}
+
+# Sets o_target (the branch where work lands) and o_remote (empty where there is none).
+_orchestra_find_target() {
+	if [ -z "$o_remote" ] && _orchestra_git -C "$o_home" remote | command grep -qx origin; then
+		o_remote=origin
+	fi
+	[ -z "$o_remote" ] || _orchestra_git -C "$o_home" remote | command grep -qx -e "$o_remote" ||
+		_orchestra_fail 3 "$o_home has no remote $o_remote" "git remote add $o_remote URL"
+	[ -n "$o_target" ] || [ -z "$o_remote" ] || _orchestra_remote_default
+	[ -n "$o_target" ] || o_target=$(_orchestra_git -C "$o_home" symbolic-ref --quiet --short HEAD) ||
+		_orchestra_fail 3 "HEAD is detached in $o_home, so the target cannot be told" \
+			"name the branch where work lands in the blueprint, or check one out"
+	o_target_ref=refs/heads/$o_target
+}
+
+_orchestra_remote_default() {
+	o_target=$(_orchestra_git -C "$o_home" symbolic-ref --quiet "refs/remotes/$o_remote/HEAD") || o_target=
+	o_target=${o_target#"refs/remotes/$o_remote/"}
+}
+
+# ---- Agents
+
+# _orchestra_require_agent NAME-OR-NUMBER: sets o_number, o_agent, o_title, o_stage, o_branch, o_worktree, o_ref.
+_orchestra_require_agent() {
+	o_wanted=$1
+	o_agent=
+	_orchestra_agents _orchestra_pick
+	[ -n "$o_agent" ] || _orchestra_fail 2 "no agent '$o_wanted' in fleet $o_fleet" "orchestra_agents lists them"
+}
+
+_orchestra_pick() {
+	case "$o_wanted" in
+	"$1" | "$2") _orchestra_use "$@" ;;
+	esac
+}
+
+# _orchestra_use NUMBER NAME STAGE BRANCH FOLDER TITLE: the agent that the steps are about.
+# shellcheck disable=SC2034 # the number and the title are not asked for in every script
+_orchestra_use() {
+	o_number=$1
+	o_agent=$2
+	o_stage=$3
+	o_branch=$4
+	o_worktree=$o_root/$5
+	o_title=$6
+	o_ref=$o_refs/$o_agent
+}
+
+# ---- Refs: refs/orchestra/FLEET/AGENT/* are the only truth, and they move by compare-and-swap only
+
+# _orchestra_move REF OLD NEW WHY: OLD empty: it must not exist. NEW empty: delete it. A failure is re-read before it is
+# believed: packing refs at the same time makes git report a moved ref that has not moved.
+_orchestra_move() {
+	[ "$2" != "$3" ] || return 0
+	for o_try in 1 2 3 4 5; do
+		if [ -n "$3" ]; then
+			_orchestra_git -C "$o_common" update-ref -m "orchestra: $4" "$1" "$3" "$2" 2>"$o_scratch/move" && return 0
+		else
+			_orchestra_git -C "$o_common" update-ref -m "orchestra: $4" -d "$1" "$2" 2>"$o_scratch/move" && return 0
+		fi
+		o_found=$(_orchestra_git -C "$o_common" rev-parse --verify --quiet "$1") || o_found=
+		[ "$o_found" = "$2" ] || break
+	done
+	[ "$o_found" = "$2" ] || _orchestra_tell "error: $1 is at ${o_found:-nothing}, not at ${2:-nothing} as expected"
+	[ "$o_found" != "$2" ] || command cat "$o_scratch/move" >&2
+	return 3
+}
+
+# _orchestra_ref KIND: the commit that this ref of the agent in use names, or nothing.
+_orchestra_ref() { _orchestra_tip "$o_ref/$1" || command :; }
+
+# ---- The lock: one writer at a time, script or tool
+
+# _orchestra_locked COMMAND...: runs it, in a subshell, while no other orchestra command changes refs or worktrees.
+_orchestra_locked() (
+	command mkdir -p -- "$o_state" && exec 9>>"$o_state/lock" || exit 3
+	_orchestra_hold "$o_state/lock" <&9
+	"$@"
+)
+
+# _orchestra_hold FILE <&FD: promise: a dead holder is no obstacle. The lock is the tool's own, an flock(2) on the open
+# file, which the kernel takes back when its last process is gone; flock(1) or perl take it here. Where a machine has
+# neither, a symbolic link that names our process stands in: the tool and every script honour it, and one left behind
+# is removed by hand, since no shell can do that without a race. FILE.holder tells people who works here.
+_orchestra_hold() {
+	o_lock=$1
+	o_pid=$(exec sh -c 'echo "$PPID"')
+	o_link=
+	o_patience=10
+	until _orchestra_try_lock; do
+		o_patience=$((o_patience - 1))
+		[ "$o_patience" -gt 0 ] || _orchestra_fail 3 "another orchestra command works in $o_home: $o_holder" "$o_mend"
+		command sleep 1
+	done
+}
+
+_orchestra_try_lock() {
+	o_holder=$(command cat -- "$o_lock.holder" 2>/dev/null) || o_holder='it has just begun'
+	o_mend='wait for it to end, or stop it; a dead holder is no obstacle'
+	if command -v flock >/dev/null 2>&1; then
+		command flock -n 0 || return 1
+	elif command -v perl >/dev/null 2>&1; then
+		command perl -e 'use Fcntl ":flock"; exit !flock(STDIN, LOCK_EX | LOCK_NB)' || return 1
+	else
+		_orchestra_try_link || return 1
+	fi
+	trap 'command rm -f -- "$o_lock.holder" ${o_link:+"$o_link"}' EXIT
+	_orchestra_end_on_signals
+	command printf '{"pid": %s, "command": "%s", "since": %s}\n' "$o_pid" "$o_verb" "$(command date +%s)" >"$o_lock.holder"
+	[ -n "$o_link" ] || _orchestra_no_link || return 1
+}
+
+# Both sides announce themselves first and look at the other then, so that one of two at least sees the other.
+_orchestra_try_link() {
+	if ! command ln -s "$o_pid $(command uname -n) $o_verb" "$o_lock.link" 2>/dev/null; then
+		o_holder="process $(command readlink "$o_lock.link")"
+		o_mend="if no such process runs any more: rm $o_lock.link"
+		return 1
+	fi
+	o_tool=$(command sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' "$o_lock.holder" 2>/dev/null)
+	if [ -n "$o_tool" ] && command kill -0 "$o_tool" 2>/dev/null; then
+		command rm -f -- "$o_lock.link"
+		return 1
+	fi
+	o_link=$o_lock.link
+}
+
+_orchestra_no_link() {
+	o_other=$(command readlink "$o_lock.link") || return 0
+	o_other_host=${o_other#* }
+	if [ "${o_other_host%% *}" = "$(command uname -n)" ] && ! command kill -0 "${o_other%% *}" 2>/dev/null; then
+		command rm -f -- "$o_lock.link"
+		return 0
+	fi
+	command rm -f -- "$o_lock.holder"
+	o_holder="process $o_other"
+	return 1
+}

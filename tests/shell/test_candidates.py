@@ -1,0 +1,271 @@
+"""Candidates built by plain git in a shell are the ones that the tool builds: the same commits, on the same work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from orchestra.blueprint.model import ConflictRule, FleetName, Forbid, Scope, Strategy, Union
+from orchestra.blueprint.scope import Matcher
+from orchestra.repository.conflict import RuleOf
+from orchestra.repository.git import Git
+from orchestra.repository.integrate import Branch, Built, build_chain
+from orchestra.repository.refs import CommitId
+from orchestra.shell.material import Material
+from orchestra.shell.script import MERGE_HELPER, scripts
+from tests.conftest import Checkout, MakeRepository
+from tests.fleets import make_blueprint
+from tests.repository.test_integrate import LINES, cut
+from tests.shell.shells import run
+
+KEPT_OUT = ("CLAUDE.md", "TASK.md", "AGENT_NOTES.md")
+# What the train does for each agent, without gates: each on top of those before it that fit.
+_CHAIN = """
+. "$1"
+(
+	_merge_helper_begin test
+	o_standards=CLAUDE.md
+	o_tip=$(_orchestra_tip "$o_target_ref")
+	o_at=$o_tip
+	try() {
+		_orchestra_require_agent "$1"
+		_orchestra_read
+		if _orchestra_build "$o_at"; then
+			o_at=$o_built
+			echo "$o_agent built $o_built"
+		else
+			echo "$o_agent $o_reason $o_detail"
+		fi
+	}
+	_orchestra_merge_order try
+)
+"""
+
+
+def chains(
+    checkout: Checkout,
+    *names: str,
+    strategy: Strategy = Strategy.REBASE,
+    rules: Mapping[str, ConflictRule] | None = None,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """What the shell and the tool make of these branches: agent -> commit, or why there is none."""
+    blueprint = make_blueprint(*names)
+    merge = replace(blueprint.merge, strategy=strategy, conflicts=MappingProxyType(dict(rules or {})))
+    agents = tuple(replace(agent, branch=agent.name) for agent in blueprint.agents)
+    blueprint = replace(blueprint, merge=merge, agents=agents)
+    target = CommitId(checkout.git("rev-parse", "main"))
+    branches = []
+    for agent in agents:
+        ref = f"refs/orchestra/demo/{agent.name}/base"
+        known = checkout.git("rev-parse", "--verify", "-q", ref, ok=False)
+        base = known or checkout.git("merge-base", "main", agent.branch, ok=False) or target
+        checkout.git("update-ref", ref, base)
+        tip = CommitId(checkout.git("rev-parse", agent.branch))
+        branches.append(Branch(agent.name, FleetName("demo"), CommitId(base), tip, agent.title, strategy, KEPT_OUT))
+    script = checkout.path.parent / MERGE_HELPER
+    script.write_text(scripts(Material(blueprint, "demo", {}))[MERGE_HELPER])
+    done = run("sh", "-c", _CHAIN, "test", script, cwd=checkout.path)
+    assert not done.err
+    shell = {name: rest.removeprefix("built ") for name, _, rest in (line.partition(" ") for line in done.lines)}
+    tool = {}
+    for name, made in build_chain(Git(checkout.path), target, branches, _first(rules or {})).items():
+        said = made.commit if isinstance(made, Built) else f"{type(made).__name__.lower()} {made.sentence}"
+        tool[str(name)] = said
+    return shell, tool
+
+
+Scene = Callable[[Checkout], tuple[str, ...]]
+"""Makes branches on a repository whose main holds ``f`` (twenty lines), ``g`` and ``CLAUDE.md``; their names."""
+SCENES: dict[str, Scene] = {}
+
+
+def scene(make: Scene) -> Scene:
+    SCENES[make.__name__] = make
+    return make
+
+
+@scene
+def a_target_that_moved(checkout: Checkout) -> tuple[str, ...]:
+    cut(checkout, "work", {"f": LINES + "end\n"}, {"new": "1\n"}, {})
+    checkout.commit("main moves", {"f": "start\n" + LINES})
+    return ("work",)
+
+
+@scene
+def some_that_do_not_fit(checkout: Checkout) -> tuple[str, ...]:
+    for name, files in {"one": {"g": "1\n"}, "two": {"g": "2\n"}, "three": {"h": "3\n"}, "none": {}}.items():
+        cut(checkout, name, files)
+    cut(checkout, "twin", {"h": "3\n"})
+    return ("one", "two", "three", "none", "twin")
+
+
+@scene
+def people_and_encodings(checkout: Checkout) -> tuple[str, ...]:
+    cut(checkout, "work", {"h": "1\n"})
+    checkout.git("switch", "-q", "work")
+    checkout.git("config", "i18n.commitEncoding", "ISO-8859-1")
+    texts = ("caf\xe9\n\nbody\n\nSigned-off-by: A <a@x>\n", "title\n\n# not a comment\n", "x: y\n\n\n")
+    for number, text in enumerate(texts):
+        message = checkout.path.parent / "message"
+        message.write_bytes(text.encode("latin-1"))
+        author = (f"--author=Zo\u00eb \\t {number % 2} <zoe@x>", "--date=2001-02-03T04:05:06+0700")
+        checkout.write({"h": f"{number} of it\n"})
+        checkout.git("commit", "-q", "-a", *author, "--cleanup=verbatim", "-F", str(message))
+    checkout.git("config", "--unset", "i18n.commitEncoding")
+    checkout.git("switch", "-q", "main")
+    return ("work",)
+
+
+@scene
+def trailers_of_their_own(checkout: Checkout) -> tuple[str, ...]:
+    cut(checkout, "work", {"h": "1\n"})
+    checkout.git("switch", "-q", "work")
+    message = "subject\n\nbody --- here\n\nFixes: 7\nOrchestra-Agent: somebody else\nReviewed-by: B\n  folded\n"
+    checkout.git("commit", "-q", "--amend", "-m", message)
+    checkout.git("switch", "-q", "main")
+    return ("work",)
+
+
+@scene
+def a_branch_that_merged_the_target(checkout: Checkout) -> tuple[str, ...]:
+    cut(checkout, "work", {"f": LINES + "end\n"})
+    checkout.commit("main moves", {"f": "start\n" + LINES})
+    checkout.git("switch", "-q", "work")
+    checkout.git("merge", "-q", "--no-edit", "main")
+    checkout.commit("after", {"late": "1\n"})
+    checkout.git("switch", "-q", "main")
+    checkout.commit("main again", {"other": "main\n"})
+    return ("work",)
+
+
+@scene
+def a_merge_that_resolved_something(checkout: Checkout) -> tuple[str, ...]:
+    cut(checkout, "work", {"g": "WORK\n"})
+    checkout.commit("main moves", {"g": "MAIN\n"})
+    checkout.git("switch", "-q", "work")
+    checkout.git("merge", "-q", "main", ok=False)
+    checkout.commit("resolved", {"g": "BOTH\n"})
+    checkout.git("switch", "-q", "main")
+    checkout.commit("main again", {"h": "1\n"})
+    return ("work",)
+
+
+@scene
+def a_branch_that_merged_another(checkout: Checkout) -> tuple[str, ...]:
+    cut(checkout, "one", {"one": "1\n"})
+    cut(checkout, "two", {"two": "2\n"})
+    checkout.git("switch", "-q", "two")
+    checkout.git("merge", "-q", "--no-edit", "one")
+    checkout.git("switch", "-q", "main")
+    return ("one", "two")
+
+
+@scene
+def instruction_files(checkout: Checkout) -> tuple[str, ...]:
+    cut(checkout, "added", {"TASK.md": "t\n", "h": "1\n"}, {"AGENT_NOTES.md": "n\n"}, {"h": "2\n"})
+    cut(checkout, "edited", {"CLAUDE.md": "mine\n"}, {"i": "1\n"})
+    cut(checkout, "deleted", {"CLAUDE.md": None, "j": "1\n"})
+    cut(checkout, "folder", {"TASK.md/inside": "1\n", "k": "1\n"})
+    cut(checkout, "nothing-else", {"TASK.md": "t\n"})
+    checkout.commit("the team edits it", {"CLAUDE.md": "team, newer\n"})
+    return ("added", "edited", "deleted", "folder", "nothing-else")
+
+
+@scene
+def kinds_of_files(checkout: Checkout) -> tuple[str, ...]:
+    checkout.commit("more", {"run": "#!/bin/sh\n", "old/name": LINES, "bin": b"\0\1\2"})
+    checkout.git("switch", "-q", "-c", "work")
+    (checkout.path / "g").chmod(0o755)
+    (checkout.path / "link").symlink_to("g")
+    checkout.git("mv", "old/name", "renamed")
+    checkout.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},lib")
+    checkout.git("commit", "-q", "-m", "a submodule")
+    checkout.write({"bin": b"\0\1\3", 'na\u00efve "name"\t\n.txt': "x\n"})
+    checkout.git("add", "bin", 'na\u00efve "name"\t\n.txt', "g", "link")
+    checkout.git("commit", "-q", "-m", "work")
+    checkout.git("switch", "-q", "main")
+    checkout.commit("main edits what was renamed", {"old/name": "first\n" + LINES})
+    return ("work",)
+
+
+@scene
+def a_rewritten_target(checkout: Checkout) -> tuple[str, ...]:
+    checkout.commit("secret", {"secret": "key\n"})
+    base = checkout.git("rev-parse", "main")
+    cut(checkout, "work", {"h": "1\n"})
+    checkout.git("reset", "-q", "--hard", "main~1")
+    checkout.commit("another history", {"i": "1\n"})
+    checkout.git("update-ref", "refs/orchestra/demo/work/base", base)
+    return ("work",)
+
+
+@scene
+def unrelated_history(checkout: Checkout) -> tuple[str, ...]:
+    checkout.git("switch", "-q", "--orphan", "work")
+    checkout.commit("root", {"z": "1\n"})
+    checkout.git("switch", "-q", "main")
+    return ("work",)
+
+
+@scene
+def attributes_of_the_target(checkout: Checkout) -> tuple[str, ...]:
+    checkout.commit("attributes", {"sub/.gitattributes": "log merge=union\n", "sub/log": "a\n"})
+    cut(checkout, "work", {"sub/log": "a\nwork\n"})
+    cut(checkout, "sly", {"g": "sly\n", ".gitattributes": "* merge=union\n"})
+    checkout.commit("main moves", {"sub/log": "a\nmain\n", "g": "main\n"})
+    checkout.git("switch", "-q", "-c", "elsewhere")
+    checkout.commit("no attributes here", {"sub/.gitattributes": None})
+    return ("work", "sly")
+
+
+@scene
+def a_folder_that_the_target_renamed(checkout: Checkout) -> tuple[str, ...]:
+    checkout.commit("a folder", {"old/a": LINES, "old/b": LINES + "b\n"})
+    cut(checkout, "work", {"old/new": "1\n"})
+    checkout.git("mv", "old", "fresh")
+    checkout.commit("main renames the folder")
+    return ("work",)
+
+
+@scene
+def conflicts_with_rules(checkout: Checkout) -> tuple[str, ...]:
+    hostile = 'docs/a,b "c"\t 1\t\n$(x).md'
+    checkout.commit("more", {"CHANGELOG.md": "# Changes\n", hostile: "a\n", "b": b"\0a", "never": "a\n"})
+    sides = {"CHANGELOG.md": "# Changes\n- %s\n", hostile: "%s\n"}
+    cut(checkout, "both", {name: text % "work" for name, text in sides.items()})
+    cut(checkout, "added-by-both", {"docs/new.md": "work\n"})
+    cut(checkout, "binary", {"b": b"\0b"})
+    cut(checkout, "forbidden", {"never": "work\n", "CHANGELOG.md": "# Changes\n- other\n"})
+    cut(checkout, "deleted", {"CHANGELOG.md": None})
+    cut(checkout, "mixed", {"CHANGELOG.md": "# Changes\n- mixed\n", "g": "mixed\n"})
+    new: dict[str, str | bytes | None] = {"docs/new.md": "main\n", "b": b"\0c", "never": "main\n", "g": "main\n"}
+    checkout.commit("main moves", new | {name: text % "main" for name, text in sides.items()})
+    return ("both", "added-by-both", "binary", "forbidden", "deleted", "mixed")
+
+
+RULES: dict[str, ConflictRule] = {
+    "never": Forbid(),
+    "CHANGELOG.md": Union(),
+    "docs/**": Union(),
+    "b": Union(),
+    "*": Forbid(),
+}
+
+
+def _first(rules: Mapping[str, ConflictRule]) -> RuleOf:
+    """The rule of the first glob that matches, as the train has it."""
+    matchers = [(Matcher(Scope((glob,))), rule) for glob, rule in rules.items()]
+    return lambda path: next((rule for matcher, rule in matchers if matcher.matches(path)), None)
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+@pytest.mark.parametrize("name", SCENES)
+def test_the_shell_builds_what_the_tool_builds(make_repository: MakeRepository, name: str, strategy: Strategy) -> None:
+    checkout = make_repository({"f": LINES, "g": "a\n", "CLAUDE.md": "team\n"})
+    names = SCENES[name](checkout)
+    rules = RULES if name == "conflicts_with_rules" else None
+    shell, tool = chains(checkout, *names, strategy=strategy, rules=rules)
+    assert shell == tool
