@@ -8,6 +8,7 @@ problems come at once. Invariant: a document without findings can be built. Refu
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from orchestra.blueprint.duration import parse_duration
 from orchestra.blueprint.findings import Findings
@@ -132,7 +133,7 @@ def _members(findings: Findings) -> Iterator[Member]:
 def _note_cycle(findings: Findings, error: OrderCycle, stages: list[str]) -> None:
     """At the first ``merge_after`` of the cycle; stages alone cannot make one."""
     paths = {name: path for path, name in reversed(list(agents(findings)))}
-    steps = list(zip(error.cycle, error.cycle[1:], strict=False))
+    steps = list(pairwise(error.cycle))
     declared = ((paths[later], earlier) for earlier, later in steps)
     places = (
         place

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import Final
+from enum import Enum
+from typing import Final, NamedTuple
 
 _LONGEST_COMPONENT: Final = 240
 """Bytes; 255 is the file systems' limit, and git adds ``.lock`` while it writes a ref."""
@@ -48,7 +49,7 @@ def directory_problem(path: str) -> str | None:
     if re.search(r"[\x00-\x1f\x7f\\]", path):
         return "holds a backslash or a control character"
     if path.startswith(("/", "~")) or re.match(r"[A-Za-z]:", path):
-        return "is absolute: an agent's folder is below worktrees.root"
+        return "is absolute"
     parts = path.split("/")
     if parts[0].casefold().endswith(GATE_FOLDER_SUFFIX):
         return f"ends with {GATE_FOLDER_SUFFIX}, which is reserved for orchestra's own worktrees"
@@ -86,17 +87,30 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def collisions(names: Sequence[str]) -> Iterator[tuple[int, int, str]]:
-    """(index of the later one, of the earlier one, why) for each name that cannot live beside another one."""
+class Clash(Enum):
+    SAME = "same"  # the same name
+    FOLDED = "folded"  # the same name on a file system that folds case or normalises Unicode
+    INSIDE = "inside"  # the later one would need a folder where the earlier one is a file
+
+
+class Collision(NamedTuple):
+    """Two names that cannot live side by side, by their places in the sequence."""
+
+    later: int
+    earlier: int
+    clash: Clash
+
+
+def collisions(names: Sequence[str]) -> Iterator[Collision]:
+    """Each name that cannot live beside another one."""
     first: dict[str, int] = {}
     for index, name in enumerate(names):
         earlier = first.setdefault(folded(name), index)
         if earlier != index:
-            same = names[earlier] == name
-            yield index, earlier, "is the same" if same else "differs only in upper and lower case or accents"
+            yield Collision(index, earlier, Clash.SAME if names[earlier] == name else Clash.FOLDED)
     for index, name in enumerate(names):
         parts = folded(name).split("/")
-        above = (first.get("/".join(parts[:depth])) for depth in range(1, len(parts)))
-        for other in above:
-            if other is not None:
-                yield index, other, "is inside it, and cannot be"
+        for depth in range(1, len(parts)):
+            above = first.get("/".join(parts[:depth]))
+            if above is not None:
+                yield Collision(index, above, Clash.INSIDE)

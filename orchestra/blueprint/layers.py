@@ -12,7 +12,7 @@ from orchestra.blueprint.model import Origin
 from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, count, kind
 from orchestra.errors import Problem
 
-MAX_MERGED: Final = 500_000
+MAX_MERGED: Final = 200_000
 """Values looked at in all merges of one blueprint; fifty real agents with profiles need about 10,000."""
 
 
@@ -56,6 +56,7 @@ class Layers:
         if not (isinstance(base, Scalar) and base.is_null):
             message = f"!append needs a list to append to, and {kind(base)} stands at {base.origin}"
             self.problems.append(problem(top.origin, message, "take !append away to replace it"))
+            return base
         return top
 
     def _afford(self, values: int, at: Origin) -> bool:

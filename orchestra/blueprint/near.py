@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_SHORT = 4
+"""Letters; in a word that short one slip is a large part of it."""
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that resembles ``word`` most, upper and lower case taken as one; None where none does."""
+    """The known word that resembles ``word`` most or begins with it, upper and lower case taken as one; or None."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    found = get_close_matches(word.casefold()[:200], by_folded, n=1, cutoff=0.6)
+    wanted = word.casefold()[:200]
+    found = get_close_matches(wanted, by_folded, n=1, cutoff=0.6 if len(wanted) <= _SHORT else 0.7)
+    if not found and len(wanted) >= _SHORT:
+        found = [candidate for candidate in by_folded if candidate.startswith(wanted)]
     return by_folded[found[0]] if found else None
 
 

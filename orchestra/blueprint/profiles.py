@@ -16,14 +16,14 @@ from typing import Final
 
 from orchestra.blueprint.layers import Layers, problem
 from orchestra.blueprint.model import Origin
-from orchestra.blueprint.near import did_you_mean
+from orchestra.blueprint.near import did_you_mean, nearest
 from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, count, kind
 from orchestra.errors import Problem
 
 RESERVED: Final = ("name", "number", "title", "stage")
 _PARAMETER = re.compile(r"(\\?)<<([A-Za-z_][A-Za-z0-9_-]*)>>")
 _LONGEST_TEXT: Final = 200_000
-_MAX_VALUES: Final = 200_000
+_MAX_VALUES: Final = 100_000
 _DEEPEST: Final = 16
 
 
@@ -87,9 +87,11 @@ class _Profiles:
         if source is None or _is_absent(source):
             return []
         items = source.items if isinstance(source, ListNode) else (source,)
-        names = [item for item in items if isinstance(item, Scalar) and item.text]
+        names: list[Scalar] = []
         for item in items:
-            if item not in names:
+            if isinstance(item, Scalar) and item.text:
+                names.append(item)
+            else:
                 self.note(item.origin, f"from: must be the name of a profile or a list of names, not {kind(item)}")
         return names
 
@@ -141,6 +143,7 @@ class _Parameters:
         self.problems = problems
         name = agent.get("name")
         self.name = name.text if isinstance(name, Scalar) else f"number {number}"
+        self.refused: set[str] = set()  # given, but no text: said once, and not missed
         self.given = self._given(agent.get("with"))
         self.sources: dict[str, Scalar] = {**self.given, "number": Scalar(str(number), "", agent.origin)}
         for key in ("title", "stage", "name"):
@@ -149,15 +152,37 @@ class _Parameters:
                 self.sources[key] = node
         self.sources.setdefault("title", Scalar(self.name, "", agent.origin))
         self.used: set[str] = set()
+        self.missing: dict[str, tuple[str, Origin]] = {}  # by parameter: the profile that uses it, and where first
         self._texts: dict[str, str] = {}  # each parameter is filled in once, however often it is used
 
     def fill(self) -> MapNode:
         filled = self._map(self.agent.without("with"))
-        for key, node in self.given.items():
-            if key not in self.used and node.profile is None:
-                hint = did_you_mean(key, self.used - set(RESERVED), otherwise="take it away, or write <<" + key + ">>")
-                self._note(self._key(key), f'no profile of it uses the parameter "{key}"', hint)
+        unused = {key for key, node in self.given.items() if key not in self.used and node.profile is None}
+        for key in sorted(unused):
+            meant = nearest(key, self.missing.keys() | self.used - set(RESERVED))
+            message = f'no profile of it uses the parameter "{key}"'
+            if meant in self.missing:
+                profile, place = self.missing.pop(meant)  # one slip, one message
+                message += f', but "{profile}" uses <<{meant}>> (line {place.line})'
+            hint = f'did you mean "{meant}"?' if meant else f"take it away, or write <<{key}>> in the profile"
+            self._note(self._key("with", key), message, hint)
+        for key, (profile, place) in self.missing.items():
+            self._note_missing(key, profile, place)
         return filled
+
+    def _note_missing(self, parameter: str, profile: str, place: Origin) -> None:
+        """At the profile where it has mistyped what the agent gives, at the agent where that gives nothing like it."""
+        meant = nearest(parameter, self.sources)
+        literal = f"(a literal one is written \\<<{parameter}>>)"
+        if meant:
+            hint = f"did you mean <<{meant}>>? {literal}"
+            self._note(place, f'the profile "{profile}" uses <<{parameter}>>, which is not given', hint)
+        else:
+            hint = f"give it a value: with: {{{parameter}: ...}} {literal}"
+            at = self._key("with") if "with" in self.agent.entries else self.agent.origin
+            self._note(
+                at, f'no value for <<{parameter}>>, which the profile "{profile}" uses on line {place.line}', hint
+            )
 
     def _given(self, source: Node | None) -> dict[str, Scalar]:
         if source is None or _is_absent(source):
@@ -172,12 +197,18 @@ class _Parameters:
             elif isinstance(entry.node, Scalar) and not entry.node.is_null:
                 given[key] = entry.node
             elif not isinstance(entry.node, Scalar):
+                self.refused.add(key)
                 self._note(entry.node.origin, f"with: {key} must be a string or a number, not {kind(entry.node)}")
         return given
 
-    def _key(self, parameter: str) -> Origin:
-        source = self.agent.get("with")
-        return source.entries[parameter].key if isinstance(source, MapNode) else self.agent.origin
+    def _key(self, *path: str) -> Origin:
+        """Where the last key of the path stands, in the agent."""
+        node: Node = self.agent
+        place = self.agent.origin
+        for key in path:
+            if isinstance(node, MapNode):
+                place, node = node.entries[key].key, node.entries[key].node
+        return place
 
     def _note(self, at: Origin, message: str, hint: str | None = None) -> None:
         self.problems.append(problem(at, f'agent "{self.name}": {message}', hint))
@@ -215,17 +246,16 @@ class _Parameters:
         escaped, name = match.groups()
         if escaped:
             return match.group()[1:]
-        self.used.add(name)
         source = self.sources.get(name)
+        if name in self.refused:
+            return match.group()
         if source is None:
-            known = [*self.given, *RESERVED]
-            hint = did_you_mean(name, known, otherwise=f"give it a value: with: {{{name}: ...}}")
-            message = f'no value for <<{name}>> of the profile "{node.profile}"'
-            self._note(_inside(node, match.start()), message, f"{hint} (a literal one is written \\<<{name}>>)")
+            self.missing.setdefault(name, (node.profile or "", _inside(node, match.start())))
         elif name in chain or len(chain) >= _DEEPEST:
             loop = " -> ".join((*chain[chain.index(name) if name in chain else 0 :], name))
             self._note(_inside(node, match.start()), f"parameters go in a circle or too deep: {loop}")
         else:
+            self.used.add(name)
             if name not in self._texts:
                 self._texts[name] = self._text(source, (*chain, name))
             return self._texts[name]

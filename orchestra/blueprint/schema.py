@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from orchestra.blueprint.catalog import shipped_data_folder
 from orchestra.blueprint.duration import parse_duration
+from orchestra.blueprint.extends import VERSION
 from orchestra.blueprint.findings import Findings
 from orchestra.blueprint.model import Key
 from orchestra.blueprint.near import did_you_mean, nearest
@@ -98,6 +99,8 @@ def _report(error: ValidationError, findings: Findings) -> None:
     path = cast(Key, tuple(error.absolute_path))
     keyword = str(error.validator)
     schema = cast(Schema, error.schema)
+    if path == ("version",) and findings.text(path) not in (None, VERSION):
+        return  # said of the very file that set it
     if path[:1] == ("profiles",) and isinstance(error.instance, str) and "<<" in error.instance:
         return  # judged where an agent fills it in
     if "propertyNames" in error.absolute_schema_path:
@@ -106,6 +109,8 @@ def _report(error: ValidationError, findings: Findings) -> None:
         _report_unknown(path, schema, findings)
     elif keyword == "required":
         _report_missing(error, path, schema, findings)
+    elif keyword == "pattern" and error.instance == "" and "minLength" in schema:
+        return  # said by minLength already
     elif keyword == "not":
         _report_unfit(path, findings)
     else:
@@ -209,10 +214,10 @@ def _found(value: Any) -> str:
     return "a list" if isinstance(value, list) else "a map" if isinstance(value, dict) else "nothing"
 
 
-def _type_hint(wanted: Any, value: Any) -> str | None:
+def _type_hint(wanted: str | list[str], value: Any) -> str | None:
     if wanted == "boolean" and isinstance(value, str) and value.lower() in _YES_NO:
         return f"write {_YES_NO[value.lower()]}"
-    if wanted == "array" and isinstance(value, str) and len(value) <= _LONGEST_SHOWN and "\n" not in value:
+    if "array" in wanted and isinstance(value, str) and len(value) <= _LONGEST_SHOWN and "\n" not in value:
         return f"write a list: [{json.dumps(value, ensure_ascii=False)}]"
     if wanted in ("integer", "number") and isinstance(value, str) and value.strip("0123456789.") == "":
         return "a number is written without quotes and leading zeros"

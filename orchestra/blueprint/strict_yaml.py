@@ -330,7 +330,7 @@ class _Builder:
         if not isinstance(node, Scalar):
             self._note(at, f"a key must be a string, not {kind(node)}", "quote it")
         elif not isinstance(node.value, str):
-            self._note(at, f"the key {node.text or 'null'} is {kind(node)}, not a string", f'quote it: "{node.text}"')
+            self._note(at, f"the key {node.text or '(nothing)'} is not a string", f'quote it: "{node.text}"')
         elif node.plain and node.text == "<<":
             frame.pending, frame.skip = ("<<", at), False
         elif node.text in frame.entries:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from orchestra.blueprint.checks import PLACEHOLDERS, agents
 from orchestra.blueprint.findings import Findings
-from orchestra.blueprint.gitnames import branch_problem, collisions, directory_problem
+from orchestra.blueprint.gitnames import Clash, Collision, branch_problem, collisions, directory_problem
 from orchestra.blueprint.model import Key, Worktrees
 from orchestra.blueprint.naming import TemplateProblem, render
 from orchestra.blueprint.near import nearest
@@ -73,25 +73,29 @@ def _check_names(
         if wrong:
             findings.at_value(path, f'agent "{member.name}" would get "{names[-1][:80]}", which {wrong}')
             return
-    _check_apart(findings, path, members, names, what)
+    owners = [f'agent "{member.name}"' for member in members]
+    target = findings.text(("target",))
+    if what == "branch" and target is not None:
+        names.append(target)
+        owners.append("the target")
+    _check_apart(findings, path, owners, names)
 
 
-def _check_apart(findings: Findings, path: Key, members: Sequence[Declared], names: list[str], what: str) -> None:
+def _check_apart(findings: Findings, path: Key, owners: Sequence[str], names: Sequence[str]) -> None:
     found = list(collisions(names))
-    if what == "branch":
-        target = findings.text(("target",))
-        found += [(one, other, why) for one, other, why in collisions([*names, target or "HEAD"]) if one == len(names)]
-    if not found:
-        return
-    one, other, why = found[0]
-    labels = [f'agent "{member.name}"' for member in members] + ["the target"]
-    all_names = [*names, findings.text(("target",)) or ""]
-    more = f" (and {len(found) - 1} more like that)" if len(found) > 1 else ""
-    message = f'{labels[one]} would get "{all_names[one]}"'
-    if one == len(members):
-        message = f'the target "{all_names[one]}"'
-    message += f' and {labels[other]} "{all_names[other]}": the former {why}{more}'
-    findings.at_value(path, message, f"tell the agents apart: {getattr(Worktrees(), what)}")
+    if found:
+        more = f" (and {len(found) - 1} more like that)" if len(found) > 1 else ""
+        default = getattr(Worktrees(), str(path[-1]))
+        findings.at_value(path, _clash(found[0], owners, names) + more, f"tell the agents apart, as {default} does")
+
+
+def _clash(collision: Collision, owners: Sequence[str], names: Sequence[str]) -> str:
+    (one, other), (mine, its) = ((values[collision.later], values[collision.earlier]) for values in (owners, names))
+    if collision.clash is Clash.SAME:
+        return f'{other} and {one} would both get "{mine}"'
+    if collision.clash is Clash.FOLDED:
+        return f'{other} would get "{its}" and {one} "{mine}", which differ only in upper and lower case or accents'
+    return f'{one} would get "{mine}", which is inside "{its}" of {other}'
 
 
 def _check_root(findings: Findings) -> None:

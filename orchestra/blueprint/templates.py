@@ -53,8 +53,8 @@ def check_templates(findings: Findings) -> None:
         wrong = directory_problem(str(path[-1]))
         if wrong:
             findings.at_key(path, f'the file "{path[-1]}" {wrong}'.replace("worktrees.root", "the worktree"))
-    for one, other, why in collisions([str(path[-1]) for path in entries]):
-        findings.at_key(entries[one], f'"{entries[one][-1]}" {why} beside "{entries[other][-1]}"')
+    for one, other, _ in collisions([str(path[-1]) for path in entries]):
+        findings.at_key(entries[one], f'the file "{entries[one][-1]}" cannot be beside "{entries[other][-1]}"')
     for path in entries:
         value = findings.text(path)
         node = findings.node(path)

@@ -1,0 +1,158 @@
+"""The schema: whole, described, and at one with the model and with draft-07."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator, Draft202012Validator
+
+from orchestra.blueprint import model
+from orchestra.blueprint.duration import parse_duration
+from orchestra.blueprint.schema import load_schema
+
+SCHEMA = load_schema()
+ROOT = SCHEMA["properties"]
+DEFS = SCHEMA["$defs"]
+SAME_IN_DRAFT_07 = set(
+    """$schema $id $ref $defs title description type properties patternProperties additionalProperties required items
+    minItems maxItems enum const pattern minLength maxLength minimum maximum exclusiveMinimum propertyNames default
+    examples if then else not""".split()
+)
+
+
+def schemas(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema in the schema, with a name for it."""
+    if not isinstance(schema, dict):
+        return
+    yield path, schema
+    for keyword in ("items", "additionalProperties", "propertyNames", "if", "then", "else", "not"):
+        yield from schemas(schema.get(keyword), f"{path}/{keyword}")
+    for keyword in ("properties", "patternProperties", "$defs"):
+        for key, value in schema.get(keyword, {}).items():
+            yield from schemas(value, f"{path}/{keyword}/{key}")
+
+
+def followed(schema: Any) -> Any:
+    return DEFS[schema["$ref"].removeprefix("#/$defs/")] if "$ref" in schema else schema
+
+
+def described(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every key that a person can write, with its schema."""
+    for path, found in schemas(schema):
+        if path.endswith(("/then", "/else")):
+            continue  # these only take keys away again
+        for key, value in found.get("properties", {}).items():
+            yield f"{path}/{key}", followed(value)
+
+
+def test_is_a_schema_of_both_drafts() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    Draft7Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+def test_uses_only_keywords_that_mean_the_same_in_draft_07() -> None:
+    for path, schema in schemas(SCHEMA):
+        assert set(schema) <= SAME_IN_DRAFT_07, path
+        if "$ref" in schema:
+            assert set(schema) == {"$ref"}, f"{path}: draft-07 ignores what stands beside $ref"
+
+
+@pytest.mark.parametrize(
+    ("path", "schema"), list(described(SCHEMA)), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_key_is_described_with_examples_that_are_valid(path: str, schema: dict[str, Any]) -> None:
+    assert schema.get("description"), path
+    assert schema["description"].endswith("."), path
+    assert schema.get("examples"), path
+    validator = Draft202012Validator({**schema, "$defs": DEFS})
+    for example in schema["examples"]:
+        assert validator.is_valid(example), (path, example)
+    if "default" in schema:
+        assert validator.is_valid(schema["default"]), path
+
+
+def test_every_map_is_closed_but_for_x() -> None:
+    for path, schema in schemas(SCHEMA):
+        if "properties" in schema and "/then" not in path and "/else" not in path:
+            assert schema["additionalProperties"] is False, path
+            assert schema["patternProperties"] == {"^x-": {}}, path
+
+
+def model_default(owner: type, field: str) -> Any:
+    (found,) = [one for one in dataclasses.fields(owner) if one.name == field]
+    return found.default_factory() if callable(found.default_factory) else found.default
+
+
+TWINS: list[tuple[type, dict[str, Any]]] = [
+    (model.Worktrees, ROOT["worktrees"]["properties"]),
+    (model.Setup, ROOT["worktrees"]["properties"]["setup"]["properties"]),
+    (model.Runner, ROOT["runner"]["properties"]),
+    (model.Runner, DEFS["agentRunner"]["properties"]),
+    (model.Limits, ROOT["limits"]["properties"]),
+    (model.Merge, ROOT["merge"]["properties"]),
+    (model.Scope, DEFS["agentScope"]["properties"]),
+]
+
+
+@pytest.mark.parametrize(("owner", "properties"), TWINS, ids=lambda value: getattr(value, "__name__", ""))
+def test_keys_and_defaults_are_those_of_the_model(owner: type, properties: dict[str, Any]) -> None:
+    fields = {one.name.removesuffix("_s"): one.name for one in dataclasses.fields(owner)}
+    assert set(properties) == set(fields)
+    for key, schema in properties.items():
+        default = model_default(owner, fields[key])
+        if "default" in schema:
+            assert as_model(schema["default"], fields[key]) == default, key
+        else:
+            nothing = default is None or default is dataclasses.MISSING or dataclasses.is_dataclass(default)
+            assert nothing, f"{owner.__name__}.{key} has a default that the schema does not tell"
+
+
+def as_model(value: Any, field: str) -> Any:
+    if field.endswith("_s"):
+        return parse_duration(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def test_gates_have_the_models_defaults() -> None:
+    gate = DEFS["gate"]["properties"]
+    run = {one.name.removesuffix("_s") for one in dataclasses.fields(model.RunGate)} - {"name"}
+    builtin = {one.name for one in dataclasses.fields(model.BuiltinGate)} - {"name"}
+    assert set(gate) == run | builtin
+    assert parse_duration(gate["timeout"]["default"]) == model_default(model.RunGate, "timeout_s")
+    assert gate["retries"]["default"] == model_default(model.RunGate, "retries")
+    assert gate["policy"]["default"] == model_default(model.BuiltinGate, "policy")
+    assert gate["env"]["default"] == {} == dict(model_default(model.RunGate, "env"))
+
+
+@pytest.mark.parametrize(
+    ("schema", "enum"),
+    [
+        (ROOT["overlap"], model.Overlap),
+        (ROOT["runner"]["properties"]["kind"], model.RunnerKind),
+        (ROOT["runner"]["properties"]["mode"], model.RunnerMode),
+        (DEFS["gate"]["properties"]["builtin"], model.Builtin),
+        (DEFS["gate"]["properties"]["policy"], model.Policy),
+        (ROOT["merge"]["properties"]["review"], model.Review),
+        (ROOT["merge"]["properties"]["strategy"], model.Strategy),
+        (ROOT["merge"]["properties"]["train"], model.Train),
+        (ROOT["merge"]["properties"]["guarantee"], model.Guarantee),
+    ],
+)
+def test_enums_are_those_of_the_model(schema: dict[str, Any], enum: Any) -> None:
+    assert schema["enum"] == [one.value for one in enum]
+
+
+def test_agents_and_profiles_share_their_keys() -> None:
+    assert set(DEFS["agent"]["properties"]) - set(DEFS["profile"]["properties"]) == {"name"}
+    agent_fields = {one.name for one in dataclasses.fields(model.Agent)} - {"number", "branch", "directory"}
+    assert set(DEFS["agent"]["properties"]) == agent_fields | {"from", "with"}
+
+
+def test_the_top_level_is_the_models() -> None:
+    derived = {"merge_order", "predecessors", "source", "origins"}
+    fields = {one.name for one in dataclasses.fields(model.Blueprint)} - derived
+    assert set(ROOT) == fields | {"extends", "profiles"}
