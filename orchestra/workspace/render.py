@@ -69,12 +69,17 @@ class AgentView:
 
 
 def render_files(fleet: Fleet, agent: Agent, names: InstructionNames) -> dict[str, str]:
+    """Every instruction file of an agent of a fleet (see ``render_texts``)."""
+    return render_texts(fleet.blueprint, agent, names, target=fleet.target)
+
+
+def render_texts(blueprint: Blueprint, agent: Agent, names: InstructionNames, *, target: str) -> dict[str, str]:
     """Every instruction file of an agent: its path in the worktree -> its text, which ends with one newline.
 
     Raises BlueprintError naming the template and the line when a template cannot be rendered.
     """
-    values = variables(fleet.blueprint, agent, names, target=fleet.target)
-    given = fleet.blueprint.templates
+    values = variables(blueprint, agent, names, target=target)
+    given = blueprint.templates
     chosen = {
         names.standards: given.get(names.standards) or given.get(STANDARDS) or _shipped(STANDARDS),
         names.task: given.get(TASK) or _shipped(TASK),
