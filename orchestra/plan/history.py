@@ -44,10 +44,15 @@ class Wanted:
     likely: tuple[Likely, ...]
 
 
-def wanted_paths(commits: Sequence[Collection[str]], owners: Mapping[str, frozenset[AgentName]]) -> tuple[Wanted, ...]:
+def wanted_paths(
+    commits: Sequence[Collection[str]],
+    owners: Mapping[str, frozenset[AgentName]],
+    shared: Collection[str] = frozenset(),
+) -> tuple[Wanted, ...]:
     """Every tracked path that somebody who does not own it is likely to touch, the most wanted first.
 
-    ``owners`` has every tracked path -> the agents who may touch it. Paths that are gone do not count.
+    ``owners`` has every tracked path -> the agents who may touch it; paths that are gone do not count. ``shared`` are
+    paths that say nothing of whose work a commit was, whoever owns them: lock files, project settings.
     """
     units = unowned_units(owners)
     owned: Counter[AgentName] = Counter()
@@ -55,7 +60,7 @@ def wanted_paths(commits: Sequence[Collection[str]], owners: Mapping[str, frozen
     together: Counter[tuple[str, frozenset[AgentName]]] = Counter()
     for commit in commits:
         present = [path for path in commit if path in owners]
-        everybody = _NOBODY.union(*(owners[path] for path in present))
+        everybody = _NOBODY.union(*(owners[path] for path in present if path not in shared))
         owned.update(everybody)
         touched = {*present, *(units[path] for path in present if path in units)}
         changed.update(touched)

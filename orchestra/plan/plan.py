@@ -68,7 +68,7 @@ def _tree_findings(fleet: Fleet, ground: Survey, index: PathIndex, tree: Claims)
         yield from pattern_findings(blueprint, index, tree)
     # Where an agent without a scope may touch everything, nothing is outside and every file has many owners.
     if all(agent.scope is not None for agent in blueprint.agents):
-        wanted = wanted_paths(ground.history.changes, tree.owners)
+        wanted = wanted_paths(ground.history.changes, tree.owners, tree.protected)
         yield from history_findings(blueprint, wanted, tree, index)
 
 

@@ -44,6 +44,13 @@ def test_a_folder_of_nobody_counts_as_one() -> None:
     assert found == (Wanted("tests/", 9, frozenset(), (Likely(API, 9, 9),)),)
 
 
+def test_a_shared_path_says_nothing_of_whose_work_it_was() -> None:
+    owners = {"api/a": frozenset({API}), "lock": frozenset({DB})}
+    commits = [{"api/a", "lock"}] * 5
+    assert [want.path for want in wanted_paths(commits, owners)] == ["api/a", "lock"]
+    assert wanted_paths(commits, owners, {"lock"}) == (Wanted("lock", 5, frozenset({DB}), (Likely(API, 5, 5),)),)
+
+
 def test_paths_that_are_gone_do_not_count() -> None:
     owners = {"api/a": frozenset({API})}
     assert wanted_paths([{"api/a", "gone", "old/gone"}] * 9, owners) == ()
