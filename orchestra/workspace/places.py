@@ -40,7 +40,11 @@ class InstructionNames:
 
 def instruction_names(repository: Repository, blueprint: Blueprint, base: CommitId) -> InstructionNames:
     """What the instruction files are called in worktrees cut from ``base``."""
-    standards = LOCAL_STANDARDS if tracked(repository.git, base, [STANDARDS]) else STANDARDS
+    return names_with(blueprint, LOCAL_STANDARDS if tracked(repository.git, base, [STANDARDS]) else STANDARDS)
+
+
+def names_with(blueprint: Blueprint, standards: str) -> InstructionNames:
+    """What the instruction files are called where our standards go to the file ``standards``."""
     further = sorted(set(blueprint.templates) - {STANDARDS, standards, TASK, NOTES})
     return InstructionNames(standards, further=tuple(further))
 
