@@ -2,7 +2,7 @@
 
 It reads orders as JSON lines from its standard input and writes events as JSON lines to its standard output:
 
-    {"run": {id, argv, cwd, env, log, errlog, stdin, timeout_s, grace_s, log_limit, record}}
+    {"run": {id, argv, cwd, env, log, errlog, stdin, timeout_s, grace_s, log_limit, record, tty}}
     {"end": id}                                  end it: TERM, grace, KILL, report why = "asked"
     -> {"event": "started", "id", "pid"}
     -> {"event": "finished", "id", "why", "exit_code", "signal", "started_at", "ended_at", "detail", "left_out",
@@ -10,7 +10,9 @@ It reads orders as JSON lines from its standard input and writes events as JSON 
 
 On a leash (``--leash``) the end of its input means that whoever ordered the job has died, in whatever way: it
 ends the job (why = "orphaned") and goes. Detached (``--detach``) it takes one order, puts the last event into the
-file ``record`` and goes when the job has gone. SIGTERM ends the job (why = "told"), then it goes.
+file ``record`` and goes when the job has gone. In a terminal (``--pane FIFO``, for tmux) it does the same, but takes
+the order from a FIFO, so that its job has the terminal, and says nothing there. SIGTERM, and in a terminal SIGHUP,
+ends the job (why = "told"), then it goes.
 
 Invariant: when "finished" is written, no process of the job is left: descendants (it is a subreaper), its group,
 and whoever carries its mark. The job itself dies with its keeper (PR_SET_PDEATHSIG). Output is pumped, never
@@ -39,6 +41,7 @@ from orchestra.engine import family
 _SUBREAPER, _DEATH_SIGNAL = 36, 1  # prctl(2): PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG
 _TAIL = 1 << 20
 _CHUNK = 1 << 16
+_OF_TERMINAL = ("TERM", "COLORTERM", "TMUX", "TMUX_PANE")
 
 
 class Log:
@@ -102,8 +105,10 @@ class Job:
 class Keeper:
     """The loop: pump output, reap children, obey orders. One job at a time."""
 
-    def __init__(self, *, leash: bool) -> None:
+    def __init__(self, *, leash: bool, orders: int = 0, terminal: bool = False) -> None:
         self._leash = leash
+        self._input = orders
+        self._terminal = terminal
         self._orders = b""
         self._input_open = True
         self._told = False
@@ -118,9 +123,10 @@ class Keeper:
         self._woken = woken
         signal.signal(signal.SIGTERM, self._on_term)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)
-        self._selector.register(0, selectors.EVENT_READ, self._read_orders)
+        signal.signal(signal.SIGHUP, self._on_term if terminal else signal.SIG_IGN)
+        self._selector.register(orders, selectors.EVENT_READ, self._read_orders)
         self._selector.register(self._waker, selectors.EVENT_READ, self._wake)
         self._die_with_parent = _prepare_linux()
 
@@ -144,10 +150,10 @@ class Keeper:
                 pass
 
     def _read_orders(self) -> None:
-        data = os.read(0, _CHUNK)
+        data = os.read(self._input, _CHUNK)
         if not data:
             self._input_open = False
-            self._selector.unregister(0)
+            self._selector.unregister(self._input)
             return
         *lines, self._orders = (self._orders + data).split(b"\n")
         for line in lines:
@@ -173,7 +179,7 @@ class Keeper:
         except OSError as error:
             job.why, job.detail = "unstarted", f"{error.strerror}: {error.filename}"
         if job.pid:
-            _say({"event": "started", "id": order["id"], "pid": job.pid})
+            self._say({"event": "started", "id": order["id"], "pid": job.pid})
             self._watch(job)
         stragglers = self._end(job)
         self._drain(job)
@@ -185,14 +191,12 @@ class Keeper:
         order = job.order
         if order["timeout_s"] is not None:
             job.deadline = time.monotonic() + order["timeout_s"]
-        out = self._open_log(job, order["log"])
-        err = self._open_log(job, order["errlog"]) if order["errlog"] else out
-        stdin = os.open(order["stdin"] or os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        streams = None if self._terminal else self._open_streams(job)
         failure_end, child_end = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _become(order, (stdin, out, err), child_end, self._die_with_parent)
-        for handle in {stdin, out, err, child_end}:
+            _become(order, streams, child_end, self._die_with_parent)
+        for handle in {child_end, *(streams or ())}:
             os.close(handle)
         failure = os.read(failure_end, _CHUNK)
         os.close(failure_end)
@@ -201,6 +205,11 @@ class Keeper:
             number, _, what = failure.decode("utf-8", "replace").partition(" ")
             raise OSError(int(number), os.strerror(int(number)), what)
         job.pid = pid
+
+    def _open_streams(self, job: Job) -> tuple[int, int, int]:
+        out = self._open_log(job, job.order["log"])
+        err = self._open_log(job, job.order["errlog"]) if job.order["errlog"] else out
+        return os.open(job.order["stdin"] or os.devnull, os.O_RDONLY | os.O_CLOEXEC), out, err
 
     def _open_log(self, job: Job, path: str) -> int:
         log = Log(path, job.order["log_limit"])
@@ -251,7 +260,8 @@ class Keeper:
         met: set[int] = set()
 
         def find() -> tuple[family.Identity, ...]:
-            group = job.pid if job.pid and (job.status is None or sys.platform != "linux") else None
+            led = job.pid and not self._terminal and (job.status is None or sys.platform != "linux")
+            group = job.pid if led else None
             found = family.members(job.order["env"].get(family.MARK), os.getpid(), group)
             met.update(who.pid for who in found)
             return found
@@ -285,7 +295,14 @@ class Keeper:
         }
         if job.order["record"]:
             _record(Path(job.order["record"]), event)
-        _say(event)
+        self._say(event)
+
+    def _say(self, event: dict[str, Any]) -> None:
+        """To whoever ordered the job; that one may be gone, which its leash tells."""
+        if self._terminal:
+            return
+        with contextlib.suppress(OSError):
+            os.write(1, json.dumps(event).encode() + b"\n")
 
 
 def _prepare_linux() -> Any:
@@ -299,11 +316,14 @@ def _prepare_linux() -> Any:
     return lambda: libc.prctl(_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
 
 
-def _become(order: dict[str, Any], streams: tuple[int, int, int], failure: int, die_with_parent: Any) -> NoReturn:
-    """In the forked child: its own session, its streams, its folder, then the program. Never returns."""
+def _become(
+    order: dict[str, Any], streams: tuple[int, int, int] | None, failure: int, die_with_parent: Any
+) -> NoReturn:
+    """In the forked child: its own session and streams, or the terminal's; its folder, the program. Never returns."""
     keeper, what = os.getppid(), order["argv"][0]
     try:
-        os.setsid()
+        if streams is not None:
+            os.setsid()
         if die_with_parent is not None:
             die_with_parent()
         if os.getppid() != keeper:
@@ -312,12 +332,13 @@ def _become(order: dict[str, Any], streams: tuple[int, int, int], failure: int, 
         for number in range(1, signal.NSIG):
             with contextlib.suppress(OSError, ValueError):
                 signal.signal(number, signal.SIG_DFL)
-        for number, stream in enumerate(streams):
+        for number, stream in enumerate(streams or ()):
             os.dup2(stream, number)
         what, folder = order["cwd"], order["cwd"]
         os.chdir(folder)
         what = order["argv"][0]
-        os.execvpe(order["argv"][0], order["argv"], order["env"])  # noqa: S606 - no shell on purpose
+        kept = {} if streams else {name: os.environ[name] for name in _OF_TERMINAL if name in os.environ}
+        os.execvpe(order["argv"][0], order["argv"], {**order["env"], **kept})  # noqa: S606 - no shell on purpose
     except OSError as error:
         os.write(failure, f"{error.errno} {what}".encode("utf-8", "replace"))
     finally:
@@ -334,12 +355,6 @@ def _record(path: Path, event: dict[str, Any]) -> None:
         print(f"orchestra keeper: cannot write {path}: {error}", file=sys.stderr)
 
 
-def _say(event: dict[str, Any]) -> None:
-    """To whoever ordered the job; that one may be gone, which its leash tells."""
-    with contextlib.suppress(OSError):
-        os.write(1, json.dumps(event).encode() + b"\n")
-
-
 def _detach() -> None:
     """Become a child of init, so that nobody has to reap us; say who we are to whoever started us."""
     if pid := os.fork():
@@ -351,9 +366,13 @@ def _detach() -> None:
 
 
 def main() -> int:
-    if "--detach" in sys.argv[1:]:
+    options = sys.argv[2:]
+    if "--pane" in options:
+        orders = os.open(options[options.index("--pane") + 1], os.O_RDONLY)
+        return Keeper(leash=False, orders=orders, terminal=True).serve()
+    if "--detach" in options:
         _detach()
-    return Keeper(leash="--leash" in sys.argv[1:]).serve()
+    return Keeper(leash="--leash" in options).serve()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ and can be ended whole, by its identity, its keeper's descent and its mark. Refu
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -224,6 +225,42 @@ def start_detached(work: Work) -> Identity:
     return who
 
 
+def start_daemon(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> Identity:
+    """Start a program of ours that outlives us and the terminal and has no keeper; both streams go to ``log``.
+
+    Raises GroundError when it did not start. What runs under a keeper ends with it, so a program that starts
+    detached work of its own must not have one.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    script = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'
+    done = capture(("/bin/sh", "-c", script, "sh", str(log), *argv), cwd=cwd, env=env)
+    who = family.identity(int(done.stdout)) if done.stdout.strip().isdigit() else None
+    if who is None:
+        raise GroundError(f"{argv[0]} did not start: {done.stderr.strip()}", hint=f"see {log}")
+    return who
+
+
+def pane_command(fifo: Path) -> tuple[str, ...]:
+    """The argv of a keeper for a terminal, such as a tmux pane: it waits for ``give_order`` at ``fifo``."""
+    return _keeper_argv("--pane", str(fifo))
+
+
+def give_order(fifo: Path, work: Work, timeout_s: float = 10.0) -> None:
+    """Hand ``marked`` work to the keeper that waits at ``fifo``. GroundError when none does for ``timeout_s``."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            writing = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > deadline:
+                raise GroundError(f"nobody waits at {fifo} for {work.id}: {error.strerror}") from error
+            time.sleep(0.01)
+    os.set_blocking(writing, True)
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(order(work))
+
+
 def end_detached(keeper: Identity, mark: str, *, grace_s: float = 5.0) -> tuple[Identity, ...]:
     """End detached work and everything that carries its mark; what could not be ended (nothing, as a rule).
 
@@ -261,9 +298,9 @@ def _await_exit(pid: int, timeout_s: float) -> None:
         os.close(handle)
 
 
-def _keeper_argv(option: str) -> tuple[str, ...]:
-    """-I and -S: no site-packages, no user's PYTHON* variables; a keeper starts in some 20 ms."""
-    return (sys.executable, "-I", "-S", "-c", _KEEPER, str(_ROOT), option)
+def _keeper_argv(*options: str) -> tuple[str, ...]:
+    """-I and -S: no site-packages, no user's PYTHON* variables."""
+    return (sys.executable, "-I", "-S", "-c", _KEEPER, str(_ROOT), *options)
 
 
 def _run_keeper(argv: tuple[str, ...], first: bytes) -> bytes:

@@ -1,0 +1,111 @@
+"""The settings file that a Claude Code session is started with: permissions, hooks, sandbox.
+
+It lies outside the worktree and is rendered anew for each start. Rules use ``Edit(//absolute/path)``, the one form
+that means the same on every version (client facts, 0.2, 0.3 and 2): Write, Edit, NotebookEdit and the shell's
+redirections all obey it. The rules are the first net, the PreToolUse guard, which says why, is the second, the scope
+gate on the candidate is the one that holds.
+
+Invariant: every value here has the type that the client's own validation wants; a single wrong one would switch all
+of it off. Pure, but for a look at which sandbox programs there are.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestra.blueprint.scope import is_literal
+
+_HOOK = Path(__file__).with_name("hook.py")
+# Other sessions, other worktrees and times after this session are not an agent's business.
+_NOT_FOR_AGENTS = ("SendMessage", "ListAgents", "EnterWorktree", "ExitWorktree", "CronCreate", "ScheduleWakeup")
+_SHELL = (
+    "cat cp diff echo find grep head ls mkdir mv pwd rg rm rmdir sed sort tail test touch tree uniq wc which".split()
+)
+_NEVER_GIT = ("push", "worktree", "update-ref", "symbolic-ref", "stash", "remote", "submodule")
+
+
+def make_settings(policy: Mapping[str, Any], folder: Path, *, interactive: bool, sandbox: bool) -> dict[str, Any]:
+    """``folder``: the agent's, where the hooks find the policy and leave their events."""
+    permissions = {"allow": _allowed(policy), "deny": _denied(policy)}
+    settings: dict[str, Any] = {
+        "disableAllHooks": False,  # a repository's own settings could switch them off (client facts, 0.8)
+        "attribution": {"commit": "", "pr": ""},
+        "permissions": permissions,
+        "hooks": _hooks(folder, interactive=interactive, checks=policy["checks"]),
+    }
+    if sandbox:
+        settings["sandbox"] = {
+            "enabled": True,
+            "failIfUnavailable": True,
+            "autoAllowBashIfSandboxed": True,
+            "allowUnsandboxedCommands": False,
+        }
+    return settings
+
+
+def sandbox_available() -> bool:
+    """Whether the client's sandbox can work here: bubblewrap and socat on Linux, built in on macOS."""
+    if sys.platform == "darwin":
+        return shutil.which("sandbox-exec") is not None
+    return shutil.which("bwrap") is not None and shutil.which("socat") is not None
+
+
+def _allowed(policy: Mapping[str, Any]) -> list[str]:
+    worktree = policy["worktree"]
+    patterns = policy["scope_patterns"] or ["**"]
+    edits = [_edit(worktree, pattern) for pattern in (*patterns, *policy["may_edit_patterns"], "AGENT_NOTES.md")]
+    shell = [f"Bash({program} *)" for program in ("git", *policy["programs"], *_SHELL)]
+    bare = [f"Bash({program})" for program in ("git", *policy["programs"], *_SHELL)]
+    return [*dict.fromkeys(part for edit in edits for part in edit), *shell, *bare, "Task", "Agent", "TodoWrite"]
+
+
+def _denied(policy: Mapping[str, Any]) -> list[str]:
+    """Deny beats allow, so a protected pattern that holds something this agent may touch is left to the guard."""
+    worktree, home = policy["worktree"], policy["home"]
+    protected = [] if policy["may_edit_patterns"] else policy["protected_patterns"]
+    rules = [rule for pattern in (*protected, *policy["instructions"]) for rule in _edit(worktree, pattern)]
+    rules += [f"Edit(/{worktree}/.git)"]
+    if not Path(worktree).is_relative_to(home):
+        rules.append(f"Edit(/{home}/**)")
+    git = [f"Bash(git {verb} *)" for verb in _NEVER_GIT] + [f"Bash(git {verb})" for verb in _NEVER_GIT]
+    return [*rules, *git, *_NOT_FOR_AGENTS]
+
+
+def _edit(worktree: str, pattern: str) -> list[str]:
+    """A pattern as rules. A plain path may be a file or a folder; of a folder the rule must name what is below."""
+    plain = pattern.rstrip("/")
+    rules = [f"Edit(/{worktree}/{plain})"]
+    if is_literal(pattern):
+        rules.append(f"Edit(/{worktree}/{plain}/**)")
+    return rules
+
+
+def hook_command(event: str, folder: Path) -> str:
+    """The shell command of a hook: this very interpreter, nothing but the standard library, by absolute paths."""
+    return shlex.join((sys.executable, "-I", "-S", str(_HOOK), event, str(folder)))
+
+
+def _hooks(folder: Path, *, interactive: bool, checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def hook(event: str, timeout: int = 20, **more: str) -> dict[str, Any]:
+        return {"type": "command", "command": hook_command(event, folder), "timeout": timeout, **more}
+
+    patience = 60 + int(sum(check["timeout"] for check in checks))
+    hooks: dict[str, Any] = {
+        "SessionStart": [{"hooks": [hook("signal")]}],
+        "UserPromptSubmit": [{"hooks": [hook("signal")]}],
+        "PreToolUse": [{"hooks": [hook("guard", onFailure="block")]}],  # the key is ignored before 2.1.295
+        "Stop": [{"hooks": [hook("gate", patience)]}],
+        "SessionEnd": [{"hooks": [hook("signal")]}],
+    }
+    if interactive:
+        hooks["PostToolUse"] = [{"hooks": [hook("signal")]}]
+        hooks["PermissionRequest"] = [{"hooks": [hook("signal")]}]
+        hooks["Notification"] = [{"hooks": [hook("signal")]}]
+        hooks["Stop"] = [{"hooks": [hook("turn")]}]
+        hooks["StopFailure"] = [{"hooks": [hook("signal")]}]
+    return hooks

@@ -1,0 +1,224 @@
+"""Put agents to work: orders for the queue, and one supervisor that works it off.
+
+Invariant: an agent that is at work is joined, never doubled; a fleet has one supervisor. Refuses agents that have no
+worktree, whose set-up failed, or whose work is decided already; each refusal says what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from uuid import uuid4
+
+from orchestra.blueprint.model import Agent, AgentName, RunnerKind
+from orchestra.blueprint.naming import render_all, render_env
+from orchestra.engine import family, process
+from orchestra.fleet import Fleet
+from orchestra.repository.refs import CommitId, read_fleet
+from orchestra.session import prompts, tmux
+from orchestra.session.byhand import what_to_type
+from orchestra.session.folder import AgentFolder, FleetFolder, Limits, Order, RunFolder, write_json
+from orchestra.session.policy import make_policy
+from orchestra.session.schedule import Weather
+from orchestra.session.state import AgentState, State
+from orchestra.workspace.places import instruction_names
+
+_AT_WORK = (State.STARTING, State.WORKING, State.WAITING, State.IDLE)
+_INTERRUPTED = (State.FAILED, State.STOPPED, State.LOST, State.UNKNOWN)
+_WHY_NOT = {
+    State.DECLARED: "it has no worktree yet: orchestra spawn makes one",
+    State.NOT_READY: "its set-up failed: see its setup.log, mend it, and run orchestra spawn again",
+    State.FINISHED: "it is finished: orchestra review, or start with --again",
+    State.LANDED: "its work has landed",
+    State.DISCARDED: "its work was discarded",
+    State.QUEUED: "it is queued already",
+}
+
+
+@dataclass(frozen=True)
+class StartReport:
+    """What became of each agent that was named. ``by_hand``: lines to type; ``supervisor``: its process."""
+
+    queued: list[AgentName] = field(default_factory=list)
+    running: list[AgentName] = field(default_factory=list)
+    skipped: list[tuple[AgentName, str]] = field(default_factory=list)
+    by_hand: list[tuple[AgentName, tuple[str, ...]]] = field(default_factory=list)
+    supervisor: int | None = None
+
+
+def start_fleet(
+    fleet: Fleet,
+    states: Mapping[AgentName, AgentState],
+    agents: Sequence[Agent] | None = None,
+    *,
+    again: bool = False,
+    environment: Callable[[Fleet, Agent], Mapping[str, str]] | None = None,
+) -> StartReport:
+    """Queue a session for each of ``agents`` (None: all) that needs one, and see to it that the queue is worked off.
+
+    ``states``: where each agent is (``orchestra.status``). What failed, was stopped or got lost is gone on with in its
+    own session. ``again``: finished agents too. Raises GroundError when the supervisor cannot be started.
+    """
+    report, folder = StartReport(), FleetFolder(fleet.folder)
+    with folder.control():
+        for agent in fleet.blueprint.agents if agents is None else agents:
+            _consider(report, _Start(fleet, agent, folder.agent(agent.name), environment), states[agent.name], again)
+    return _work_off(fleet, folder, report)
+
+
+def send_back(
+    fleet: Fleet,
+    agent: Agent,
+    message: str,
+    *,
+    environment: Callable[[Fleet, Agent], Mapping[str, str]] | None = None,
+) -> StartReport:
+    """Give ``message`` to the agent's own session: typed where it is open in tmux, else as the prompt that resumes it.
+
+    A headless session that is still at work gets it when it has ended. An agent without a session starts one.
+    """
+    report, folder = StartReport(), FleetFolder(fleet.folder)
+    own = folder.agent(agent.name)
+    prompt = prompts.sent_back(message)
+    if agent.runner.kind is RunnerKind.NONE:
+        report.by_hand.append((agent.name, what_to_type(fleet.worktree(agent))))
+        return report
+    with folder.control():
+        newest = own.newest()
+        run = newest.run if newest is not None else None
+        if run is not None and run.window and family.is_alive(run.keeper):
+            tmux.type_message(run.window, run.mark, prompt)
+            report.running.append(agent.name)
+            return report
+        start = _Start(fleet, agent, own, environment)
+        if (waiting := own.order) is not None:
+            prompt = f"{waiting.prompt}\n\n{prompt}"
+        start.write_policy()
+        own.queue(start.order(prompt))
+        report.queued.append(agent.name)
+    return _work_off(fleet, folder, report)
+
+
+@dataclass(frozen=True)
+class _Start:
+    fleet: Fleet
+    agent: Agent
+    folder: AgentFolder
+    environment: Callable[[Fleet, Agent], Mapping[str, str]] | None
+
+    def order(self, prompt: str) -> Order:
+        """A session that goes on with the agent's last one, or its first."""
+        last = self._last_session()
+        fleet, agent, runner = self.fleet, self.agent, self.agent.runner
+        names = {"worktree": str(fleet.worktree(agent)), "repo": str(fleet.repository.home)}
+        given = dict(self.environment(fleet, agent)) if self.environment else {}
+        return Order(
+            id=secrets.token_hex(6),
+            at=time.time(),
+            agent=agent.name,
+            number=agent.number,
+            kind=runner.kind,
+            mode=runner.mode,
+            home=str(fleet.repository.home),
+            worktree=names["worktree"],
+            base=self._base(),
+            prompt=prompt,
+            session_id=last or str(uuid4()),
+            resume=last is not None,
+            argv=render_all(runner.command, agent=agent, fleet=fleet.name, **names),
+            resume_argv=render_all(runner.resume, agent=agent, fleet=fleet.name, **names),
+            env={**given, **render_env(runner.env, agent=agent, fleet=fleet.name, **names)},
+            model=runner.model,
+            max_turns=runner.max_turns,
+            max_budget_usd=runner.max_budget_usd,
+            timeout_s=runner.timeout_s,
+        )
+
+    def write_policy(self) -> None:
+        """What the agent may edit, for the guard; anew at each start, since the blueprint may have changed."""
+        base = self._base()
+        names = instruction_names(self.fleet.repository, self.fleet.blueprint, CommitId(base)) if base else None
+        policy = make_policy(self.fleet, self.agent, base, names.all if names else ())
+        write_json(self.folder.policy, policy)
+
+    def _base(self) -> str:
+        refs = read_fleet(self.fleet.repository.git, self.fleet.name).get(self.agent.name)
+        return str(refs.base) if refs is not None and refs.base is not None else ""
+
+    def _last_session(self) -> str | None:
+        """The session to go on with: the newest that really began."""
+        for run in reversed(self.folder.runs()):
+            if (order := run.order) is not None and _has_begun(run):
+                digest = run.digest
+                return (digest.session_id if digest else "") or order.session_id
+        return None
+
+
+def _has_begun(run: RunFolder) -> bool:
+    """Whether the program came so far that there is a session to resume; the client says one word when it did."""
+    order, ending = run.order, run.ending
+    if order is None or run.run is None or (ending is not None and ending.why == "unstarted"):
+        return False
+    return order.kind is RunnerKind.COMMAND or run.run.window != "" or (run.out.exists() and run.out.stat().st_size > 0)
+
+
+def _consider(report: StartReport, start: _Start, state: AgentState, again: bool) -> None:
+    name, runner = start.agent.name, start.agent.runner
+    if state.state in _AT_WORK and not state.reason.startswith("by hand"):
+        report.running.append(name)
+    elif state.state is State.QUEUED:
+        report.queued.append(name)
+    elif state.state in _WHY_NOT and not (again and state.state is State.FINISHED):
+        report.skipped.append((name, _WHY_NOT[state.state]))
+    elif runner.kind is RunnerKind.NONE:
+        report.by_hand.append((name, what_to_type(start.fleet.worktree(start.agent))))
+    elif state.state in _AT_WORK:
+        report.skipped.append((name, "somebody works there by hand: commit or remove that work, or go on by hand"))
+    else:
+        start.write_policy()
+        start.folder.queue(start.order(prompts.GO_ON if state.state in _INTERRUPTED else prompts.FIRST))
+        report.queued.append(name)
+
+
+def _work_off(fleet: Fleet, folder: FleetFolder, report: StartReport) -> StartReport:
+    if not report.queued:
+        return report
+    limits = fleet.blueprint.limits
+    claude = any(agent.runner.kind is RunnerKind.CLAUDE for agent in fleet.blueprint.agents)
+    folder.write("limits", Limits(limits.agents, limits.budget_usd, 1.0 if claude else 0.1))
+    _forgive(folder)
+    return replace(report, supervisor=ensure_supervisor(folder))
+
+
+def _forgive(folder: FleetFolder) -> None:
+    """A person who starts again has mended what held the fleet, such as a login."""
+    if (folder.read("weather") or {}).get("held"):
+        folder.write("weather", Weather())
+
+
+def ensure_supervisor(folder: FleetFolder) -> int | None:
+    """Start a supervisor unless one holds the lock; its pid, None when it was done before we could ask.
+
+    Of two that start at the same time one goes at once, which does no harm.
+    """
+    with folder.supervising() as free:
+        if not free:
+            who = folder.supervisor
+            return who.pid if who else None
+    argv = (sys.executable, "-m", "orchestra.session.supervisor", str(folder.path))
+    started = process.start_daemon(argv, cwd=_PACKAGE_ROOT, env=os.environ, log=folder.supervisor_log)
+    while family.is_alive(started):
+        who = folder.supervisor
+        if who is not None and family.is_alive(who):
+            return who.pid
+        time.sleep(_LOOK_S)
+    return None
+
+
+_LOOK_S = 0.02
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]

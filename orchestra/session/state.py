@@ -1,0 +1,291 @@
+"""Where an agent is, derived from facts: one pure function, nothing stored (law 4).
+
+Facts come from several sources, each with its age: git and the worktree (``Work``), the session's process, its exit,
+its hooks, the client's own word (``SessionFacts``). Where they speak against one another, the one that cannot lie
+wins: refs over processes, a dead process over any signal, the worktree over the program's word of success.
+
+Invariant: every ``AgentState`` names its source and the moment of the fact it rests on. Refuses: clocks, files,
+guesses; what the facts do not say is ``UNKNOWN``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    DECLARED = "declared"  # in the blueprint, nothing made yet
+    NOT_READY = "not-ready"  # it has a worktree whose set-up failed
+    READY = "ready"  # it has a worktree, no session has begun
+    QUEUED = "queued"  # a session is wanted and waits for a place, a budget or better weather
+    STARTING = "starting"  # its process runs and has not said anything yet
+    WORKING = "working"  # at work
+    WAITING = "waiting"  # for a person: a permission, an answer
+    IDLE = "idle"  # an interactive session that has ended its turn
+    FINISHED = "finished"  # ended well, with commits and nothing uncommitted
+    FAILED = "failed"  # ended badly, or without work; the reason says how
+    STOPPED = "stopped"  # ended by a person, a budget or a limit of ours
+    LOST = "lost"  # its process is gone and left no word
+    UNKNOWN = "unknown"  # the facts do not say
+    LANDED = "landed"  # its work is on the target
+    DISCARDED = "discarded"  # its work was discarded; its head is kept
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """A state, why, what it rests on, and since when that is so (POSIX time; None: the source has no time)."""
+
+    state: State
+    reason: str
+    source: str  # refs, git, worktree, setup, order, process, exit, hook, client
+    at: float | None = None
+
+    def age_s(self, now: float) -> float | None:
+        """Seconds since; never negative, whatever the clock did."""
+        return None if self.at is None else max(0.0, now - self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What git and the worktree say. ``uncommitted`` None: nobody has looked; ``commits`` None: the same."""
+
+    spawned: bool
+    ready: bool | None = None  # None: not known
+    ready_reason: str = ""
+    commits: int | None = 0
+    uncommitted: int | None = None
+    notes_filled: bool = False
+    landed: bool = False
+    discarded: bool = False
+    worktree_there: bool = True
+    changed_at: float | None = None  # of the newest commit or file that we know of
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a session used. ``cost_usd`` None: its program does not say."""
+
+    cost_usd: float | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_tokens: int = 0
+    turns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody ended the session on purpose."""
+
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One hook event of the client."""
+
+    event: str  # its name: SessionStart, PreToolUse, ...
+    at: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What ``claude agents --json`` said."""
+
+    status: str  # busy, idle, waiting
+    waiting_for: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What a session's output says, once it is over."""
+
+    is_error: bool = False
+    reason: str = ""  # why it failed, in a few words
+    fault: str = ""  # what kind of failure, where that matters: busy, login, budget
+    text: str = ""  # the last thing it said
+    session_id: str = ""  # as the program names it
+    version: str = ""  # of the client
+    denials: int = 0  # calls that were refused
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How the newest session's process ended: ``why`` is exited, timeout, told or unstarted."""
+
+    why: str
+    code: int | None
+    signal: str  # its name, "" for none
+    at: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What is known of an agent's sessions: of the newest one, unless it says otherwise."""
+
+    agent: str
+    kind: str  # claude, command
+    mode: str  # headless, tmux
+    session_id: str = ""
+    runs: int = 0  # sessions so far
+    queued_at: float | None = None
+    queued_why: str = ""
+    started_at: float | None = None
+    alive: bool = False
+    same_machine: bool = True  # False: it was started before the machine restarted, or on another one
+    exit: Exit | None = None
+    stop: Stop | None = None
+    digest: Digest | None = None
+    signal: Signal | None = None
+    client: Client | None = None
+    heard_at: float | None = None  # when its output last grew
+    usage: Usage = Usage()  # of all its sessions together
+    window: str = ""
+
+    @property
+    def interactive(self) -> bool:
+        return self.mode == "tmux"
+
+
+def derive(work: Work, session: SessionFacts | None) -> AgentState:
+    """The state that the facts say."""
+    settled = _settled(work)
+    if settled is not None:
+        return settled
+    if session is None or (session.started_at is None and session.queued_at is None):
+        return _without_session(work)
+    if session.alive:
+        return _alive(work, session)
+    if session.queued_at is not None:
+        return AgentState(State.QUEUED, session.queued_why, "order", session.queued_at)
+    return _over(work, session)
+
+
+def _settled(work: Work) -> AgentState | None:
+    if work.landed:
+        return AgentState(State.LANDED, "", "refs")
+    if work.discarded:
+        return AgentState(State.DISCARDED, "", "refs")
+    if not work.spawned:
+        return AgentState(State.DECLARED, "", "refs")
+    return None
+
+
+def _without_session(work: Work) -> AgentState:
+    """Nobody of ours works there; a person may."""
+    if work.ready is False:
+        return AgentState(State.NOT_READY, work.ready_reason, "setup")
+    if not work.worktree_there:
+        return AgentState(State.UNKNOWN, "its worktree is gone", "worktree")
+    if _complete(work):
+        return AgentState(State.FINISHED, "", "git", work.changed_at)
+    if work.commits or work.uncommitted:
+        return AgentState(State.WORKING, "by hand: no session of orchestra's", "git", work.changed_at)
+    return AgentState(State.READY, "", "worktree")
+
+
+def _complete(work: Work) -> bool:
+    return bool(work.commits) and work.uncommitted == 0 and work.notes_filled
+
+
+def _alive(work: Work, session: SessionFacts) -> AgentState:
+    if session.stop is not None:
+        return AgentState(State.STOPPED, f"{session.stop.reason}; it is ending", "order", session.stop.at)
+    if not work.worktree_there:
+        return AgentState(State.UNKNOWN, "its worktree was removed under it", "worktree")
+    if session.client is not None and (session.signal is None or session.client.at > session.signal.at):
+        return _by_client(work, session, session.client)
+    if session.signal is not None:
+        return _by_signal(work, session, session.signal)
+    if session.kind == "claude" and session.heard_at is None:
+        return AgentState(State.STARTING, "", "process", session.started_at)
+    return AgentState(State.WORKING, "", "process", session.heard_at or session.started_at)
+
+
+def _by_client(work: Work, session: SessionFacts, client: Client) -> AgentState:
+    if client.status == "waiting":
+        return AgentState(State.WAITING, client.waiting_for, "client", client.at)
+    if client.status == "idle" and session.interactive:
+        return _turn_over(work, "client", client.at, "")
+    return AgentState(State.WORKING, "", "client", client.at)
+
+
+_ASKING = {"PermissionRequest": "permission", "permission_prompt": "permission", "elicitation_dialog": "question"}
+
+
+def _by_signal(work: Work, session: SessionFacts, signal: Signal) -> AgentState:
+    """Headless sessions wait for nobody: what would ask is refused, and after a turn they end."""
+    word = signal.detail if signal.event == "Notification" else signal.event
+    if session.interactive:
+        if word in _ASKING:
+            detail = f": {signal.detail}" if signal.detail and signal.event != "Notification" else ""
+            return AgentState(State.WAITING, _ASKING[word] + detail, "hook", signal.at)
+        if signal.event == "PreToolUse" and signal.detail.startswith("AskUserQuestion"):
+            return AgentState(State.WAITING, "question", "hook", signal.at)
+        if word in ("Stop", "StopFailure", "idle_prompt"):
+            return _turn_over(work, "hook", signal.at, signal.detail if word == "StopFailure" else "")
+    detail = signal.detail if signal.event in ("PreToolUse", "PostToolUse") else ""
+    return AgentState(State.WORKING, detail, "hook", signal.at)
+
+
+def _turn_over(work: Work, source: str, at: float, fault: str) -> AgentState:
+    if fault:
+        return AgentState(State.IDLE, f"the API failed: {fault}", source, at)
+    if _complete(work):
+        return AgentState(State.FINISHED, "its session is still open", source, at)
+    return AgentState(State.IDLE, _lacking(work), source, at)
+
+
+def _lacking(work: Work) -> str:
+    if not work.commits:
+        return "nothing committed yet"
+    if work.uncommitted:
+        return f"{work.uncommitted} uncommitted files"
+    return "" if work.notes_filled else "the notes are empty"
+
+
+def _over(work: Work, session: SessionFacts) -> AgentState:
+    """Its process has ended: on purpose, by itself, or nobody knows how."""
+    if session.stop is not None:
+        return AgentState(State.STOPPED, session.stop.reason, "order", session.stop.at)
+    if session.exit is None:
+        how = "it ended without a word" if session.same_machine else "the machine restarted, or it ran on another one"
+        return AgentState(
+            State.LOST, f"{how}; start goes on with it", "process", session.heard_at or session.started_at
+        )
+    fault = _fault(session.exit, session.digest)
+    if session.exit.why == "told":
+        return AgentState(State.STOPPED, "ended from outside", "exit", session.exit.at)
+    if fault:
+        return AgentState(State.FAILED, fault, "exit", session.exit.at)
+    return _by_worktree(work, session.exit.at)
+
+
+def _fault(end: Exit, digest: Digest | None) -> str:
+    said = digest.reason if digest is not None and digest.is_error else ""
+    if end.why == "timeout":
+        return "took longer than its time limit"
+    if end.why == "unstarted":
+        return f"could not start: {end.detail}"
+    if end.signal:
+        return f"killed by {end.signal}"
+    if end.code:
+        return said or f"exit code {end.code}"
+    return said
+
+
+def _by_worktree(work: Work, at: float) -> AgentState:
+    """The program says that it did well; the worktree has the last word."""
+    if not work.worktree_there:
+        return AgentState(State.FAILED, "its worktree is gone", "worktree", at)
+    if not work.commits:
+        left = f", {work.uncommitted} files uncommitted" if work.uncommitted else ""
+        return AgentState(State.FAILED, f"ended without a commit{left}", "git", at)
+    if work.uncommitted:
+        return AgentState(State.FAILED, f"ended with {work.uncommitted} files uncommitted", "git", at)
+    return AgentState(State.FINISHED, "" if work.notes_filled else "the notes are empty", "exit", at)

@@ -1,0 +1,297 @@
+"""The fleet's supervisor: a process of its own that starts queued sessions, and outlives the terminal.
+
+``python -m orchestra.session.supervisor FLEET_FOLDER``. There is at most one for a fleet: it holds a lock for its
+whole life, and a second one goes at once. It keeps nothing in memory that matters: sessions run under keepers of
+their own, orders and runs are files, so when it is killed the next one finds everything as it is and goes on.
+
+Invariant: an order becomes a run by one rename, under the control lock; a process is started after its mark was
+written, so that it can be found again at whatever instant the supervisor dies. Refuses: to restart by itself what
+ended, but for sessions that the API turned away.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from orchestra.blueprint.model import AgentName, FleetName, RunnerKind
+from orchestra.engine import family
+from orchestra.errors import OrchestraError
+from orchestra.ledger import Ledger
+from orchestra.session import schedule
+from orchestra.session.folder import FleetFolder, Order, Run, RunFolder
+from orchestra.session.launching import end_session, launch, recover_half_started
+from orchestra.session.runner import Notice, Reader, Trouble, read_digest, runner_of
+from orchestra.session.saving import Save, save_work
+from orchestra.session.schedule import ATTEMPTS, Candidate, Hold, Purse, Refuse, Situation, Start, Weather
+from orchestra.session.state import Digest, Stop
+from orchestra.session.tail import Tail, last_line
+from orchestra.session.usage import total
+
+_POLL_S = 0.2
+_SIGNAL_WITHIN_S = 90.0  # a client that has not run its SessionStart hook by then has not taken our settings
+_log = logging.getLogger("orchestra.supervisor")
+
+
+@dataclass
+class Watched:
+    """A session that runs, or ran and is not summed up yet."""
+
+    agent: AgentName
+    folder: RunFolder
+    order: Order
+    run: Run
+    reader: Reader
+    tail: Tail
+
+
+class Supervisor:
+    """Runs a fleet's queue until it is empty. ``turn`` does what can be done now and never waits."""
+
+    def __init__(self, folder: Path, save: Save = save_work) -> None:
+        self.fleet = FleetFolder(folder)
+        self._ledger = Ledger(folder)
+        self._save = save
+        self._name = FleetName(folder.name)
+        self._watched: dict[AgentName, Watched] = {}
+        self._weather = _weather(self.fleet)
+        self._last_start = 0.0
+
+    def run(self) -> None:
+        """Until nothing runs and nothing that could start is queued."""
+        me = family.identity(os.getpid())
+        self.fleet.write("supervisor", asdict(me) if me else {})
+        self.adopt()
+        while self.turn():
+            time.sleep(_POLL_S)
+
+    def adopt(self) -> None:
+        """Take over what an earlier supervisor left: sessions that run, that ended unseen, that half began."""
+        for agent in self.fleet.agents():
+            newest = agent.newest()
+            if newest is None or newest.digest is not None:
+                continue
+            with self.fleet.control():
+                recover_half_started(agent, newest)
+            order, run = newest.order, newest.run
+            if order is not None and run is not None:
+                watched = self._watch(agent.name, newest, order, run)
+                for line in watched.tail.lines():
+                    watched.reader.feed(line)  # old troubles are no news
+                _log.info("%s: found run %s", agent.name, newest.number)
+
+    def turn(self) -> bool:
+        """One look at everything; whether there is more to come."""
+        for watched in tuple(self._watched.values()):
+            self._guarded(watched.agent, partial(self._look_after, watched))
+        better = schedule.improve(self._weather, time.time())
+        if better != self._weather:
+            self._set_weather(better)
+        decision = self._start_due()
+        self._tell_why(decision)
+        return not self.is_done()
+
+    def is_done(self) -> bool:
+        """Whether nothing runs and nothing that could start is queued."""
+        return not self._watched and (self._weather.held != "" or not self._queue())
+
+    def _guarded(self, agent: AgentName, act: Callable[[], None]) -> None:
+        """One agent's trouble, such as a full disk, is logged and tried again; it does not end the others."""
+        try:
+            act()
+        except (OrchestraError, OSError) as error:
+            _log.warning("%s: %s", agent, error)
+
+    # -- sessions that run --------------------------------------------------------------------------------------
+
+    def _watch(self, agent: AgentName, folder: RunFolder, order: Order, run: Run) -> Watched:
+        watched = Watched(agent, folder, order, run, runner_of(order.kind).reader(order), Tail(folder.out))
+        self._watched[agent] = watched
+        return watched
+
+    def _look_after(self, watched: Watched) -> None:
+        over = watched.folder.ending is not None or not family.is_alive(watched.run.keeper)
+        for line in watched.tail.lines():
+            notice = watched.reader.feed(line)
+            if notice is not None:
+                self._heed(watched, notice)
+        if over:
+            self._settle(watched)
+        elif self._is_unguarded(watched):
+            self._heed(watched, Notice(Trouble.UNGUARDED, "its client did not take orchestra's settings"))
+
+    def _is_unguarded(self, watched: Watched) -> bool:
+        if watched.order.kind is not RunnerKind.CLAUDE:
+            return False
+        if not 0 <= time.time() - watched.run.started_at - _SIGNAL_WITHIN_S < _SIGNAL_WITHIN_S:
+            return False
+        events = self.fleet.agent(watched.agent).events
+        return not last_line(events) or events.stat().st_mtime < watched.run.started_at
+
+    def _heed(self, watched: Watched, notice: Notice) -> None:
+        _log.info("%s: %s: %s", watched.agent, notice.trouble, notice.reason)
+        if notice.trouble is Trouble.UNGUARDED:
+            if watched.folder.stop is None:
+                watched.folder.write("stop", Stop(notice.reason, time.time()))
+            end_session(watched.run)
+        elif notice.trouble is Trouble.LOGIN:
+            self._set_weather(replace(self._weather, held=notice.reason))
+        else:
+            running, now = len(self._watched), time.time()
+            worse = schedule.worsen(self._weather, now, running=running, reason=notice.reason, wait_s=notice.wait_s)
+            self._set_weather(worse)
+
+    def _settle(self, watched: Watched) -> None:
+        """Sum up a session that is over, queue it again if the API turned it away, keep its work if it fell."""
+        digest = read_digest(watched.order, watched.folder)
+        watched.folder.write("digest", digest)
+        del self._watched[watched.agent]
+        end = watched.folder.ending
+        again = self._again(watched, digest)
+        if again is not None:
+            with self.fleet.control():
+                agent = self.fleet.agent(watched.agent)
+                if agent.order is None and watched.folder.stop is None:
+                    agent.queue(again)
+        elif end is None or end.why != "exited" or end.exit_code != 0:
+            saved = self._save(self._name, watched.agent, Path(watched.order.worktree), "the session ended badly")
+            _log.info("%s: saved uncommitted work: %s", watched.agent, saved or "there was none")
+        self._ledger.record(
+            "session.ended",
+            watched.agent,
+            run=watched.folder.number,
+            why=end.why if end else "lost",
+            exit_code=end.exit_code if end else None,
+            signal=end.signal if end else None,
+            reason=digest.reason,
+            cost_usd=digest.usage.cost_usd,
+            again=again is not None,
+        )
+
+    def _again(self, watched: Watched, digest: Digest) -> Order | None:
+        """The order that goes on with a session which ended for no fault of its own; None where it should not."""
+        order, now = watched.order, time.time()
+        if watched.folder.stop is not None or not digest.is_error:
+            return None
+        resumed = replace(order, resume=True, session_id=digest.session_id or order.session_id)
+        if digest.fault == "budget" and self._left(order) > schedule.LEAST_USD and watched.run.cap_usd is not None:
+            return replace(resumed, id=f"{order.id}+", at=now, prompt=_GO_ON)
+        if digest.fault == "busy" and order.attempt + 1 < ATTEMPTS:
+            pause = min(schedule.LONGEST_PAUSE_S, schedule.FIRST_PAUSE_S * 2**order.attempt)
+            due = max(now + pause, self._weather.until)
+            return replace(resumed, prompt=_GO_ON, attempt=order.attempt + 1, not_before=due)
+        return None
+
+    # -- sessions to start --------------------------------------------------------------------------------------
+
+    def _queue(self) -> list[Order]:
+        """Orders of agents that have nothing running."""
+        orders = (agent.order for agent in self.fleet.agents() if agent.name not in self._watched)
+        return [order for order in orders if order is not None]
+
+    def _start_due(self) -> Hold:
+        while True:
+            limits, queue = self.fleet.limits, self._queue()
+            facts = Situation(
+                now=time.time(),
+                queue=tuple(self._candidate(order) for order in queue),
+                running=len(self._watched),
+                limit=limits.agents,
+                last_start=self._last_start,
+                stagger_s=limits.stagger_s,
+                weather=self._weather,
+                purse=self._purse(limits.budget_usd),
+            )
+            decision = schedule.decide(facts)
+            if isinstance(decision, Hold):
+                return decision
+            self._guarded(AgentName(decision.agent), partial(self._act, decision))
+            if AgentName(decision.agent) not in self._watched and self.fleet.agent(decision.agent).order is not None:
+                return Hold("a session could not be started; see supervisor.log")
+
+    def _act(self, decision: Start | Refuse) -> None:
+        agent = self.fleet.agent(decision.agent)
+        with self.fleet.control():
+            order = agent.order
+            if order is None:
+                return
+            if isinstance(decision, Refuse):
+                folder = agent.take(order)
+                folder.write("stop", Stop(decision.reason, time.time()))
+                folder.write("digest", Digest(session_id=order.session_id))
+                return
+            self._last_start = time.time()
+            folder, run = launch(agent, order, decision.cap_usd)
+        self._ledger.record("session.started", agent.name, run=folder.number, session=order.session_id)
+        if run is None:
+            folder.write("digest", Digest(session_id=order.session_id))
+            return
+        self._watch(agent.name, folder, order, run)
+        _log.info("%s: started run %s", agent.name, folder.number)
+
+    def _candidate(self, order: Order) -> Candidate:
+        costs = order.kind is RunnerKind.CLAUDE
+        left = None if order.max_budget_usd is None else self._left(order)
+        return Candidate(order.agent, order.at, order.not_before, left, costs)
+
+    def _left(self, order: Order) -> float:
+        """US dollars that the agent may still cost."""
+        if order.max_budget_usd is None:
+            return float("inf")
+        return order.max_budget_usd - self._spent(order.agent)
+
+    def _spent(self, agent: AgentName) -> float:
+        digests = [run.digest for run in self.fleet.agent(agent).runs()]
+        return total(digest for digest in digests if digest is not None).cost_usd or 0.0
+
+    def _purse(self, budget: float | None) -> Purse:
+        if budget is None:
+            return Purse()
+        spent = sum(self._spent(agent.name) for agent in self.fleet.agents())
+        return Purse(budget, spent, sum(watched.run.cap_usd or 0.0 for watched in self._watched.values()))
+
+    def _set_weather(self, weather: Weather) -> None:
+        self._weather = weather
+        self.fleet.write("weather", weather)
+
+    def _tell_why(self, hold: Hold) -> None:
+        """Why what is queued is not started, for status."""
+        if self.fleet.read("hold") != (told := {"reason": hold.reason, "until": hold.until}):
+            self.fleet.write("hold", told)
+
+
+_GO_ON = "Your session was interrupted. Go on with TASK.md where you left off."
+
+
+def _weather(fleet: FleetFolder) -> Weather:
+    try:
+        return Weather(**(fleet.read("weather") or {}))
+    except TypeError:  # written by another version
+        return Weather()
+
+
+def main() -> int:
+    """Run the queue of the fleet whose folder is the first argument; 0 also when another one already does."""
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    folder = Path(sys.argv[1])
+    fleet = FleetFolder(folder)
+    while True:
+        with fleet.supervising() as mine:
+            if not mine:
+                return 0
+            supervisor = Supervisor(folder)
+            supervisor.run()
+        # An order that came while the lock was still held was left to us, so look once more without it.
+        if supervisor.is_done():
+            _log.info("nothing left to run")
+            return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,367 @@
+"""A fleet with the command runner: started, queued, joined, found again, stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from orchestra.blueprint.model import AgentName, Limits, Runner, RunnerKind
+from orchestra.engine import family, process
+from orchestra.session.facts import fleet_pulse
+from orchestra.session.folder import FleetFolder
+from orchestra.session.start import ensure_supervisor, send_back, start_fleet
+from orchestra.session.state import State
+from orchestra.session.stop import stop_fleet
+
+from .conftest import COMMIT, Site
+
+MakeSite = Callable[..., Site]
+
+
+def test_agents_work_and_finish(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
+    site.run_script(f'echo "$1" > prompt.txt; {COMMIT}; git add prompt.txt; git commit -qm prompt; echo done')
+    report = site.start()
+    assert (report.queued, report.running, report.skipped) == (["a", "b"], [], [])
+    site.wait_for_the_end()
+    for name in "ab":
+        assert site.state(name).state is State.FINISHED, site.log()
+        assert "Read TASK.md" in site.world.at(name).read("prompt.txt")
+        assert site.output(name) == "done\n"
+    kinds = [event.kind for event in site.fleet.ledger.events("session")]
+    assert sorted(kinds) == ["session.ended"] * 2 + ["session.started"] * 2
+
+
+def test_success_is_not_the_programs_word_alone(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
+    site.run_script("case $PWD in *agent-1) exit 0;; *) echo left > left.txt; exit 0;; esac")
+    site.start()
+    site.wait_for_the_end()
+    assert (site.state("a").state, site.state("a").reason) == (State.FAILED, "ended without a commit")
+    assert site.state("b").reason == "ended without a commit, 1 files uncommitted"
+
+
+def test_a_failure_says_why_and_keeps_the_work(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script("echo precious > precious.txt; exit 7")
+    site.start()
+    site.wait_for_the_end()
+    assert (site.state("a").state, site.state("a").reason) == (State.FAILED, "exit code 7")
+    assert site.world.checkout.read("precious.txt", site.world.refs()["demo/a/saved/1"]) == "precious"
+    assert (site.fleet.worktree(site.agent("a")) / "precious.txt").read_text("utf-8") == "precious\n"
+
+
+def test_a_program_that_is_not_there_is_told(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.use(Runner(kind=RunnerKind.COMMAND, command=("no-such-program-anywhere", "{prompt}")))
+    site.start()
+    site.wait_for_the_end()
+    state = site.state("a")
+    assert state.state is State.FAILED
+    assert "no-such-program-anywhere" in state.reason
+
+
+def test_a_time_limit_ends_a_session(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script("sleep 600", timeout_s=0.3)
+    site.start()
+    site.wait_for_the_end()
+    assert (site.state("a").state, site.state("a").reason) == (State.FAILED, "took longer than its time limit")
+
+
+def test_no_more_at_once_than_the_limit_and_the_rest_waits(make_site: MakeSite) -> None:
+    site = make_site("a", "b", "c")
+    site.run_script(f"{site.hold}; {COMMIT}", limits=Limits(agents=1))
+    site.start()
+    for working in "abc":
+        site.who(working)
+        states = {name: site.state(name).state for name in "abc"}
+        assert states.pop(working) is State.WORKING
+        assert State.WORKING not in states.values()
+        site.go(working)
+    site.wait_for_the_end()
+    assert [site.state(name).state for name in "abc"] == [State.FINISHED] * 3
+
+
+def test_a_second_start_joins(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
+    site.run_script(f"{site.hold}; {COMMIT}")
+    first = site.start("a")
+    site.who("a")
+    second = site.start("a", "b")
+    assert second.running == ["a"]
+    assert second.queued == ["b"]
+    assert second.supervisor == first.supervisor
+    site.who("b")
+    assert len(site.files("a").runs()) == 1
+    site.go("a", "b")
+    site.wait_for_the_end()
+    assert [site.state(name).state for name in "ab"] == [State.FINISHED] * 2
+
+
+def test_what_is_finished_is_started_again_only_when_asked(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(COMMIT)
+    site.start()
+    site.wait_for_the_end()
+    assert [name for name, _ in site.start().skipped] == ["a"]
+    assert site.start(again=True).queued == ["a"]
+    site.wait_for_the_end()
+    assert len(site.files("a").runs()) == 2
+
+
+def test_what_failed_goes_on_in_its_own_session(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script('echo "$2"; exit 1', resume=f'echo "$2"; {COMMIT}')
+    site.start()
+    site.wait_for_the_end()
+    session = site.output("a")
+    site.start()
+    site.wait_for_the_end()
+    assert site.output("a").splitlines()[0] == session.strip()
+    assert site.state("a").state is State.FINISHED
+
+
+def test_sent_back_with_a_message(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(COMMIT, resume='printf "%s" "$1" > answer.txt; git add answer.txt; git commit -qm answer')
+    site.start()
+    site.wait_for_the_end()
+    assert send_back(site.fleet, site.agent("a"), 'Please name it `better` & "quoted".').queued == ["a"]
+    site.wait_for_the_end()
+    assert 'Please name it `better` & "quoted".' in site.world.at("a").read("answer.txt")
+
+
+def test_sent_back_while_at_work_waits_for_its_end(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(f"{site.hold}; {COMMIT}", resume="echo answer; git commit -q --allow-empty -m b")
+    site.start()
+    site.who("a")
+    send_back(site.fleet, site.agent("a"), "more")
+    assert site.state("a").state is State.WORKING
+    site.go("a")
+    site.wait_for_the_end()
+    assert site.output("a") == "answer\n"
+    assert site.work("a").commits == 2
+
+
+def test_a_killed_supervisor_is_followed_by_one_that_finds_the_sessions(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
+    site.run_script(f"{site.hold}; {COMMIT}", limits=Limits(agents=1))
+    site.start()
+    session = site.who("a")
+    supervisor = site.supervisor()
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGKILL)
+    assert process.wait_gone(supervisor, 30)
+    assert family.is_alive(session)
+    assert {name: site.state(name).state for name in "ab"} == {"a": State.WORKING, "b": State.QUEUED}
+    assert "orchestra start" in site.state("b").reason
+    report = site.start()
+    assert (report.running, report.queued) == (["a"], ["b"])
+    site.go("a")
+    site.who("b")
+    site.go("b")
+    site.wait_for_the_end()
+    assert [site.state(name).state for name in "ab"] == [State.FINISHED] * 2
+    assert [len(site.files(name).runs()) for name in "ab"] == [1, 1]
+
+
+def test_a_session_that_ends_while_nobody_looks_is_still_known(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(f"{site.hold}; {COMMIT}; exit 4")
+    site.start()
+    session, supervisor = site.who("a"), site.supervisor()
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGKILL)
+    run = site.files("a").newest()
+    assert run is not None
+    assert run.run is not None
+    site.go("a")
+    assert process.wait_gone(session, 30)
+    assert process.wait_gone(run.run.keeper, 30)
+    assert (site.state("a").state, site.state("a").reason) == (State.FAILED, "exit code 4")
+
+
+def test_a_killed_keeper_means_lost_and_start_goes_on(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(f"{site.hold}; exec sleep 600", resume=COMMIT)
+    site.start()
+    session = site.who("a")
+    run = site.files("a").newest()
+    assert run is not None
+    assert run.run is not None
+    os.kill(run.run.keeper.pid, signal.SIGKILL)
+    assert process.wait_gone(session, 30)
+    site.wait_for_the_end()
+    assert site.state("a").state is State.LOST
+    assert site.start().queued == ["a"]
+    site.wait_for_the_end()
+    assert site.state("a").state is State.FINISHED
+
+
+def test_stop_ends_everything_and_saves_what_is_not_committed(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
+    script = f"echo precious > precious.txt; setsid sh -c '{site.hold}' & exec sleep 600"
+    site.run_script(script, limits=Limits(agents=1))
+    site.start()
+    daemon = site.who("a")
+    report = stop_fleet(site.fleet)
+    assert (report.stopped, report.unqueued, report.left, report.unsaved) == (["a"], ["b"], [], [])
+    assert not family.is_alive(daemon)
+    assert report.saved == [("a", "refs/orchestra/demo/a/saved/1")]
+    assert site.world.checkout.read("precious.txt", "refs/orchestra/demo/a/saved/1") == "precious"
+    assert (site.state("a").state, site.state("a").reason) == (State.STOPPED, "stopped by you")
+    assert site.state("b").state is State.READY
+    site.wait_for_the_end()
+    assert stop_fleet(site.fleet).stopped == []
+
+
+def test_stop_of_one_leaves_the_others(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
+    site.run_script(f"{site.hold}; {COMMIT}")
+    site.start("a")
+    first = site.who("a")
+    site.start("b")
+    second = site.who("b")
+    stop_fleet(site.fleet, [site.agent("a")])
+    assert (family.is_alive(first), family.is_alive(second)) == (False, True)
+    site.go("b")
+    site.wait_for_the_end()
+    assert (site.state("a").state, site.state("b").state) == (State.STOPPED, State.FINISHED)
+
+
+def test_stop_works_without_a_supervisor(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(f"{site.hold}; exec sleep 600")
+    site.start()
+    session, supervisor = site.who("a"), site.supervisor()
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGKILL)
+    assert stop_fleet(site.fleet).stopped == ["a"]
+    assert not family.is_alive(session)
+    assert site.state("a").state is State.STOPPED
+
+
+def test_a_start_that_was_cut_off_is_done_again(make_site: MakeSite) -> None:
+    """What a supervisor leaves that dies between taking the order and noting the process."""
+    site = make_site("a")
+    site.run_script(f"{site.hold}; exec sleep 600", resume=COMMIT)
+    site.start()
+    session, supervisor = site.who("a"), site.supervisor()
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGKILL)
+    assert process.wait_gone(supervisor, 30)
+    run = site.files("a").newest()
+    assert run is not None
+    (run.path / "run.json").unlink()
+    ensure_supervisor(FleetFolder(site.fleet.folder))
+    again = site.who("a")
+    assert not family.is_alive(session)
+    assert family.is_alive(again)
+    assert len(site.files("a").runs()) == 2
+    assert site.state("a").state is State.WORKING
+
+
+def test_two_supervisors_at_once_are_one(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(f"{site.hold}; {COMMIT}")
+    first = site.start().supervisor
+    site.who("a")
+    assert ensure_supervisor(site.sessions) == first
+    site.go("a")
+    site.wait_for_the_end()
+    assert len(site.files("a").runs()) == 1
+
+
+def test_the_worktree_is_removed_under_a_running_agent(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(f"{site.hold}; exit 0")
+    site.start()
+    site.who("a")
+    site.world.checkout.git("worktree", "remove", str(site.fleet.worktree(site.agent("a"))))
+    state = site.state("a")
+    assert (state.state, state.source) == (State.UNKNOWN, "worktree")
+    site.go("a")
+    site.wait_for_the_end()
+    assert (site.state("a").state, site.state("a").reason) == (State.FAILED, "its worktree is gone")
+
+
+def test_the_session_has_the_users_environment_without_redirections(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_OWN", "kept")
+    site = make_site("a")
+    command = ("/bin/sh", "-c", 'echo "$MY_OWN $EXTRA ${GIT_DIR-none}"; cat "$0"', "{prompt_file}")
+    site.use(Runner(kind=RunnerKind.COMMAND, command=command, env={"EXTRA": "{{ agent.name }}-{{ agent.number }}"}))
+    states = site.states()
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    start_fleet(site.fleet, states)
+    monkeypatch.delenv("GIT_DIR")
+    site.wait_for_the_end()
+    assert site.output("a").splitlines()[0] == "kept a-1 none"
+    assert "Read TASK.md" in site.output("a")
+
+
+def test_a_command_without_a_prompt_reads_it(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.use(Runner(kind=RunnerKind.COMMAND, command=("cat",)))
+    site.start()
+    site.wait_for_the_end()
+    assert "Read TASK.md" in site.output("a")
+
+
+def test_kind_none_says_what_to_type(make_site: MakeSite) -> None:
+    site = make_site("a")
+    report = site.start()
+    assert report.queued == []
+    [(name, lines)] = report.by_hand
+    assert name == "a"
+    assert lines[0] == f"cd {site.fleet.worktree(site.agent('a'))}"
+    assert site.state("a").state is State.READY
+    site.world.at("a").commit("by hand", {"x": "1"})
+    assert site.state("a").state is State.WORKING
+    site.world.at("a").write({"AGENT_NOTES.md": "## What I Built\nIt.\n"})
+    assert site.state("a").state is State.FINISHED
+
+
+def test_sixteen_agents_finish_at_once(make_site: MakeSite) -> None:
+    names = [f"n{number}" for number in range(16)]
+    site = make_site(*names)
+    onward = site.folder / "go"
+    site.run_script(f"until [ -e {onward} ]; do sleep 0.05; done; exit 3", limits=Limits(agents=16))
+    site.start()
+    onward.touch()
+    site.wait_for_the_end(110)
+    assert {site.state(name).reason for name in names} == {"exit code 3"}
+    assert len(site.fleet.ledger.events("session.ended")) == 16
+
+
+def test_the_pulse_says_who_works_the_queue_off(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(f"{site.hold}; {COMMIT}")
+    assert fleet_pulse(site.fleet).supervisor is None
+    started = site.start().supervisor
+    site.who("a")
+    assert fleet_pulse(site.fleet).supervisor == started
+    site.go("a")
+    site.wait_for_the_end()
+
+
+def test_torn_files_are_facts_less_not_errors(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(COMMIT)
+    site.start()
+    site.wait_for_the_end()
+    run = site.files("a").newest()
+    assert run is not None
+    site.files("a").events.write_text('{"at": 1, "eve', "utf-8")
+    (site.fleet.folder / "clients.json").write_text('["torn', "utf-8")
+    (site.fleet.folder / "weather.json").write_text(json.dumps({"from": "the future"}), "utf-8")
+    run.record.write_text("{", "utf-8")
+    assert site.state("a").state is State.LOST
+    assert AgentName("a") in site.states()
