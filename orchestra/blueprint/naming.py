@@ -149,11 +149,16 @@ def syntax_problem(error: Any, filters: Mapping[str, object] | Sequence[str] = (
 def undefined_names(
     tree: nodes.Template, known: frozenset[str], attributes: frozenset[str]
 ) -> Iterator[TemplateProblem]:
-    """Names that the template uses and nobody gives it, and attributes that ``agent`` does not have."""
+    """Names that the template uses and nobody gives it, and attributes that ``agent`` does not have.
+
+    Jinja calls a name undeclared that is set in one branch, or by a loop around a scoped block; a name that the
+    template sets anywhere is taken as given.
+    """
     from jinja2.meta import find_undeclared_variables
     from jinja2.nodes import Getattr, Name
 
-    for unknown in sorted(find_undeclared_variables(tree) - known):
+    assigned = {node.name for node in tree.find_all(Name) if node.ctx != "load"}
+    for unknown in sorted(find_undeclared_variables(tree) - known - assigned):
         line = min(node.lineno for node in tree.find_all(Name) if node.name == unknown)
         hint = did_you_mean(unknown, known, otherwise=f"there are: {', '.join(sorted(known))}")
         yield TemplateProblem(line, f'the template names "{unknown}", which is not there', hint)
