@@ -120,5 +120,5 @@ def write_atomically(path: Path, text: str) -> None:
     """Replace ``path`` by ``text`` so that a reader, or a kill, sees the old or the new whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, "utf-8")
+    aside.write_text(text, "utf-8", "surrogateescape")
     aside.replace(path)

@@ -17,10 +17,10 @@ from orchestra.ledger import Json
 from orchestra.repository.refs import CommitId
 from orchestra.review.findings import ScopeFinding
 from orchestra.review.forecast import Forecast, forecast
-from orchestra.review.standing import Standing, read_standings
+from orchestra.review.standing import Standing, orphans, read_standings
 from orchestra.review.verdicts import Verdict
-from orchestra.session.facts import SessionFacts, session_facts
-from orchestra.session.state import AgentState, State, Work, derive
+from orchestra.session.facts import session_facts
+from orchestra.session.state import AgentState, SessionFacts, State, Work, derive
 from orchestra.workspace.provision import readiness
 from orchestra.workspace.render import notes_filled
 
@@ -54,11 +54,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A fleet at one moment. ``taken_at`` is a POSIX timestamp."""
+    """A fleet at one moment, a POSIX timestamp. ``not_declared`` have refs but are not in the blueprint any more."""
 
     fleet: Fleet
     target_commit: CommitId | None
     rows: tuple[Row, ...]
+    not_declared: tuple[AgentName, ...]
     taken_at: float
 
     def to_json(self) -> dict[str, Json]:
@@ -67,6 +68,7 @@ class Status:
             "fleet": self.fleet.name,
             "target": {"branch": self.fleet.target, "commit": self.target_commit},
             "agents": [_row_json(row, self.taken_at) for row in self.rows],
+            "not_declared": list(self.not_declared),
         }
 
 
@@ -77,8 +79,8 @@ def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None) -> Status:
     sessions = session_facts(fleet)
     now = time.time()
     ahead = forecast(fleet, standings)
-    rows = tuple(_row(fleet, standing, sessions, ahead, now) for standing in standings)
-    return Status(fleet, fleet.target_tip(), rows, now)
+    rows = tuple(_row(fleet, standing, sessions, ahead) for standing in standings)
+    return Status(fleet, fleet.target_tip(), rows, tuple(sorted(orphans(fleet))), now)
 
 
 def _row(
@@ -86,12 +88,11 @@ def _row(
     standing: Standing,
     sessions: Mapping[AgentName, SessionFacts],
     ahead: Forecast,
-    now: float,
 ) -> Row:
     name = standing.agent.name
     session = sessions.get(name)
     filled = standing.notes is not None and notes_filled(standing.notes)
-    state = derive(_work(fleet, standing, filled), session, now)
+    state = derive(_work(fleet, standing, filled), session)
     return Row(standing, state, session, filled, ahead.conflicts.get(name, ()), ahead.scope.get(name, ()))
 
 
@@ -106,6 +107,7 @@ def _work(fleet: Fleet, standing: Standing, filled: bool) -> Work:
         notes_filled=filled,
         landed=standing.refs.landed is not None,
         discarded=standing.verdict is Verdict.DISCARDED,
+        worktree_there=standing.uncommitted is not None,
     )
 
 

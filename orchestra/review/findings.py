@@ -18,6 +18,11 @@ class Why(StrEnum):
     OUT_OF_SCOPE = "outside the agent's scope"
     PROTECTED = "protected, and not in the agent's may_edit"
 
+    @property
+    def short(self) -> str:
+        """For a narrow column: "out of scope", "protected"."""
+        return self.name.lower().replace("_", " ")
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ScopeFinding:

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
 # C0 and C1 controls but for newline and tab, and the marks that reorder text (trojansource.codes).
@@ -93,7 +94,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> 
     """A table on standard output: drawn and cut to the window in a terminal, aligned whole lines elsewhere."""
     cells = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
     if is_terminal():
-        _draw(columns, cells)
+        _console(sys.stdout).print(table(columns, rows))
         return
     lines = [list(columns), *([_one_line(cell.text) for cell in row] for row in cells)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
@@ -151,14 +152,16 @@ def _write(stream: IO[str], text: str, tone: Tone) -> None:
     stream.write(clean(text) + "\n")
 
 
-def _draw(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> Table:
+    """The drawn table, for a live view to hold."""
     from rich import box
     from rich.table import Table
 
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    drawn = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(_text(_one_line(cell.text), cell.tone) for cell in row))
-    _console(sys.stdout).print(table)
+        cells = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
+        drawn.add_row(*(_text(_one_line(cell.text), cell.tone) for cell in cells))
+    return drawn
 
 
 def _text(text: str, tone: Tone) -> Text:

@@ -1,0 +1,148 @@
+"""Status as a task: one row an agent, once or live. Shows; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from orchestra.errors import ExitCode
+from orchestra.tasks.console import Cell, Tone, say, show_json, show_table, tell
+from orchestra.tasks.opening import chosen, opened
+from orchestra.tasks.program import task
+
+if TYPE_CHECKING:
+    from orchestra.status import Row, Status
+
+COLUMNS = (
+    "#",
+    "agent",
+    "stage",
+    "state",
+    "since",
+    "commits",
+    "behind",
+    "dirty",
+    "notes",
+    "verdict",
+    "landed",
+    "look at",
+)
+_STATE_TONES = {
+    "finished": Tone.GOOD,
+    "landed": Tone.GOOD,
+    "failed": Tone.BAD,
+    "lost": Tone.BAD,
+    "not-ready": Tone.BAD,
+    "waiting": Tone.WAITING,
+    "unknown": Tone.WAITING,
+    "stopped": Tone.WAITING,
+    "declared": Tone.QUIET,
+    "discarded": Tone.QUIET,
+}
+_VERDICT_TONES = {
+    "approved": Tone.GOOD,
+    "stale": Tone.WAITING,
+    "changes-requested": Tone.WAITING,
+    "discarded": Tone.QUIET,
+    "none": Tone.QUIET,
+}
+
+
+@task(
+    help={
+        "agents": "Names or numbers, separated by commas. Default: all of the fleet.",
+        "watch": "Show it live until interrupted.",
+    }
+)
+def status(
+    c: Context,
+    agents: str | None = None,
+    watch: bool = False,
+    repo: str | None = None,
+    blueprint: str | None = None,
+    json: bool = False,
+) -> ExitCode:
+    """Who works, who waits for a person, who is done: one row an agent, derived from git, sessions and set-up.
+
+    state and since: what the agent does and for how long; commits: on its branch; behind: commits of the target it
+    lacks; dirty: uncommitted files (? when they could not be read); look at: conflicts with others' pending work and
+    paths outside its scope.
+    """
+    from orchestra.status import read_status
+
+    fleet = opened(repo, blueprint)
+    asked = chosen(fleet, agents)
+    if watch:
+        from orchestra.tasks.live import watch_status
+
+        watch_status(lambda: read_status(fleet, asked))
+        return ExitCode.DONE
+    found = read_status(fleet, asked)
+    if json:
+        show_json(found.to_json())
+    else:
+        show_status(found)
+    return ExitCode.DONE
+
+
+def show_status(found: Status) -> None:
+    """The table, and below it what a person should do next."""
+    tip = found.target_commit[:10] if found.target_commit else "no commit yet"
+    say(f"{found.fleet.name} on {found.fleet.target} at {tip}")
+    show_table(COLUMNS, [row_cells(row, found.taken_at) for row in found.rows])
+    for name in found.not_declared:
+        tell(f"{name} has work in this fleet and is not in {found.fleet.blueprint.source} any more", Tone.WAITING)
+    for line in remarks(found):
+        tell(line, Tone.WAITING)
+
+
+def row_cells(row: Row, now: float) -> Sequence[str | Cell]:
+    """One agent's cells, in the order of COLUMNS."""
+    standing, state = row.standing, row.state
+    spawned = standing.spawned
+    dirty = "?" if standing.uncommitted is None else str(len(standing.uncommitted))
+    return [
+        str(row.agent.number),
+        row.agent.name,
+        row.agent.stage or "",
+        Cell(state.state, _STATE_TONES.get(state.state, Tone.PLAIN)),
+        since(state.age_s(now)),
+        str(standing.commits) if spawned else "",
+        str(standing.behind) if spawned and standing.refs.landed is None else "",
+        Cell(dirty if spawned and dirty != "0" else "", Tone.WAITING),
+        ("filled" if row.notes_filled else "empty") if spawned else "",
+        Cell(standing.verdict if spawned else "", _VERDICT_TONES[standing.verdict]),
+        standing.refs.landed[:10] if standing.refs.landed else "",
+        Cell(_look_at(row), Tone.WAITING),
+    ]
+
+
+def remarks(found: Status) -> list[str]:
+    """What needs a person, one line each."""
+    return [
+        f"{row.agent.name}: {row.state.state}, {row.state.reason}"
+        for row in found.rows
+        if row.state.state in ("failed", "lost", "not-ready", "waiting", "unknown") and row.state.reason
+    ]
+
+
+def since(seconds: float | None) -> str:
+    """A duration for a narrow column: 12s, 3min, 2h, 4d."""
+    if seconds is None:
+        return ""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{max(0.0, seconds):.0f}s"
+
+
+def _look_at(row: Row) -> str:
+    words = [f"conflicts with {', '.join(row.conflicts_with)}"] if row.conflicts_with else []
+    if row.scope_findings:
+        first, count = row.scope_findings[0], len(row.scope_findings)
+        words.append(
+            f"touches {first.path}" + (f" and {count - 1} more" if count > 1 else "") + f" ({first.why.short})"
+        )
+    return "; ".join(words)
