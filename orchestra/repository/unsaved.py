@@ -119,9 +119,18 @@ def save_uncommitted(worktree: Path, ref: RefName, message: str) -> CommitId | N
     return None if snapshot.saved else keep_snapshot(worktree, snapshot, ref, message)
 
 
-def keep_snapshot(worktree: Path, snapshot: Snapshot, ref: RefName, message: str) -> CommitId:
-    """Make the commit of a snapshot and point ``ref``, which must not exist, at it."""
-    git = Git(worktree).with_env(**_OURSELVES)
+def take_lost_snapshot(git: Git, admin: Path, head: CommitId | None) -> Snapshot:
+    """What is left of a worktree whose folder was deleted: what was staged, and where its HEAD was."""
+    head_tree = git.text("rev-parse", f"{head}^{{tree}}") if head else git.text("mktree", stdin=b"")
+    with _index_aside(git, admin) as aside:
+        index = (_write_tree(aside) if (admin / "index").exists() else None) or head_tree
+    stray = head is not None and (admin / "HEAD").read_text().startswith(head) and not _is_reached(git, head)
+    return Snapshot(head, head_tree, index, index, stray)
+
+
+def keep_snapshot(folder: Path, snapshot: Snapshot, ref: RefName, message: str) -> CommitId:
+    """Make the commit of a snapshot, in any folder of the repository, at ``ref``, which must not exist."""
+    git = Git(folder).with_env(**_OURSELVES)
     commit = snapshot.head
     if commit is None or {snapshot.files, snapshot.index} != {snapshot.head_tree}:
         parents = [snapshot.head] if snapshot.head else []
@@ -236,10 +245,12 @@ def _refuse_unpushed(inner: Path) -> None:
 
 
 def _is_stray(git: Git, head: CommitId) -> bool:
-    if git.succeeds("symbolic-ref", "--quiet", "HEAD"):
-        return False
-    reached = ("--branches", "--tags", "--remotes", "--glob=refs/orchestra/*")
-    return bool(git.text("rev-list", "--max-count=1", head, "--not", *reached))
+    return not git.succeeds("symbolic-ref", "--quiet", "HEAD") and not _is_reached(git, head)
+
+
+def _is_reached(git: Git, commit: CommitId) -> bool:
+    refs = ("--branches", "--tags", "--remotes", "--glob=refs/orchestra/*")
+    return not git.text("rev-list", "--max-count=1", commit, "--not", *refs)
 
 
 def _commit(git: Git, tree: str, parents: Sequence[str], message: str) -> CommitId:

@@ -6,7 +6,9 @@ what an agent's branch holds (law 6).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from orchestra.repository.gateway import Repository
 from orchestra.repository.git import Git
 from orchestra.repository.refs import CommitId
 
+ASIDE = ".orchestra-tmp"  # in a worktree: where our files are while they are being written; hidden from git
 STANDARDS, LOCAL_STANDARDS, TASK, NOTES = "CLAUDE.md", "CLAUDE.local.md", "TASK.md", "AGENT_NOTES.md"
 
 
@@ -53,6 +56,30 @@ def tracked(git: Git, commit: CommitId, names: Iterable[str]) -> list[str]:
     """Which of ``names`` are files or folders of ``commit``. Names are literal, not patterns."""
     found = git.run("ls-tree", "-z", "--name-only", commit, "--", *names)
     return found.fields
+
+
+def stays_inside(target: Path, folder: Path) -> bool:
+    """Whether a file at ``target`` would be in ``folder``: a symbolic link of a commit, or an agent, may lead out."""
+    return target.parent.resolve().is_relative_to(folder.resolve())
+
+
+@contextmanager
+def written_aside(worktree: Path) -> Iterator[Path]:
+    """A new empty folder in the worktree, hidden from git, for what is renamed to its place when it is whole."""
+    folder = worktree / ASIDE
+    _remove(folder)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
 
 
 def slots_root(fleet: Fleet) -> Path:

@@ -1,0 +1,265 @@
+"""Give every agent its place: branch, worktree, instruction files, set-up.
+
+``plan_spawn`` looks and returns steps, problems and notes; ``spawn`` takes the lock, plans again and executes exactly
+those steps, so that a second run has nothing to do and a run after a kill does what is left.
+
+Invariant: nothing is made while anything refuses; the base is pinned once for the whole fleet; what somebody else
+made or wrote is left as it is and named. Refuses (``SpawnRefused``) with every problem at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from orchestra.blueprint.model import Agent, AgentName
+from orchestra.engine.job import Engine
+from orchestra.errors import GroundError
+from orchestra.fleet import Fleet, last_blueprint
+from orchestra.repository import registration
+from orchestra.repository.lock import exclusive
+from orchestra.repository.refs import CommitId, Kind, agent_ref
+from orchestra.repository.unsaved import next_saved
+from orchestra.workspace import hiding, steps
+from orchestra.workspace.belongings import Belongings, find_belongings
+from orchestra.workspace.execute import Execution, Progress
+from orchestra.workspace.places import ASIDE, InstructionNames, instruction_names
+from orchestra.workspace.preflight import Ground, find_problems, real, starting_points, survey
+from orchestra.workspace.provision import Readiness, Ready, readiness
+from orchestra.workspace.render import render_files
+from orchestra.workspace.rendered import Verdict, compare
+from orchestra.workspace.steps import Step
+
+
+class SpawnRefused(GroundError):  # noqa: N818 - says what it is
+    """Nothing was made. ``problems`` is never empty."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class Had(StrEnum):
+    MADE = "made"  # its worktree was made by this run
+    THERE = "there"  # it had its worktree
+    SETTLED = "settled"  # its work landed or was discarded: it gets none
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPlace:
+    """What became of one agent."""
+
+    agent: AgentName
+    branch: str
+    path: Path
+    had: Had
+    readiness: Readiness
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnPlan:
+    """``base`` is None only where there are problems; ``made`` are the agents that get a worktree."""
+
+    base: CommitId | None
+    steps: tuple[Step, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    made: tuple[AgentName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnReport:
+    """``steps`` are those that were executed, in order; a set-up that failed is told by ``places``."""
+
+    base: CommitId
+    steps: tuple[Step, ...]
+    places: tuple[AgentPlace, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def not_ready(self) -> tuple[AgentPlace, ...]:
+        return tuple(place for place in self.places if place.readiness.state is Ready.NOT_READY)
+
+
+def _silent(_: Progress) -> None:
+    return None
+
+
+def spawn(
+    fleet: Fleet,
+    *,
+    engine: Engine,
+    agents: Collection[AgentName] | None = None,
+    overlap_problems: Sequence[str] = (),
+    progress: Callable[[Progress], None] = _silent,
+) -> SpawnReport:
+    """Make what is missing. Raises SpawnRefused, LockHeld, DiskFull; run again, it goes on where it was.
+
+    ``agents`` None means all; ``overlap_problems`` are findings that the blueprint calls errors. A set-up command
+    that fails raises nothing: it is in the report, and the next spawn tries it again.
+    """
+    with exclusive(fleet.repository.state_folder, "spawn"):
+        plan = plan_spawn(fleet, agents=agents, overlap_problems=overlap_problems)
+        if plan.problems or plan.base is None:
+            raise SpawnRefused(plan.problems)
+        execution = Execution(fleet, engine, progress)
+        try:
+            execution.run(plan.steps)
+        finally:
+            execution.record("spawn")
+        shown = _shown(fleet, plan)
+    return SpawnReport(plan.base, tuple(execution.done), _places(fleet, agents, plan), (*plan.notes, *shown))
+
+
+def plan_spawn(
+    fleet: Fleet, *, agents: Collection[AgentName] | None = None, overlap_problems: Sequence[str] = ()
+) -> SpawnPlan:
+    """What ``spawn`` would do now. Changes nothing."""
+    ground = survey(fleet)
+    chosen = [agent for agent in fleet.blueprint.agents if agents is None or agent.name in agents]
+    living = [agent for agent in chosen if not _is_settled(ground, agent)]
+    notes = [f"{agent.name} {_fate(ground, agent)}: it gets no worktree" for agent in chosen if agent not in living]
+    names = _names(ground)
+    problems = [*overlap_problems, *find_problems(ground, living, names)]
+    if problems or ground.base is None:
+        return SpawnPlan(ground.base, (), tuple(problems), tuple(notes), ())
+    planner = _Planner(ground, living, names, find_belongings(fleet))
+    planned = tuple(planner.steps())
+    made = tuple(step.agent for step in planned if isinstance(step, steps.AddWorktree))
+    return SpawnPlan(ground.base, planned, (), (*notes, *planner.notes), made)
+
+
+def _is_settled(ground: Ground, agent: Agent) -> bool:
+    refs = ground.of(agent)
+    return refs.landed is not None or refs.discarded is not None
+
+
+def _fate(ground: Ground, agent: Agent) -> str:
+    return "has landed" if ground.of(agent).landed else "was discarded"
+
+
+def _names(ground: Ground) -> InstructionNames:
+    if ground.base is None:
+        return InstructionNames("CLAUDE.md")
+    return instruction_names(ground.fleet.repository, ground.fleet.blueprint, ground.base)
+
+
+class _Planner:
+    """The steps that are missing, in the order in which they are taken."""
+
+    def __init__(
+        self, ground: Ground, agents: Sequence[Agent], names: InstructionNames, belongings: Belongings | None
+    ) -> None:
+        self._ground = ground
+        self._fleet = ground.fleet
+        self._agents = agents
+        self._new = [agent for agent in agents if not ground.is_there(agent)]
+        self._names = names
+        self._belongings = belongings
+        self._points = starting_points(ground, agents)
+        self.notes: list[str] = []
+
+    def steps(self) -> Iterator[Step]:
+        if not self._agents:
+            return
+        yield from self._remember()
+        yield from self._refs()
+        yield from self._worktrees()
+        for agent in self._agents:
+            yield from self._files(agent)
+        for agent in self._agents:
+            yield from self._set_up(agent)
+        if self._new and self._belongings is not None:
+            self.notes += [f"setup: nothing untracked is called {name}" for name in self._belongings.missing]
+
+    def _remember(self) -> Iterator[Step]:
+        if last_blueprint(self._fleet.repository) != str(self._fleet.blueprint.source):
+            yield steps.Remember(self._fleet.blueprint.source)
+
+    def _refs(self) -> Iterator[Step]:
+        base = self._ground.base
+        for agent in self._agents:
+            if not self._ground.is_ours(agent) and base is not None:
+                yield steps.PinBase(agent.name, agent_ref(self._fleet.name, agent.name, Kind.BASE), base)
+        for agent in self._agents:
+            if agent.branch not in self._ground.branches:
+                yield steps.CreateBranch(agent.name, agent.branch, self._points[agent.name])
+
+    def _worktrees(self) -> Iterator[Step]:
+        text = hiding.excludes_text(self._fleet, self._hidden())
+        there = [agent for agent in self._agents if agent not in self._new]
+        if self._new or not hiding.is_hidden(self._fleet, text, self._git_names(there)):
+            yield steps.HideFiles(self._fleet.folder / "excludes", text)
+        if self._new and not self._fleet.worktrees_root.is_dir():
+            yield steps.MakeRoot(self._fleet.worktrees_root)
+        for agent in self._new:
+            path = self._fleet.worktree(agent)
+            if self._ground.worktree(agent) is not None:
+                yield steps.KeepStaged(
+                    agent.name, path, next_saved(self._fleet.repository.git, self._fleet.name, agent.name)
+                )
+                self.notes.append(f"{agent.name}: {path} was gone; it is made again from the branch")
+            yield steps.AddWorktree(agent.name, path, agent.branch, self._points[agent.name])
+
+    def _git_names(self, agents: Sequence[Agent]) -> list[str]:
+        admins = registration.admins(self._fleet.repository)
+        return [admins[place].name for agent in agents if (place := real(self._fleet.worktree(agent))) in admins]
+
+    def _hidden(self) -> set[str]:
+        visible = self._belongings.visible if self._belongings else ()
+        return {*self._names.all, *visible, ASIDE}
+
+    def _files(self, agent: Agent) -> Iterator[Step]:
+        worktree = self._fleet.worktree(agent)
+        for name, text in render_files(self._fleet, agent, self._names).items():
+            verdict = Verdict.WRITE if agent in self._new else compare(self._fleet, agent, name, text)
+            if verdict is Verdict.WRITE:
+                yield steps.WriteFile(agent.name, worktree, name, text)
+            elif verdict is Verdict.KEEP:
+                self.notes.append(f"{agent.name}: {name} was edited, so it is not rendered anew from the blueprint")
+        if agent in self._new and self._belongings is not None:
+            for name in self._belongings.files:
+                yield steps.CopyFile(agent.name, self._belongings.source / name, worktree, name)
+
+    def _set_up(self, agent: Agent) -> Iterator[Step]:
+        """What a new worktree, or one whose set-up failed or was interrupted, still needs."""
+        state = readiness(self._fleet.repository, self._fleet.name, agent.name).state
+        if agent not in self._new and state is not Ready.NOT_READY:
+            return
+        worktree, setup = self._fleet.worktree(agent), self._fleet.blueprint.worktrees.setup
+        if self._belongings is not None:
+            for name in self._belongings.folders:
+                if not os.path.lexists(worktree / name):
+                    yield steps.ShareFolder(agent.name, self._belongings.source / name, worktree, name)
+        for command in setup.run:
+            yield steps.RunCommand(agent.name, worktree, command, setup.timeout_s)
+        yield steps.MarkReady(agent.name)
+
+
+def _shown(fleet: Fleet, plan: SpawnPlan) -> tuple[str, ...]:
+    """A note where a .gitignore of the repository makes git show our files; one worktree tells for all."""
+    if not plan.made:
+        return ()
+    agent = fleet.require_agent(plan.made[0])
+    written = [step.name for step in plan.steps if isinstance(step, steps.WriteFile) and step.agent == agent.name]
+    names = hiding.shown(fleet.worktree(agent), written)
+    if not names:
+        return ()
+    return (f"a .gitignore of this repository makes git status show {', '.join(names)}; they will not land",)
+
+
+def _places(fleet: Fleet, agents: Collection[AgentName] | None, plan: SpawnPlan) -> tuple[AgentPlace, ...]:
+    ground = survey(fleet)
+    found = []
+    for agent in fleet.blueprint.agents:
+        if agents is None or agent.name in agents:
+            had = Had.MADE if agent.name in plan.made else Had.SETTLED if _is_settled(ground, agent) else Had.THERE
+            ready = readiness(fleet.repository, fleet.name, agent.name)
+            found.append(AgentPlace(agent.name, agent.branch, fleet.worktree(agent), had, ready))
+    return tuple(found)
+
+
+__all__ = ["AgentPlace", "Had", "Progress", "SpawnPlan", "SpawnRefused", "SpawnReport", "plan_spawn", "spawn"]
