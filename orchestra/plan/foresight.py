@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from orchestra.blueprint.model import Blueprint, Regenerate, Union
+from orchestra.blueprint.model import Blueprint
 from orchestra.plan.finding import Code, Finding, Severity, place
 from orchestra.plan.history import Wanted
-from orchestra.plan.territory import Claims, PathIndex
+from orchestra.plan.territory import Claims, PathIndex, merge_by_rule
 
 MOST = 10
 """Of each kind, the most wanted first; what comes after is wanted ever less."""
@@ -22,8 +22,7 @@ def history_findings(
     blueprint: Blueprint, wanted: Sequence[Wanted], tree: Claims, index: PathIndex
 ) -> Iterator[Finding]:
     """Hot files, then what is outside every scope, then protected files that agents will ask for."""
-    rules = blueprint.merge.conflicts.items()
-    harmless = index.of(pattern for pattern, rule in rules if isinstance(rule, Union | Regenerate))
+    harmless = index.of(merge_by_rule(blueprint.merge.conflicts))
     hot = [want for want in wanted if _is_hot(want, tree) and want.path not in harmless]
     named = {want.path for want in hot}
     spoken_of = named | tree.protected
@@ -83,12 +82,13 @@ def _outside(blueprint: Blueprint, want: Wanted) -> Finding:
 
 def _needed(blueprint: Blueprint, want: Wanted) -> Finding:
     first = _first(blueprint, want)
+    before_others = ", who lands first" if len(want.likely) > 1 else ""
     return Finding(
         Severity.NOTE,
         Code.PROTECTED_NEEDED,
         f"{want.path} is protected and nobody may edit it, but it was changed in {_when(want)}",
-        f"make the change before you spawn, or give it to one agent: `may_edit: [{want.path}]` for {first}, "
-        "who lands first",
+        f"make the change before you spawn, or give it to one agent: `may_edit: [{want.path}]` for "
+        f"{first}{before_others}",
         place(blueprint, "agents", _number(blueprint, first), "may_edit"),
         tuple(one.agent for one in want.likely),
         (want.path,),

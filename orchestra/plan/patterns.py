@@ -10,11 +10,10 @@ import re
 from collections.abc import Collection, Iterator
 
 from orchestra.blueprint.model import Agent, Blueprint, Scope
-from orchestra.blueprint.overlap import OverlapUndecided, overlap
 from orchestra.blueprint.scope import is_literal
 from orchestra.plan.finding import Code, Finding, Severity, place
 from orchestra.plan.scopes import name_files, pattern_place
-from orchestra.plan.territory import EVERYTHING, Claims, PathIndex, Territory
+from orchestra.plan.territory import EVERYTHING, Claims, PathIndex, Territory, share_a_path
 
 
 def pattern_findings(blueprint: Blueprint, index: PathIndex, tree: Claims) -> Iterator[Finding]:
@@ -104,8 +103,8 @@ def _all_protected(blueprint: Blueprint, agent: Agent) -> list[tuple[int, str]]:
         # One path is enough, and saves the search below for nearly every pattern. A plain path is that path.
         if territory.holds(re.sub(r"[*?]+", "x", pattern)):
             continue
-        left = not is_literal(pattern) and _share(Scope((pattern,), exclude), EVERYTHING)
-        if not left and not _share(Scope((pattern,)), Scope(agent.may_edit)):
+        left = not is_literal(pattern) and share_a_path(Scope((pattern,), exclude), EVERYTHING)
+        if not left and not share_a_path(Scope((pattern,)), Scope(agent.may_edit)):
             found.append((number, pattern))
     return found
 
@@ -140,7 +139,7 @@ def _shut_out(blueprint: Blueprint, agent: Agent, paths: Collection[str]) -> Ite
 def _unprotected(blueprint: Blueprint, agent: Agent) -> Iterator[Finding]:
     protected = Scope(blueprint.protected)
     for number, pattern in enumerate(agent.may_edit):
-        if _share(Scope((pattern,)), protected):
+        if share_a_path(Scope((pattern,)), protected):
             continue
         yield Finding(
             Severity.WARNING,
@@ -150,10 +149,3 @@ def _unprotected(blueprint: Blueprint, agent: Agent) -> Iterator[Finding]:
             pattern_place(blueprint, agent, "may_edit", number),
             (agent.name,),
         )
-
-
-def _share(one: Scope, other: Scope) -> bool:
-    try:
-        return bool(one.include and other.include) and overlap(one, other) is not None
-    except OverlapUndecided:
-        return True

@@ -86,4 +86,5 @@ def _scalar(value: Plain) -> str:
     if isinstance(value, str):
         # JSON's escapes are YAML's too, but for what JSON leaves as it is and YAML does not allow in a document.
         return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", json.dumps(value, ensure_ascii=False))
-    return json.dumps(value)
+    # 1e-07 is a number in YAML 1.2 and a string in 1.1; 1.0e-07 is one in both.
+    return re.sub(r"\A(-?[0-9]+)e", r"\1.0e", json.dumps(value))

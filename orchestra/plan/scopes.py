@@ -15,7 +15,7 @@ from orchestra.blueprint.model import Agent, AgentName, Blueprint, Origin, Overl
 from orchestra.blueprint.overlap import Overlaps, OverlapUndecided
 from orchestra.blueprint.scope import Matcher, is_literal
 from orchestra.plan.finding import Code, Finding, Severity, place
-from orchestra.plan.territory import Territory, own_scope
+from orchestra.plan.territory import merge_by_rule, own_scope
 
 MOST_NAMED = 5
 """Files named in a message; the finding's ``paths`` has them all."""
@@ -26,17 +26,22 @@ _SEVERITY = {Overlap.WARN: Severity.WARNING, Overlap.ERROR: Severity.ERROR}
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two agents who may touch the same path. ``witness`` is one such path, None where it could not be decided."""
+    """Two agents who may touch the same path. ``witness`` is one such path, None where it could not be decided.
+
+    ``given``: only by ``may_edit`` on both sides, so somebody meant it.
+    """
 
     one: Agent
     other: Agent
     witness: str | None
+    given: bool = False
 
 
 def scope_overlaps(blueprint: Blueprint) -> tuple[Finding, ...]:
     """A finding for each pair of agents who may touch the same path: errors where the blueprint says so.
 
-    Pure, and quick enough for every spawn (50 agents: benchmarks/bench_plan.py).
+    A path that ``may_edit`` gives to both by name is a warning even then. Pure, and quick enough for every spawn (50
+    agents: benchmarks/bench_plan.py).
     """
     return tuple(overlap_findings(blueprint, {}, {}))
 
@@ -51,36 +56,43 @@ def overlap_findings(
     if blueprint.overlap is Overlap.ALLOW or len(blueprint.agents) == 1:
         return
     yield from _no_scope(blueprint)
-    for pair in overlapping_pairs([a for a in blueprint.agents if a.scope is not None], blueprint.protected):
-        hits = held.get(pair.one.name, frozenset()) & held.get(pair.other.name, frozenset())
+    harmless = Matcher(Scope(merge_by_rule(blueprint.merge.conflicts))).matches
+    for pair in overlapping_pairs(blueprint):
+        both = held.get(pair.one.name, frozenset()) & held.get(pair.other.name, frozenset())
+        hits = [path for path in both if not harmless(path)]
         yield _overlap(blueprint, pair, sorted(hits, key=lambda path: (-changes.get(path, 0), path)))
 
 
-def overlapping_pairs(agents: Sequence[Agent], protected: Sequence[str]) -> Iterator[Pair]:
-    """Every pair who may touch a common path, decided exactly, in declared order."""
-    exact = _Exact(agents, protected)
+def overlapping_pairs(blueprint: Blueprint) -> Iterator[Pair]:
+    """Every pair of agents with scopes who may touch a common path, decided exactly, in declared order.
+
+    Paths that several may change without harm (``merge_by_rule``) are left out.
+    """
+    agents = [agent for agent in blueprint.agents if agent.scope is not None]
+    exact = _Exact(agents, blueprint.protected, merge_by_rule(blueprint.merge.conflicts))
     for one, other in combinations(range(len(agents)), 2):
         try:
-            witness = exact.witness(one, other)
+            found = exact.shared(one, other)
         except OverlapUndecided:
             yield Pair(agents[one], agents[other], None)
             continue
-        if witness is not None:
-            yield Pair(agents[one], agents[other], witness)
+        if found is not None:
+            yield Pair(agents[one], agents[other], *found)
 
 
 class _Exact:
-    """Decides over territories, which are unions: (scope less protected) and (may_edit).
+    """Decides over territories, which are unions: (scope less protected) and (may_edit), both less ``harmless``.
 
     Scopes alone are compared first, which is quick; what is protected is only brought in where the path that was
     found turns out to be. A plain path that is barred by name is barred with all below it: the dialect would let
     ``web/package.json`` be a folder, and ``**/package.json`` does not match what is in that.
     """
 
-    def __init__(self, agents: Sequence[Agent], protected: Sequence[str]) -> None:
+    def __init__(self, agents: Sequence[Agent], protected: tuple[str, ...], harmless: tuple[str, ...]) -> None:
         self._agents = agents
-        self._protected = tuple(protected)
-        self._territories = [Territory(agent, protected) for agent in agents]
+        self._protected = protected
+        self._is_protected = Matcher(Scope(protected)).matches
+        self._harmless = harmless
         named = {pattern for agent in agents for pattern in (*own_scope(agent).include, *agent.may_edit)}
         self._plain_paths = sorted(pattern for pattern in named if is_literal(pattern))
         self._plain = self._overlaps(())
@@ -93,7 +105,8 @@ class _Exact:
         parts: list[Scope] = []
         for agent in self._agents:
             scope = own_scope(agent)
-            parts += [Scope(scope.include, self._with_all_below(scope.exclude + protected)), Scope(agent.may_edit)]
+            parts.append(Scope(scope.include, self._with_all_below(scope.exclude + self._harmless + protected)))
+            parts.append(Scope(agent.may_edit, self._with_all_below(self._harmless)))
         return Overlaps(parts)
 
     def _with_all_below(self, patterns: tuple[str, ...]) -> tuple[str, ...]:
@@ -102,18 +115,17 @@ class _Exact:
         below = (f"{path}/**" for path in self._plain_paths if barred.matches(path))
         return (*patterns, *below)
 
-    def witness(self, one: int, other: int) -> str | None:
-        for part in (2 * one, 2 * one + 1):
-            for other_part in (2 * other, 2 * other + 1):
-                path = self._plain.witness(part, other_part)
-                if path is not None and not self._both_hold(one, other, path):
-                    path = self._careful.witness(part, other_part)
-                if path is not None:
-                    return path
+    def shared(self, one: int, other: int) -> tuple[str, bool] | None:
+        """A path of both, and whether both only have it by ``may_edit``."""
+        for by_edit, by_other_edit in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            first, second = 2 * one + by_edit, 2 * other + by_other_edit
+            given = bool(by_edit and by_other_edit)
+            path = self._plain.witness(first, second)
+            if path is not None and not given and self._is_protected(path):
+                path = self._careful.witness(first, second)
+            if path is not None:
+                return path, given
         return None
-
-    def _both_hold(self, one: int, other: int, path: str) -> bool:
-        return self._territories[one].holds(path) and self._territories[other].holds(path)
 
 
 def _no_scope(blueprint: Blueprint) -> Iterator[Finding]:
@@ -134,7 +146,8 @@ def _no_scope(blueprint: Blueprint) -> Iterator[Finding]:
 
 
 def _overlap(blueprint: Blueprint, pair: Pair, hits: Sequence[str]) -> Finding:
-    severity, code, names = _SEVERITY[blueprint.overlap], Code.SCOPE_OVERLAP, (pair.one.name, pair.other.name)
+    severity = Severity.WARNING if pair.given else _SEVERITY[blueprint.overlap]
+    code, names = Code.SCOPE_OVERLAP, (pair.one.name, pair.other.name)
     if pair.witness is None:
         what = f"the patterns of {names[0]} and {names[1]} are too entangled to compare, and count as overlapping"
         at = place(blueprint, "agents", pair.one.number - 1, "scope")
@@ -192,7 +205,9 @@ def _breadth(claim: _Claim) -> tuple[int, int]:
 
 def _way_out(blueprint: Blueprint, broad: _Claim, narrow: _Claim) -> str:
     first, second = broad.agent, narrow.agent
-    if broad.patterns == narrow.patterns:
+    if broad.key == narrow.key == "may_edit":
+        advice = f"give {', '.join(broad.patterns)} to one of the two, or a rule to merge it by (`merge.conflicts`)"
+    elif broad.patterns == narrow.patterns:
         advice = f"give {', '.join(broad.patterns)} to one of the two"
     elif narrow.key == "scope" and broad.key == "scope":
         advice = (

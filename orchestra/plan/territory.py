@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from orchestra.blueprint.model import Agent, AgentName, Blueprint, Scope
+from orchestra.blueprint.model import Agent, AgentName, Blueprint, ConflictRule, Forbid, Scope
+from orchestra.blueprint.overlap import OverlapUndecided, overlap
 from orchestra.blueprint.scope import Matcher, compile_patterns, is_literal
 
 EVERYTHING = Scope(("**",))
@@ -92,6 +93,29 @@ def claims(blueprint: Blueprint, index: PathIndex) -> Claims:
         for path in its:
             owners[path].add(name)
     return Claims(_shared(owners), protected, held, shut_out)
+
+
+def merge_by_rule(conflicts: Mapping[str, ConflictRule]) -> tuple[str, ...]:
+    """The patterns of what several agents may change without harm: a rule (union, regenerate) merges it.
+
+    The first rule that matches counts, so a pattern that an earlier ``forbid`` may reach into is left out.
+    """
+    forbidden: list[str] = []
+    harmless: list[str] = []
+    for pattern, rule in conflicts.items():
+        if isinstance(rule, Forbid):
+            forbidden.append(pattern)
+        elif not share_a_path(Scope((pattern,)), Scope(tuple(forbidden))):
+            harmless.append(pattern)
+    return tuple(harmless)
+
+
+def share_a_path(one: Scope, other: Scope) -> bool:
+    """Whether any path is in both; True also where that cannot be decided."""
+    try:
+        return bool(one.include and other.include) and overlap(one, other) is not None
+    except OverlapUndecided:
+        return True
 
 
 def _shared(owners: Mapping[str, set[AgentName]]) -> dict[str, frozenset[AgentName]]:

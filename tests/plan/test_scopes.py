@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.blueprint.model import AgentName, Overlap, Scope
+from orchestra.blueprint.model import AgentName, Merge, Overlap, Scope, Union
+from orchestra.blueprint.scope import Matcher
 from orchestra.plan.finding import Code, Severity
 from orchestra.plan.scopes import name_files, overlap_findings, overlapping_pairs, scope_overlaps
 from orchestra.plan.territory import Territory
-from tests.fleets import make_agent
+from tests.fleets import make_agent, make_blueprint
 from tests.plan.conftest import Written
 
 TWO = "- {name: web, scope: [src/**, docs/web.md]}\n- {name: api, scope: [src/api/**], merge_after: [web]}"
@@ -34,8 +35,9 @@ def test_an_overlap_names_patterns_places_and_a_path(written: Written) -> None:
 
 def test_an_overlap_names_the_files_it_hits_today_the_busiest_first(written: Written) -> None:
     files = [f"src/api/{name}" for name in "abcdefg"]
-    held = {AgentName("web"): frozenset([*files, "src/x"]), AgentName("api"): frozenset(files)}
-    (found,) = overlap_findings(written(TWO), held, {"src/api/g": 7, "src/api/f": 2})
+    held = {AgentName(name): frozenset([*files, "src/api/log", f"{name}/x"]) for name in ("web", "api")}
+    more = "merge: {conflicts: {src/api/log: union}}"
+    (found,) = overlap_findings(written(TWO, more), held, {"src/api/g": 7, "src/api/f": 2})
     assert found.paths == ("src/api/g", "src/api/f", *files[:5])
     assert found.message.endswith(
         "; today that is src/api/g, src/api/f, src/api/a, src/api/b, src/api/c and 2 more files"
@@ -81,8 +83,33 @@ def test_the_same_file_given_to_two_by_may_edit(written: Written) -> None:
     agents = "- {name: a, scope: [a/**], may_edit: [lock]}\n- {name: b, scope: [b/**], may_edit: [lock]}"
     (found,) = scope_overlaps(written(agents, "protected: [lock]"))
     assert found.message == "a and b may both touch lock: may_edit lock of a and may_edit lock of b (line 6)"
-    assert found.advice == "give lock to one of the two, or fix who lands first (`merge_after`)"
+    assert found.advice == (
+        "give lock to one of the two, or a rule to merge it by (`merge.conflicts`), or fix who lands first (`merge_after`)"
+    )
     assert found.origin.line == 5
+
+
+def test_what_both_were_given_by_name_is_a_warning_even_where_overlaps_are_errors(written: Written) -> None:
+    agents = "- {name: a, scope: [a/**], may_edit: [lock]}\n- {name: b, scope: [%s], may_edit: [lock]}"
+    more = "protected: [lock]\noverlap: error"
+    assert [found.severity for found in scope_overlaps(written(agents % "b/**", more))] == [Severity.WARNING]
+    assert [found.severity for found in scope_overlaps(written(agents % "a/b", more))] == [Severity.ERROR]
+
+
+@pytest.mark.parametrize(
+    ("rules", "overlaps"),
+    [
+        ('"lock": union', False),
+        ('"lock": {regenerate: make}', False),
+        ('"lock": forbid', True),
+        ('"other": union', True),
+        ('"l*": forbid, "lock": union', True),
+        ('"lock": union, "l*": forbid', False),
+    ],
+)
+def test_files_that_merge_by_rule_may_be_given_to_several(written: Written, rules: str, overlaps: bool) -> None:
+    agents = "- {name: a, scope: [a/**], may_edit: [lock]}\n- {name: b, scope: [b/**, lock]}"
+    assert bool(scope_overlaps(written(agents, f"merge: {{conflicts: {{{rules}}}}}"))) is overlaps
 
 
 def test_all_patterns_that_overlap_are_named(written: Written) -> None:
@@ -145,24 +172,36 @@ UNIVERSE = [
 ]
 
 
-@given(st.lists(st.tuples(MANY, ANY, ANY), min_size=2, max_size=4), ANY)
+@given(st.lists(st.tuples(MANY, ANY, ANY), min_size=2, max_size=4), ANY, ANY)
 def test_overlaps_equal_brute_force(
-    agents: list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]], protected: tuple[str, ...]
+    agents: list[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]],
+    protected: tuple[str, ...],
+    merged: tuple[str, ...],
 ) -> None:
     fleet = [
         replace(make_agent(f"a{number}", number), scope=Scope(include, exclude), may_edit=may_edit)
         for number, (include, exclude, may_edit) in enumerate(agents, 1)
     ]
     territories = {agent.name: Territory(agent, protected) for agent in fleet}
-    found = {(pair.one.name, pair.other.name): pair.witness for pair in overlapping_pairs(fleet, protected)}
+    conflicts = dict.fromkeys(merged, Union())
+    blueprint = replace(
+        make_blueprint("x"), agents=tuple(fleet), protected=protected, merge=replace(Merge(), conflicts=conflicts)
+    )
+    by_rule = Matcher(Scope(merged)).matches
+    found = {(pair.one.name, pair.other.name): pair for pair in overlapping_pairs(blueprint)}
     for one, other in combinations(territories, 2):
-        witness = found.get((one, other))
+        pair = found.get((one, other))
         both = [path for path in UNIVERSE if territories[one].holds(path) and territories[other].holds(path)]
-        if witness is None:
-            assert not both
-        else:
-            assert territories[one].holds(witness)
-            assert territories[other].holds(witness)
+        if pair is None:
+            assert all(map(by_rule, both))
+            continue
+        assert pair.witness is not None
+        assert territories[one].holds(pair.witness)
+        assert territories[other].holds(pair.witness)
+        assert not by_rule(pair.witness)
+        if pair.given:
+            edits = [Matcher(Scope(agent.may_edit)).matches for agent in (pair.one, pair.other)]
+            assert all(edit(pair.witness) for edit in edits)
 
 
 def test_allowed_overlap_is_not_looked_for(written: Written) -> None:

@@ -1,0 +1,111 @@
+"""What the fleet takes, from what is declared and what the machine has."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestra.plan.capacity import CLIENT_BYTES, Disk, Slots, capacity_findings, cost, disk, dollars, size, slots
+from orchestra.plan.finding import Code, Severity
+from orchestra.plan.machine import Machine
+from tests.plan.conftest import Written
+
+CALM = Machine(cores=8, memory_bytes=64_000_000_000, free_bytes=10**12, block_bytes=4096)
+ROOMY = Slots(1, 1, 8, 0, 10**12)
+AGENTS = "- {name: a}\n- {name: b}\n- {name: c, runner: {kind: none}}"
+
+
+def test_slots(written: Written) -> None:
+    assert slots(written(AGENTS, "limits: {agents: 50, gates: 3}"), CALM) == Slots(
+        3, 3, 8, 2 * CLIENT_BYTES, 64_000_000_000
+    )
+    assert slots(written(AGENTS, "limits: {agents: 1}"), CALM).client_bytes == CLIENT_BYTES
+
+
+def test_files_take_whole_blocks() -> None:
+    found = disk([0, 1, 4096, 4097], CALM, 3)
+    assert (found.each_bytes, found.needed_bytes) == (4 * 4096, 12 * 4096)
+    assert disk([1, None], CALM, 3).needed_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("agents", "more", "high", "said"),
+    [
+        ("- {name: a}\n- {name: b}", "runner: {max_budget_usd: 12}", 24, "max_budget_usd of 2 agents: $24 together"),
+        (
+            "- {name: a}\n- {name: b}",
+            "runner: {max_budget_usd: 12}\nlimits: {budget_usd: 10}",
+            10,
+            "limits.budget_usd: $10",
+        ),
+        (
+            "- {name: a}\n- {name: b, runner: {max_budget_usd: 1.5}}",
+            "limits: {budget_usd: 9}",
+            9,
+            "1 agents have no max_budget",
+        ),
+        (
+            "- {name: a}\n- {name: b, runner: {max_budget_usd: 1.5}}",
+            "",
+            None,
+            "max_budget_usd of 1 agents: $1.50 together",
+        ),
+        ("- {name: a}", "", None, "1 agents have no max_budget_usd"),
+        ("- {name: a, runner: {kind: command, command: [x]}}", "", None, "whose cost orchestra does not see"),
+        ("- {name: a, runner: {kind: none}}", "", None, "started by a person"),
+        (
+            "- {name: a}\n- {name: b, runner: {kind: command, command: [x]}}",
+            "runner: {max_budget_usd: 3}",
+            None,
+            "1 agents run a command",
+        ),
+        ("- {name: a, runner: {max_budget_usd: 3}}\n- {name: b, runner: {kind: none}}", "", 3, "not counted"),
+    ],
+)
+def test_the_bound_on_cost_is_what_budgets_declare(
+    written: Written, agents: str, more: str, high: float | None, said: str
+) -> None:
+    found = cost(written(agents, more))
+    assert (found.low, found.high) == (0, high)
+    assert any(said in assumption for assumption in found.assumptions), found.assumptions
+
+
+def codes(
+    written: Written, slots: Slots, disk: Disk, more: str = "runner: {max_budget_usd: 1}"
+) -> list[tuple[str, str]]:
+    blueprint = written("- {name: a}", more)
+    return [(f.severity, f.code) for f in capacity_findings(blueprint, slots, disk, cost(blueprint))]
+
+
+def test_what_fits_is_nothing_to_tell(written: Written) -> None:
+    assert codes(written, ROOMY, Disk(3, 10, 100)) == []
+    assert codes(written, ROOMY, Disk(3, None, 0)) == []
+
+
+@pytest.mark.parametrize(
+    ("slots", "disk", "severity", "code"),
+    [
+        (Slots(1, 9, 8, 0, 10**12), Disk(1, 1, 100), Severity.WARNING, Code.SLOTS_EXCEED_CORES),
+        (Slots(9, 1, 8, 90, 100), Disk(1, 1, 100), Severity.WARNING, Code.AGENTS_EXCEED_MEMORY),
+        (ROOMY, Disk(9, 10, 100), Severity.WARNING, Code.DISK_TIGHT),
+        (ROOMY, Disk(11, 10, 100), Severity.ERROR, Code.DISK_FULL),
+    ],
+)
+def test_what_does_not_fit(written: Written, slots: Slots, disk: Disk, severity: Severity, code: Code) -> None:
+    assert codes(written, slots, disk) == [(severity, code)]
+
+
+def test_an_undeclared_bound_is_a_note_unless_people_start_the_agents(written: Written) -> None:
+    assert codes(written, ROOMY, Disk(1, 1, 100), "") == [(Severity.NOTE, Code.COST_UNBOUNDED)]
+    assert codes(written, ROOMY, Disk(1, 1, 100), "runner: {kind: none}") == []
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (8_440_000, "8.4 MB"), (123_456_789, "123 MB"), (5e12, "5.0 TB")],
+)
+def test_sizes(count: float, said: str) -> None:
+    assert size(count) == said
+
+
+def test_dollars() -> None:
+    assert (dollars(50), dollars(1234.5)) == ("$50", "$1,234.50")

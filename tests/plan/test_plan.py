@@ -1,0 +1,189 @@
+"""The whole plan, of real repositories: golden text, a valid document, and nothing written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from orchestra.blueprint.load import load_blueprint, shipped_data_folder
+from orchestra.blueprint.model import Blueprint
+from orchestra.errors import ExitCode
+from orchestra.fleet import Fleet, make_fleet
+from orchestra.plan.draw import MOST_OF_A_KIND, count_findings, draw_findings, draw_plan, scope_summary
+from orchestra.plan.finding import Code, Severity
+from orchestra.plan.machine import Machine, read_machine
+from orchestra.plan.plan import plan
+from orchestra.plan.report import PlanReport
+from orchestra.repository.gateway import Repository
+from tests.conftest import Checkout, Content, MakeRepository
+from tests.plan.conftest import Written
+
+GOLDEN = Path(__file__).parent / "golden"
+MACHINE = Machine(cores=4, memory_bytes=16_000_000_000, free_bytes=50_000_000_000, block_bytes=4096)
+
+
+def fleet(checkout: Checkout, blueprint: Blueprint) -> Fleet:
+    return make_fleet(Repository.discover(checkout.path), blueprint)
+
+
+def written_out(report: PlanReport) -> str:
+    findings = [line for _, lines in draw_findings(report) for line in lines]
+    return "\n".join([*draw_plan(report), "", *findings, count_findings(report.findings)]) + "\n"
+
+
+def valid(report: PlanReport) -> dict[str, Any]:
+    schema = json.loads((shipped_data_folder() / "schemas" / "plan.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    document: dict[str, Any] = json.loads(json.dumps(report.to_json()))
+    jsonschema.validate(document, schema)
+    return document
+
+
+def service_history() -> list[dict[str, Content | None]]:
+    """A service as it may be before mvp5: some code, settings, and files that everybody touches."""
+    package = '{"scripts": {"test": "vitest run"}}'
+    first: dict[str, Content | None] = {"package.json": package, "src/version.ts": "1", "README.md": "# Orders\n"}
+    history = [first]
+    for number in range(4):
+        settings = package + "\n" * number
+        history.append({f"src/db/t{number}.ts": "x", "src/errors.ts": str(number), "package.json": settings})
+        history.append({"src/auth/index.ts": str(number), "src/errors.ts": f"a{number}", f"docs/auth/{number}.md": "x"})
+    return history
+
+
+def test_mvp5_reads_as_it_was_agreed(make_repository: MakeRepository) -> None:
+    """To accept a change of the text: ORCHESTRA_WRITE_GOLDEN=1 pytest tests/plan, then read the diff."""
+    made = make_repository(*service_history())
+    shutil.copytree(shipped_data_folder() / "blueprints", made.path / "blueprints")
+    blueprint = load_blueprint(made.path / "blueprints" / "mvp5.yaml")
+    steps = ["make worktree ../worktrees/agent-1 on agent/mvp5/schema"]
+    text = written_out(
+        plan(fleet(made, blueprint), steps=steps, machine=replace(MACHINE, missing=frozenset({"claude"})))
+    )
+    golden = GOLDEN / "mvp5.txt"
+    if os.environ.get("ORCHESTRA_WRITE_GOLDEN"):
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["mvp5", "production15"])
+def test_the_shipped_fleets_have_no_errors_and_no_overlaps(make_repository: MakeRepository, name: str) -> None:
+    blueprint = load_blueprint(shipped_data_folder() / "blueprints" / f"{name}.yaml")
+    report = plan(fleet(make_repository(*service_history()), blueprint), machine=MACHINE)
+    assert not report.errors
+    assert not [finding for finding in report.findings if finding.code is Code.SCOPE_OVERLAP]
+    document = valid(report)
+    assert [agent["name"] for agent in document["agents"]] == [agent.name for agent in blueprint.agents]
+    assert document["cost"]["high_usd"] is not None
+    assert {finding["line"] > 1 for finding in document["findings"]} == {True}
+
+
+def test_planning_writes_nothing(make_repository: MakeRepository, written: Written) -> None:
+    made = make_repository(*service_history())
+    made.write({"untracked": "x"})
+
+    def everything() -> dict[str, tuple[int, bytes]]:
+        files = [path for path in made.path.parent.rglob("*") if path.is_file()]
+        return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+    blueprint = written("- {name: a, scope: [src/**]}\n- {name: b}", "gates: {t: {run: pytest}}")
+    before = everything()
+    plan(fleet(made, blueprint))
+    assert everything() == before
+
+
+def test_the_same_ground_gives_the_same_plan(make_repository: MakeRepository, written: Written) -> None:
+    made = make_repository(*service_history())
+    blueprint = written("- {name: a, scope: [src/**]}\n- {name: b, scope: [src/db/**]}")
+    assert plan(fleet(made, blueprint), machine=MACHINE) == plan(fleet(made, blueprint), machine=MACHINE)
+
+
+def test_a_target_without_a_commit_is_told_and_the_rest_still_shown(tmp_path: Path, written: Written) -> None:
+    made = Checkout(tmp_path / "empty")
+    made.path.mkdir()
+    made.git("init", "-q", "-b", "main")
+    report = plan(fleet(made, written("- {name: a, scope: [x]}\n- {name: b, scope: [y]}")), machine=MACHINE)
+    assert [finding.code for finding in report.errors] == [Code.NO_COMMIT]
+    assert report.exit_code is ExitCode.WRONG_GROUND
+    assert not [finding for finding in report.findings if finding.code is Code.SCOPE_MATCHES_NOTHING]
+    assert "which has no commit yet" in written_out(report)
+    assert valid(report)["target"] == {"branch": "main", "commit": None}
+
+
+def test_errors_of_the_blueprint_come_before_those_of_the_ground(repository: Checkout, written: Written) -> None:
+    poor = replace(MACHINE, free_bytes=0)
+    both = "- {name: a, scope: [x]}\n- {name: b, scope: [x]}"
+    report = plan(fleet(repository, written(both, "overlap: error")), machine=poor)
+    assert {finding.code for finding in report.errors} == {Code.SCOPE_OVERLAP, Code.DISK_FULL}
+    assert report.exit_code is ExitCode.WRONG_INPUT
+    assert plan(fleet(repository, written(both)), machine=poor).exit_code is ExitCode.WRONG_GROUND
+    assert plan(fleet(repository, written(both)), machine=MACHINE).exit_code is ExitCode.DONE
+    severities = [finding.severity for finding in report.findings]
+    assert severities == sorted(severities, key=list(Severity).index)
+
+
+def test_worktrees_that_are_there_need_no_more_space(repository: Checkout, written: Written) -> None:
+    blueprint = written("- {name: a}\n- {name: b}", "gates: {t: {run: x}}\nlimits: {gates: 3}")
+    ground = fleet(repository, blueprint)
+    assert plan(ground, machine=MACHINE).disk.worktrees == 5
+    for folder in ("agent-1", "repo.gates/1"):
+        (ground.worktrees_root / folder).mkdir(parents=True)
+    assert plan(ground, machine=MACHINE).disk.worktrees == 3
+    no_commands = written("- {name: a}\n- {name: b}", "gates: {n: {builtin: notes}}")
+    assert plan(fleet(repository, no_commands), machine=MACHINE).disk.worktrees == 1
+
+
+def test_where_an_agent_may_touch_everything_nothing_is_outside(
+    make_repository: MakeRepository, written: Written
+) -> None:
+    made = make_repository(*service_history())
+    scoped = written("- {name: a, scope: [src/db/**]}\n- {name: b, scope: [src/auth/**]}")
+    open_to_all = written("- {name: a, scope: [src/db/**]}\n- {name: b}", name="other.yaml")
+    of_history = {Code.HOT_FILE, Code.OUTSIDE_SCOPES, Code.PROTECTED_NEEDED}
+    assert of_history & {finding.code for finding in plan(fleet(made, scoped), machine=MACHINE).findings}
+    assert not of_history & {finding.code for finding in plan(fleet(made, open_to_all), machine=MACHINE).findings}
+
+
+def test_many_findings_of_a_kind_do_not_hide_the_others(repository: Checkout, written: Written) -> None:
+    agents = "\n".join(f"- {{name: a{number}, scope: [src/**]}}" for number in range(8))
+    report = plan(fleet(repository, written(agents)), machine=MACHINE)
+    drawn = [lines for severity, lines in draw_findings(report) if severity is Severity.WARNING]
+    assert len([finding for finding in report.findings if finding.code is Code.SCOPE_OVERLAP]) == 28
+    assert len(drawn) == MOST_OF_A_KIND + 1
+    assert drawn[-1] == ["warning: 20 more like that (--json has them all) [scope-overlap]"]
+    assert len(valid(report)["findings"]) == len(report.findings)
+
+
+def test_a_partial_clone_says_what_it_does_not_know(
+    make_repository: MakeRepository, written: Written, tmp_path: Path
+) -> None:
+    made = make_repository(*service_history())
+    made.git("config", "uploadpack.allowFilter", "true")
+    made.git("clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{made.path}", str(tmp_path / "partial"))
+    report = plan(fleet(Checkout(tmp_path / "partial"), written("- {name: a}")), machine=MACHINE)
+    assert "1 worktree to make, of a size that a partial clone does not know; 50.0 GB are free" in written_out(report)
+    assert valid(report)["disk"]["each_bytes"] is None
+
+
+def test_a_long_scope_is_cut_on_one_line(written: Written) -> None:
+    many = ", ".join(f"src/module-{number}/**" for number in range(9))
+    blueprint = written(f"- {{name: a, scope: {{include: [{many}], exclude: [x]}}}}\n- {{name: b, may_edit: [lock]}}")
+    first, second = blueprint.agents
+    assert scope_summary(first) == "src/module-0/**, src/module-1/**, src/module-2/**, ... (7 more)"
+    assert scope_summary(second) == "(everything that is not protected), +lock"
+
+
+def test_this_machine_is_read(tmp_path: Path) -> None:
+    machine = read_machine(tmp_path / "not" / "there", ["sh", "no-such-command-anywhere"])
+    assert machine.missing == {"no-such-command-anywhere"}
+    assert machine.cores >= 1
+    assert machine.memory_bytes > 10**8
+    assert machine.free_bytes > 0
+    assert machine.block_bytes >= 512
