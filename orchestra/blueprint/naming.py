@@ -7,6 +7,7 @@ are found before anything is rendered, with the template's line and what could h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -36,6 +37,9 @@ _ALLOWED_NODES: Final = frozenset(
 _FILTERS: Final = "abs capitalize default d first float int join last length lower string title trim upper".split()
 
 
+_NAMED: Final = re.compile(r"(?<!\{)\{\{ *(agent\.[a-z]+|fleet|worktree|repo) *\}\}")
+
+
 class Named(Protocol):
     """What an inline template sees of an agent; a model.Agent is one."""
 
@@ -62,11 +66,10 @@ def render(template: str, *, agent: Named, fleet: str, worktree: str | None = No
 
     Raises TemplateProblem.
     """
-    if "{" not in template:
-        return template
     values: dict[str, object] = {"agent": _seen(agent), "fleet": fleet}
     values |= {key: value for key, value in (("worktree", worktree), ("repo", repo)) if value is not None}
-    return _rendered(_compiled(template, frozenset(values)), values)
+    filled = _without_jinja(template, values)
+    return filled if filled is not None else _rendered(_compiled(template, frozenset(values)), values)
 
 
 def render_all(
@@ -81,6 +84,26 @@ def render_env(
 ) -> dict[str, str]:
     """Each value of an ``env`` filled in."""
     return {key: render(one, agent=agent, fleet=fleet, worktree=worktree, repo=repo) for key, one in env.items()}
+
+
+def _without_jinja(template: str, values: Mapping[str, Any]) -> str | None:
+    """The template filled in where it only names things, as nearly all do: that spares the import of jinja2.
+
+    None where it takes Jinja, to do more or to say what is wrong.
+    """
+    parts = _NAMED.split(template)
+    if any(mark in text for text in parts[::2] for mark in ("{{", "{%", "{#", "\r")) or parts[-1].endswith("\n"):
+        return None
+    try:
+        parts[1::2] = [_value(name, values) for name in parts[1::2]]
+    except KeyError:
+        return None
+    return "".join(parts)
+
+
+def _value(name: str, values: Mapping[str, Any]) -> str:
+    owner, _, attribute = name.partition(".")
+    return str(values[owner][attribute] if attribute else values[owner])
 
 
 def _seen(agent: Named) -> dict[str, object]:

@@ -9,7 +9,7 @@ violation is the one of the branch that was meant.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,12 +20,12 @@ from orchestra.blueprint.findings import Findings
 from orchestra.blueprint.model import Key
 from orchestra.blueprint.near import did_you_mean, nearest
 from orchestra.blueprint.node import ListNode, MapNode, Node, Plain, Scalar
+from orchestra.blueprint.precheck import Schema, holds
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
 
-Schema = Mapping[str, Any]
 _TYPES = {
     "array": "a list",
     "object": "a map",
@@ -56,8 +56,9 @@ def check(root: MapNode, findings: Findings) -> dict[str, Plain]:
     """The document as plain values, its violations added to ``findings``."""
     data = typed(root, load_schema())
     assert isinstance(data, dict)  # noqa: S101 - a map stays a map
-    for error in _validator().iter_errors(data):
-        _report(error, findings)
+    if not holds(data, load_schema(), load_schema()):
+        for error in _validator().iter_errors(data):
+            _report(error, findings)
     return data
 
 

@@ -8,7 +8,6 @@ other than ``!append``, text that is not UTF-8. Scalars follow YAML 1.2 (see ``n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,24 +16,15 @@ from typing import Final
 import yaml
 
 from orchestra.blueprint.model import Origin
-from orchestra.blueprint.near import did_you_mean
 from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, kind
+from orchestra.blueprint.source import Refused, decode, read_limited, refuse_unprintable, refused
 from orchestra.errors import Problem
 
 MAX_BYTES: Final = 5_000_000
 MAX_DEPTH: Final = 64
 MAX_VALUES: Final = 50_000
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|(?<!\\A)\ufeff")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CONTAINER_ENDS: Final = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
-
-
-class Refused(Exception):  # noqa: N818 - not an error of the program: the file cannot be read any further
-    """The text cannot be read any further; ``problem`` says why and where."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,89 +38,21 @@ class Tree:
 def load_tree(file: Path) -> Tree:
     """The tree of one file. Never raises for what a file holds or for a file that is not there."""
     try:
-        return parse_tree(_read(file), file)
-    except Refused as refused:
-        return Tree(None, (refused.problem,))
+        return parse_tree(decode(read_limited(file, MAX_BYTES), file), file)
+    except Refused as stop:
+        return Tree(None, (stop.problem,))
 
 
 def parse_tree(text: str, file: Path) -> Tree:
     """The tree of ``text``; ``file`` only names it in the problems."""
     builder = _Builder(file)
     try:
-        _refuse_unprintable(text, file)
+        refuse_unprintable(text, file)
         for event in _events(text, file):
             builder.take(event)
         return Tree(builder.document(), tuple(builder.problems))
-    except Refused as refused:
-        return Tree(None, (*builder.problems, refused.problem))
-
-
-# Reading
-
-
-def read_limited(file: Path, limit: int) -> bytes:
-    """The file's bytes. Raises Refused for what is no file, cannot be read, or holds more than ``limit`` bytes."""
-    try:
-        if file.is_dir():
-            raise _refused(file, "is a folder, not a file", _files_in(file))
-        if file.exists() and not file.is_file():
-            raise _refused(file, "is not a regular file", "a pipe or a device cannot be read twice: save it as a file")
-        with file.open("rb") as stream:
-            data = stream.read(limit + 1)
-    except FileNotFoundError:
-        raise _refused(file, "no such file", did_you_mean(file.name, _names_in(file.parent))) from None
-    except (OSError, ValueError) as error:
-        raise _refused(file, f"cannot be read: {getattr(error, 'strerror', None) or error}", None) from None
-    if len(data) > limit:
-        raise _refused(file, f"is larger than {limit // 1000:,} kB", "a blueprint is a few kB: is this the right file?")
-    return data
-
-
-def decode(data: bytes, file: Path) -> str:
-    """UTF-8, with or without a byte order mark. Raises Refused at the first byte that is not."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise _refused(file, "is UTF-16, not UTF-8", "save it as UTF-8")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8", "replace")
-        line, column = _place(before, len(before))
-        byte = f"byte 0x{data[error.start]:02x} is not UTF-8"
-        raise Refused(Problem(file, line, column, byte, "save the file as UTF-8")) from None
-
-
-def _read(file: Path) -> str:
-    return decode(read_limited(file, MAX_BYTES), file)
-
-
-def _names_in(folder: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in folder.iterdir())
-    except OSError:
-        return []
-
-
-def _files_in(folder: Path) -> str | None:
-    names = [name for name in _names_in(folder) if name.endswith((".yaml", ".yml"))]
-    return f"it holds {', '.join(names[:8])}" if names else None
-
-
-def _refused(file: Path, message: str, hint: str | None) -> Refused:
-    return Refused(Problem(file, 1, 1, message, hint))
-
-
-def _place(text: str, index: int) -> tuple[int, int]:
-    """Line and column, from 1, of a character of the text."""
-    line_start = text.rfind("\n", 0, index) + 1
-    return text.count("\n", 0, index) + 1, index - line_start + 1
-
-
-def _refuse_unprintable(text: str, file: Path) -> None:
-    found = _UNPRINTABLE.search(text)
-    if found:
-        line, column = _place(text, found.start())
-        message = f"the character U+{ord(found.group()):04X} cannot stand in a YAML file"
-        raise Refused(Problem(file, line, column, message, "delete it, or write it as an escape in double quotes"))
+    except Refused as stop:
+        return Tree(None, (*builder.problems, stop.problem))
 
 
 # Events
@@ -142,7 +64,7 @@ def _events(text: str, file: Path) -> Iterator[yaml.Event]:
     except yaml.MarkedYAMLError as error:
         raise Refused(_explain(error, text, file)) from None
     except yaml.YAMLError as error:
-        raise _refused(file, f"is not YAML: {' '.join(str(error).split())}", None) from None
+        raise refused(file, f"is not YAML: {' '.join(str(error).split())}", None) from None
 
 
 def _explain(error: yaml.MarkedYAMLError, text: str, file: Path) -> Problem:
@@ -236,7 +158,7 @@ class _Builder:
 
     def document(self) -> MapNode:
         if self.root is None or (isinstance(self.root, Scalar) and self.root.is_null):
-            raise _refused(self.file, "is empty", "a blueprint begins with: version: 1")
+            raise refused(self.file, "is empty", "a blueprint begins with: version: 1")
         if not isinstance(self.root, MapNode):
             message = f"holds {kind(self.root)}, not a map of keys"
             raise self._stop(self.root.origin, message, "a blueprint begins with: version: 1")

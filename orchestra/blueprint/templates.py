@@ -23,7 +23,7 @@ from orchestra.blueprint.naming import (
     undefined_names,
 )
 from orchestra.blueprint.near import did_you_mean
-from orchestra.blueprint.strict_yaml import Refused, decode, read_limited
+from orchestra.blueprint.source import Refused, decode, read_limited
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -99,8 +99,8 @@ class _FileChecker:
         self._seen.add(file)
         try:
             source = decode(read_limited(file, _MAX_BYTES), file)
-        except Refused as refused:
-            self._findings.problems.append(refused.problem)
+        except Refused as stop:
+            self._findings.problems.append(stop.problem)
             return
         try:
             tree = _parse(source)

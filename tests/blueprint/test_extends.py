@@ -171,11 +171,18 @@ def test_over_nothing_and_over_itself_it_is_itself(one: Plain) -> None:
     assert over({}, one) == over(one, {}) == over(one, one) == one
 
 
-@given(Maps, Maps, Maps)
-def test_layers_can_be_folded_in_any_grouping(one: Plain, two: Plain, three: Plain) -> None:
-    """So that a file and what it extends can be composed first, and laid over others after (but for null, which
-    deletes what is below it then, and nothing that comes below it later)."""
-    assert over(one, two, three) == over(one, over(two, three))
+@given(Maps, Maps)
+def test_key_by_key_the_upper_one_wins_and_maps_merge(one: dict[str, Plain], two: dict[str, Plain]) -> None:
+    merged = over(one, two)
+    assert isinstance(merged, dict)
+    assert list(merged) == [*one, *(key for key in two if key not in one)], "the lower one's order first"
+    for key, value in merged.items():
+        if key not in two:
+            assert value == one[key]
+        elif isinstance(one.get(key), dict) and isinstance(two[key], dict):
+            assert value == over(one[key], two[key])
+        else:
+            assert value == two[key]
 
 
 def test_lists_that_double_are_stopped() -> None:

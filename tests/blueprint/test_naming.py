@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestra.blueprint import naming
 from orchestra.blueprint.naming import TemplateProblem, render, render_all, render_env
 
 
@@ -134,3 +135,17 @@ def test_commands_and_environments() -> None:
     who = Someone()
     assert render_all(["run", "{{ agent.name }}"], agent=who, fleet="f") == ("run", "api")
     assert render_env({"A": "{{ repo }}"}, agent=who, fleet="f", repo="/r") == {"A": "/r"}
+
+
+SIMPLE = st.sampled_from(
+    "{{ }} {{{ }}} { } {% {# fleet agent.name agent.number agent.stage agent.title agent.x worktree repo".split()
+    + "a|\n|\r| |{{ fleet }}|{{agent.name}}|{{ worktree }}".split("|")
+)
+
+
+@given(st.lists(SIMPLE, max_size=8).map("".join))
+def test_what_is_filled_in_without_jinja_is_what_jinja_makes(template: str) -> None:
+    values = {"agent": naming._seen(Someone()), "fleet": "mvp5", "worktree": "/w", "repo": "/r"}
+    quick = naming._without_jinja(template, values)
+    if quick is not None:
+        assert naming._rendered(naming._compiled(template, frozenset(values)), values) == quick

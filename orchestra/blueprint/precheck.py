@@ -1,0 +1,83 @@
+"""Whether a document is valid, in the few keywords that our schemas use, without importing jsonschema.
+
+The import of jsonschema costs more than all else that loading a blueprint does, and nearly every blueprint that is
+loaded is valid (``status`` loads one each time). Invariant: ``holds`` is true of nothing that jsonschema refuses, held
+by tests on mutated documents and on every keyword of the schema. Refuses to say what is wrong: that is jsonschema's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+Schema = Mapping[str, Any]
+_Check = Callable[[Any, Any], bool]
+
+
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+_TYPES: Final[dict[str, Callable[[Any], bool]]] = {
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+}
+_SIZES: Final[dict[str, tuple[type | tuple[type, ...], _Check]]] = {
+    "minItems": (list, lambda value, limit: len(value) >= limit),
+    "maxItems": (list, lambda value, limit: len(value) <= limit),
+    "minLength": (str, lambda value, limit: len(value) >= limit),
+    "maxLength": (str, lambda value, limit: len(value) <= limit),
+    "pattern": (str, lambda value, limit: _compiled(limit).search(value) is not None),
+    "minimum": ((int, float), lambda value, limit: value >= limit),
+    "maximum": ((int, float), lambda value, limit: value <= limit),
+    "exclusiveMinimum": ((int, float), lambda value, limit: value > limit),
+    "required": (dict, lambda value, keys: all(key in value for key in keys)),
+    "enum": (object, lambda value, allowed: isinstance(value, str) and value in allowed),
+    "const": (object, lambda value, constant: type(value) is type(constant) and value == constant),
+}
+_STRUCTURE: Final = {"$ref", "type", "items", "if", "not", "propertyNames", "properties", "additionalProperties"}
+KEYWORDS: Final = frozenset(_SIZES) | _STRUCTURE | {"then", "else", "patternProperties"}
+"""The keywords that are understood; all others must be annotations."""
+
+
+def holds(value: Any, schema: Schema, root: Schema) -> bool:
+    """Whether ``value`` is certainly valid; ``root`` holds the ``$defs`` that ``schema`` refers to."""
+    if "$ref" in schema:
+        return holds(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
+    types = schema.get("type")
+    if types is not None and not any(_TYPES[name](value) for name in ([types] if isinstance(types, str) else types)):
+        return False
+    for keyword, (kinds, check) in _SIZES.items():
+        if keyword in schema and isinstance(value, kinds) and not check(value, schema[keyword]):
+            return False
+    if isinstance(value, list) and "items" in schema and not all(holds(one, schema["items"], root) for one in value):
+        return False
+    return _branches_hold(value, schema, root) and (not isinstance(value, dict) or _map_holds(value, schema, root))
+
+
+def _branches_hold(value: Any, schema: Schema, root: Schema) -> bool:
+    if "not" in schema and holds(value, schema["not"], root):
+        return False
+    if "if" in schema:
+        branch = schema.get("then" if holds(value, schema["if"], root) else "else")
+        return branch is None or holds(value, branch, root)
+    return True
+
+
+def _map_holds(value: Mapping[str, Any], schema: Schema, root: Schema) -> bool:
+    names = schema.get("propertyNames")
+    if names is not None and not all(holds(key, names, root) for key in value):
+        return False
+    properties, additional = schema.get("properties", {}), schema.get("additionalProperties", True)
+    for key, one in value.items():
+        own = properties.get(key, additional)
+        if own is False or (own is not True and not holds(one, own, root)):
+            return False
+    return True
