@@ -16,7 +16,7 @@ from orchestra.plan.chart import draw_text
 from orchestra.plan.finding import Finding, Severity
 from orchestra.plan.report import PlanReport
 
-MOST_OF_A_KIND = 8
+MOST_OF_A_KIND = {Severity.ERROR: 8, Severity.WARNING: 8, Severity.NOTE: 3}
 """Findings of one kind that are written out; 1,225 overlapping pairs would hide everything else."""
 MOST_PATHS = 5
 _SHORT = 7  # digits of a commit id, as git shows them
@@ -36,14 +36,15 @@ def draw_plan(report: PlanReport) -> list[str]:
 
 
 def draw_findings(report: PlanReport) -> list[tuple[Severity, list[str]]]:
-    """Each finding's lines with its severity; the first ``MOST_OF_A_KIND`` of each kind, then how many more."""
+    """Each finding's lines with its severity; of each kind the first ``MOST_OF_A_KIND``, then how many more."""
     drawn: list[tuple[Severity, list[str]]] = []
-    for kind in dict.fromkeys((finding.severity, finding.code) for finding in report.findings):
-        alike = [finding for finding in report.findings if (finding.severity, finding.code) == kind]
-        drawn += [(kind[0], draw_finding(finding, report.repository)) for finding in alike[:MOST_OF_A_KIND]]
-        if len(alike) > MOST_OF_A_KIND:
-            more = len(alike) - MOST_OF_A_KIND
-            drawn.append((kind[0], [f"{kind[0]}: {more} more like that (--json has them all) [{kind[1]}]"]))
+    for severity, code in dict.fromkeys((finding.severity, finding.code) for finding in report.findings):
+        alike = [finding for finding in report.findings if (finding.severity, finding.code) == (severity, code)]
+        most = MOST_OF_A_KIND[severity]
+        drawn += [(severity, draw_finding(finding, report.repository)) for finding in alike[:most]]
+        if len(alike) > most:
+            more = f"{severity}: {len(alike) - most} more like that (--json has them all) [{code}]"
+            drawn.append((severity, [more]))
     return drawn
 
 

@@ -46,7 +46,8 @@ def near_name(pattern: str, folders: dict[str, set[str]]) -> str | None:
 
 
 def _skeleton(name: str) -> str:
-    return re.sub(r"[-_. ]", "", name.casefold()).removesuffix("s")
+    hidden = "." if name.startswith(".") else ""  # .ci and ci are two things
+    return hidden + re.sub(r"[-_. ]", "", name.casefold()).removesuffix("s")
 
 
 def _children(paths: Collection[str]) -> dict[str, set[str]]:

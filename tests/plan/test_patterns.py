@@ -47,6 +47,7 @@ def test_a_slip_of_the_pen_is_a_warning_with_the_name_that_is_there(written: Wri
         ("src/*/nothing", None),
         ("**/app.tsx", None),
         ("data/**", None),
+        (".db/**", None),
     ],
 )
 def test_near_names(pattern: str, near: str | None) -> None:

@@ -156,7 +156,7 @@ def test_many_findings_of_a_kind_do_not_hide_the_others(repository: Checkout, wr
     report = plan(fleet(repository, written(agents)), machine=MACHINE)
     drawn = [lines for severity, lines in draw_findings(report) if severity is Severity.WARNING]
     assert len([finding for finding in report.findings if finding.code is Code.SCOPE_OVERLAP]) == 28
-    assert len(drawn) == MOST_OF_A_KIND + 1
+    assert len(drawn) == MOST_OF_A_KIND[Severity.WARNING] + 1
     assert drawn[-1] == ["warning: 20 more like that (--json has them all) [scope-overlap]"]
     assert len(valid(report)["findings"]) == len(report.findings)
 
