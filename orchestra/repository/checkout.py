@@ -5,15 +5,16 @@ of the index; put the copy in the index's place; let the lock go. A kill in betw
 run knows whose lock it is, and which files are ours to finish: those that hold the old content, the new one, its
 beginning (a write cut short) or nothing.
 
-Invariant: a file that holds anything else is the user's: it is never written, and named. Refuses: a checkout where
-another git works, where files in the way are changed or untracked, or one in the middle of a merge.
+Invariant: a file that holds anything else is the user's: it is never written, and named. ``can_follow`` looks before
+the target moves, so that nothing is in the way as a rule; what comes in the way afterwards stays as it is and shows up
+as a change of the user's. Refuses: a checkout where another git works.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,24 +47,21 @@ def can_follow(worktree: Path, old: CommitId, new: CommitId) -> tuple[str, ...]:
     return ()
 
 
-def follow(worktree: Path, old: CommitId, new: CommitId, *, resume: bool = False) -> None:
+def follow(worktree: Path, old: CommitId, new: CommitId, *, resume: bool = False) -> tuple[str, ...]:
     """Move the files and the index of ``worktree``, whose branch is already at ``new``, from ``old``.
 
-    ``resume``: an earlier call may have been cut short here; finish it. Done twice it changes nothing. Raises
-    GroundError naming what is in the way.
+    ``resume``: an earlier call may have been cut short here; finish it. Done twice it changes nothing. Returns the
+    paths that hold the user's own content and were left alone. Raises GroundError where another git works.
     """
     delta = changes(Git(worktree), old, new)
     resume = resume or _lock_is_ours(_index(worktree).with_name("index.lock"))
     with _index_lock(worktree):
         if not delta or not _behind(worktree, delta):
-            return
-        if resume:
-            _finish(worktree, old, new, delta)
-            return
-        blocked = can_follow(worktree, old, new)
-        if blocked:
-            raise _in_the_way(worktree, blocked)
+            return ()
+        if resume or can_follow(worktree, old, new):
+            return _finish(worktree, old, new, delta)
         _move(worktree, old, new)
+        return ()
 
 
 def _move(worktree: Path, old: CommitId, new: CommitId) -> None:
@@ -72,21 +70,31 @@ def _move(worktree: Path, old: CommitId, new: CommitId) -> None:
         _publish(worktree)
 
 
-def _finish(worktree: Path, old: CommitId, new: CommitId, delta: Mapping[str, Change]) -> None:
-    """After a kill in the middle of a move: what is ours is made new, by our own hand; the rest is refused."""
+def _finish(worktree: Path, old: CommitId, new: CommitId, delta: Mapping[str, Change]) -> tuple[str, ...]:
+    """After a kill in the middle of a move: what is ours is made new, by our own hand; the rest is left alone."""
     foreign = [path for path in delta if not _is_ours(worktree, path, delta, new)]
-    if foreign:
-        raise _in_the_way(worktree, foreign)
     with _private_index(worktree) as git:
         git.run("read-tree", "-i", "-m", old, new)  # the index alone; the files follow below
         for path, change in delta.items():
-            if change.new is None:
+            if change.new is None and path not in foreign:
                 _remove(worktree, path)
         skipped = {row[2:] for row in git.run("ls-files", "-t", "-z").fields if row.startswith("S ")}
+        skipped.update(foreign)
         written = [path for path, change in delta.items() if change.new is not None and path not in skipped]
         script = b"".join(os.fsencode(path) + b"\0" for path in written)
         git.run("checkout-index", "-f", "-u", "-z", "--stdin", stdin=script)
         _publish(worktree)
+    return tuple(sorted(foreign))
+
+
+def changed_among(worktree: Path, paths: Collection[str]) -> tuple[str, ...]:
+    """Which of ``paths`` hold something in ``worktree`` that is not in its branch's tip: changed, staged, untracked."""
+    options = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
+    git = Git(worktree).with_env(GIT_OPTIONAL_LOCKS="0")
+    rows = [row[3:] for row in git.run("status", *options).fields]
+    files, folders = {row for row in rows if row[-1:] != "/"}, tuple(row for row in rows if row[-1:] == "/")
+    below = {path for path in paths if path.startswith(folders) and os.path.lexists(worktree / path)}
+    return tuple(sorted(files.intersection(paths) | below))
 
 
 # -- what is in the way ------------------------------------------------------------------------------------------
@@ -185,12 +193,16 @@ def _remove(worktree: Path, path: str) -> None:
             break
 
 
-def _in_the_way(worktree: Path, paths: tuple[str, ...] | list[str]) -> GroundError:
-    shown = ", ".join(sorted(paths)[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")  # noqa: PLR2004
+def in_the_way(worktree: Path, obstacles: Sequence[str]) -> GroundError:
+    """What to say when ``can_follow`` found obstacles."""
+    more = f" and {len(obstacles) - _SHOWN} more" if len(obstacles) > _SHOWN else ""
     return GroundError(
-        f"{worktree} has work in the way of what lands: {shown}",
+        f"{worktree} has work in the way of what lands: {', '.join(sorted(obstacles)[:_SHOWN])}{more}",
         hint=f"commit it or move it aside (git -C {worktree} stash --include-untracked), then run the command again",
     )
+
+
+_SHOWN = 5
 
 
 def _reason(error: GitError) -> str:

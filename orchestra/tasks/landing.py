@@ -41,7 +41,7 @@ def rebase_and_test(
 
     fleet = opened(repo, blueprint)
     names = [agent.name for agent in chosen(fleet, agents) or ()]
-    return _show(run(fleet.repository, fleet.blueprint, names, progress=_progress(events)), json)
+    return _show(run(fleet, names, progress=_progress(events)), json)
 
 
 @task(help={**_AGENTS, **_EVENTS})
@@ -61,8 +61,7 @@ def rehearse(
 
     fleet = opened(repo, blueprint)
     report = run(
-        fleet.repository,
-        fleet.blueprint,
+        fleet,
         agents=_names(fleet, agents),
         unfinished=_unfinished(fleet),
         progress=_progress(events),
@@ -103,8 +102,7 @@ def merge(
         if not walk_through(fleet, _names(fleet, agents)):
             return ExitCode.SHORT
     report = run(
-        fleet.repository,
-        fleet.blueprint,
+        fleet,
         agents=_names(fleet, agents),
         push=push or None,
         accept_finished=yes,

@@ -1,0 +1,162 @@
+"""Keeps account of a train: what became of each agent, in sentences, with the log to read on, and in the ledger.
+
+Invariant: an agent is entered once. Refuses: to decide anything; it explains what was decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from orchestra.blueprint.model import AgentName, Builtin
+from orchestra.fleet import Fleet
+from orchestra.ledger import Json
+from orchestra.repository.conflict import Conflict, hunks
+from orchestra.repository.integrate import AGENT_TRAILER, FLEET_TRAILER, Empty
+from orchestra.repository.objects import Objects
+from orchestra.repository.refs import CommitId
+from orchestra.train.events import Teller
+from orchestra.train.gates.branch import Checked
+from orchestra.train.outcome import Blocked, Evicted, EvictReason, Landed, Waiting
+from orchestra.train.roster import Passenger
+from orchestra.train.tester import GateRun, Report
+
+Fate = Landed | Evicted | Blocked | Waiting
+
+
+class Account:
+    """The fates of one train. ``rehearsed``: gate results are recorded, fates are only told."""
+
+    def __init__(self, fleet: Fleet, teller: Teller, *, rehearsed: bool) -> None:
+        self._fleet, self._teller, self._rehearsed = fleet, teller, rehearsed
+        self._fates: dict[AgentName, Fate] = {}
+        self._checks: dict[AgentName, tuple[Checked, ...]] = {}
+        self.judged = self.rejected = 0
+        self.advice: list[str] = []
+
+    @property
+    def out(self) -> frozenset[AgentName]:
+        """Who does not land in this run."""
+        return frozenset(name for name, fate in self._fates.items() if not isinstance(fate, Landed))
+
+    @property
+    def fates(self) -> tuple[Fate, ...]:
+        """In the order in which they were decided."""
+        return tuple(self._fates.values())
+
+    def knows(self, agent: AgentName) -> bool:
+        return agent in self._fates
+
+    def add(self, fate: Fate, report: Report | None = None) -> None:
+        """Enter what became of an agent; ``report`` is the test that decided it."""
+        if fate.agent in self._fates:
+            raise AssertionError(f"{fate.agent} is decided twice")
+        self._fates[fate.agent] = fate
+        if report is not None:
+            self.judged += 1
+            self.rejected += isinstance(fate, Evicted)
+            self._record_gates(fate.agent, report.commit, report.tree, report.runs)
+        if isinstance(fate, Evicted) and not self._rehearsed:
+            log = str(fate.log) if fate.log else None
+            facts: dict[str, Json] = {
+                "reason": fate.reason,
+                "detail": fate.detail,
+                "with": list(fate.with_),
+                "log": log,
+            }
+            self._fleet.ledger.record("evicted", fate.agent, **facts)
+        self._teller.tell(_KIND[type(fate)], (fate.agent,), self._told(fate), **_facts(fate))
+
+    # -- the built-in gates -------------------------------------------------------------------------------------
+
+    def check(self, passenger: Passenger, checks: tuple[Checked, ...]) -> None:
+        """Enter what the built-in gates say of a branch; the first that stops it evicts it."""
+        name = passenger.agent.name
+        self._checks[name] = checks
+        for checked in checks:
+            facts: dict[str, Json] = {"gate": checked.gate, "outcome": checked.outcome, "detail": checked.detail}
+            self._fleet.ledger.record("gate", name, **facts, candidate=passenger.branch.tip)
+        stopped = next((checked for checked in checks if checked.stops), None)
+        if stopped is not None:
+            reason = EvictReason.SCOPE if stopped.builtin is Builtin.SCOPE else EvictReason.GATE
+            self.add(Evicted(name, reason, stopped.detail, gate=stopped.gate))
+
+    def checked(self, agent: AgentName) -> Mapping[str, str]:
+        """Built-in gate -> its outcome."""
+        return {checked.gate: checked.outcome for checked in self._checks.get(agent, ())}
+
+    # -- evictions ----------------------------------------------------------------------------------------------
+
+    def evict_empty(self, passenger: Passenger, found: Empty) -> None:
+        self.add(Evicted(passenger.agent.name, EvictReason.EMPTY, found.sentence))
+
+    def evict_conflict(self, passenger: Passenger, conflict: Conflict, target: CommitId, objects: Objects) -> None:
+        """Its text does not merge with the target: say with whose work, and keep the hunks."""
+        name = passenger.agent.name
+        log = self._fleet.folder / "gates" / f"{passenger.branch.tip[:12]}.{name}.conflict.txt"
+        shown = hunks(self._fleet.repository.git, objects, conflict, str(name)) if conflict.stages else ""
+        told = [f"{name} on {self._fleet.target} at {target}", *conflict.messages]
+        write_log(log, "\n".join(told) + f"\n\n{shown}")
+        with_ = self._who_changed(conflict.paths, passenger, target)
+        self.add(Evicted(name, EvictReason.CONFLICT, conflict.sentence, with_, log))
+
+    def evict_red(self, passenger: Passenger, report: Report, target: CommitId) -> None:
+        """A gate is red on the target with this branch, and green on the target without it."""
+        run = report.decided_by
+        if run is None:
+            raise AssertionError(f"{report.state} was not red")
+        what = f"{run.gate} {run.outcome}" + (f" ({run.detail})" if run.detail else "")
+        detail = f"{what} on {self._fleet.target} at {target[:10]} with this branch, and passes without it"
+        self.add(Evicted(passenger.agent.name, EvictReason.GATE, detail, (), run.log, run.gate), report)
+
+    def _who_changed(self, paths: Sequence[str], passenger: Passenger, target: CommitId) -> tuple[AgentName, ...]:
+        """The agents of this fleet whose landed commits touch these paths since the branch was cut."""
+        git = self._fleet.repository.git
+        if not paths:
+            return ()
+        shape = f"%(trailers:key={AGENT_TRAILER},valueonly,separator=%x20)%x09%(trailers:key={FLEET_TRAILER},valueonly)"
+        literal = [f":(top,literal){path}" for path in paths[:100]]
+        since = passenger.branch.base
+        rows = git.run("log", f"--format={shape}", f"{since}..{target}", "--", *literal).lines
+        found = {row.partition("\t")[0].strip() for row in rows if row.partition("\t")[2].strip() == self._fleet.name}
+        declared = [agent.name for agent in self._fleet.blueprint.agents]
+        return tuple(name for name in declared if name in found and name != passenger.agent.name)
+
+    # -- telling ------------------------------------------------------------------------------------------------
+
+    def _record_gates(self, agent: AgentName, commit: CommitId, tree: str, runs: Iterable[GateRun]) -> None:
+        for run in runs:
+            facts: dict[str, Json] = {"gate": run.gate, "outcome": run.outcome.value, "seconds": run.seconds}
+            log = str(run.log) if run.log else None
+            self._fleet.ledger.record("gate", agent, **facts, log=log, tree=tree, candidate=commit, cached=run.cached)
+
+    def _told(self, fate: Fate) -> str:
+        match fate:
+            case Landed(agent, commit):
+                return f"{agent} {'would land' if self._rehearsed else 'landed'} as {commit[:10]}"
+            case Evicted(agent, reason, detail):
+                return f"{agent} evicted, {reason}: {detail}"
+            case Blocked(agent, reason, by):
+                return f"{agent} blocked by {by}: {reason}"
+            case Waiting(agent, reason):
+                return f"{agent} waits: {reason}"
+
+
+_KIND = {Landed: "landed", Evicted: "evicted", Blocked: "blocked", Waiting: "waiting"}
+
+
+def _facts(fate: Fate) -> dict[str, Json]:
+    match fate:
+        case Landed(_, commit, gates):
+            return {"commit": commit, "gates": dict(gates)}
+        case Evicted(_, reason, detail, with_, log):
+            return {"reason": reason, "detail": detail, "with": list(with_), "log": str(log) if log else None}
+        case Blocked(_, reason, by):
+            return {"reason": reason, "by": by}
+        case Waiting(_, reason):
+            return {"reason": reason}
+
+
+def write_log(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8", "surrogateescape")

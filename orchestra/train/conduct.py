@@ -1,0 +1,305 @@
+"""Conducts a train: asks the planner what to do, does it, and tells what came of it, until every agent is decided.
+
+Invariant: decisions are the planner's (``queue``), facts are git's and the gates'; this module only carries between
+them. Every event is answered by planning anew from all facts. In a rehearsal the target moves in memory alone.
+Refuses: to land what its own audit does not pass, and to go on after the target moved under it without building anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from orchestra.blueprint.model import AgentName
+from orchestra.errors import GroundError
+from orchestra.fleet import Fleet
+from orchestra.repository.audit import Step, audit, strays
+from orchestra.repository.conflict import Conflict
+from orchestra.repository.ground import Ground, survey
+from orchestra.repository.integrate import Built as BuiltCandidate
+from orchestra.repository.integrate import Candidate, Empty, Integrator
+from orchestra.repository.refs import CommitId
+from orchestra.train import queue
+from orchestra.train.account import Account
+from orchestra.train.events import Teller
+from orchestra.train.land import Landing, TargetMoved, VerdictChanged, land
+from orchestra.train.outcome import Blocked, Landed, Waiting
+from orchestra.train.queue import Built, Facts, State, Test
+from orchestra.train.roster import Passenger, Roster
+from orchestra.train.tester import Ended, Report, Tester
+
+_MOVES = 20  # times that the target may move under a train before it gives up
+
+
+@dataclass(slots=True)
+class Railway:
+    """What is known about one value of the target: candidates on it, and their tests."""
+
+    target: CommitId
+    built: dict[State, Candidate] = field(default_factory=dict)
+    tests: dict[State, Test] = field(default_factory=dict)
+    reports: dict[State, Report] = field(default_factory=dict)
+
+    def commit(self, state: State) -> CommitId:
+        """The commit of a state that was built clean."""
+        if not state:
+            return self.target
+        found = self.built[state]
+        if not isinstance(found, BuiltCandidate):
+            raise AssertionError(f"{state} has no candidate")
+        return found.commit
+
+    def after(self, state: State) -> Railway:
+        """The target is now at ``state``: what begins with it stays known."""
+        size = len(state)
+        kept = Railway(self.commit(state))
+        kept.built = {s[size:]: c for s, c in self.built.items() if s[:size] == state and len(s) > size}
+        kept.tests = {s[size:]: t for s, t in self.tests.items() if s[:size] == state}
+        kept.reports = {s[size:]: r for s, r in self.reports.items() if s[:size] == state}
+        return kept
+
+
+class Conductor:
+    """One run of a train over a roster."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        roster: Roster,
+        ground: Ground,
+        *,
+        tester: Tester,
+        integrator: Callable[[CommitId], Integrator],
+        teller: Teller,
+        account: Account,
+        rehearsed: bool,
+        push: bool,
+    ) -> None:
+        self._fleet, self._roster, self._ground, self._tester = fleet, roster, ground, tester
+        self._integrator_for, self._teller, self._account = integrator, teller, account
+        self._rehearsed, self._push = rehearsed, push
+        self._order = tuple(p.agent.name for p in roster.passengers if not account.knows(p.agent.name))
+        self._railway = Railway(ground.start)
+        self._integrator = integrator(ground.start)
+        self._moves = 0
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def run(self) -> CommitId:
+        """Conduct it to the end; where the target is then (or would be). The account holds what became of whom."""
+        while self._order or self._railway.tests:
+            actions = queue.plan(self._facts())
+            for action in actions:
+                self._carry_out(action)
+            if not actions and not self._listen():
+                break
+        return self._railway.target
+
+    def _facts(self) -> Facts:
+        merge = self._fleet.blueprint.merge
+        return Facts(
+            order=self._order,
+            after=self._fleet.blueprint.predecessors,
+            out=self._account.out | self._roster.aside,
+            built={state: _as_built(candidate) for state, candidate in self._railway.built.items()},
+            tests=self._railway.tests,
+            slots=self._fleet.blueprint.limits.gates,
+            policy=merge.train,
+            guarantee=merge.guarantee,
+            decided=self._account.judged,
+            rejected=self._account.rejected,
+        )
+
+    def _listen(self) -> bool:
+        """Wait until a test ends; False when none runs."""
+        if not any(test.running for test in self._railway.tests.values()):
+            return False
+        for report in self._tester.wait():
+            if report.ended is not Ended.CANCELLED:
+                self._note(report)
+        return True
+
+    def _note(self, report: Report) -> None:
+        test = self._railway.tests.get(report.state, Test())
+        self._railway.reports[report.state] = report
+        self._railway.tests[report.state] = replace(
+            test,
+            running=False,
+            green=test.green or report.ended is Ended.GREEN,
+            reds=test.reds + (report.ended is Ended.RED),
+            broken=test.broken + (report.ended is Ended.BROKEN),
+            needed=1 + self._retries(report),
+        )
+
+    def _retries(self, report: Report) -> int:
+        decided = report.decided_by
+        gate = next((gate for gate in self._tester.gates if decided and gate.name == decided.gate), None)
+        return gate.retries if gate else 0
+
+    def _carry_out(self, action: queue.Action) -> None:
+        match action:
+            case queue.Build(state):
+                self._build(state)
+            case queue.Run(state):
+                self._railway.tests[state] = replace(self._railway.tests.get(state, Test()), running=True)
+                self._tester.start(state, self._railway.commit(state))
+            case queue.Cancel(state):
+                self._railway.tests[state] = replace(self._railway.tests[state], running=False)
+                self._tester.cancel(state)
+            case queue.Land(state):
+                self._land(state)
+            case queue.Evict(agent, why):
+                self._evict(agent, why)
+            case queue.Block(agent, by):
+                reason = f"it must land after {by}, which does not land in this run"
+                self._decide(Blocked(agent, reason, by))
+            case queue.Hold(agent, by):
+                self._decide(Waiting(agent, self._why_held(agent, by)))
+
+    def _decide(self, fate: Blocked | Waiting) -> None:
+        self._order = tuple(name for name in self._order if name != fate.agent)
+        self._account.add(fate)
+
+    # -- building -----------------------------------------------------------------------------------------------
+
+    def _build(self, state: State) -> None:
+        passenger = self._roster.passenger(state[-1])
+        onto = self._railway.commit(state[:-1])
+        candidate = self._integrator.build(onto, passenger.branch)
+        if isinstance(candidate, BuiltCandidate):
+            findings = audit(self._fleet.repository.git, _step(onto, candidate, passenger))
+            if findings:
+                told = tuple(f"the audit stops it: {finding.path} {finding.sentence}" for finding in findings)
+                candidate = Conflict(tuple(finding.path for finding in findings), told)
+        self._railway.built[state] = candidate
+        self._tell_built(state, candidate)
+
+    def _tell_built(self, state: State, candidate: Candidate) -> None:
+        if isinstance(candidate, Conflict):
+            text = f"{state[-1]} does not fit: {candidate.sentence}"
+            self._teller.tell("candidate.conflict", state, text, paths=list(candidate.paths))
+        elif isinstance(candidate, BuiltCandidate):
+            self._teller.tell("candidate.built", state, f"built {', '.join(state)}", commit=candidate.commit)
+
+    # -- deciding -----------------------------------------------------------------------------------------------
+
+    def _evict(self, agent: AgentName, why: queue.Why) -> None:
+        passenger = self._roster.passenger(agent)
+        self._order = tuple(name for name in self._order if name != agent)
+        candidate = self._railway.built[(agent,)]
+        if why is queue.Why.EMPTY and isinstance(candidate, Empty):
+            self._account.evict_empty(passenger, candidate)
+        elif isinstance(candidate, Conflict):
+            self._account.evict_conflict(passenger, candidate, self._railway.target, self._integrator.objects)
+        else:
+            self._account.evict_red(passenger, self._railway.reports[(agent,)], self._railway.target)
+
+    def _why_held(self, agent: AgentName, by: queue.HeldBy) -> str:
+        about: State = (agent,) if by is queue.HeldBy.STUCK else ()
+        report = self._railway.reports.get(about)
+        run = report.decided_by if report else None
+        told = f": {run.gate} {run.detail or run.outcome}" if run else ""
+        log = f" (log: {run.log})" if run and run.log else ""
+        if by is queue.HeldBy.RED_TARGET:
+            return f"the target itself is red, so nobody can be blamed{told}{log}"
+        if by is queue.HeldBy.STUCK:
+            return f"its gates could not be run to an end{told}{log}"
+        return f"gates cannot be run here at all{told}{log}"
+
+    # -- landing ------------------------------------------------------------------------------------------------
+
+    def _land(self, state: State) -> None:
+        commits = tuple(
+            (self._roster.passenger(name), self._railway.commit(state[: n + 1])) for n, name in enumerate(state)
+        )
+        report = self._railway.reports[state]
+        self._require_contained(state)
+        try:
+            if not self._rehearsed:
+                self._told(self._commit_to(commits, report))
+        except VerdictChanged as turn:
+            self._decide(Waiting(turn.agent, turn.reason))
+            return
+        except TargetMoved as turn:
+            self._start_again(turn)
+            return
+        except GroundError as error:
+            self._stop(error)
+            return
+        for passenger, commit in commits:
+            self._account.add(Landed(passenger.agent.name, commit, self._gates_of(passenger, report)), report)
+        self._order = tuple(name for name in self._order if name not in state)
+        self._rebase(state)
+
+    def _commit_to(self, commits: tuple[tuple[Passenger, CommitId], ...], report: Report) -> tuple[str, ...]:
+        landing = Landing(self._ground.local, self._ground.remote_tip, commits, report.tree, self._push)
+        told = land(self._fleet, landing)
+        new = landing.new
+        remote_tip = new if self._push and self._fleet.remote else self._ground.remote_tip
+        self._ground = replace(self._ground, local=new, start=new, remote_tip=remote_tip)
+        return told
+
+    def _require_contained(self, state: State) -> None:
+        """The whole of what lands, once more and from the ends: nothing beyond what its branches changed."""
+        steps = []
+        for n in range(len(state)):
+            onto, candidate = self._railway.commit(state[:n]), self._railway.built[state[: n + 1]]
+            if isinstance(candidate, BuiltCandidate):
+                steps.append(_step(onto, candidate, self._roster.passenger(state[n])))
+        lost = strays(self._fleet.repository.git, self._railway.target, self._railway.commit(state), steps)
+        if lost:
+            raise AssertionError(f"{', '.join(lost)} would change though none of {', '.join(state)} changes it")
+
+    def _gates_of(self, passenger: Passenger, report: Report) -> Mapping[str, str]:
+        return {**report.gates, **self._account.checked(passenger.agent.name)}
+
+    def _told(self, sentences: tuple[str, ...]) -> None:
+        self._account.advice.extend(sentences)
+
+    def _rebase(self, state: State) -> None:
+        for running, test in self._railway.tests.items():
+            if test.running and running[: len(state)] != state:
+                self._tester.cancel(running)
+        names = {s: s[len(state) :] for s in self._railway.tests if s[: len(state)] == state}
+        self._tester.rename(names)
+        self._railway = self._railway.after(state)
+
+    def _start_again(self, turn: TargetMoved) -> None:
+        """The target moved under us: everything is built anew on what it is now; gate results are kept by tree."""
+        self._moves += 1
+        if self._moves > _MOVES:
+            self._stop(GroundError(f"the target keeps moving: {turn}"))
+            return
+        self._teller.tell("waiting", (), f"{turn}; building again")
+        self._cancel_all()
+        try:
+            self._ground = survey(self._fleet.repository, self._fleet.target, self._fleet.remote)
+        except GroundError as error:
+            self._stop(error)
+            return
+        self._railway = Railway(self._ground.start)
+        self._integrator = self._integrator_for(self._ground.start)
+
+    def _stop(self, error: GroundError) -> None:
+        """Nothing more can land in this run; whoever is left waits for the next."""
+        self._cancel_all()
+        hint = f" ({error.hint})" if error.hint else ""
+        for name in self._order:
+            self._account.add(Waiting(name, f"{error}{hint}"))
+        self._order = ()
+        self._railway.tests = {}
+
+    def _cancel_all(self) -> None:
+        for state, test in self._railway.tests.items():
+            if test.running:
+                self._tester.cancel(state)
+
+
+def _as_built(candidate: Candidate) -> Built:
+    if isinstance(candidate, BuiltCandidate):
+        return Built.CLEAN
+    return Built.EMPTY if isinstance(candidate, Empty) else Built.CONFLICT
+
+
+def _step(onto: CommitId, candidate: BuiltCandidate, passenger: Passenger) -> Step:
+    return Step(onto, candidate.commit, candidate.fork, passenger.branch.tip, passenger.branch.kept_out)

@@ -1,0 +1,73 @@
+"""What a train tells while it runs: values for a live view, plain lines, or JSON lines.
+
+Invariant: nothing is decided from an event; whoever listens may lose every one of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from orchestra.ledger import Json
+
+KINDS = (
+    "train.started",
+    "candidate.built",
+    "candidate.conflict",
+    "test.started",
+    "gate.started",
+    "gate.finished",
+    "test.finished",
+    "landed",
+    "evicted",
+    "blocked",
+    "waiting",
+    "recovered",
+    "train.finished",
+)
+
+
+def _nothing() -> Mapping[str, Json]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class TrainEvent:
+    """``kind`` is one of KINDS, ``text`` one line for a person, ``at`` a POSIX timestamp."""
+
+    kind: str
+    agents: tuple[str, ...]
+    text: str
+    data: Mapping[str, Json] = field(default_factory=_nothing)
+    at: float = 0.0
+
+    def to_json(self) -> dict[str, Json]:
+        """One line of ``--events``."""
+        return {
+            "kind": self.kind,
+            "at": self.at,
+            "agents": list(self.agents),
+            "text": self.text,
+            "data": dict(self.data),
+        }
+
+
+Listener = Callable[[TrainEvent], None]
+
+
+def ignore(_: TrainEvent) -> None:
+    """A listener that does not."""
+
+
+class Teller:
+    """Stamps events and hands them to a listener."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def tell(self, kind: str, agents: tuple[str, ...], text: str, **data: Json) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"{kind} is no kind of event")
+        self._listener(TrainEvent(kind, agents, text, MappingProxyType(data), time.time()))

@@ -1,0 +1,249 @@
+"""The three ways to use the train: land, rehearse, test a few.
+
+Invariant: one train at a time in a repository, by a lock of its own, so that verdicts can be given beside it. What is
+wrong with the ground or the blueprint is said before anything runs. Refuses: to print.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from orchestra.blueprint.model import AgentName, ConflictRule, Scope
+from orchestra.blueprint.scope import Matcher
+from orchestra.engine.job import Engine
+from orchestra.engine.local import LocalEngine
+from orchestra.errors import UsageError
+from orchestra.fleet import Fleet
+from orchestra.repository.checkout import changed_among, in_the_way
+from orchestra.repository.conflict import RuleOf
+from orchestra.repository.delta import changes
+from orchestra.repository.ground import Ground, survey
+from orchestra.repository.integrate import Integrator, integrator
+from orchestra.repository.lock import exclusive
+from orchestra.repository.refs import CommitId
+from orchestra.train.account import Account
+from orchestra.train.conduct import Conductor
+from orchestra.train.events import Listener, Teller, ignore
+from orchestra.train.gates.branch import check, require_known
+from orchestra.train.land import derive_landed, mark_derived
+from orchestra.train.outcome import Blocked, Evicted, Landed, MergeReport, Waiting
+from orchestra.train.recover import recover_within
+from orchestra.train.roster import Accept, Passenger, Roster, read_roster
+from orchestra.train.tester import Tester
+from orchestra.train.workbench import Workbench
+
+_NOBODY: Mapping[AgentName, str] = MappingProxyType({})
+_WAIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Ride:
+    """What is asked of a train."""
+
+    command: str
+    accept: Accept
+    agents: Collection[AgentName] | None
+    unfinished: Mapping[AgentName, str]
+    rehearsed: bool
+    push: bool
+
+
+def merge(
+    fleet: Fleet,
+    *,
+    agents: Collection[AgentName] | None = None,
+    push: bool | None = None,
+    accept_finished: bool = False,
+    unfinished: Mapping[AgentName, str] = _NOBODY,
+    progress: Listener = ignore,
+    engine: Engine | None = None,
+) -> MergeReport:
+    """Land what is approved, in order, each as it was tested.
+
+    ``agents`` (None: all) limits who rides. ``push`` None: as the blueprint says. ``accept_finished`` also takes what
+    has no verdict, is not in ``unfinished`` (agent -> why) and has nothing uncommitted, and approves it as it lands.
+    ``engine`` None: the local one, ``limits.gates`` places. Raises UsageError, GroundError, LockHeld, DiskFull; what
+    had landed by then has landed, and the next run goes on from there.
+    """
+    accept = Accept.FINISHED if accept_finished else Accept.APPROVED
+    wanted = fleet.blueprint.merge.push if push is None else push
+    return _run(fleet, _Ride("merge", accept, agents, unfinished, rehearsed=False, push=wanted), progress, engine)
+
+
+def rehearse(
+    fleet: Fleet,
+    *,
+    agents: Collection[AgentName] | None = None,
+    unfinished: Mapping[AgentName, str] = _NOBODY,
+    progress: Listener = ignore,
+    engine: Engine | None = None,
+) -> MergeReport:
+    """The whole train with its gates, landing nothing: what is approved or finished rides. Passes are kept."""
+    ride = _Ride("rehearse", Accept.FINISHED, agents, unfinished, rehearsed=True, push=False)
+    return _run(fleet, ride, progress, engine)
+
+
+def rebase_and_test(
+    fleet: Fleet, agents: Sequence[AgentName], *, progress: Listener = ignore, engine: Engine | None = None
+) -> MergeReport:
+    """The named agents, whatever their verdict, together on today's target with the gates; nothing lands or moves."""
+    ride = _Ride("rebase-and-test", Accept.NAMED, agents, _NOBODY, rehearsed=True, push=False)
+    return _run(fleet, ride, progress, engine)
+
+
+def _run(fleet: Fleet, ride: _Ride, progress: Listener, engine: Engine | None) -> MergeReport:
+    begun = time.monotonic()
+    _require_sense(fleet, ride)
+    teller = Teller(progress)
+    with exclusive(fleet.repository.state_folder / "train", ride.command):
+        recovered = _recover(fleet, teller)
+        ground = survey(fleet.repository, fleet.target, fleet.remote)
+        roster = read_roster(fleet, ride.accept, ride.agents, ride.unfinished)
+        account = Account(fleet, teller, rehearsed=ride.rehearsed)
+        _enter_known_fates(fleet, roster, ground, account)
+        if not ride.rehearsed:
+            _require_clear_checkouts(fleet, ground, roster)
+        _announce(fleet, roster, teller)
+        with _tester(fleet, engine, teller) as tester, _integrators(fleet, tester) as build:
+            conductor = Conductor(
+                fleet,
+                roster,
+                ground,
+                tester=tester,
+                integrator=build,
+                teller=teller,
+                account=account,
+                rehearsed=ride.rehearsed,
+                push=ride.push,
+            )
+            after = conductor.run()
+        report = replace(
+            _report(fleet, ride, account, ground, after),
+            tests_run=tester.tests_run,
+            seconds=time.monotonic() - begun,
+            recovered=recovered,
+        )
+        teller.tell("train.finished", (), report.render_lines()[-1], seconds=report.seconds)
+        return report
+
+
+# -- before it leaves --------------------------------------------------------------------------------------------
+
+
+def _require_sense(fleet: Fleet, ride: _Ride) -> None:
+    require_known(fleet.blueprint)
+    for name in ride.agents or ():
+        fleet.require_agent(name)
+    if ride.push and fleet.remote is None:
+        raise UsageError("there is no remote to push to", hint="git remote add origin URL, or leave --push out")
+
+
+def _recover(fleet: Fleet, teller: Teller) -> tuple[str, ...]:
+    recovered = recover_within(fleet.repository)
+    target = fleet.target_tip()
+    derived = derive_landed(fleet, target) if target else {}
+    if derived:
+        with exclusive(fleet.repository.state_folder, "recover", wait_s=_WAIT_S):
+            mark_derived(fleet, derived)
+        recovered = (*recovered, f"noted that {', '.join(derived)} had landed")
+    for sentence in recovered:
+        teller.tell("recovered", (), sentence)
+    return recovered
+
+
+def _enter_known_fates(fleet: Fleet, roster: Roster, ground: Ground, account: Account) -> None:
+    """Who is decided before anything is built: no verdict, not finished, or stopped by a built-in gate."""
+    for waiting in roster.waiting:
+        account.add(waiting)
+    for passenger in roster.passengers:
+        account.check(
+            passenger, check(fleet.blueprint, passenger.agent, _paths(fleet, ground, passenger), passenger.notes)
+        )
+
+
+def _paths(fleet: Fleet, ground: Ground, passenger: Passenger) -> tuple[str, ...]:
+    """What the branch itself changes, seen from where it left the target."""
+    branch = passenger.branch
+    fork = fleet.repository.merge_base(ground.start, branch.tip) or branch.base
+    return tuple(path for path in changes(fleet.repository.git, fork, branch.tip) if path not in branch.kept_out)
+
+
+def _require_clear_checkouts(fleet: Fleet, ground: Ground, roster: Roster) -> None:
+    """A checkout of the target with changes where work would land: refused before anything runs."""
+    paths = set(changes(fleet.repository.git, ground.local, ground.start))
+    for passenger in roster.passengers:
+        paths.update(_paths(fleet, ground, passenger))
+    for folder in ground.checkouts:
+        found = changed_among(folder, paths)
+        if found:
+            raise in_the_way(folder, found)
+
+
+def _announce(fleet: Fleet, roster: Roster, teller: Teller) -> None:
+    names = tuple(str(passenger.agent.name) for passenger in roster.passengers)
+    merge = fleet.blueprint.merge
+    text = f"{len(names)} agents for {fleet.target}: {', '.join(names)}" if names else "nobody rides in this train"
+    slots = fleet.blueprint.limits.gates
+    teller.tell("train.started", names, text, target=fleet.target, policy=merge.train, slots=slots)
+
+
+# -- its parts ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _tester(fleet: Fleet, engine: Engine | None, teller: Teller) -> Iterator[Tester]:
+    places = fleet.blueprint.limits.gates
+    if engine is not None:
+        yield Tester(fleet, engine, places, teller)
+        return
+    with LocalEngine(places) as own:
+        yield Tester(fleet, own, places, teller)
+
+
+class _Builders:
+    """Integrators for the values that the target takes; all end with the train."""
+
+    def __init__(self, fleet: Fleet, stack: ExitStack, rule_of: RuleOf, bench: Workbench) -> None:
+        self._fleet, self._stack, self._rule_of, self._bench = fleet, stack, rule_of, bench
+
+    def __call__(self, target: CommitId) -> Integrator:
+        made = integrator(self._fleet.repository.git, target, self._rule_of, self._bench.remake)
+        return self._stack.enter_context(made)
+
+
+@contextmanager
+def _integrators(fleet: Fleet, tester: Tester) -> Iterator[_Builders]:
+    with ExitStack() as stack:
+        yield _Builders(fleet, stack, conflict_rules(fleet), Workbench(fleet, tester.slots))
+
+
+def conflict_rules(fleet: Fleet) -> RuleOf:
+    """``merge.conflicts``: the first glob that matches a path rules."""
+    rules = [(Matcher(Scope((glob,))), rule) for glob, rule in fleet.blueprint.merge.conflicts.items()]
+
+    def rule_of(path: str) -> ConflictRule | None:
+        return next((rule for matcher, rule in rules if matcher.matches(path)), None)
+
+    return rule_of
+
+
+def _report(fleet: Fleet, ride: _Ride, account: Account, ground: Ground, after: CommitId) -> MergeReport:
+    fates = account.fates
+    landed = tuple(fate for fate in fates if isinstance(fate, Landed))
+    return MergeReport(
+        fleet=fleet.name,
+        target=fleet.target,
+        before=ground.local,
+        after=after if landed else ground.local,
+        landed=landed,
+        evicted=tuple(fate for fate in fates if isinstance(fate, Evicted)),
+        blocked=tuple(fate for fate in fates if isinstance(fate, Blocked)),
+        waiting=tuple(fate for fate in fates if isinstance(fate, Waiting)),
+        rehearsed=ride.rehearsed,
+        pushed=ride.push and bool(landed) and not ride.rehearsed,
+        advice=tuple(account.advice),
+    )

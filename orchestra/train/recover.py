@@ -1,0 +1,34 @@
+"""What every command that changes something does first: finish what a killed train began.
+
+Invariant: nothing is recovered while a train runs; its lock is the sign. Cheap when there is nothing to do: one look
+for the intent's file.
+"""
+
+from __future__ import annotations
+
+from orchestra.errors import LockHeld
+from orchestra.repository.gateway import Repository
+from orchestra.repository.lock import exclusive
+from orchestra.train.intent import intent_path
+from orchestra.train.land import settle
+
+_WAIT_S = 60.0
+
+
+def recover(repository: Repository) -> tuple[str, ...]:
+    """Finish or take back what a killed merge left; sentences for a person. Takes the locks itself."""
+    if not intent_path(repository.state_folder).exists():
+        return ()
+    try:
+        with exclusive(repository.state_folder / "train", "recover"):
+            return recover_within(repository)
+    except LockHeld:
+        return ()  # a train runs: the intent is its own
+
+
+def recover_within(repository: Repository) -> tuple[str, ...]:
+    """The same for a caller that holds the train's lock."""
+    if not intent_path(repository.state_folder).exists():
+        return ()
+    with exclusive(repository.state_folder, "recover", wait_s=_WAIT_S):
+        return settle(repository)

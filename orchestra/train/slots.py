@@ -1,0 +1,209 @@
+"""Gate slots: worktrees of our own, kept warm and used for one candidate after the other.
+
+A slot is at ``<root>/<home name>.gates/<n>``, detached, locked, and nobody's place of work: whatever is in it may go.
+Invariant: before a job runs in a slot, its files are the candidate's and nothing else is there but what ``setup`` made
+for the same lock files, checked against an index that no job can reach (its own is a copy). Refuses
+(``SlotTrouble``): to call a slot ready that it could not verify. That is never a verdict on a branch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestra.blueprint.model import AgentName
+from orchestra.blueprint.naming import render_env
+from orchestra.errors import GitError
+from orchestra.fleet import Fleet
+from orchestra.repository import registration, worktrees
+from orchestra.repository.lock import exclusive
+from orchestra.repository.refs import CommitId
+from orchestra.repository.worktrees import Place
+from orchestra.train.gates.environment import allowed
+from orchestra.train.slot import Slot, SlotTrouble
+from orchestra.workspace.belongings import Belongings, copy_file, find_belongings, share_folder
+from orchestra.workspace.places import slots_root
+from orchestra.workspace.steps import CopyFile, ShareFolder
+
+WORKBENCH = 0  # the slot where conflicted files are made anew, beside the ones for gates
+_LOCK_FILES = frozenset(
+    """package.json package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml pnpm-workspace.yaml bun.lock
+    bun.lockb .npmrc .yarnrc.yml deno.lock pyproject.toml setup.py setup.cfg requirements.txt uv.lock poetry.lock
+    Pipfile Pipfile.lock pdm.lock pixi.lock environment.yml tox.ini .python-version .tool-versions .nvmrc
+    .node-version Gemfile Gemfile.lock composer.json composer.lock go.mod go.sum go.work Cargo.toml Cargo.lock
+    rust-toolchain rust-toolchain.toml pom.xml build.gradle build.gradle.kts settings.gradle settings.gradle.kts
+    gradle.lockfile mix.exs mix.lock pubspec.yaml pubspec.lock Package.swift Package.resolved flake.nix flake.lock
+    CMakeLists.txt conanfile.txt conanfile.py vcpkg.json .gitmodules Makefile""".split()
+)
+_WAIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What makes a checkout build: ``key`` is a digest of all that it depends on, ``commands`` are still to be run."""
+
+    key: str
+    commands: tuple[str, ...]
+
+
+class Slots:
+    """The gate slots of a fleet. The caller holds the train's lock, so each slot has one user."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._belongings: Belongings | None = None
+        self._looked = False
+        self._setup_keys: dict[str, str] = {}
+
+    def path(self, number: int) -> Path:
+        return slots_root(self._fleet) / str(number)
+
+    def scratch(self, number: int) -> Path:
+        """The slot's own TMPDIR, beside it; emptied before every candidate."""
+        return slots_root(self._fleet) / f"{number}.tmp"
+
+    def environment(self, number: int) -> dict[str, str]:
+        """What jobs in that slot see: the allow-list, and ``setup.env`` as for an agent numbered after the last one."""
+        blueprint = self._fleet.blueprint
+        name, place = AgentName(f"gate-{number}"), str(self.path(number))
+        stand_in = replace(
+            blueprint.agents[0], name=name, number=len(blueprint.agents) + number + 1, title=name, stage=None
+        )
+        env = blueprint.worktrees.setup.env
+        home = str(self._fleet.repository.home)
+        own = render_env(env, agent=stand_in, fleet=blueprint.name, worktree=place, repo=home)
+        fixed = {
+            "TMPDIR": str(self.scratch(number)),
+            "ORCHESTRA_FLEET": str(blueprint.name),
+            "ORCHESTRA_GATE_SLOT": name,
+        }
+        return {**allowed(), **fixed, **own}
+
+    # -- making one ready ---------------------------------------------------------------------------------------
+
+    def prepare(self, number: int, commit: CommitId) -> Setup:
+        """Put exactly ``commit`` into the slot; what is still to be run there before its gates. Raises SlotTrouble."""
+        try:
+            slot = self._ready(number, commit)
+            setup = self._setup(slot, commit)
+            slot.check(commit, setup.key if not setup.commands else None)
+            self._empty_scratch(number)
+            return setup
+        except GitError as error:
+            raise SlotTrouble(f"gate slot {self.path(number)} cannot hold {commit[:10]}: {error}") from error
+        except OSError as error:
+            raise worktrees.as_ground_error(error, self.path(number)) from error
+
+    def setup_done(self, number: int, setup: Setup) -> None:
+        """Note that the setup commands passed: what they made stays while the lock files stay the same."""
+        slot = Slot(self.path(number), registration.admin_of(self.path(number)))
+        slot.remember(setup.key, slot.extras())
+
+    def setup_key(self, commit: CommitId) -> str:
+        """What a set-up for that commit depends on, as one digest."""
+        tree = self._fleet.repository.git.text("rev-parse", f"{commit}^{{tree}}")
+        if tree not in self._setup_keys:
+            self._setup_keys[tree] = self._find_setup_key(tree)
+        return self._setup_keys[tree]
+
+    def _ready(self, number: int, commit: CommitId) -> Slot:
+        """The slot, made if it is not there, made again if a job damaged it, holding ``commit``."""
+        for attempt in range(2):
+            slot = self._open(number, commit)
+            try:
+                slot.move_to(commit)
+                return slot
+            except GitError:
+                if attempt:
+                    raise
+                self._drop(number)
+        raise AssertionError("unreachable")
+
+    def _open(self, number: int, commit: CommitId) -> Slot:
+        path, repository = self.path(number), self._fleet.repository
+        admin = registration.admins(repository).get(Path(os.path.realpath(path)))
+        if admin is None or not registration.is_linked(path, admin):
+            self._drop(number)
+            with exclusive(repository.state_folder, "make a gate slot", wait_s=_WAIT_S):
+                worktrees.add(repository, Place(path, commit, None, _reason(number)))
+            admin = registration.admin_of(path)
+        return Slot(path, admin)
+
+    def _drop(self, number: int) -> None:
+        """Take a slot away. It is ours alone by the reason of its lock; anything else at its place is refused."""
+        path, repository = self.path(number), self._fleet.repository
+        admin = registration.admins(repository).get(Path(os.path.realpath(path)))
+        ours = admin is not None and registration.lock_reason(admin) == _reason(number)
+        if admin is not None and not ours:
+            raise SlotTrouble(
+                f"{path} is a worktree of somebody else's", hint=f"move it: git worktree move {path} ELSEWHERE"
+            )
+        if admin is None and path.exists():
+            raise SlotTrouble(f"{path} is in the way of a gate slot", hint="move it elsewhere")
+        if admin is None:
+            return
+        with exclusive(repository.state_folder, "renew a gate slot", wait_s=_WAIT_S):
+            registration.delete(path)
+            registration.forget(repository, admin, path)
+
+    def _empty_scratch(self, number: int) -> None:
+        registration.delete(self.scratch(number))
+        self.scratch(number).mkdir(parents=True)
+
+    # -- what makes a checkout build ----------------------------------------------------------------------------
+
+    def _setup(self, slot: Slot, commit: CommitId) -> Setup:
+        key = self.setup_key(commit)
+        if slot.setup_key() == key:
+            return Setup(key, ())
+        slot.forget()  # before anything is made: a set-up that is cut short must not count as one
+        slot.clear_extras(())
+        self._bring_belongings(slot.path)
+        commands = self._fleet.blueprint.worktrees.setup.run
+        if not commands:
+            slot.remember(key, slot.extras())
+        return Setup(key, commands)
+
+    def _bring_belongings(self, folder: Path) -> None:
+        """The untracked files and folders that ``setup`` names, as in an agent's worktree."""
+        found = self._find_belongings()
+        if found is None:
+            return
+        name = self._fleet.blueprint.agents[0].name
+        for file in found.files:
+            copy_file(CopyFile(name, found.source / file, folder, file), folder)
+        for shared in found.folders:
+            share_folder(ShareFolder(name, found.source / shared, folder, shared))
+
+    def _find_belongings(self) -> Belongings | None:
+        if not self._looked:
+            self._belongings, self._looked = find_belongings(self._fleet), True
+        return self._belongings
+
+    def _find_setup_key(self, tree: str) -> str:
+        setup = self._fleet.blueprint.worktrees.setup
+        found = self._find_belongings()
+        copied = [(file, _digest(found.source / file)) for file in found.files] if found else []
+        facts = {
+            "run": setup.run,
+            "env": dict(setup.env),
+            "copied": copied,
+            "shared": found.folders if found else (),
+            "locks": self._lock_files(tree) if setup.run or setup.share else [],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def _lock_files(self, tree: str) -> list[str]:
+        rows = self._fleet.repository.git.run("ls-tree", "-r", "-z", tree).fields
+        return [row for row in rows if row.rpartition("\t")[2].rpartition("/")[2] in _LOCK_FILES]
+
+
+def _reason(number: int) -> str:
+    return f"orchestra: gate slot {number}"
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""

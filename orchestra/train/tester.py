@@ -1,0 +1,272 @@
+"""Runs the gates of candidates in slots, several at once, and says how each came out.
+
+Invariant: a verdict is green only when every gate passed, now or before, on exactly that tree, with that definition,
+environment and set-up; red only when a gate's command itself said so or ran out of its own time. Everything else is
+broken: the machine's doing (facts/merge.md, I9). Passes are kept in ``results``, everything else is forgotten. Refuses:
+to run two candidates in one slot.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from orchestra.blueprint.model import RunGate
+from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Result
+from orchestra.fleet import Fleet
+from orchestra.repository.refs import CommitId
+from orchestra.train.events import Teller
+from orchestra.train.gates.environment import result_key
+from orchestra.train.gates.results import Pass, Results
+from orchestra.train.queue import State
+from orchestra.train.slot import SlotTrouble
+from orchestra.train.slots import Setup, Slots
+
+SETUP_GATE = "setup"
+
+
+class Ended(StrEnum):
+    GREEN = "green"  # every gate passed
+    RED = "red"  # a gate failed, or ran out of its own time
+    BROKEN = "broken"  # it could not be tested: signal, full disk, slot trouble
+    CANCELLED = "cancelled"  # nobody wanted to know any more
+
+
+@dataclass(frozen=True, slots=True)
+class GateRun:
+    """One gate on one candidate. ``cached``: it passed before on the same tree, and was not run again."""
+
+    gate: str
+    outcome: Outcome
+    seconds: float
+    log: Path | None
+    detail: str = ""
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How the test of a state ended. ``runs`` are the gates that were asked, in order, the one that decided last."""
+
+    state: State
+    commit: CommitId
+    tree: str
+    ended: Ended
+    runs: tuple[GateRun, ...]
+
+    @property
+    def decided_by(self) -> GateRun | None:
+        """The gate that was red or could not be run."""
+        return self.runs[-1] if self.runs and self.ended in (Ended.RED, Ended.BROKEN) else None
+
+    @property
+    def gates(self) -> Mapping[str, str]:
+        return {run.gate: run.outcome.value for run in self.runs}
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A candidate in a slot."""
+
+    state: State
+    commit: CommitId
+    tree: str
+    slot: int
+    env: Mapping[str, str]
+    setup: Setup
+    setup_left: list[str]
+    gates_left: list[RunGate]
+    runs: list[GateRun] = field(default_factory=list)
+    job: JobId | None = None
+    log: Path | None = None
+    unwanted: bool = False
+
+
+class Tester:
+    """Tests candidates of one fleet, at most ``places`` at once. The caller holds the train's lock."""
+
+    def __init__(self, fleet: Fleet, engine: Engine, places: int, teller: Teller) -> None:
+        self._fleet, self._engine, self._teller = fleet, engine, teller
+        self.slots = Slots(fleet)
+        self._results = Results(fleet.repository.state_folder / "gates" / "results")
+        self._free = list(range(1, places + 1))
+        self._trials: list[_Trial] = []
+        self._queue: list[tuple[State, CommitId]] = []
+        self._known_env: Mapping[str, str] | None = None
+        self._done: list[Report] = []
+        self.tests_run = 0
+
+    @property
+    def gates(self) -> tuple[RunGate, ...]:
+        """The gates that need a checkout, in the order they run."""
+        return tuple(gate for gate in self._fleet.blueprint.gates.values() if isinstance(gate, RunGate))
+
+    def start(self, state: State, commit: CommitId) -> None:
+        """Begin to test a candidate; ``wait`` tells how it ended, also when all its gates had passed before."""
+        tree = self._fleet.repository.git.text("rev-parse", f"{commit}^{{tree}}")
+        known = [self._known(gate, commit, tree) for gate in self.gates]
+        if all(known):
+            runs = tuple(run for run in known if run is not None)
+            self._done.append(Report(state, commit, tree, Ended.GREEN, runs))
+            return
+        self._queue.append((state, commit))
+        self._fill()
+
+    def _fill(self) -> None:
+        while self._queue and self._free:
+            self._begin(self._free.pop(0), *self._queue.pop(0))
+
+    def _begin(self, slot: int, state: State, commit: CommitId) -> None:
+        tree = self._fleet.repository.git.text("rev-parse", f"{commit}^{{tree}}")
+        try:
+            setup = self.slots.prepare(slot, commit)
+        except SlotTrouble as trouble:
+            self._free.append(slot)
+            run = GateRun(SETUP_GATE, Outcome.BROKEN, 0.0, None, str(trouble))
+            self._done.append(Report(state, commit, tree, Ended.BROKEN, (run,)))
+            return
+        self.tests_run += 1
+        env = self.slots.environment(slot)
+        trial = _Trial(state, commit, tree, slot, env, setup, list(setup.commands), list(self.gates))
+        self._trials.append(trial)
+        self._teller.tell("test.started", state, f"testing {_name(state)}", slot=slot, commit=commit)
+        self._next(trial)
+
+    def cancel(self, state: State) -> None:
+        """Give a test up; it is reported as cancelled once its processes are gone."""
+        self._queue = [(queued, commit) for queued, commit in self._queue if queued != state]
+        for trial in self._wanted():
+            if trial.state == state and trial.job is not None:
+                trial.unwanted = True
+                self._engine.cancel(trial.job)
+
+    def _wanted(self) -> list[_Trial]:
+        return [trial for trial in self._trials if not trial.unwanted]
+
+    def wait(self, timeout_s: float | None = None) -> list[Report]:
+        """The tests that ended since the last call; blocks until there is one, at most ``timeout_s``."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._done and self._trials:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            for event in self._engine.wait(left):
+                if isinstance(event, Finished):
+                    self._hear(event.job, event.result)
+            if left == 0.0:
+                break
+        done, self._done = self._done, []
+        return done
+
+    def rename(self, names: Mapping[State, State]) -> None:
+        """The target moved: what runs is now called otherwise."""
+        for trial in self._wanted():
+            trial.state = names[trial.state]
+        self._queue = [(names[state], commit) for state, commit in self._queue]
+
+    # -- one trial ----------------------------------------------------------------------------------------------
+
+    def _next(self, trial: _Trial) -> None:
+        """Start the next command of a trial, or report it green."""
+        if trial.unwanted:  # its job ended before it could be cancelled
+            self._end(trial, Ended.CANCELLED)
+            return
+        if trial.setup_left:
+            command = trial.setup_left[0]
+            self._submit(trial, SETUP_GATE, command, trial.env, self._fleet.blueprint.worktrees.setup.timeout_s)
+            return
+        while trial.gates_left:
+            gate = trial.gates_left[0]
+            known = self._known(gate, trial.commit, trial.tree)
+            if known is None:
+                self._submit(trial, gate.name, gate.run, {**trial.env, **gate.env}, gate.timeout_s)
+                return
+            trial.runs.append(known)
+            trial.gates_left.pop(0)
+        self._end(trial, Ended.GREEN)
+
+    def _submit(self, trial: _Trial, gate: str, command: str, env: Mapping[str, str], timeout_s: float) -> None:
+        trial.job = JobId(f"{gate}-{trial.commit[:12]}-{secrets.token_hex(4)}")
+        trial.log = self._log(trial.commit, gate)
+        self._teller.tell("gate.started", trial.state, f"{gate} on {_name(trial.state)}", gate=gate)
+        cwd = self.slots.path(trial.slot)
+        self._engine.submit(JobSpec(trial.job, command, cwd, env, trial.log, timeout_s))
+
+    def _hear(self, job: JobId, result: Result) -> None:
+        trial = next((trial for trial in self._trials if trial.job == job), None)
+        if trial is None:
+            return
+        trial.job = None
+        if result.outcome is Outcome.CANCELLED:
+            self._end(trial, Ended.CANCELLED)
+        elif trial.setup_left:
+            self._setup_ended(trial, result)
+        else:
+            self._gate_ended(trial, trial.gates_left[0], result)
+
+    def _setup_ended(self, trial: _Trial, result: Result) -> None:
+        if result.outcome is not Outcome.PASSED:
+            trial.runs.append(self._run_of(trial, SETUP_GATE, result))
+            self._end(trial, Ended.BROKEN if result.outcome is Outcome.BROKEN else Ended.RED)
+            return
+        trial.setup_left.pop(0)
+        if not trial.setup_left:
+            self.slots.setup_done(trial.slot, trial.setup)
+        self._next(trial)
+
+    def _gate_ended(self, trial: _Trial, gate: RunGate, result: Result) -> None:
+        run = self._run_of(trial, gate.name, result)
+        trial.runs.append(run)
+        if result.outcome is not Outcome.PASSED:
+            self._end(trial, Ended.BROKEN if result.outcome is Outcome.BROKEN else Ended.RED)
+            return
+        key = self._key(gate, trial.commit, trial.tree)
+        self._results.keep(Pass(key, gate.name, trial.tree, run.seconds, result.ended_at, str(run.log)))
+        trial.gates_left.pop(0)
+        self._next(trial)
+
+    def _run_of(self, trial: _Trial, gate: str, result: Result) -> GateRun:
+        seconds = result.ended_at - result.started_at
+        text = f"{gate} {result.outcome} on {_name(trial.state)} in {seconds:.1f} s"
+        self._teller.tell(
+            "gate.finished", trial.state, text, gate=gate, outcome=result.outcome, seconds=seconds, log=str(trial.log)
+        )
+        return GateRun(gate, result.outcome, seconds, trial.log, result.detail)
+
+    def _end(self, trial: _Trial, ended: Ended) -> None:
+        self._trials.remove(trial)
+        self._free.append(trial.slot)
+        shutil.rmtree(self.slots.scratch(trial.slot), ignore_errors=True)  # emptied again before the next one
+        self._teller.tell("test.finished", trial.state, f"{_name(trial.state)}: {ended}", ended=ended)
+        self._done.append(Report(trial.state, trial.commit, trial.tree, ended, tuple(trial.runs)))
+        self._fill()
+
+    # -- what is known ------------------------------------------------------------------------------------------
+
+    def _key(self, gate: RunGate, commit: CommitId, tree: str) -> str:
+        if self._known_env is None:
+            self._known_env = self.slots.environment(0)
+        return result_key(gate, self._known_env, self.slots.setup_key(commit), tree, commit)
+
+    def _known(self, gate: RunGate, commit: CommitId, tree: str) -> GateRun | None:
+        found = self._results.find(self._key(gate, commit, tree), tree)
+        if found is None:
+            return None
+        return GateRun(gate.name, Outcome.PASSED, found.seconds, Path(found.log), cached=True)
+
+    def _log(self, commit: CommitId, gate: str) -> Path:
+        """A fresh log for each run: ``<fleet>/gates/<commit>.<gate>.<n>.log``."""
+        folder = self._fleet.folder / "gates"
+        folder.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while (path := folder / f"{commit[:12]}.{gate}.{number}.log").exists():
+            number += 1
+        return path
+
+
+def _name(state: State) -> str:
+    """A state in a person's words."""
+    return f"the target with {', '.join(state)}" if state else "the target alone"
