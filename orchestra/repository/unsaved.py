@@ -20,7 +20,7 @@ from pathlib import Path
 from orchestra.blueprint.model import AgentName, FleetName
 from orchestra.errors import GitError, GroundError
 from orchestra.repository.git import Git
-from orchestra.repository.refs import CommitId, RefName, RefUpdate, read_refs, saved_ref, update
+from orchestra.repository.refs import CommitId, RefName, RefUpdate, read_refs, resolve, saved_ref, update
 
 _OURSELVES = {
     f"GIT_{role}_{part}": value
@@ -88,13 +88,19 @@ def find_unsaved(worktree: Path) -> Unsaved:
     )
 
 
+def has_work(worktree: Path) -> bool:
+    """Whether git sees anything in ``worktree`` that no ref holds. Reads only; ``take_snapshot`` sees more."""
+    unsaved, git = find_unsaved(worktree), Git(worktree)
+    head = resolve(git, "HEAD")
+    return bool(unsaved.changed or unsaved.untracked) or (head is not None and _is_stray(git, head))
+
+
 def take_snapshot(worktree: Path) -> Snapshot:
     """All work in ``worktree`` as objects. GroundError for what no commit can hold (see the module)."""
     git = Git(worktree)
     admin = Path(git.text("rev-parse", "--absolute-git-dir"))
     _refuse_half_done(worktree, admin)
-    found = git.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", ok=(0, 1, 128))
-    head = CommitId(found.text) if found.code == 0 else None
+    head = resolve(git, "HEAD")
     head_tree = git.text("rev-parse", f"{head}^{{tree}}") if head else git.text("mktree", stdin=b"")
     with _index_aside(git, admin) as aside:
         index = _write_tree(aside)

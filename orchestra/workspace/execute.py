@@ -66,6 +66,14 @@ class Counter:
         self._tell(Progress(self._phase, self._done, self._total, agent, detail))
 
 
+def record(fleet: Fleet, kind: str, done: Sequence[Step]) -> None:
+    """Tell the ledger, which is no more than memory: a full disk must not hide the error that it caused."""
+    if done:
+        agents = sorted({step.agent for step in done if step.agent is not None})
+        with contextlib.suppress(sqlite3.Error, OSError):
+            fleet.ledger.record(kind, steps=len(done), agents=[str(name) for name in agents])
+
+
 class Execution:
     """One run of a spawn plan. ``done`` are the steps that have happened, in order."""
 
@@ -91,13 +99,6 @@ class Execution:
             self._set_up()
         except OSError as error:
             raise as_ground_error(error, Path(error.filename or self._fleet.folder)) from error
-
-    def record(self, kind: str) -> None:
-        """Tell the ledger, which is no more than memory: a full disk must not hide the error that it caused."""
-        if self.done:
-            agents = sorted({step.agent for step in self.done if step.agent is not None})
-            with contextlib.suppress(sqlite3.Error, OSError):
-                self._fleet.ledger.record(kind, steps=len(self.done), agents=[str(name) for name in agents])
 
     def _all(self, kind: type[StepKind]) -> list[StepKind]:
         return [step for step in self._planned if isinstance(step, kind)]

@@ -73,19 +73,17 @@ def enlist(fleet: Fleet, worktrees: Iterable[str]) -> None:
     _replace(fleet.repository, _entries(fleet.repository) | dict.fromkeys(worktrees, _relative(fleet)))
 
 
-def delist(fleet: Fleet, worktrees: Collection[str]) -> None:
-    """Undo ``enlist``. With the last entry our part of the repository's configuration goes, too."""
-    left = {name: path for name, path in _entries(fleet.repository).items() if name not in worktrees}
+def delist_gone(fleet: Fleet, there: Collection[str]) -> None:
+    """Undo ``enlist`` for every worktree of this fleet but those that git calls ``there``.
+
+    With the last entry of all our part of the repository's configuration goes, too.
+    """
+    ours, entries = _relative(fleet), _entries(fleet.repository)
+    left = {name: path for name, path in entries.items() if path != ours or name in there}
     _replace(fleet.repository, left)
     if not left and _included(fleet.repository):
         key = re.escape(_OUR_CONFIG)
         fleet.repository.git.run("config", "--local", "--unset-all", _KEY, f"^{key}$")
-
-
-def enlisted(fleet: Fleet) -> frozenset[str]:
-    """The worktrees in which this fleet's excludes hold."""
-    ours = _relative(fleet)
-    return frozenset(name for name, path in _entries(fleet.repository).items() if path == ours)
 
 
 def shown(worktree: Path, names: Iterable[str]) -> list[str]:

@@ -17,6 +17,8 @@ from orchestra.fleet import Fleet, write_atomically
 from orchestra.workspace.places import stays_inside, written_aside
 from orchestra.workspace.steps import WriteFile
 
+RENDERED = "rendered"
+
 
 class Verdict(StrEnum):
     SAME = "same"  # nothing new would be rendered
@@ -43,7 +45,7 @@ def is_as_rendered(fleet: Fleet, agent: AgentName, name: str, file: Path) -> boo
 
 def copy_path(fleet: Fleet, agent: AgentName, name: str) -> Path:
     """Where the copy of a file as it was rendered is kept."""
-    return fleet.agent_folder(agent) / "rendered" / name
+    return fleet.agent_folder(agent) / RENDERED / name
 
 
 def write_new(fleet: Fleet, step: WriteFile, folder: Path) -> None:

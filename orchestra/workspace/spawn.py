@@ -25,7 +25,7 @@ from orchestra.repository.refs import CommitId, Kind, agent_ref
 from orchestra.repository.unsaved import next_saved
 from orchestra.workspace import hiding, steps
 from orchestra.workspace.belongings import Belongings, find_belongings
-from orchestra.workspace.execute import Execution, Progress
+from orchestra.workspace.execute import Execution, Progress, record
 from orchestra.workspace.places import ASIDE, InstructionNames, instruction_names
 from orchestra.workspace.preflight import Ground, find_problems, real, starting_points, survey
 from orchestra.workspace.provision import Readiness, Ready, readiness
@@ -109,7 +109,7 @@ def spawn(
         try:
             execution.run(plan.steps)
         finally:
-            execution.record("spawn")
+            record(fleet, "spawn", execution.done)
         shown = _shown(fleet, plan)
     return SpawnReport(plan.base, tuple(execution.done), _places(fleet, agents, plan), (*plan.notes, *shown))
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from orchestra.blueprint.model import AgentName
 from orchestra.repository.refs import CommitId, RefName
-from orchestra.repository.unsaved import Snapshot
 
 _SHORT = 12
 
@@ -169,7 +168,6 @@ class SaveWork:
     agent: AgentName
     worktree: Path
     ref: RefName
-    snapshot: Snapshot = field(repr=False)
 
     def __str__(self) -> str:
         return f"save the uncommitted work in {self.worktree} as {self.ref}"
@@ -198,7 +196,7 @@ class DeleteBranch:
 
 @dataclass(frozen=True, slots=True)
 class ForgetAgent:
-    """Rendered copies, set-up log and marker of an agent that has no worktree any more."""
+    """Rendered copies, set-up log and marks of an agent that has no worktree any more."""
 
     agent: AgentName
     folder: Path
