@@ -32,6 +32,10 @@ STATE = (MARK, COPIES, SETUP_LOG, TEARDOWN_LOG, RENDERED)
 StepKind = TypeVar("StepKind", bound=Step)
 
 
+def _silent(_agent: AgentName, _detail: str) -> None:
+    return None
+
+
 class Cleaning:
     """One run of a clean plan. ``done`` are the steps that have happened, ``skipped`` who stays after all, and why."""
 
@@ -61,10 +65,7 @@ class Cleaning:
         return [step for step in self._planned if isinstance(step, kind) and step.agent not in self.skipped]
 
     def _each(
-        self,
-        kind: type[StepKind],
-        act: Callable[[StepKind], None],
-        count: Callable[[AgentName, str], None] | None = None,
+        self, kind: type[StepKind], act: Callable[[StepKind], None], count: Callable[[AgentName, str], None] = _silent
     ) -> None:
         for step in self._left(kind):
             agent = step.agent
@@ -77,8 +78,7 @@ class Cleaning:
                 self.skipped[agent] = f"{error.message} ({error.hint})" if error.hint else error.message
             else:
                 self.done.append(step)
-            if count is not None:
-                count(agent, self.skipped.get(agent, ""))
+            count(agent, self.skipped.get(agent, ""))
 
     def _save(self, step: steps.SaveWork) -> None:
         self._keep(step, take_snapshot(step.worktree))

@@ -22,6 +22,7 @@ from orchestra.repository.git import Git
 
 _KEY = "includeIf.gitdir:./worktrees/.path"  # the final slash: every linked worktree; ./ is the folder of the config
 _OUR_CONFIG = "orchestra/worktrees.config"
+_HALF_WRITTEN = "/.TASK.md.[0-9]*\n"  # what a killed request for changes may leave
 _ENTRY = re.compile(r'\[includeIf "gitdir:worktrees/((?:[^"\\]|\\.)*)"\]\n\tpath = "((?:[^"\\]|\\.)*)"\n')
 
 
@@ -29,7 +30,7 @@ def excludes_text(fleet: Fleet, names: Iterable[str]) -> str:
     """The excludes file of a fleet: the user's own global excludes, then ``names``, each anchored at the top."""
     ours = "".join(f"/{_literal(name)}\n" for name in sorted(names) if "\n" not in name)
     users = _users_excludes(fleet.repository)
-    return f"{users}# orchestra: files of its own in the worktrees of fleet {fleet.name}\n{ours}"
+    return f"{users}# orchestra: files of its own in the worktrees of fleet {fleet.name}\n{ours}{_HALF_WRITTEN}"
 
 
 def _literal(name: str) -> str:
