@@ -1,0 +1,130 @@
+"""What a finder may look at, and what it says. Invariant: reading never raises, whatever the files hold.
+
+A manifest that does not parse is as good as one that says nothing; ``init`` must work in a repository that is broken.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import cast
+
+_LARGEST = 1_000_000
+"""Bytes; a manifest that is larger is not read."""
+
+Table = Mapping[str, object]
+_NOTHING: Table = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A gate that the repository can already run: ``gate`` is tests, lint or types, ``source`` says what told so."""
+
+    gate: str
+    run: str
+    source: str
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stack in one folder. ``protected`` are patterns, ``regenerate`` maps a lock file to what makes it anew."""
+
+    language: str  # "Python"
+    tool: str  # "uv"
+    suffixes: tuple[str, ...]  # of its source files
+    setup: tuple[str, ...] = ()
+    commands: tuple[Command, ...] = ()
+    protected: tuple[str, ...] = ()
+    regenerate: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    pack: str | None = None  # the standards pack for services of this language
+    port: int | None = None  # where the ports of the agents' development servers begin
+
+    def __str__(self) -> str:
+        return self.language if self.tool == self.language else f"{self.language} ({self.tool})"
+
+
+class Ground:
+    """One folder of a repository, by its tracked files. ``folder`` is "" for the root, else ``web/``."""
+
+    def __init__(self, root: Path, tracked: Collection[str], folder: str = "") -> None:
+        self.root = root
+        self.folder = folder
+        self.tracked = tracked
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Files directly in this folder."""
+        start = len(self.folder)
+        return frozenset(
+            path[start:] for path in self.tracked if path.startswith(self.folder) and "/" not in path[start:]
+        )
+
+    def first(self, *names: str) -> str | None:
+        """The first of these that is here."""
+        return next((name for name in names if name in self.names), None)
+
+    def below(self, ending: str) -> bool:
+        """Whether a file anywhere below has this ending."""
+        return any(path.endswith(ending) and path.startswith(self.folder) for path in self.tracked)
+
+    def text(self, name: str) -> str:
+        """The content of a tracked file; "" where it cannot be read as a file of this repository."""
+        path = self.root / self.folder / name
+        try:
+            inside = path.resolve().is_relative_to(self.root.resolve())
+            if name not in self.names or not inside or path.stat().st_size > _LARGEST:
+                return ""
+            return path.read_text("utf-8", errors="replace")
+        except (OSError, ValueError, RuntimeError):
+            return ""
+
+    def json(self, name: str) -> Table:
+        try:
+            return table(json.loads(self.text(name)))
+        except (ValueError, RecursionError):
+            return _NOTHING
+
+    def toml(self, name: str) -> Table:
+        try:
+            return table(tomllib.loads(self.text(name)))
+        except (ValueError, RecursionError):
+            return _NOTHING
+
+    def targets(self) -> frozenset[str]:
+        """The targets of this folder's Makefile that can be asked for by name."""
+        text = self.text(self.first("GNUmakefile", "makefile", "Makefile") or "")
+        found = re.findall(r"^([A-Za-z0-9][A-Za-z0-9_. -]*?)\s*::?(?!=)", text, re.MULTILINE)
+        return frozenset(target for line in found for target in line.split())
+
+    def pattern(self, name: str) -> str:
+        """A name of this folder, or a pattern below it, as a pattern from the root."""
+        return f"{escape(self.folder)}{name}"
+
+    def here(self, command: str) -> str:
+        """The command as the root's shell has to be told it."""
+        return f"cd {shlex.quote(self.folder.rstrip('/'))} && {command}" if self.folder else command
+
+
+def escape(path: str) -> str:
+    """The path as a pattern that matches it and nothing else."""
+    return re.sub(r"([*?\[\]\\])", r"\\\1", path)
+
+
+def table(value: object, *path: str) -> Table:
+    """The map at ``path`` below ``value``; empty where there is none."""
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return cast("Table", value) if isinstance(value, Mapping) else _NOTHING
+
+
+def strings(value: object) -> tuple[str, ...]:
+    """The strings of a list; nothing where it is none."""
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
