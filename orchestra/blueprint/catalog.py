@@ -30,12 +30,15 @@ def shipped_blueprints() -> Path:
     return shipped_data_folder() / "blueprints"
 
 
-def named_file(name: str, folders: Sequence[Path]) -> Path | None:
-    """The first of ``folder/name``, ``folder/name.yaml``, ``folder/name.yml`` that is a file; None where none is."""
+def named_file(name: str, folders: Sequence[Path], *, but: Path | None = None) -> Path | None:
+    """The first of ``folder/name``, ``folder/name.yaml``, ``folder/name.yml`` that is a file, other than ``but``.
+
+    None where none is.
+    """
     for folder in folders:
         for suffix in ("", *SUFFIXES):
             candidate = Path(os.path.normpath(folder / f"{name}{suffix}"))
-            if _is_file(candidate):
+            if _is_file(candidate) and not (but and candidate.resolve() == but.resolve()):
                 return candidate
     return None
 

@@ -1,8 +1,9 @@
 """Composition: one document out of a file and all that it extends, each value knowing the file that set it.
 
-Maps merge deep, lists replace unless tagged ``!append``, null deletes, ``x-`` keys are dropped. Invariant: no value of
-the result lost its origin, and every file is read once. Refuses: cycles (spelled out), files that are not there (with
-near names), more than 32 files. Files are read here; nothing else is.
+Maps merge deep, lists replace unless tagged ``!append``, null deletes, ``x-`` keys are dropped. A name does not mean
+the file it stands in, so that a repository's ``mvp5`` can extend the shipped one. Invariant: no value of the result
+lost its origin, and every file is read once. Refuses: cycles (spelled out), files that are not there (with near
+names), more than 32 files. Files are read here; nothing else is.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from orchestra.blueprint.catalog import named_file, near_names
-from orchestra.blueprint.layers import Layers, problem
+from orchestra.blueprint.layers import Layers
 from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, kind
 from orchestra.blueprint.strict_yaml import load_tree
+from orchestra.blueprint.told import problem
 from orchestra.errors import Problem
 
 VERSION: Final = "1"
 _MAX_FILES: Final = 32
+_PATH_STARTS: Final = ("./", "../", "/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +98,13 @@ class _Composer:
         return entries
 
     def _base(self, entry: Scalar, file: Path, chain: tuple[Path, ...]) -> MapNode | None:
-        folders = (file.parent, *self.folders)
-        found = named_file(entry.text, folders)
+        folders = (file.parent,) if entry.text.startswith(_PATH_STARTS) else (file.parent, *self.folders)
+        found = named_file(entry.text, folders, but=file) or named_file(entry.text, folders)
         if found is None:
             self._fail(entry, f'extends "{entry.text}", which is not there', near_names(entry.text, folders))
             return None
         if found.resolve() in chain:
-            self._fail(entry, _cycle(found, chain), "a name is looked up beside the file first; take this entry away")
+            self._fail(entry, _cycle(found, chain), "take this entry away")
             return None
         if len(self.files) >= _MAX_FILES:
             self._fail(entry, f"extends more than {_MAX_FILES} files", None)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from orchestra.blueprint.layers import problem
 from orchestra.blueprint.model import Key, Origin
 from orchestra.blueprint.node import ListNode, MapNode, Node, Scalar, find
+from orchestra.blueprint.told import problem
 from orchestra.errors import Problem
 
 

@@ -10,14 +10,11 @@ from typing import Final
 
 from orchestra.blueprint.model import Origin
 from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, count, kind
+from orchestra.blueprint.told import problem
 from orchestra.errors import Problem
 
 MAX_MERGED: Final = 200_000
 """Values looked at in all merges of one blueprint; fifty real agents with profiles need about 10,000."""
-
-
-def problem(at: Origin, message: str, hint: str | None = None) -> Problem:
-    return Problem(at.file, at.line, at.column, message, hint)
 
 
 class Layers:

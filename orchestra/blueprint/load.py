@@ -6,7 +6,6 @@ or a UsageError for a name that means no file. Refuses to touch anything: it rea
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from orchestra.blueprint.node import MapNode, Plain
 from orchestra.blueprint.profiles import expand
 from orchestra.blueprint.targets import check_targets
 from orchestra.blueprint.templates import check_templates
+from orchestra.blueprint.told import distinct
 from orchestra.errors import BlueprintError, Problem, UsageError
 
 __all__ = [
@@ -43,7 +43,7 @@ def load_blueprint(path: Path, *, blueprint_paths: Sequence[Path] = ()) -> Bluep
     Raises BlueprintError with every problem.
     """
     checked = _checked(path, blueprint_paths)
-    return build(checked.data, checked.root, path)
+    return build(checked.data, checked.root, path.absolute())
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def _checked(path: Path, blueprint_paths: Sequence[Path]) -> _Checked:
     composed = compose(path, (*blueprint_paths, shipped_blueprints()))
     problems = list(composed.problems)
     if composed.root is None:
-        raise BlueprintError(_distinct(problems))
+        raise BlueprintError(distinct(problems))
     root = prune(expand(composed.root, problems))
     findings = Findings(root, problems)
     data = schema.check(root, findings)
@@ -82,17 +82,8 @@ def _checked(path: Path, blueprint_paths: Sequence[Path]) -> _Checked:
     check_targets(findings)
     check_templates(findings)
     if problems:
-        raise BlueprintError(_distinct(problems))
+        raise BlueprintError(distinct(problems))
     return _Checked(data, root, composed.files)
-
-
-def _distinct(problems: Sequence[Problem]) -> list[Problem]:
-    """One problem for each slip: a value that many agents have from one profile is told once."""
-    seen: dict[tuple[str, int, int, str], Problem] = {}
-    for problem in problems:
-        told = re.sub(r'^(agent|profile) ("[^"]*"|[0-9]+): ', "", problem.message)
-        seen.setdefault((str(problem.file), problem.line, problem.column, told), problem)
-    return list(seen.values())
 
 
 # By name

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from orchestra.blueprint.layers import Layers, problem
+from orchestra.blueprint.layers import Layers
 from orchestra.blueprint.model import Origin
 from orchestra.blueprint.near import did_you_mean, nearest
 from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, count, kind
+from orchestra.blueprint.told import problem
 from orchestra.errors import Problem
 
 RESERVED: Final = ("name", "number", "title", "stage")

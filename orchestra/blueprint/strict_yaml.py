@@ -18,6 +18,7 @@ import yaml
 from orchestra.blueprint.model import Origin
 from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, kind
 from orchestra.blueprint.source import Refused, decode, read_limited, refuse_unprintable, refused
+from orchestra.blueprint.told import problem
 from orchestra.errors import Problem
 
 MAX_BYTES: Final = 5_000_000
@@ -169,10 +170,10 @@ class _Builder:
         return Origin(self.file, mark.line + 1, mark.column + 1) if mark else Origin(self.file, 1, 1)
 
     def _stop(self, at: Origin, message: str, hint: str | None = None) -> Refused:
-        return Refused(Problem(at.file, at.line, at.column, message, hint))
+        return Refused(problem(at, message, hint))
 
     def _note(self, at: Origin, message: str, hint: str | None = None) -> None:
-        self.problems.append(Problem(at.file, at.line, at.column, message, hint))
+        self.problems.append(problem(at, message, hint))
 
     def _spend(self, values: int, at: Origin) -> None:
         self.values += values

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from orchestra.blueprint.findings import Findings
 from orchestra.blueprint.gitnames import collisions, directory_problem
-from orchestra.blueprint.layers import problem
 from orchestra.blueprint.model import Key, Origin
 from orchestra.blueprint.naming import (
     AGENT_ATTRIBUTES,
@@ -24,6 +23,7 @@ from orchestra.blueprint.naming import (
 )
 from orchestra.blueprint.near import did_you_mean
 from orchestra.blueprint.source import Refused, decode, read_limited
+from orchestra.blueprint.told import problem
 
 if TYPE_CHECKING:
     from jinja2 import nodes

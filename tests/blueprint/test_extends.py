@@ -89,6 +89,23 @@ def test_names_are_looked_up_beside_the_file_first(tmp_path: Path) -> None:
     assert plain(composed(beside, own, shipped, standards__s="title: beside\n", main=main))["title"] == "beside"  # type: ignore[index,call-overload]
 
 
+def test_a_name_does_not_mean_the_file_it_stands_in(tmp_path: Path) -> None:
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    (shipped / "main.yaml").write_text("title: shipped\ndescription: d\n")
+    root = composed(tmp_path, shipped, main="extends: main\ntitle: own\n")
+    assert plain(root) == {"title": "own", "description": "d"}
+
+
+def test_a_path_is_not_looked_up_elsewhere(tmp_path: Path) -> None:
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    (shipped / "base.yaml").write_text("title: shipped\n")
+    (tmp_path / "main.yaml").write_text("extends: ./base.yaml\n")
+    (problem,) = compose(tmp_path / "main.yaml", (shipped,)).problems
+    assert problem.message == 'extends "./base.yaml", which is not there'
+
+
 def test_paths_are_relative_to_the_file_that_extends(tmp_path: Path) -> None:
     root = composed(tmp_path, packs__a="extends: ../base.yaml\n", base="title: t\n", main="extends: ./packs/a\n")
     assert plain(root) == {"title": "t"}

@@ -37,7 +37,8 @@ def judged(folder: Path, text: str) -> None:
     except BlueprintError as error:
         assert error.problems
         for problem in error.problems:
-            assert problem.file.exists() and problem.line >= 1 and problem.column >= 1 and problem.message
+            assert problem.file.exists() and problem.line >= 1 and problem.column >= 1
+            assert problem.message.isprintable() and (problem.hint or "").isprintable()
     else:
         assert blueprint.agents and sorted(blueprint.merge_order) == sorted(agent.name for agent in blueprint.agents)
 

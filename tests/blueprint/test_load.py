@@ -12,6 +12,7 @@ from orchestra.blueprint import model
 from orchestra.blueprint.catalog import shipped_blueprints, shipped_data_folder
 from orchestra.blueprint.load import find_blueprint, list_blueprints, load_blueprint, resolved
 from orchestra.blueprint.model import Blueprint
+from orchestra.blueprint.told import MOST_PROBLEMS
 from orchestra.errors import BlueprintError, UsageError
 
 SMALL = "version: 1\nname: f\nagents:\n  - {name: api, task: Build it.}\n"
@@ -208,6 +209,22 @@ def test_problems_of_the_schema_and_of_the_checks_come_together(tmp_path: Path) 
     assert [problem.line for problem in raised.value.problems] == [5, 5, 6, 7]
 
 
+def test_what_is_quoted_is_one_visible_line(tmp_path: Path) -> None:
+    with pytest.raises(BlueprintError) as raised:
+        loaded(tmp_path, f'{SMALL}stages: ["a\\nb\\e[31m", "a\\nb\\e[31m"]\n? {"k" * 5000}\n: 1\n')
+    assert [problem.message[:60] for problem in raised.value.problems] == [
+        'stages[1]: the stage "a\\nb\\x1b[31m" is there twice',
+        f'unknown key "{"k" * 40}..."',
+    ]
+
+
+def test_of_very_many_problems_the_first_are_told(tmp_path: Path) -> None:
+    with pytest.raises(BlueprintError) as raised:
+        loaded(tmp_path, SMALL + "".join(f"k{number}: 1\n" for number in range(1000)))
+    assert len(raised.value.problems) == MOST_PROBLEMS + 1
+    assert raised.value.problems[-1].message == "and 800 more problems from here on"
+
+
 # Names
 
 
@@ -236,6 +253,7 @@ def test_finds_by_path(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_blueprint(str(file), None) == file
     monkeypatch.chdir(project)
     assert find_blueprint("elsewhere.yaml", project) == Path("elsewhere.yaml")
+    assert load_blueprint(Path("elsewhere.yaml")).source == file, "it will be read again, from another folder"
 
 
 @pytest.mark.parametrize(
