@@ -32,7 +32,7 @@ PURE_PLAN = "capacity chart commands draw finding foresight graph history patter
 PURE = {"blueprint", "errors", "orchestra.train.queue", "orchestra.session.state"}
 PURE |= {f"orchestra.plan.{name}" for name in PURE_PLAN}
 IMPURE = {"subprocess", "socket", "time", "datetime", "random", "threading", "multiprocessing", "tempfile", "shutil"}
-HEAVY = {"jsonschema", "jinja2", "rich", "git", "psutil", "yaml", "sqlite3", "asyncio", "unittest", "referencing"}
+HEAVY = {"jsonschema", "jinja2", "rich", "git", "psutil", "yaml", "asyncio", "unittest", "referencing"}
 LONGEST_FUNCTION, LONGEST_MODULE = 60, 400
 
 

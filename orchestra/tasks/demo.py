@@ -9,19 +9,21 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
 from orchestra.errors import ExitCode, GroundError, Shortfall, UsageError
-from orchestra.fleet import Fleet
 from orchestra.tasks.console import Tone, say, tell
 from orchestra.tasks.opening import opened
 from orchestra.tasks.program import main, task
+
+if TYPE_CHECKING:
+    from orchestra.fleet import Fleet
 
 LANDS = ("schema", "auth", "health", "api")  # in this order
 EVICTED = "tests"
@@ -74,7 +76,7 @@ class _Stage:
         os.chdir(self.service)
         say(f"{_BLUEPRINT}:")
         for line in Path(_BLUEPRINT).read_text(encoding="utf-8").splitlines():
-            say(f"    {line}", Tone.QUIET)
+            say(f"    {line}".rstrip(), Tone.QUIET)
 
     def give_places(self) -> None:
         """Spawn."""
@@ -91,25 +93,37 @@ class _Stage:
         self.type("status")
 
     def judge(self) -> None:
-        """Review one, approve all."""
-        tell_chapter("You judge", f"One screen for each; here is that of {EVICTED}. Mind its key decision.")
+        """Test and review one, approve all."""
+        tell_chapter("You judge", f"One screen for each agent; here is that of {EVICTED}. Mind its key decision.")
+        self.type("rebase-and-test", EVICTED)
         self.type("review", EVICTED)
         say()
-        say("It reads well, so let us be careless and approve all five, to see what the gates are for.")
+        say("It is green and reads well, so let us be careless and approve all five, to see what the gates are for.")
+        say()
         for agent in (*LANDS, EVICTED):
-            self.type("approve", agent)
+            self.type("approve", agent, apart=False)
 
     def land(self) -> None:
         """Merge; one of the five falls out."""
         tell_chapter("They land", "In order, each tested on top of those before it, exactly as it lands.")
         self.type("merge", expect=ExitCode.SHORT)
-        say()
-        say(
-            f"{EVICTED} was green on its own, where there was no API yet. On top of api it is not: it calls "
-            "POST /v1/orders/{id}/cancel,\nwhile api lets an order be cancelled by PATCH. Nobody saw that in the two "
-            "diffs; the gate on the candidate did."
-        )
+        self._explain_eviction()
         self.type("status")
+
+    def _explain_eviction(self) -> None:
+        from orchestra.review.examine import gate_records
+
+        fleet = self.fleet
+        say()
+        say(f"Why {EVICTED} fell out, in the words of its gate:")
+        for record in gate_records(fleet, fleet.require_agent(EVICTED)):
+            if record.outcome == "failed" and record.log:
+                for line in Path(record.log).read_text(encoding="utf-8").splitlines():
+                    say(f"    {line}".rstrip(), Tone.BAD)
+        say("On its own it was green, since there was no API yet. Neither diff shows the fault, and git sees no")
+        say(
+            "conflict: only the two together are wrong. The gate ran on exactly that, so it did not land; the rest did."
+        )
 
     def close(self) -> ExitCode:
         """Where things are, what to type next; whether it went as told."""
@@ -134,9 +148,10 @@ class _Stage:
             tell(f"this did not go as told: {sentence}", Tone.BAD)
         return ExitCode.SHORT if strayed else ExitCode.DONE
 
-    def type(self, *words: str, expect: ExitCode = ExitCode.DONE) -> None:
+    def type(self, *words: str, expect: ExitCode = ExitCode.DONE, apart: bool = True) -> None:
         """Type a command line, as a person in the service's folder would. Shortfall when it ends otherwise."""
-        say()
+        if apart:
+            say()
         say(f"$ {self.command} {shlex.join(words)}", Tone.WAITING)
         sys.stdout.flush()
         code = _run(words)
@@ -194,6 +209,8 @@ def _run(words: Iterable[str]) -> int:
 
 def _empty_folder(repo: str | None) -> Path:
     if repo is None:
+        import tempfile
+
         return Path(tempfile.mkdtemp(prefix="orchestra-demo-")).resolve()
     folder = Path(repo).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

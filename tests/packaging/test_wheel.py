@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -91,6 +92,21 @@ def test_the_installed_command_says_its_version(installed: Path, tmp_path: Path)
 def test_the_installed_command_has_no_task_of_the_clone(installed: Path, tmp_path: Path) -> None:
     done = run(installed / "orchestra", "lint", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_the_installed_command_finds_the_shipped_blueprints_and_schemas(installed: Path, tmp_path: Path) -> None:
+    listed = run(installed / "orchestra", "blueprints", "--json", cwd=tmp_path)
+    names = {each["name"]: each["problems"] for each in json.loads(listed.stdout)["blueprints"]}
+    assert {"mvp5", "production15", "enterprise50"} <= set(names)
+    assert not any(names.values())
+    schema = run(installed / "orchestra", "schema", cwd=tmp_path)
+    assert json.loads(schema.stdout) == json.loads((ROOT / "schemas" / "blueprint.schema.json").read_text())
+
+
+def test_the_installed_command_tells_the_whole_story(installed: Path, tmp_path: Path) -> None:
+    done = run(installed / "orchestra", "demo", "--repo", tmp_path / "demo", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "$ orchestra merge" in done.stdout
 
 
 def _version() -> str:
