@@ -1,4 +1,4 @@
-"""A fleet ready to land: a real repository, agents' branches and worktrees by plain git, gates that are shell commands."""
+"""A fleet ready to land: a real repository, branches and worktrees by plain git, gates that are shell commands."""
 
 from __future__ import annotations
 
