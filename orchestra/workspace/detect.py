@@ -17,7 +17,7 @@ from typing import Final
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import BadPattern, Matcher
 from orchestra.workspace.stacks import compiled, java, node, python
-from orchestra.workspace.stacks.ground import Command, Ground, Part, table
+from orchestra.workspace.stacks.ground import Command, Ground, Part, can_be_named, table
 
 _FINDERS: Final[Sequence[Callable[[Ground], Part | None]]] = (
     node.find,
@@ -137,8 +137,7 @@ def _parts(root: Path, files: frozenset[str]) -> tuple[Part, ...]:
 
 
 def _below(root: Path, files: frozenset[str]) -> Iterator[Part]:
-    folders = sorted({path.partition("/")[0] for path in files if "/" in path})
-    for folder in folders:
+    for folder in sorted(filter(can_be_named, {path.partition("/")[0] for path in files if "/" in path})):
         if folder.startswith(".") or folder.lower() in _NOT_PRODUCT or folder.lower() in _NOT_WALKED:
             continue
         ground = Ground(root, files, f"{folder}/")

@@ -6,7 +6,6 @@ assignments are real work that harms nothing, since somebody will spawn it unrea
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ _WIDTH: Final = 118
 _LOG_FILES: Final = ("CHANGELOG.md", "CHANGES.md", "CHANGES.rst", "HISTORY.md", "NEWS.md", "CHANGELOG.rst")
 _DOLLARS_EACH: Final = 10
 _MOST_AT_ONCE: Final = 6
+_NOT_STRINGS: Final = frozenset("null true false yes no on off y n".split())
 _TITLES: Final = {
     Kind.INFRASTRUCTURE: "Scripts and deployment",
     Kind.TESTS: "The test suite as a whole",
@@ -66,7 +66,7 @@ def _head(stack: Stack, areas: Sequence[Area]) -> str:
     description = f"{count} for {stack.name}, each with a part of the repository of its own."
     return HEAD.format(
         found=textwrap.fill(found, _WIDTH, initial_indent="# ", subsequent_indent="# "),
-        name=stack.name,
+        name=_plain(stack.name),
         title=_text(f"{count} for {stack.name}"),
         description=description,
     )
@@ -156,7 +156,7 @@ def _agents(areas: Sequence[Area]) -> str:
 def _agent(area: Area) -> str:
     title = _TITLES.get(area.kind)
     lines = [
-        f"  - name: {area.name}",
+        f"  - name: {_plain(area.name)}",
         *([f"    title: {title}"] if title else []),
         f"    from: {_PROFILE[area.kind]}",
         f"    with: {{where: {_text(area.where)}}}",
@@ -190,6 +190,17 @@ def _block(head: str, values: Sequence[str]) -> str:
     return "\n".join([head, *(f"  - {_text(value)}" for value in values)]) + "\n"
 
 
+def _plain(name: str) -> str:
+    """A slug without quotes, unless some reader of YAML would take it for something else than a string."""
+    return _text(name) if name in _NOT_STRINGS or name[0].isdigit() else name
+
+
 def _text(value: str) -> str:
-    """A YAML double-quoted string on one line: JSON's strings are a subset of them."""
-    return json.dumps(value, ensure_ascii=not value.isprintable())
+    """A YAML double-quoted string on one line. (JSON's escapes do not do: YAML knows no surrogate pairs.)"""
+    return f'"{"".join(map(_escaped, value))}"'
+
+
+def _escaped(character: str) -> str:
+    if character in '\\"':
+        return f"\\{character}"
+    return character if character.isprintable() else f"\\U{ord(character):08x}"

@@ -14,10 +14,9 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Final
 
-from orchestra.blueprint.scope import BadPattern, check_pattern
 from orchestra.workspace.detect import slug
 from orchestra.workspace.folders import PLAIN_NAMES, Folders, is_aside, is_test, last_name
-from orchestra.workspace.stacks.ground import escape
+from orchestra.workspace.stacks.ground import can_be_named, escape
 
 MOST_CODE_AREAS: Final = 6
 _FILES_EACH: Final = 8
@@ -93,7 +92,7 @@ def propose_areas(
     """Areas for about eight agents. ``suffixes`` of source files, ``protected`` paths that no area has to hold,
     ``history`` the paths of each commit: what changes often weighs more, and so is divided first.
     """
-    paths = sorted(path for path in tracked if _can_be_named(path))
+    paths = sorted(path for path in tracked if can_be_named(path))
     changes = Counter(path for commit in history for path in commit)
     folders = Folders(paths, suffixes, changes)
     claims = [*_code(folders), *_others(folders)]
@@ -103,16 +102,6 @@ def propose_areas(
     areas = [area for area in areas if area.include]
     areas.sort(key=lambda area: list(Kind).index(area.kind))
     return _named((*areas, *_rest(areas, taken, set(tracked) - set(protected))))
-
-
-def _can_be_named(path: str) -> bool:
-    """Whether a pattern can spell it; what it cannot spell is left to the rest."""
-    try:
-        check_pattern(escape(path))
-        path.encode()
-    except (BadPattern, UnicodeEncodeError):
-        return False
-    return True
 
 
 # Code

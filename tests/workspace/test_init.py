@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +21,7 @@ from orchestra.fleet import make_fleet
 from orchestra.plan.finding import Code, Severity
 from orchestra.plan.plan import plan
 from orchestra.repository.gateway import Repository
+from orchestra.workspace.detect import slug
 from orchestra.workspace.init import InitPlan, init_files, write
 from tests.conftest import Checkout, MakeRepository
 
@@ -182,6 +184,25 @@ def test_an_empty_repository_gets_a_blueprint_that_says_what_is_missing(tmp_path
     assert [agent.name for agent in blueprint.agents] == ["everything"]
     assert list(blueprint.gates) == ["scope", "notes"]
     assert "EDIT: no test command was found" in (tmp_path / proposed.blueprint).read_text()
+
+
+@pytest.mark.parametrize("word", ["null", "True", "no", "1e3", "007", "y"])
+def test_words_that_yaml_takes_for_something_else_are_names(tmp_path: Path, word: str) -> None:
+    root = tmp_path / word
+    root.mkdir()
+    _, blueprint = initialised(root, [f"{word}/{number}.py" for number in range(9)] + ["setup.py"])
+    assert (blueprint.name, blueprint.agents[0].name) == (slug(word), slug(word))
+
+
+@pytest.mark.parametrize("folder", ["a\nb", "a b", "[x]", "it's", "{a,b}", " lead", "$(x)", "# no", "ü", "\udcff"])
+def test_a_stack_in_a_folder_with_an_odd_name(tmp_path: Path, folder: str) -> None:
+    tracked = [f"{folder}/go.mod", f"{folder}/go.sum", *(f"{folder}/m{number}.go" for number in range(9))]
+    proposed, blueprint = initialised(tmp_path, tracked)
+    for name, command in proposed.stack.gates.items():
+        gate = blueprint.gates[name]
+        assert isinstance(gate, RunGate)
+        assert gate.run == command.run
+        assert shlex.split(gate.run)[:3] == ["cd", folder, "&&"]
 
 
 TEXT = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12)

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
+from orchestra.blueprint.scope import BadPattern, check_pattern
+
 _LARGEST = 1_000_000
 """Bytes; a manifest that is larger is not read."""
 
@@ -116,6 +118,16 @@ class Ground:
 def escape(path: str) -> str:
     """The path as a pattern that matches it and nothing else."""
     return re.sub(r"([*?\[\]\\])", r"\\\1", path)
+
+
+def can_be_named(path: str) -> bool:
+    """Whether a blueprint can spell the path as a pattern: no control characters, no blank at an end, UTF-8."""
+    try:
+        check_pattern(escape(path))
+        path.encode()
+    except (BadPattern, UnicodeEncodeError):
+        return False
+    return True
 
 
 def table(value: object, *path: str) -> Table:
