@@ -55,7 +55,7 @@ def test_refs_say_what_landed_and_nothing_is_left_over(yard: Yard) -> None:
     assert not [name for name in refs if name.endswith("candidate")]
     state = yard.fleet.repository.state_folder
     assert not (state / "train/intent.json").exists()
-    assert yard.checkout.git("fsck", "--strict") == ""
+    assert yard.checkout.git("fsck", "--strict", "--no-dangling") == ""
 
 
 def test_the_checkout_is_brought_along_and_the_agents_are_not_touched(yard: Yard) -> None:

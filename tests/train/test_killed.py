@@ -1,0 +1,97 @@
+"""A merge killed at any step: the next one finishes its work, nothing is lost, and the target only ever was green."""
+
+from __future__ import annotations
+
+import copyreg
+import os
+import pickle
+import random
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from orchestra.train.outcome import MergeReport
+from tests.conftest import Checkout, MakeRepository
+from tests.train.killed import frozen
+from tests.train.yard import Yard, landed, make_yard, reasons
+
+KILLS = int(os.environ.get("ORCHESTRA_KILLS", "2"))
+ROOT = Path(__file__).parents[2]
+
+
+def pickled(yard: Yard, place: Path) -> Path:
+    """The yard's fleet for another process."""
+    copyreg.pickle(MappingProxyType, lambda proxy: (frozen, (dict(proxy),)))
+    place.write_bytes(pickle.dumps(yard.fleet))
+    return place
+
+
+def run(fleet: Path, step: int, *group: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.train.killed", str(fleet), str(step), *group]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, start_new_session=True)
+
+
+def values_of_the_target(checkout: Checkout) -> list[str]:
+    return checkout.git("reflog", "show", "--format=%H", "main").splitlines()
+
+
+def assert_final_state(yard: Yard, report: MergeReport, before: str) -> None:
+    """The right branches landed, in order, once; every value that the target had was green; nothing is left over."""
+    checkout = yard.checkout
+    shape = "--format=%(trailers:key=Orchestra-Agent,valueonly,separator=%x2C)"
+    assert checkout.git("log", "--reverse", shape, f"{before}..main").split() == ["one", "three"]
+    for value in values_of_the_target(checkout):
+        assert "RED" not in checkout.git("grep", "-h", "RED", value, "--", "*.txt", ok=False)
+    refs = yard.world.refs()
+    assert {name for name in refs if name.endswith(("landed", "candidate"))} == {"demo/one/landed", "demo/three/landed"}
+    assert reasons(report)["two"] == "gate"
+    assert checkout.git("status", "--porcelain") == "?? mine"
+    assert checkout.read("README.md") == (checkout.path / "README.md").read_text().strip()
+    assert checkout.git("fsck", "--strict", "--no-dangling") == ""
+    git_folder = checkout.path / ".git"
+    assert not [path for path in git_folder.rglob("*.lock") if "orchestra" not in path.parts]
+    assert not (git_folder / "orchestra/train/intent.json").exists()
+    for name in ("one", "two", "three"):
+        assert yard.world.at(name).git("status", "--porcelain") == ""
+
+
+def start(make_repository: MakeRepository, name: str) -> tuple[Yard, Path]:
+    """Three agents, the second one red; and the pickled fleet."""
+    yard = make_yard(make_repository({"README.md": "# sample\n" * 200}, name=f"{name}/repo"), "one", "two", "three")
+    yard.notes("one")
+    yard.approved(one={"README.md": "# one\n" * 300, "a": "1\n"}, two={"b.txt": "RED\n"}, three={"c/d": "3\n"})
+    yard.checkout.write({"mine": "untracked\n"})
+    return yard, pickled(yard, yard.checkout.path.parent / "fleet")
+
+
+def steps_of(make_repository: MakeRepository) -> int:
+    _, fleet = start(make_repository, "counted")
+    done = run(fleet, 0)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def finish_after(yard: Yard, fleet: Path, step: int, *group: str) -> None:
+    before = yard.tip()
+    killed = run(fleet, step, *group)
+    assert killed.returncode == -9, killed.stderr
+    yard.checkout.git("gc", "--quiet", "--prune=now")
+    report = yard.merge()
+    assert_final_state(yard, report, before)
+    again = yard.merge()
+    assert (landed(again), again.recovered) == ([], ())
+
+
+@pytest.mark.parametrize("group", [(), ("group",)], ids=["alone", "with-its-group"])
+def test_killed_at_some_steps(make_repository: MakeRepository, group: tuple[str, ...]) -> None:
+    """Some steps, drawn anew for every run. ORCHESTRA_KILLS=n draws n of them, or all where there are fewer."""
+    seed = secrets.randbelow(1 << 30)
+    total = steps_of(make_repository)
+    for number in random.Random(seed).sample(range(1, total + 1), min(total, KILLS)):  # noqa: S311 - a draw
+        print(f"seed {seed}: step {number} of {total}")
+        yard, fleet = start(make_repository, f"killed-{number}")
+        finish_after(yard, fleet, number, *group)
