@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from orchestra.blueprint.model import Agent, Blueprint, RunnerKind
+from orchestra.blueprint.model import Agent, Blueprint, RunnerKind, RunnerMode
 from orchestra.plan.finding import Code, Finding, Severity, place
 from orchestra.plan.machine import Machine
 
@@ -74,17 +74,19 @@ def disk(sizes: Collection[int | None], machine: Machine, worktrees: int) -> Dis
 
 
 def cost(blueprint: Blueprint) -> Cost:
-    """The bound that the declared budgets give."""
-    own, assumptions = _agents_bound(blueprint.agents)
+    """The bound that the declared budgets give. Only headless sessions of the Claude client keep to a budget."""
+    own, assumptions = _own_budgets(blueprint.agents)
     fleet = blueprint.limits.budget_usd
     if fleet is not None:
         assumptions.append(f"limits.budget_usd: {dollars(fleet)} for the fleet")
     bounds = [bound for bound in (own, fleet) if bound is not None]
-    if not bounds:
-        return Cost(None, tuple(assumptions))
-    if _claude(blueprint.agents):
-        assumptions.append("a session may pass its bound by its last request, and a further session has it anew")
-    return Cost(min(bounds), tuple(assumptions))
+    if bounds:
+        assumptions.append("a session may pass its bound by its last request: the client counts when it is answered")
+    unseen = _unseen(blueprint.agents)
+    people = [agent for agent in blueprint.agents if agent.runner.kind is RunnerKind.NONE]
+    assumptions += [f"{_many(agents)} {why}" for why, agents in unseen.items()]
+    assumptions += [f"{_many(people)} started by a person, not counted"] if people else []
+    return Cost(None if unseen or not bounds else min(bounds), tuple(assumptions))
 
 
 def capacity_findings(blueprint: Blueprint, slots: Slots, disk: Disk, cost: Cost) -> Iterator[Finding]:
@@ -92,13 +94,19 @@ def capacity_findings(blueprint: Blueprint, slots: Slots, disk: Disk, cost: Cost
     yield from _slot_findings(blueprint, slots)
     yield from _disk_findings(blueprint, disk)
     if cost.high is None and any(agent.runner.kind is not RunnerKind.NONE for agent in blueprint.agents):
-        yield Finding(
-            Severity.NOTE,
-            Code.COST_UNBOUNDED,
-            "nothing declared bounds the cost of this fleet",
-            "set runner.max_budget_usd (each session of an agent) or limits.budget_usd (the fleet)",
-            place(blueprint, "runner"),
-        )
+        yield _unbounded(blueprint)
+
+
+def _unbounded(blueprint: Blueprint) -> Finding:
+    unseen = [agent for agents in _unseen(blueprint.agents).values() for agent in agents]
+    if unseen:
+        what = f"no budget bounds the cost of {', '.join(agent.name for agent in unseen)}"
+        advice = "only `kind: claude` with `mode: headless` keeps to a budget; watch the others, or bound them yourself"
+    else:
+        what = "nothing declared bounds the cost of this fleet"
+        advice = "set runner.max_budget_usd (each agent) or limits.budget_usd (the fleet)"
+    where = place(blueprint, "runner")
+    return Finding(Severity.NOTE, Code.COST_UNBOUNDED, what, advice, where, tuple(agent.name for agent in unseen))
 
 
 def dollars(amount: float) -> str:
@@ -115,28 +123,35 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def _claude(agents: Collection[Agent]) -> list[Agent]:
-    return [agent for agent in agents if agent.runner.kind is RunnerKind.CLAUDE]
-
-
-def _agents_bound(agents: Collection[Agent]) -> tuple[float | None, list[str]]:
-    """The sum of the agents' own budgets, None where one of them has none; and what to say about it."""
-    claude = _claude(agents)
-    budgets = [agent.runner.max_budget_usd for agent in claude]
-    known = [budget for budget in budgets if budget is not None]
+def _own_budgets(agents: Collection[Agent]) -> tuple[float | None, list[str]]:
+    """The sum of the budgets of those who can keep to one, None where one of them has none; and what to say of it."""
+    able = [agent for agent in agents if _keeps_to_a_budget(agent)]
+    budgets = [budget for agent in able if (budget := agent.runner.max_budget_usd) is not None]
     said: list[str] = []
-    if known:
-        said.append(f"max_budget_usd of {len(known)} agents: {dollars(sum(known))} together, one session each")
-    if len(known) < len(claude):
-        said.append(f"{len(claude) - len(known)} agents have no max_budget_usd")
-    other = sum(1 for agent in agents if agent.runner.kind is RunnerKind.COMMAND)
-    if other:
-        said.append(f"{other} agents run a command of your own, whose cost orchestra does not see")
-    people = sum(1 for agent in agents if agent.runner.kind is RunnerKind.NONE)
-    if people:
-        said.append(f"{people} agents are started by a person and are not counted")
-    whole = claude and len(known) == len(claude) and not other
-    return (sum(known) if whole else None), said
+    if budgets:
+        said.append(f"max_budget_usd of {_many(budgets)}: {dollars(sum(budgets))} together, over all their sessions")
+    if len(budgets) < len(able):
+        said.append(f"{_many(able[len(budgets) :])} without max_budget_usd")
+    return (sum(budgets) if budgets and len(budgets) == len(able) else None), said
+
+
+def _keeps_to_a_budget(agent: Agent) -> bool:
+    return agent.runner.kind is RunnerKind.CLAUDE and agent.runner.mode is RunnerMode.HEADLESS
+
+
+def _unseen(agents: Collection[Agent]) -> dict[str, list[Agent]]:
+    """Agents whose cost orchestra can neither see nor stop, by the reason why."""
+    found: dict[str, list[Agent]] = {}
+    for agent in agents:
+        if agent.runner.kind is RunnerKind.COMMAND:
+            found.setdefault("with a command of your own, whose cost orchestra does not see", []).append(agent)
+        elif agent.runner.kind is RunnerKind.CLAUDE and not _keeps_to_a_budget(agent):
+            found.setdefault("in tmux, where the client keeps to no budget", []).append(agent)
+    return found
+
+
+def _many(agents: Collection[object]) -> str:
+    return f"{len(agents)} agent" if len(agents) == 1 else f"{len(agents)} agents"
 
 
 def _slot_findings(blueprint: Blueprint, slots: Slots) -> Iterator[Finding]:

@@ -66,7 +66,7 @@ def script_name(run: str) -> str | None:
 def needed_commands(blueprint: Blueprint) -> frozenset[str]:
     """Every command that must be on PATH for the gates and the agents' programs."""
     gates = {word for _, word in _gate_words(blueprint) if "/" not in word or word.startswith("/")}
-    runners = {word for agent in blueprint.agents for word in runner_commands(agent.runner)}
+    runners = {word for agent in blueprint.agents for word in _runner_words(blueprint, agent)}
     return frozenset(gates | runners)
 
 
@@ -140,7 +140,7 @@ def _gates_without_script(blueprint: Blueprint, scripts: Collection[str], has_pa
 def _runners_not_found(blueprint: Blueprint, missing: Collection[str]) -> Iterator[Finding]:
     users: dict[str, list[Agent]] = {}
     for agent in blueprint.agents:
-        for word in runner_commands(agent.runner):
+        for word in _runner_words(blueprint, agent):
             if word in missing:
                 users.setdefault(word, []).append(agent)
     for word, agents in users.items():
@@ -154,6 +154,11 @@ def _runners_not_found(blueprint: Blueprint, missing: Collection[str]) -> Iterat
             own or place(blueprint, "runner"),
             names,
         )
+
+
+def _runner_words(blueprint: Blueprint, agent: Agent) -> tuple[str, ...]:
+    own_path = "PATH" in {*agent.runner.env, *blueprint.worktrees.setup.env}
+    return () if own_path else runner_commands(agent.runner)
 
 
 def _own_runner(blueprint: Blueprint, agent: Agent) -> Origin | None:
@@ -171,7 +176,7 @@ def _may_be_made(word: str, tracked: Collection[str], setup: Setup) -> bool:
 def _gate_words(blueprint: Blueprint) -> Iterator[tuple[RunGate, str]]:
     for gate in _run_gates(blueprint):
         word = first_word(gate.run)
-        if word is not None and "PATH" not in gate.env:
+        if word is not None and "PATH" not in {*gate.env, *blueprint.worktrees.setup.env}:
             yield gate, word
 
 

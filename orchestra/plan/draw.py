@@ -14,7 +14,7 @@ from orchestra.blueprint.model import Agent, Origin
 from orchestra.plan.capacity import dollars, size
 from orchestra.plan.chart import draw_text
 from orchestra.plan.finding import Finding, Severity
-from orchestra.plan.report import PlanReport
+from orchestra.plan.report import PlanReport, Spawning
 
 MOST_OF_A_KIND = {Severity.ERROR: 8, Severity.WARNING: 8, Severity.NOTE: 3}
 """Findings of one kind that are written out; 1,225 overlapping pairs would hide everything else."""
@@ -30,7 +30,7 @@ def draw_plan(report: PlanReport) -> list[str]:
         ["merge order (all agents work at the same time; their work lands from top to bottom)", *_order(report)],
         ["agents", *(f"  {line}" for line in _agents(report))],
         ["what it takes", *(f"  {line}" for line in _takes(report))],
-        ["spawn would", *(f"  {step}" for step in report.steps)] if report.steps else [],
+        ["spawn would", *(f"  {line}" for line in _spawning(report.spawning))] if report.spawning else [],
     )
     return [line for section in sections if section for line in (*section, "")][:-1]
 
@@ -124,6 +124,18 @@ def _takes(report: PlanReport) -> list[str]:
     return [f"{name:<8} {text}" for name, text in lines]
 
 
+def _spawning(spawning: Spawning) -> list[str]:
+    """The steps of the fleet and of its first agent in full; those of the others are of the same kind."""
+    agents = list(dict.fromkeys(agent for agent, _ in spawning.steps if agent is not None))
+    shown = [step for agent, step in spawning.steps if agent in (None, *agents[:1])]
+    more = len(spawning.steps) - len(shown)
+    if more:
+        shown.append(f"... {plural(more, 'step')} more for {', '.join(agents[1:])} (spawn --dry-run shows them all)")
+    if not spawning.steps:
+        shown.append("refuse, see below" if spawning.problems else "have nothing to do")
+    return [*shown, *(f"note: {note}" for note in spawning.notes)]
+
+
 def _slots(report: PlanReport) -> str:
     slots = report.slots
     memory = f", {size(slots.memory_bytes)} of memory" if slots.client_bytes else ""
@@ -145,7 +157,9 @@ def _disk(report: PlanReport) -> str:
 
 def _cost(report: PlanReport) -> str:
     high = report.cost.high
-    return "no bound is declared" if high is None else f"at most {dollars(high)}, which rests on:"
+    if high is None:
+        return "no bound, since:" if report.cost.assumptions else "no bound is declared"
+    return f"at most {dollars(high)}, which rests on:"
 
 
 def _history(report: PlanReport) -> str:

@@ -40,9 +40,10 @@ class Code(StrEnum):
     DISK_TIGHT = "disk-tight"  # the worktrees alone take most of the free space
     COST_UNBOUNDED = "cost-unbounded"  # no budget is declared
     NO_COMMIT = "no-commit"  # the target has no commit to start from
+    SPAWN_REFUSED = "spawn-refused"  # something stands in spawn's way: a branch or folder of somebody else, ...
 
 
-GROUND = frozenset({Code.NO_COMMIT, Code.DISK_FULL})
+GROUND = frozenset({Code.NO_COMMIT, Code.DISK_FULL, Code.SPAWN_REFUSED})
 """Errors that no change of the blueprint has to mend."""
 
 

@@ -9,37 +9,39 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from orchestra.blueprint.gitnames import GATE_FOLDER_SUFFIX
 from orchestra.blueprint.model import RunGate
 from orchestra.fleet import Fleet
 from orchestra.plan.capacity import capacity_findings, cost, disk, slots
 from orchestra.plan.commands import command_findings, needed_commands
-from orchestra.plan.finding import Code, Finding, Severity, by_severity, place
+from orchestra.plan.finding import GROUND, Code, Finding, Severity, by_severity, place
 from orchestra.plan.foresight import history_findings
 from orchestra.plan.graph import merge_graph
 from orchestra.plan.history import wanted_paths
 from orchestra.plan.machine import Machine, read_machine
 from orchestra.plan.patterns import pattern_findings
-from orchestra.plan.report import PlannedAgent, PlanReport, Read
+from orchestra.plan.report import PlannedAgent, PlanReport, Read, Spawning
 from orchestra.plan.scopes import overlap_findings
 from orchestra.plan.survey import Survey, survey
 from orchestra.plan.territory import Claims, PathIndex, claims
+from orchestra.repository.refs import CommitId
+from orchestra.repository.remote import tracking_ref
 
 
-def plan(fleet: Fleet, *, steps: Sequence[str] = (), machine: Machine | None = None) -> PlanReport:
-    """What spawn and merge would meet. ``steps`` is what spawn would do, in words, where the caller knows.
+def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | None = None) -> PlanReport:
+    """What spawn and merge would meet. ``spawning`` is what spawn would do, where the caller knows.
 
     ``machine`` None: the one it runs on. Raises GitError where the repository cannot be read.
     """
     blueprint = fleet.blueprint
     machine = machine or read_machine(fleet.worktrees_root, needed_commands(blueprint))
-    ground = survey(fleet.repository, fleet.target_tip())
+    ground = survey(fleet.repository, spawning.base if spawning else newest(fleet))
     index = PathIndex(ground.paths)
     tree = claims(blueprint, index)
     needs = slots(blueprint, machine)
     space = disk(tuple(ground.sizes.values()), machine, _worktrees_to_make(fleet))
     money = cost(blueprint)
     findings = [
-        *_no_commit(fleet, ground),
         *_tree_findings(fleet, ground, index, tree),
         *command_findings(blueprint, machine.missing, ground.sizes, ground.scripts),
         *capacity_findings(blueprint, needs, space, money),
@@ -55,9 +57,39 @@ def plan(fleet: Fleet, *, steps: Sequence[str] = (), machine: Machine | None = N
         disk=space,
         cost=money,
         history=Read(ground.history.commits, ground.history.bulk, ground.history.cut),
-        findings=by_severity(findings),
-        steps=tuple(steps),
+        findings=by_severity(_with_refusals(fleet, findings, spawning, ground.commit)),
+        spawning=spawning,
     )
+
+
+def newest(fleet: Fleet) -> CommitId | None:
+    """What a new fleet starts from: the target, or the remote's where that is ahead; None where there is neither."""
+    own = fleet.target_tip()
+    theirs = fleet.repository.resolve(tracking_ref(fleet.remote, fleet.target)) if fleet.remote else None
+    if own is None or theirs is None:
+        return own or theirs
+    return theirs if fleet.repository.is_ancestor(own, theirs) else own
+
+
+def _with_refusals(
+    fleet: Fleet, findings: Sequence[Finding], spawning: Spawning | None, commit: CommitId | None
+) -> Iterator[Finding]:
+    """The findings, and why spawn would refuse: in its own words where they are known, which say the rest too."""
+    if spawning is not None and spawning.problems:
+        yield from (finding for finding in findings if finding.code not in GROUND)
+        where = place(fleet.blueprint, "worktrees")
+        advice = "spawn refuses until then; it makes nothing before everything can be made"
+        yield from (Finding(Severity.ERROR, Code.SPAWN_REFUSED, p, advice, where) for p in spawning.problems)
+        return
+    yield from findings
+    if commit is None:
+        yield Finding(
+            Severity.ERROR,
+            Code.NO_COMMIT,
+            f"the target {fleet.target} has no commit, so there is nothing that agents could start from",
+            "make a first commit there, or name another branch (`target:`)",
+            place(fleet.blueprint, "target"),
+        )
 
 
 def _tree_findings(fleet: Fleet, ground: Survey, index: PathIndex, tree: Claims) -> Iterator[Finding]:
@@ -72,22 +104,10 @@ def _tree_findings(fleet: Fleet, ground: Survey, index: PathIndex, tree: Claims)
         yield from history_findings(blueprint, wanted, tree, index)
 
 
-def _no_commit(fleet: Fleet, ground: Survey) -> Iterator[Finding]:
-    if ground.commit is None:
-        yield Finding(
-            Severity.ERROR,
-            Code.NO_COMMIT,
-            f"the target {fleet.target} has no commit, so there is nothing that agents could start from",
-            "make a first commit there, or name another branch (`target:`)",
-            place(fleet.blueprint, "target"),
-        )
-
-
 def _worktrees_to_make(fleet: Fleet) -> int:
     """Agents' worktrees and gate slots that are not there yet."""
     agents = sum(1 for agent in fleet.blueprint.agents if not fleet.worktree(agent).exists())
     if not any(isinstance(gate, RunGate) for gate in fleet.blueprint.gates.values()):
         return agents
-    made = fleet.worktrees_root / f"{fleet.repository.home.name}.gates"
-    slots_there = sum(1 for slot in made.iterdir() if slot.is_dir()) if made.is_dir() else 0
-    return agents + max(0, fleet.blueprint.limits.gates - slots_there)
+    folder = fleet.worktrees_root / f"{fleet.repository.home.name}{GATE_FOLDER_SUFFIX}"
+    return agents + sum(1 for n in range(fleet.blueprint.limits.gates) if not (folder / str(n + 1)).exists())

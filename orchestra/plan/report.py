@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.blueprint.model import Agent, Blueprint, Scope
+from orchestra.blueprint.model import Agent, AgentName, Blueprint, Scope
 from orchestra.errors import ExitCode
 from orchestra.plan.capacity import Cost, Disk, Slots
 from orchestra.plan.finding import GROUND, Finding, Severity
@@ -39,8 +39,21 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Spawning:
+    """What spawn would do, as the caller has it from ``workspace.spawn.plan_spawn``; each step with its agent.
+
+    ``problems`` are why it would refuse, ``base`` is what it would start from.
+    """
+
+    base: CommitId | None
+    steps: tuple[tuple[AgentName | None, str], ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PlanReport:
-    """All that ``orchestra plan`` knows. ``commit`` None: the target has none yet."""
+    """All that ``orchestra plan`` knows. ``commit`` is what agents start from; None: the target has none yet."""
 
     blueprint: Blueprint
     repository: Path
@@ -53,7 +66,7 @@ class PlanReport:
     cost: Cost
     history: Read
     findings: tuple[Finding, ...]  # errors first
-    steps: tuple[str, ...] = ()  # what spawn would do
+    spawning: Spawning | None = None
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -83,7 +96,8 @@ class PlanReport:
             "cost": _cost(self.cost),
             "history": {"commits": self.history.commits, "bulk_commits": self.history.bulk, "cut": self.history.cut},
             "findings": [_finding(finding) for finding in self.findings],
-            "steps": _strings(self.steps),
+            "steps": _strings(step for _, step in self.spawning.steps) if self.spawning else [],
+            "notes": _strings(self.spawning.notes) if self.spawning else [],
         }
 
 

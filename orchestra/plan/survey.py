@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestra.repository.gateway import Repository
 from orchestra.repository.git import Git
@@ -54,18 +54,19 @@ class Survey:
 
 
 def survey(repository: Repository, commit: CommitId | None) -> Survey:
-    """Read all that a plan needs of ``commit``, in three git calls (one for a history of its own length)."""
+    """Read all that a plan needs of ``commit``; one git call each for tree, scripts and history, whatever their size."""
     if commit is None:
         return Survey(None, {}, None, History())
     # A missing object of a partial clone ends the command instead of starting a download (git >= 2.45).
     git = repository.git.with_env(GIT_NO_LAZY_FETCH="1")
     partial = _partial_filter(repository)
-    return Survey(
-        commit,
-        read_tree(git, commit, sizes=partial is None),
-        read_scripts(git, commit),
-        History(cut="this clone has no older trees") if partial == "trees" else read_history(git, commit),
-    )
+    tree, scripts = read_tree(git, commit, sizes=partial is None), read_scripts(git, commit)
+    if partial == "trees":
+        return Survey(commit, tree, scripts, History(cut="this clone has no older trees"))
+    history = read_history(git, commit)
+    if not history.cut and (repository.common_dir / "shallow").exists():
+        history = replace(history, cut="all that this shallow clone has")
+    return Survey(commit, tree, scripts, history)
 
 
 def read_tree(git: Git, commit: str, *, sizes: bool = True) -> dict[str, int | None]:

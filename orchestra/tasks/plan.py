@@ -62,8 +62,12 @@ def _check_flags(graph: str | None, resolved: bool, json: bool) -> None:
 
 def _planned(fleet: Fleet) -> PlanReport:
     from orchestra.plan.plan import plan
+    from orchestra.plan.report import Spawning
+    from orchestra.workspace.spawn import plan_spawn
 
-    return plan(fleet)
+    would = plan_spawn(fleet)
+    steps = tuple((step.agent, str(step)) for step in would.steps)
+    return plan(fleet, spawning=Spawning(would.base, steps, would.problems, would.notes))
 
 
 def _say_report(report: PlanReport) -> None:

@@ -41,24 +41,20 @@ def test_files_take_whole_blocks() -> None:
             "- {name: a}\n- {name: b, runner: {max_budget_usd: 1.5}}",
             "limits: {budget_usd: 9}",
             9,
-            "1 agents have no max_budget",
+            "1 agent without max_b",
         ),
         (
             "- {name: a}\n- {name: b, runner: {max_budget_usd: 1.5}}",
             "",
             None,
-            "max_budget_usd of 1 agents: $1.50 together",
+            "max_budget_usd of 1 agent: $1.50 together",
         ),
-        ("- {name: a}", "", None, "1 agents have no max_budget_usd"),
-        ("- {name: a, runner: {kind: command, command: [x]}}", "", None, "whose cost orchestra does not see"),
-        ("- {name: a, runner: {kind: none}}", "", None, "started by a person"),
-        (
-            "- {name: a}\n- {name: b, runner: {kind: command, command: [x]}}",
-            "runner: {max_budget_usd: 3}",
-            None,
-            "1 agents run a command",
-        ),
+        ("- {name: a}", "", None, "1 agent without max_budget_usd"),
+        ("- {name: a, runner: {kind: none}}", "", None, "1 agent started by a person, not counted"),
         ("- {name: a, runner: {max_budget_usd: 3}}\n- {name: b, runner: {kind: none}}", "", 3, "not counted"),
+        # what cannot be seen is bounded by nothing, whatever is declared
+        ("- {name: a, runner: {kind: command, command: [x]}}", "limits: {budget_usd: 9}", None, "does not see"),
+        ("- {name: a}\n- {name: b, runner: {mode: tmux}}", "runner: {max_budget_usd: 3}", None, "1 agent in tmux"),
     ],
 )
 def test_the_bound_on_cost_is_what_budgets_declare(
@@ -97,6 +93,12 @@ def test_what_does_not_fit(written: Written, slots: Slots, disk: Disk, severity:
 def test_an_undeclared_bound_is_a_note_unless_people_start_the_agents(written: Written) -> None:
     assert codes(written, ROOMY, Disk(1, 1, 100), "") == [(Severity.NOTE, Code.COST_UNBOUNDED)]
     assert codes(written, ROOMY, Disk(1, 1, 100), "runner: {kind: none}") == []
+
+
+def test_who_keeps_to_no_budget_is_named(written: Written) -> None:
+    blueprint = written("- {name: a}\n- {name: b, runner: {mode: tmux}}", "runner: {max_budget_usd: 1}")
+    (found,) = capacity_findings(blueprint, ROOMY, Disk(1, 1, 100), cost(blueprint))
+    assert (found.message, found.agents) == ("no budget bounds the cost of b", ("b",))
 
 
 @pytest.mark.parametrize(

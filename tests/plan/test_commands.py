@@ -93,6 +93,9 @@ def test_a_command_that_is_not_on_path(written: Written) -> None:
 
 def test_a_gate_with_a_path_of_its_own_is_not_judged_by_ours(written: Written) -> None:
     assert findings(written, "gates: {t: {run: tox, env: {PATH: /opt/bin}}}", missing={"tox"}) == []
+    setup = "worktrees: {setup: {env: {PATH: /opt/bin}}}"
+    assert findings(written, f"gates: {{t: {{run: tox}}}}\n{setup}", missing={"tox", "claude", "codex"}) == []
+    assert findings(written, "runner: {env: {PATH: /opt/bin}}", missing={"claude", "codex"}) == []
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,16 @@ import jsonschema
 import pytest
 
 from orchestra.blueprint.load import load_blueprint, shipped_data_folder
-from orchestra.blueprint.model import Blueprint
+from orchestra.blueprint.model import AgentName, Blueprint
 from orchestra.errors import ExitCode
 from orchestra.fleet import Fleet, make_fleet
 from orchestra.plan.draw import MOST_OF_A_KIND, count_findings, draw_findings, draw_plan, scope_summary
 from orchestra.plan.finding import Code, Severity
 from orchestra.plan.machine import Machine, read_machine
 from orchestra.plan.plan import plan
-from orchestra.plan.report import PlanReport
+from orchestra.plan.report import PlanReport, Spawning
 from orchestra.repository.gateway import Repository
+from orchestra.repository.refs import CommitId
 from tests.conftest import Checkout, Content, MakeRepository
 from tests.plan.conftest import Written
 
@@ -46,6 +47,13 @@ def valid(report: PlanReport) -> dict[str, Any]:
     return document
 
 
+def spawning(checkout: Checkout) -> Spawning:
+    """What a spawn of mvp5 would do, in brief."""
+    schema, api = AgentName("schema"), AgentName("api")
+    steps = ((None, "mkdir ../worktrees"), (schema, "add schema"), (api, "add api"), (api, "write TASK.md"))
+    return Spawning(CommitId(checkout.git("rev-parse", "HEAD")), steps, (), ("nothing is called .env",))
+
+
 def service_history() -> list[dict[str, Content | None]]:
     """A service as it may be before mvp5: some code, settings, and files that everybody touches."""
     package = '{"scripts": {"test": "vitest run"}}'
@@ -63,10 +71,8 @@ def test_mvp5_reads_as_it_was_agreed(make_repository: MakeRepository) -> None:
     made = make_repository(*service_history())
     shutil.copytree(shipped_data_folder() / "blueprints", made.path / "blueprints")
     blueprint = load_blueprint(made.path / "blueprints" / "mvp5.yaml")
-    steps = ["make worktree ../worktrees/agent-1 on agent/mvp5/schema"]
-    text = written_out(
-        plan(fleet(made, blueprint), steps=steps, machine=replace(MACHINE, missing=frozenset({"claude"})))
-    )
+    machine = replace(MACHINE, missing=frozenset({"claude"}))
+    text = written_out(plan(fleet(made, blueprint), spawning=spawning(made), machine=machine))
     golden = GOLDEN / "mvp5.txt"
     if os.environ.get("ORCHESTRA_WRITE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
@@ -117,6 +123,40 @@ def test_a_target_without_a_commit_is_told_and_the_rest_still_shown(tmp_path: Pa
     assert valid(report)["target"] == {"branch": "main", "commit": None}
 
 
+def test_why_spawn_would_refuse_is_told_in_its_own_words(repository: Checkout, written: Written) -> None:
+    ground = fleet(repository, written("- {name: a, scope: [README.md]}"))
+    refused = Spawning(None, (), ("main has no commit yet", "agent-1 is somebody's"))
+    report = plan(ground, spawning=refused, machine=replace(MACHINE, free_bytes=0))
+    assert [(finding.code, finding.message) for finding in report.errors] == [
+        (Code.SPAWN_REFUSED, "main has no commit yet"),
+        (Code.SPAWN_REFUSED, "agent-1 is somebody's"),
+    ]
+    assert report.exit_code is ExitCode.WRONG_GROUND
+    assert "spawn would\n  refuse, see below\n" in written_out(report)
+    assert valid(report)["steps"] == []
+
+
+def test_a_second_spawn_has_nothing_to_do(repository: Checkout, written: Written) -> None:
+    nothing = Spawning(CommitId(repository.git("rev-parse", "HEAD")))
+    report = plan(fleet(repository, written("- {name: a}")), spawning=nothing, machine=MACHINE)
+    assert "spawn would\n  have nothing to do\n" in written_out(report)
+
+
+def test_agents_start_from_the_remote_where_that_is_ahead(make_repository: MakeRepository, written: Written) -> None:
+    origin = make_repository({"a": "1"}, {"b": "2"}, name="origin")
+    origin.git("clone", "-q", str(origin.path), "../repo")
+    clone = Checkout(origin.path.parent / "repo")
+    ahead = clone.git("rev-parse", "HEAD")
+    ground = fleet(clone, written("- {name: a}", "remote: origin"))
+    clone.git("reset", "-q", "--keep", "HEAD~1")
+    assert plan(ground, machine=MACHINE).commit == ahead
+    mine = clone.commit("diverged", {"c": "3"})
+    assert plan(ground, machine=MACHINE).commit == mine
+    clone.git("checkout", "-q", "--detach")
+    clone.git("branch", "-q", "-D", "main")
+    assert plan(ground, machine=MACHINE).commit == ahead
+
+
 def test_errors_of_the_blueprint_come_before_those_of_the_ground(repository: Checkout, written: Written) -> None:
     poor = replace(MACHINE, free_bytes=0)
     both = "- {name: a, scope: [x]}\n- {name: b, scope: [x]}"
@@ -133,7 +173,7 @@ def test_worktrees_that_are_there_need_no_more_space(repository: Checkout, writt
     blueprint = written("- {name: a}\n- {name: b}", "gates: {t: {run: x}}\nlimits: {gates: 3}")
     ground = fleet(repository, blueprint)
     assert plan(ground, machine=MACHINE).disk.worktrees == 5
-    for folder in ("agent-1", "repo.gates/1"):
+    for folder in ("agent-1", "repo.gates/1", "repo.gates/1.tmp", "repo.gates/0"):
         (ground.worktrees_root / folder).mkdir(parents=True)
     assert plan(ground, machine=MACHINE).disk.worktrees == 3
     no_commands = written("- {name: a}\n- {name: b}", "gates: {n: {builtin: notes}}")

@@ -139,7 +139,9 @@ def test_the_history_of_a_treeless_clone_is_not_read(make_repository: MakeReposi
 def test_a_shallow_clone_gives_the_history_it_has(make_repository: MakeRepository, tmp_path: Path) -> None:
     made = make_repository({"a": "1"}, {"b": "2"}, {"b": "3"})
     shallow = clone(made, tmp_path / "shallow", "--depth=2")
-    assert surveyed(shallow).history.changes == (frozenset({"b"}), frozenset({"a", "b"}))
+    history = surveyed(shallow).history
+    assert history.changes == (frozenset({"b"}), frozenset({"a", "b"}))
+    assert history.cut == "all that this shallow clone has"
 
 
 def test_split_log_of_nothing() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import MakeRepository
+from tests.conftest import Checkout, MakeRepository
 from tests.tasks.conftest import Orchestra, valid_json
 
 FLEET = """\
@@ -35,6 +35,26 @@ def test_the_plan_goes_to_standard_output_with_places_to_jump_to(orchestra: Orch
     assert "\n  critical path: one -> two (2 of 2 agents land one after the other)\n" in out
     assert "\nblueprints/pair.yaml:7:40: warning: one and two may both touch src/b/x: " in out
     assert out.endswith("\n1 warning\n")
+
+
+def test_what_spawn_would_do_is_part_of_it_and_nothing_is_done(orchestra: Orchestra, ground: Path) -> None:
+    def everything() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in ground.parent.rglob("*") if path.is_file()}
+
+    before = everything()
+    _, out, _ = orchestra("plan", "--repo", str(ground), "--blueprint=pair")
+    assert "\nspawn would\n" in out
+    assert f"\n  git worktree add --lock {ground.parent}/worktrees/agent-1 agent/pair/one\n" in out
+    assert " more for two (spawn --dry-run shows them all)\n" in out
+    assert everything() == before
+    assert not (ground.parent / "worktrees").exists()
+
+
+def test_a_branch_of_somebody_else_ends_with_3(orchestra: Orchestra, ground: Path) -> None:
+    Checkout(ground).git("branch", "agent/pair/one")
+    code, out, _ = orchestra("plan", "--repo", str(ground), "--blueprint=pair")
+    assert code == 3
+    assert "[spawn-refused]" in out
 
 
 def test_an_error_ends_with_2(orchestra: Orchestra, ground: Path) -> None:
