@@ -12,7 +12,8 @@ import os
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from orchestra.blueprint.model import Agent, RunGate
+from orchestra.blueprint.model import Agent, RunGate, Scope
+from orchestra.blueprint.overlap import OverlapUndecided, overlap
 from orchestra.blueprint.scope import compile_patterns
 from orchestra.fleet import Fleet
 from orchestra.workspace.places import NOTES
@@ -40,11 +41,22 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
         "instructions": own,
         "scope_text": [] if scope is None else [*scope.include, *(f"not {pattern}" for pattern in scope.exclude)],
         "scope_patterns": [] if scope is None else list(scope.include),
-        "protected_patterns": list(blueprint.protected),
         "may_edit_patterns": list(agent.may_edit),
+        "protected_patterns": list(blueprint.protected),
+        "exposed_patterns": [name for name in (*blueprint.protected, *own) if _is_exposed(name, scope)],
         "checks": [{"name": gate.name, "run": gate.run, "timeout": gate.timeout_s, **_env(gate)} for gate in quick],
         "programs": _programs(fleet),
     }
+
+
+def _is_exposed(pattern: str, scope: Scope | None) -> bool:
+    """Whether what the scope allows may hold something that the pattern names."""
+    if scope is None:
+        return True
+    try:
+        return overlap(Scope((pattern,)), scope) is not None
+    except OverlapUndecided:
+        return True
 
 
 def _env(gate: RunGate) -> dict[str, Any]:

@@ -31,7 +31,7 @@ _NEVER_GIT = ("push", "worktree", "update-ref", "symbolic-ref", "stash", "remote
 
 def make_settings(policy: Mapping[str, Any], folder: Path, *, interactive: bool, sandbox: bool) -> dict[str, Any]:
     """``folder``: the agent's, where the hooks find the policy and leave their events."""
-    permissions = {"allow": _allowed(policy), "deny": _denied(policy)}
+    permissions = {"allow": _allowed(policy), "deny": _denied(policy, sandbox=sandbox)}
     settings: dict[str, Any] = {
         "disableAllHooks": False,  # a repository's own settings could switch them off (client facts, 0.8)
         "attribution": {"commit": "", "pr": ""},
@@ -64,12 +64,18 @@ def _allowed(policy: Mapping[str, Any]) -> list[str]:
     return [*dict.fromkeys(part for edit in edits for part in edit), *shell, *bare, "Task", "Agent", "TodoWrite"]
 
 
-def _denied(policy: Mapping[str, Any]) -> list[str]:
-    """Deny beats allow, so a protected pattern that holds something this agent may touch is left to the guard."""
+def _denied(policy: Mapping[str, Any], *, sandbox: bool) -> list[str]:
+    """Deny rules only where they are needed: the client answers them in its own words before the guard can say why.
+
+    What no allow rule covers is refused anyway. In a sandbox every deny rule is a read-only mount, which stops what
+    a guard cannot see. Deny beats allow, so where this agent may touch a part of what is protected, the guard decides.
+    """
     worktree, home = policy["worktree"], policy["home"]
-    protected = [] if policy["may_edit_patterns"] else policy["protected_patterns"]
-    rules = [rule for pattern in (*protected, *policy["instructions"]) for rule in _edit(worktree, pattern)]
-    rules += [f"Edit(/{worktree}/.git)"]
+    shut = (*policy["protected_patterns"], *policy["instructions"]) if sandbox else policy["exposed_patterns"]
+    if policy["may_edit_patterns"]:
+        shut = policy["instructions"]
+    rules = [rule for pattern in shut for rule in _edit(worktree, pattern)]
+    rules.append(f"Edit(/{worktree}/.git)")
     if not Path(worktree).is_relative_to(home):
         rules.append(f"Edit(/{home}/**)")
     git = [f"Bash(git {verb} *)" for verb in _NEVER_GIT] + [f"Bash(git {verb})" for verb in _NEVER_GIT]

@@ -169,7 +169,8 @@ def _has_begun(run: RunFolder) -> bool:
 
 def _consider(report: StartReport, start: _Start, state: AgentState, again: bool) -> None:
     name, runner = start.agent.name, start.agent.runner
-    if state.state in _AT_WORK and not state.reason.startswith("by hand"):
+    by_hand = state.source == "git" and state.state is State.WORKING
+    if state.state in _AT_WORK and not by_hand:
         report.running.append(name)
     elif state.state is State.QUEUED:
         report.queued.append(name)
@@ -177,11 +178,9 @@ def _consider(report: StartReport, start: _Start, state: AgentState, again: bool
         report.skipped.append((name, _WHY_NOT[state.state]))
     elif runner.kind is RunnerKind.NONE:
         report.by_hand.append((name, what_to_type(start.fleet.worktree(start.agent))))
-    elif state.state in _AT_WORK:
-        report.skipped.append((name, "somebody works there by hand: commit or remove that work, or go on by hand"))
     else:
         start.write_policy()
-        start.folder.queue(start.order(prompts.GO_ON if state.state in _INTERRUPTED else prompts.FIRST))
+        start.folder.queue(start.order(prompts.GO_ON if by_hand or state.state in _INTERRUPTED else prompts.FIRST))
         report.queued.append(name)
 
 

@@ -118,8 +118,10 @@ def _written(used: Json) -> int:
 
 def _retry(event: Json) -> Notice | None:
     status, attempt = event.get("error_status"), int(event.get("attempt") or 1)
-    if status in _LOGIN or (status not in _FULL and attempt < _HICCUPS):
-        return None  # a login that is refused shows in the result; a hiccup is the client's to retry
+    if status in _LOGIN:
+        return Notice(Trouble.LOGIN, f"the API refuses the login ({status})")
+    if status not in _FULL and attempt < _HICCUPS:
+        return None  # a hiccup is the client's to retry
     what = f"the API answers {status}" if status else "the API cannot be reached"
     return Notice(Trouble.BUSY, what, float(event.get("retry_delay_ms") or 0) / 1000)
 

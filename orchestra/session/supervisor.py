@@ -160,8 +160,9 @@ class Supervisor:
                 if agent.order is None and watched.folder.stop is None:
                     agent.queue(again)
         elif end is None or end.why != "exited" or end.exit_code != 0:
-            saved = self._save(self._name, watched.agent, Path(watched.order.worktree), "the session ended badly")
-            _log.info("%s: saved uncommitted work: %s", watched.agent, saved or "there was none")
+            self._keep(watched.order, "its session ended badly")
+        if not digest.is_error and end is not None and self._weather.held:
+            self._set_weather(Weather())  # whatever held the fleet, this one got through
         self._ledger.record(
             "session.ended",
             watched.agent,
@@ -173,6 +174,10 @@ class Supervisor:
             cost_usd=digest.usage.cost_usd,
             again=again is not None,
         )
+
+    def _keep(self, order: Order, why: str) -> None:
+        saved = self._save(self._name, order.agent, Path(order.worktree), why)
+        _log.info("%s: uncommitted work: %s", order.agent, f"saved as {saved}" if saved else "none")
 
     def _again(self, watched: Watched, digest: Digest) -> Order | None:
         """The order that goes on with a session which ended for no fault of its own; None where it should not."""
@@ -225,6 +230,7 @@ class Supervisor:
                 folder = agent.take(order)
                 folder.write("stop", Stop(decision.reason, time.time()))
                 folder.write("digest", Digest(session_id=order.session_id))
+                self._keep(order, decision.reason)
                 return
             self._last_start = time.time()
             folder, run = launch(agent, order, decision.cap_usd)
