@@ -54,7 +54,7 @@ class Survey:
 
 
 def survey(repository: Repository, commit: CommitId | None) -> Survey:
-    """Read all that a plan needs of ``commit``; one git call each for tree, scripts and history, whatever their size."""
+    """Read all that a plan needs of ``commit``, in a handful of git calls whatever the size of the repository."""
     if commit is None:
         return Survey(None, {}, None, History())
     # A missing object of a partial clone ends the command instead of starting a download (git >= 2.45).

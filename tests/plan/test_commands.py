@@ -30,7 +30,7 @@ from tests.plan.conftest import Written
         ("test -f x", None),
         ("if true; then x; fi", None),
         ("(cd web; npm test)", None),
-        ("! grep -r TODO src", None),
+        ("! grep -r debugger src", None),
         ("$RUNNER test", None),
         ("`which x`", None),
         ("~/bin/x", None),

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from orchestra.blueprint.load import load_blueprint, shipped_data_folder
+from orchestra.blueprint.load import list_blueprints, load_blueprint, shipped_data_folder
 from orchestra.blueprint.model import AgentName, Blueprint
 from orchestra.errors import ExitCode
 from orchestra.fleet import Fleet, make_fleet
@@ -79,7 +79,7 @@ def test_mvp5_reads_as_it_was_agreed(make_repository: MakeRepository) -> None:
     assert text == golden.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["mvp5", "production15"])
+@pytest.mark.parametrize("name", [listed.name for listed in list_blueprints(None)])
 def test_the_shipped_fleets_have_no_errors_and_no_overlaps(make_repository: MakeRepository, name: str) -> None:
     blueprint = load_blueprint(shipped_data_folder() / "blueprints" / f"{name}.yaml")
     report = plan(fleet(make_repository(*service_history()), blueprint), machine=MACHINE)
