@@ -62,7 +62,8 @@ def fresh_copy(repository: Path, folder: Path) -> Path:
 
 def write_blueprint(path: Path, agents: int) -> Path:
     """A blueprint of so many agents that only have to be given a place."""
-    lines = ["version: 1", f"name: bench{agents}", "runner: {kind: none}", "agents:"]
+    lines = ["version: 1", f"name: bench{agents}", "runner: {kind: none}"]
+    lines += ['worktrees: {directory: "{{ fleet }}-{{ agent.number }}"}', "agents:"]
     lines += [f"  - {{name: agent-{number:02}, task: Nothing}}" for number in range(1, agents + 1)]
     path.write_text("\n".join(lines) + "\n")
     return path
