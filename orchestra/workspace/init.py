@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from orchestra.blueprint.load import shipped_data_folder
+from orchestra.blueprint.catalog import shipped_data_folder
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.errors import DiskFull, GroundError
