@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from struct import Struct
@@ -66,8 +67,13 @@ def _stat_data(stat: os.stat_result | None) -> tuple[bytes, bytes]:
 
 def parse_index(data: bytes, oid_size: int) -> IndexFile | None:
     """Read an index whose object names have ``oid_size`` bytes; None when it is not plain, or not an index."""
-    if len(data) < _HEADER.size + oid_size:
+    try:
+        return _parse(data, oid_size)
+    except (IndexError, ValueError, struct.error):  # torn, or no index at all
         return None
+
+
+def _parse(data: bytes, oid_size: int) -> IndexFile | None:
     signature, version, count = _HEADER.unpack_from(data)
     if signature != b"DIRC" or version not in (2, 3):
         return None

@@ -245,8 +245,9 @@ def _refuse_unpushed(inner: Path) -> None:
     git = Git(inner)
     if not take_snapshot(inner).saved:
         raise GroundError(f"the submodule {inner} has uncommitted work", hint="commit and push it first")
-    refs = ("HEAD", "--branches", "--tags", "--glob=refs/stash")
-    if git.text("rev-list", "--max-count=1", *refs, "--not", "--remotes"):
+    if resolve(git, "refs/stash") is not None:
+        raise GroundError(f"the submodule {inner} has stashed work", hint=f"git -C {inner} stash list")
+    if git.text("rev-list", "--max-count=1", "HEAD", "--branches", "--tags", "--not", "--remotes"):
         raise GroundError(f"the submodule {inner} has commits that no remote has", hint="push them first")
 
 

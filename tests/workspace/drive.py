@@ -1,0 +1,34 @@
+"""Run one use case of the workspace on a repository: ``python -m tests.workspace.drive spawn REPO BLUEPRINT``.
+
+What the kill tests kill: the use case alone, without the command line around it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from orchestra.blueprint.load import load_blueprint
+from orchestra.engine.local import LocalEngine
+from orchestra.errors import OrchestraError
+from orchestra.fleet import make_fleet
+from orchestra.repository.gateway import Repository
+from orchestra.workspace.clean import clean
+from orchestra.workspace.spawn import spawn
+
+
+def main(verb: str, repo: str, blueprint: str) -> int:
+    fleet = make_fleet(Repository.discover(Path(repo)), load_blueprint(Path(blueprint)))
+    try:
+        with LocalEngine(2) as engine:
+            report = spawn(fleet, engine=engine) if verb == "spawn" else clean(fleet, engine=engine)
+    except OrchestraError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error.message}\n")
+        return int(error.exit_code)
+    for step in report.steps:
+        sys.stdout.write(f"{step}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
