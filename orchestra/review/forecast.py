@@ -8,14 +8,15 @@ miss a renamed folder against a new file in it (facts/merge.md 2.7). Refuses ``-
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from itertools import combinations
 
-from orchestra.blueprint.model import Agent, AgentName
+from orchestra.blueprint.model import Agent, AgentName, Forbid, Scope
+from orchestra.blueprint.scope import Matcher
 from orchestra.fleet import Fleet, write_atomically
 from orchestra.repository.history import changed_paths
 from orchestra.repository.mergetree import Merged, installed, parse_merge, read_merges
@@ -58,13 +59,24 @@ def _conflicts(fleet: Fleet, pending: Sequence[Standing], memory: _Memory) -> di
     unknown = [pair for pair in pairs if memory.read(_merge_key(pair)) is None]
     for pair, merged in zip(unknown, _merge_all(fleet, unknown), strict=True):
         memory.write(_merge_key(pair), list(merged.conflicted_paths))
-    hidden = _hidden(fleet, pending)
+    hidden, settled = _hidden(fleet, pending), _settled_by_rule(fleet)
     found: dict[AgentName, list[AgentName]] = {}
     for pair, (one, other) in pairs.items():
-        if set(memory.read(_merge_key(pair)) or ()) - hidden:
+        if any(not settled(path) for path in set(memory.read(_merge_key(pair)) or ()) - hidden):
             found.setdefault(one, []).append(other)
             found.setdefault(other, []).append(one)
     return {name: tuple(others) for name, others in found.items()}
+
+
+def _settled_by_rule(fleet: Fleet) -> Callable[[str], bool]:
+    """Whether ``merge.conflicts`` resolves a path: its first pattern that matches decides."""
+    rules = [(Matcher(Scope((glob,))), rule) for glob, rule in fleet.blueprint.merge.conflicts.items()]
+
+    def settled(path: str) -> bool:
+        found = next((rule for matcher, rule in rules if matcher.matches(path)), None)
+        return found is not None and not isinstance(found, Forbid)
+
+    return settled
 
 
 def _hidden(fleet: Fleet, pending: Sequence[Standing]) -> frozenset[str]:

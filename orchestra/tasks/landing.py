@@ -127,7 +127,12 @@ def _unfinished(fleet: Fleet) -> Mapping[AgentName, str]:
 def _progress(events: bool) -> Callable[[TrainEvent], None]:
     if events:
         return _event_line
-    return lambda event: tell(event.text, _TONES.get(event.kind, Tone.QUIET))
+    return _plain_line
+
+
+def _plain_line(event: TrainEvent) -> None:
+    if event.kind != "train.finished":  # the report on standard output says it
+        tell(event.text, _TONES.get(event.kind, Tone.QUIET))
 
 
 _TONES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -11,6 +12,8 @@ from orchestra.repository.history import FileChange
 from orchestra.review.examine import Examination
 from orchestra.tasks.console import Cell, Tone, say, show_table
 
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_BLANK_LINES = re.compile(r"\n{3,}")
 _GATE_TONES = {"passed": Tone.GOOD, "failed": Tone.BAD, "timed-out": Tone.BAD}
 
 
@@ -73,7 +76,8 @@ def _show_head(fleet: Fleet, shown: Examination) -> None:
 
 def _show_notes(shown: Examination) -> None:
     if shown.notes_filled:
-        _show_text("Notes", shown.standing.notes or "")
+        # The form's hints are comments, which the agent was asked to delete; a reviewer needs none of them.
+        _show_text("Notes", _BLANK_LINES.sub("\n\n", _COMMENT.sub("", shown.standing.notes or "")))
     else:
         say()
         say("Notes: none written", Tone.WAITING)

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from orchestra.blueprint.model import Scope
+from orchestra.blueprint.model import ConflictRule, Forbid, Merge, Scope, Union
 from orchestra.fleet import Fleet
 from orchestra.review.findings import Why
 from orchestra.review.forecast import Forecast, forecast
@@ -55,6 +55,17 @@ def test_instruction_files_do_not_conflict(make_repository: MakeRepository) -> N
     for name in ("schema", "api"):
         world.at(name).commit(name, {"TASK.md": name, "AGENT_NOTES.md": name, "CLAUDE.md": name, name: name})
     assert _forecast(world.fleet).conflicts == {}
+
+
+def test_what_a_conflict_rule_settles_is_no_conflict(world: World) -> None:
+    assert "top" in _forecast(world.fleet).conflicts
+
+    def ruled(rule: ConflictRule) -> Forecast:
+        merge = Merge(conflicts={"shared": rule, "z/*": rule})
+        return _forecast(replace(world.fleet, blueprint=replace(world.fleet.blueprint, merge=merge)))
+
+    assert "top" not in ruled(Union()).conflicts
+    assert ruled(Forbid()).conflicts["top"] == ("edge",)
 
 
 def test_the_memory_can_be_damaged_or_lost(world: World) -> None:
