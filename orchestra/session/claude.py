@@ -17,6 +17,7 @@ from pathlib import Path
 from orchestra.blueprint.model import RunnerMode
 from orchestra.errors import GroundError
 from orchestra.fleet import write_atomically
+from orchestra.session import tmux
 from orchestra.session.command import require_program
 from orchestra.session.folder import AgentFolder, Order, RunFolder, read_json
 from orchestra.session.runner import Launch, Reader
@@ -43,12 +44,17 @@ _ENVIRONMENT = {
 class ClaudeRunner:
     """Starts the client with settings of its own for each agent."""
 
+    def require(self, order: Order) -> None:
+        """The client must be there, and an interactive one must not begin with a dialog."""
+        env = {**os.environ, **(order.env or {})}
+        require_program(PROGRAM, Path(order.worktree), env)
+        if order.mode is RunnerMode.TMUX:
+            tmux.require_tmux()
+            require_no_dialog(Path(order.home), env)
+
     def launch(self, order: Order, agent: AgentFolder, run: RunFolder, cap_usd: float | None) -> Launch:
-        """GroundError: the client is not there, the policy is missing, or a dialog would stop an interactive one."""
-        require_program(PROGRAM, Path(order.worktree), {**os.environ, **(order.env or {})})
+        """Writes the settings. GroundError when the policy is missing."""
         interactive = order.mode is RunnerMode.TMUX
-        if interactive:
-            require_no_dialog(Path(order.home), {**os.environ, **(order.env or {})})
         _write_settings(agent, interactive=interactive)
         session = ("--resume", order.session_id) if order.resume else ("--session-id", order.session_id)
         shared = (*session, "--settings", str(agent.settings), *_choices(order))

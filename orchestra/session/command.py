@@ -16,7 +16,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestra.blueprint.model import RunnerMode
 from orchestra.errors import GroundError
+from orchestra.session import tmux
 from orchestra.session.folder import AgentFolder, Order, RunFolder
 from orchestra.session.parsers import parser_of
 from orchestra.session.runner import Launch, Reader
@@ -28,9 +30,15 @@ _BY_ARGUMENT = re.compile(r"\{(prompt|prompt_file)\}")
 class CommandRunner:
     """Runs ``order.argv``, or ``order.resume_argv`` to go on with a session."""
 
+    def require(self, order: Order) -> None:
+        """The program must be there."""
+        require_program(_template(order)[0], Path(order.worktree), {**os.environ, **(order.env or {})})
+        if order.mode is RunnerMode.TMUX:
+            tmux.require_tmux()
+
     def launch(self, order: Order, agent: AgentFolder, run: RunFolder, cap_usd: float | None) -> Launch:
-        """GroundError when the program is not there."""
-        template = order.resume_argv if order.resume and order.resume_argv else order.argv
+        """The template with its placeholders filled; no shell comes near it."""
+        template = _template(order)
         values = {
             "prompt": order.prompt,
             "prompt_file": str(run.prompt),
@@ -39,13 +47,16 @@ class CommandRunner:
             "settings": str(agent.policy),
         }
         argv = tuple(fill(part, values) for part in template)
-        require_program(argv[0], Path(order.worktree), {**os.environ, **(order.env or {})})
         spoken = any(_BY_ARGUMENT.search(part) for part in template)
         return Launch(argv, stdin=None if spoken else run.prompt)
 
     def reader(self, order: Order) -> Reader:
         """By the program's name."""
         return parser_of(order.argv)
+
+
+def _template(order: Order) -> tuple[str, ...]:
+    return order.resume_argv if order.resume and order.resume_argv else order.argv
 
 
 def fill(part: str, values: Mapping[str, str]) -> str:

@@ -36,11 +36,15 @@ def launch(agent: AgentFolder, order: Order, cap_usd: float | None) -> tuple[Run
     try:
         if not Path(order.worktree).is_dir():
             raise GroundError(f"its worktree {order.worktree} is gone")
-        how = runner_of(order.kind).launch(order, agent, folder, cap_usd)
+        runner = runner_of(order.kind)
+        runner.require(order)
+        how = runner.launch(order, agent, folder, cap_usd)
         return folder, _start(agent, folder, order, how, cap_usd)
-    except (GroundError, OSError) as error:
+    except GroundError as error:
+        write_json(folder.record, unstarted(f"{error.message}; {error.hint}" if error.hint else error.message))
+    except OSError as error:
         write_json(folder.record, unstarted(str(error)))
-        return folder, None
+    return folder, None
 
 
 def unstarted(why: str) -> Ending:

@@ -60,8 +60,11 @@ class Reader(Protocol):
 class Runner(Protocol):
     """One kind of program."""
 
+    def require(self, order: Order) -> None:
+        """Raises GroundError, with the mend, when such a session cannot be started on this machine."""
+
     def launch(self, order: Order, agent: AgentFolder, run: RunFolder, cap_usd: float | None) -> Launch:
-        """How to start that session. GroundError when it cannot be, with the mend."""
+        """How to start that session. Raises GroundError."""
 
     def reader(self, order: Order) -> Reader:
         """A fresh reader for its output."""

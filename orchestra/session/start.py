@@ -24,6 +24,7 @@ from orchestra.session import prompts, tmux
 from orchestra.session.byhand import what_to_type
 from orchestra.session.folder import AgentFolder, FleetFolder, Limits, Order, RunFolder, write_json
 from orchestra.session.policy import make_policy
+from orchestra.session.runner import runner_of
 from orchestra.session.schedule import Weather
 from orchestra.session.state import AgentState, State
 from orchestra.workspace.places import instruction_names
@@ -62,12 +63,20 @@ def start_fleet(
     """Queue a session for each of ``agents`` (None: all) that needs one, and see to it that the queue is worked off.
 
     ``states``: where each agent is (``orchestra.status``). What failed, was stopped or got lost is gone on with in its
-    own session. ``again``: finished agents too. Raises GroundError when the supervisor cannot be started.
+    own session. ``again``: finished agents too. Raises GroundError, before anything is queued, when the program of one
+    of them cannot be started on this machine; or when the supervisor cannot.
     """
     report, folder = StartReport(), FleetFolder(fleet.folder)
+    chosen = fleet.blueprint.agents if agents is None else agents
     with folder.control():
-        for agent in fleet.blueprint.agents if agents is None else agents:
-            _consider(report, _Start(fleet, agent, folder.agent(agent.name), environment), states[agent.name], again)
+        starts = [_Start(fleet, agent, folder.agent(agent.name), environment) for agent in chosen]
+        wanted = [(start, _consider(report, start, states[start.agent.name], again)) for start in starts]
+        for _, order in wanted:
+            if order is not None:
+                runner_of(order.kind).require(order)
+        for start, order in wanted:
+            if order is not None:
+                start.queue(order, report)
     return _work_off(fleet, folder, report)
 
 
@@ -98,9 +107,7 @@ def send_back(
         start = _Start(fleet, agent, own, environment)
         if (waiting := own.order) is not None:
             prompt = f"{waiting.prompt}\n\n{prompt}"
-        start.write_policy()
-        own.queue(start.order(prompt))
-        report.queued.append(agent.name)
+        start.queue(start.order(prompt), report)
     return _work_off(fleet, folder, report)
 
 
@@ -139,12 +146,15 @@ class _Start:
             timeout_s=runner.timeout_s,
         )
 
-    def write_policy(self) -> None:
-        """What the agent may edit, for the guard; anew at each start, since the blueprint may have changed."""
+    def queue(self, order: Order, report: StartReport) -> None:
+        """Want that session, and say what the agent may edit; anew each time, since the blueprint may have changed."""
         base = self._base()
         names = instruction_names(self.fleet.repository, self.fleet.blueprint, CommitId(base)) if base else None
         policy = make_policy(self.fleet, self.agent, base, names.all if names else ())
         write_json(self.folder.policy, policy)
+        self.folder.queue(order)
+        self.fleet.ledger.record("session.queued", self.agent.name, session=order.session_id, resume=order.resume)
+        report.queued.append(self.agent.name)
 
     def _base(self) -> str:
         refs = read_fleet(self.fleet.repository.git, self.fleet.name).get(self.agent.name)
@@ -167,7 +177,8 @@ def _has_begun(run: RunFolder) -> bool:
     return order.kind is RunnerKind.COMMAND or run.run.window != "" or (run.out.exists() and run.out.stat().st_size > 0)
 
 
-def _consider(report: StartReport, start: _Start, state: AgentState, again: bool) -> None:
+def _consider(report: StartReport, start: _Start, state: AgentState, again: bool) -> Order | None:
+    """The session that this agent needs, if it needs one; what else there is to say goes into the report."""
     name, runner = start.agent.name, start.agent.runner
     by_hand = state.source == "git" and state.state is State.WORKING
     if state.state in _AT_WORK and not by_hand:
@@ -179,9 +190,8 @@ def _consider(report: StartReport, start: _Start, state: AgentState, again: bool
     elif runner.kind is RunnerKind.NONE:
         report.by_hand.append((name, what_to_type(start.fleet.worktree(start.agent))))
     else:
-        start.write_policy()
-        start.folder.queue(start.order(prompts.GO_ON if by_hand or state.state in _INTERRUPTED else prompts.FIRST))
-        report.queued.append(name)
+        return start.order(prompts.GO_ON if by_hand or state.state in _INTERRUPTED else prompts.FIRST)
+    return None
 
 
 def _work_off(fleet: Fleet, folder: FleetFolder, report: StartReport) -> StartReport:

@@ -20,11 +20,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from orchestra.blueprint.model import AgentName, FleetName, RunnerKind
+from orchestra.blueprint.model import AgentName, FleetName, RunnerKind, RunnerMode
 from orchestra.engine import family
 from orchestra.errors import OrchestraError
 from orchestra.ledger import Ledger
 from orchestra.session import schedule
+from orchestra.session.asking import Asking
 from orchestra.session.folder import FleetFolder, Order, Run, RunFolder
 from orchestra.session.launching import end_session, launch, recover_half_started
 from orchestra.session.runner import Notice, Reader, Trouble, read_digest, runner_of
@@ -59,6 +60,7 @@ class Supervisor:
         self._ledger = Ledger(folder)
         self._save = save
         self._name = FleetName(folder.name)
+        self._asking = Asking(self.fleet)
         self._watched: dict[AgentName, Watched] = {}
         self._weather = _weather(self.fleet)
         self._last_start = 0.0
@@ -93,6 +95,7 @@ class Supervisor:
         better = schedule.improve(self._weather, time.time())
         if better != self._weather:
             self._set_weather(better)
+        self._asking.ask([self.fleet.agent(one.agent) for one in self._watched.values() if _is_open(one.order)])
         decision = self._start_due()
         self._tell_why(decision)
         return not self.is_done()
@@ -273,6 +276,11 @@ class Supervisor:
 
 
 _GO_ON = "Your session was interrupted. Go on with TASK.md where you left off."
+
+
+def _is_open(order: Order) -> bool:
+    """Whether it is a session of the client that a person may sit before."""
+    return order.kind is RunnerKind.CLAUDE and order.mode is RunnerMode.TMUX
 
 
 def _weather(fleet: FleetFolder) -> Weather:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -33,13 +34,23 @@ class Pane:
     mark: str
 
 
-def tmux(*arguments: str, timeout_s: float = 20.0) -> process.Captured:
+def tmux(*arguments: str, stdin: str = "", timeout_s: float = 20.0) -> process.Captured:
     """Ask our tmux server. GroundError when there is no tmux."""
     env = {name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")}
     try:
-        return process.capture(("tmux", "-L", SERVER, *arguments), env=env, timeout_s=timeout_s)
+        return process.capture(("tmux", "-L", SERVER, *arguments), env=env, stdin=stdin, timeout_s=timeout_s)
     except FileNotFoundError:
-        raise GroundError("tmux is not installed", hint=_MEND) from None
+        raise _missing() from None
+
+
+def require_tmux() -> None:
+    """Raises GroundError when there is no tmux."""
+    if shutil.which("tmux") is None:
+        raise _missing()
+
+
+def _missing() -> GroundError:
+    return GroundError("tmux is not installed", hint=_MEND)
 
 
 def session_name(fleet_folder: Path) -> str:
@@ -95,7 +106,7 @@ def type_message(pane_id: str, mark: str, message: str) -> None:
     if pane is None or pane.dead:
         raise GroundError("the tmux window of the session is gone", hint="orchestra start goes on with it")
     buffer = f"orchestra-{pane_id.lstrip('%')}"
-    tmux("set-buffer", "-b", buffer, "--", message)
+    tmux("load-buffer", "-b", buffer, "-", stdin=message)  # as an argument, a final semicolon would be tmux's
     # Bracketed paste (-p), so that a line break in the message does not send half of it.
     tmux("paste-buffer", "-d", "-p", "-b", buffer, "-t", pane_id)
     tmux("send-keys", "-t", pane_id, "Enter")

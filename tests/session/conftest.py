@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,15 @@ class Site:
         assert started is not None, self.log()
         assert process.wait_gone(started, timeout_s), self.log()
         assert fleet_pulse(self.fleet).supervisor is None, self.log()
+
+    def until(self, holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
+        """Until that holds, while a supervisor works."""
+        deadline = time.monotonic() + timeout_s
+        while not holds():
+            assert time.monotonic() < deadline, self.log()
+            supervisor = self.sessions.supervisor
+            if supervisor is not None:
+                process.wait_gone(supervisor, 0.05)
 
     def log(self) -> str:
         try:

@@ -104,7 +104,7 @@ class ModelServer(ThreadingHTTPServer):
     def play(self, request: Json, session: str) -> tuple[str, int, Json, str]:
         """The agent's name, the number and content of its turn, and its folder."""
         folder = _folder(request)
-        turn = sum(1 for message in request["messages"] if message["role"] == "assistant")
+        turn = sum(1 for message in request["messages"] if message["role"] == "assistant" and not _is_filler(message))
         for name, agent in self.script["agents"].items():
             match = agent["match"]
             if "cwd" in match and not fnmatch(folder, match["cwd"]):
@@ -191,6 +191,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         else:
             self._plain(200, json.dumps(_whole(request.get("model", "model"), turn, folder)).encode())
+
+
+def _is_filler(message: Json) -> bool:
+    """What 2.1.330 puts into the history of a session that was cut off, in the model's name."""
+    return "No response requested." in json.dumps(message["content"])
 
 
 def _folder(request: Json) -> str:

@@ -5,111 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestra.blueprint.model import Limits, RunGate, Runner, RunnerKind, Scope
+from orchestra.blueprint.model import Limits, RunGate
 from orchestra.engine import process
 from orchestra.session.facts import fleet_pulse
 from orchestra.session.logs import read_log
 from orchestra.session.start import send_back
 from orchestra.session.state import State
 
-from .clients import VERSIONS, client_folder
-from .conftest import Site
-from .model_server import ModelServer
+from .clients import client_folder
+from .office import READ_NOTES, WRITE_NOTES, MakeOffice, Turns, office, tool, work
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(180)]
-Turns = list[dict[str, Any]]
-NOTES = "# Notes\n\n## What I Built\n\nA function, and a test for it.\n"
-
-
-def tool(name: str, **given: str) -> dict[str, Any]:
-    return {"name": name, "input": {"description": "d", **given} if name == "Bash" else given}
-
-
-READ_NOTES = tool("Read", file_path="${CWD}/AGENT_NOTES.md")  # the client overwrites nothing that it has not read
-WRITE_NOTES = tool("Write", file_path="${CWD}/AGENT_NOTES.md", content=NOTES)
-
-
-def work(*, notes: bool = True) -> Turns:
-    """Turns that read the task, write inside the scope, commit, and fill in the notes."""
-    turns: Turns = [
-        {"text": "Reading.", "tools": [tool("Read", file_path="${CWD}/TASK.md"), READ_NOTES]},
-        {"expect": "the task of", "tools": [tool("Write", file_path="${CWD}/src/f.js", content="1\n")]},
-        {"tools": [tool("Bash", command="git add -A && git commit -qm 'Add f'")]},
-    ]
-    if notes:
-        turns.append({"tools": [WRITE_NOTES]})
-    return [*turns, {"text": "Done."}]
-
-
-class Office(Site):
-    """A site whose agents are real clients, with scopes, a protected file and a scripted model."""
-
-    version: str
-
-    def prepare(self, **more: Any) -> None:
-        exclude = self.world.checkout.path / ".git/info/exclude"
-        exclude.parent.mkdir(exist_ok=True)
-        exclude.write_text("TASK.md\nAGENT_NOTES.md\nCLAUDE.md\n", "utf-8")
-        agents = tuple(
-            replace(agent, runner=Runner(kind=RunnerKind.CLAUDE, **more), scope=Scope(("src/**",)))
-            for agent in self.fleet.blueprint.agents
-        )
-        blueprint = replace(self.fleet.blueprint, agents=agents, protected=("package.json",), limits=Limits(agents=8))
-        self.fleet = replace(self.fleet, blueprint=blueprint)
-        for agent in agents:
-            place = self.fleet.worktree(agent)
-            (place / "TASK.md").write_text(f"This is the task of {agent.name}.\n", "utf-8")
-            (place / "AGENT_NOTES.md").write_text("# Notes\n\n## What I Built\n", "utf-8")
-
-    @contextmanager
-    def model(self, scripts: dict[str, Turns]) -> Iterator[ModelServer]:
-        """The model's part for each agent."""
-        agents = {
-            name: {"match": {"cwd": f"*/{self.agent(name).directory}"}, "turns": turns}
-            for name, turns in scripts.items()
-        }
-        with ModelServer({"agents": agents}) as server, pytest.MonkeyPatch.context() as patch:
-            for name in [name for name in os.environ if name.startswith(("ANTHROPIC", "CLAUDE", "AWS_", "GOOGLE_"))]:
-                patch.delenv(name)
-            for name, value in server.environment().items():
-                patch.setenv(name, value)
-            patch.setenv("PATH", f"{client_folder(self.version)}{os.pathsep}{os.environ['PATH']}")
-            yield server
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        lines = self.files(name).events.read_text("utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-
-
-@pytest.fixture(params=VERSIONS)
-def office(
-    request: pytest.FixtureRequest, make_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Office]:
-    """``office("a", "b", max_turns=...)`` for each version of the client, each with a home of its own."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-
-    def make(*names: str, **more: Any) -> Office:
-        site = make_site(*names)
-        site.__class__ = Office
-        assert isinstance(site, Office)
-        site.version = request.param
-        site.prepare(**more)
-        return site
-
-    return make
-
-
-MakeOffice = Callable[..., Office]
+__all__ = ["office"]
 
 
 def test_a_fleet_of_five_works_and_finishes(office: MakeOffice) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from orchestra.blueprint.model import AgentName, Limits, Runner, RunnerKind
 from orchestra.engine import family, process
+from orchestra.errors import GroundError
 from orchestra.session.facts import fleet_pulse
 from orchestra.session.folder import FleetFolder
 from orchestra.session.start import ensure_supervisor, send_back, start_fleet
@@ -33,7 +34,7 @@ def test_agents_work_and_finish(make_site: MakeSite) -> None:
         assert "Read TASK.md" in site.world.at(name).read("prompt.txt")
         assert site.output(name) == "done\n"
     kinds = [event.kind for event in site.fleet.ledger.events("session")]
-    assert sorted(kinds) == ["session.ended"] * 2 + ["session.started"] * 2
+    assert sorted(kinds) == ["session.ended"] * 2 + ["session.queued"] * 2 + ["session.started"] * 2
 
 
 def test_success_is_not_the_programs_word_alone(make_site: MakeSite) -> None:
@@ -55,14 +56,27 @@ def test_a_failure_says_why_and_keeps_the_work(make_site: MakeSite) -> None:
     assert (site.fleet.worktree(site.agent("a")) / "precious.txt").read_text("utf-8") == "precious\n"
 
 
-def test_a_program_that_is_not_there_is_told(make_site: MakeSite) -> None:
-    site = make_site("a")
+def test_a_program_that_is_not_there_is_told_before_anything_is_queued(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
     site.use(Runner(kind=RunnerKind.COMMAND, command=("no-such-program-anywhere", "{prompt}")))
+    with pytest.raises(GroundError, match="no-such-program-anywhere"):
+        site.start()
+    assert [site.state(name).state for name in "ab"] == [State.READY] * 2
+
+
+def test_a_program_that_goes_missing_later_is_told_too(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
+    tool = site.folder / "tool"
+    tool.write_text(f"#!/bin/sh\n{site.hold}; rm {tool}; {COMMIT}\n", "utf-8")
+    tool.chmod(0o755)
+    site.use(Runner(kind=RunnerKind.COMMAND, command=(str(tool), "{prompt}")), Limits(agents=1))
     site.start()
+    site.who("a")
+    site.go("a")
     site.wait_for_the_end()
-    state = site.state("a")
-    assert state.state is State.FAILED
-    assert "no-such-program-anywhere" in state.reason
+    assert site.state("a").state is State.FINISHED
+    assert site.state("b").state is State.FAILED
+    assert str(tool) in site.state("b").reason
 
 
 def test_a_time_limit_ends_a_session(make_site: MakeSite) -> None:
