@@ -241,7 +241,7 @@ def _by_exit(end: process.Ending) -> tuple[Outcome, int | None, int | None, str]
         return Outcome.BROKEN, None, end.signal, f"was ended by {_signal_name(end.signal)}"
     code = end.exit_code or 0
     if code in _BY_SIGNAL:
-        number = code - 128  # noqa: PLR2004
+        number = code - 128
         return Outcome.BROKEN, code, number, f"exit code {code}: ended by {_signal_name(number)}"
     if code == _UNTESTABLE:
         return Outcome.BROKEN, code, None, f"exit code {code}: could not be run"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -181,6 +182,15 @@ def _render(path: Path, values: Mapping[str, object]) -> str:
 
 
 def _compiled(path: Path) -> Template:
+    """The template of a file; compiled once for all agents, again when the file changed."""
+    try:
+        return _compile(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise BlueprintError([Problem(path, 1, 1, f"the template cannot be read: {error}")]) from error
+
+
+@lru_cache(maxsize=16)
+def _compile(path: Path, _changed_at: int) -> Template:
     """The template of a file, which may extend a shipped one of its own name: it is not looked up by that."""
     from jinja2 import FileSystemLoader, StrictUndefined, Template
     from jinja2.sandbox import SandboxedEnvironment
