@@ -15,6 +15,7 @@ from importlib.resources import files
 from orchestra import __version__
 from orchestra.shell import declared
 from orchestra.shell.material import Material
+from orchestra.shell.programs import program
 from orchestra.shell.quoting import comment, quote
 
 ORCHESTRATE, MERGE_HELPER = "orchestrate.sh", "merge-helper.sh"
@@ -33,16 +34,21 @@ def _written(material: Material, identity: str) -> dict[str, str]:
 
 
 def _orchestrate(material: Material, identity: str) -> tuple[str, ...]:
+    blueprint = material.blueprint
     return (
         _header(ORCHESTRATE, material),
         _part("orchestrate"),
         _title("The fleet, as the blueprint declares it"),
         declared.identity("_orchestrate_identity", identity),
-        declared.fleet_values(material.blueprint, material.source, identity),
-        declared.agents_table(material.blueprint.agents),
-        *map(_part, ("spawn", "standing", "status", "start", "clean", "ground")),
+        declared.fleet_values(material, identity),
+        declared.agents_table(blueprint.agents),
+        declared.setup(blueprint),
+        declared.agent_variables(blueprint),
+        program(blueprint),
+        *map(_part, ("spawn", "standing", "status", "start", "clean", "jobs", "ground")),
         _title("The files of the agents"),
-        declared.files_table(material.texts),
+        declared.instructions(blueprint),
+        declared.files_table(material),
         _end("_orchestrate_run", f"{ORCHESTRATE} of {identity}"),
     )
 
@@ -54,12 +60,16 @@ def _merge_helper(material: Material, identity: str) -> tuple[str, ...]:
         _part("merge-helper"),
         _title("The fleet, as the blueprint declares it"),
         declared.identity("_merge_helper_identity", identity),
-        declared.fleet_values(blueprint, material.source, identity),
+        declared.fleet_values(material, identity),
         declared.agents_table(blueprint.agents),
         declared.merge_order(blueprint),
+        declared.scopes(blueprint),
         declared.conflict_rules(blueprint.merge.conflicts),
-        declared.instructions(()),
-        *map(_part, ("train", "candidate", blueprint.merge.strategy, "conflicts", "verdicts", "standing", "ground")),
+        declared.kept_out(blueprint),
+        *map(
+            _part,
+            ("train", "candidate", blueprint.merge.strategy, "conflicts", "verdicts", "standing", "jobs", "ground"),
+        ),
         _end("_merge_helper_run", f"{MERGE_HELPER} of {identity}"),
     )
 

@@ -168,8 +168,6 @@ _orchestra_subject() {
 	_orchestra_git -C "$o_common" log -1 --encoding=UTF-8 --format=%B --end-of-options "$1" -- | command sed -n '/./ { p; q; }'
 }
 
-_orchestra_tree() { _orchestra_git -C "$o_common" rev-parse --verify --quiet --end-of-options "$1^{tree}"; }
-
 _orchestra_no_tree() { _orchestra_git -C "$o_common" hash-object -t tree -w --stdin </dev/null; }
 
 # Promise: a landed commit says whose work it is. Without your configuration, whose trailer settings may run commands;
@@ -199,7 +197,7 @@ _orchestra_read_attributes() {
 }
 
 # What a commit holds at the paths of the instruction files.
-_orchestra_entries() { _orchestra_instructions _orchestra_git --literal-pathspecs -C "$o_common" ls-tree --full-tree "$1" --; }
+_orchestra_entries() { _orchestra_kept_out _orchestra_git --literal-pathspecs -C "$o_common" ls-tree --full-tree "$1" --; }
 
 # _orchestra_strip COMMIT: prints its tree with every instruction file as it was where the branch left the target.
 _orchestra_strip() {
@@ -209,13 +207,13 @@ _orchestra_strip() {
 		return
 	fi
 	_orchestra_aside read-tree "$1" &&
-		_orchestra_instructions _orchestra_aside --literal-pathspecs ls-files -z -- >"$o_scratch/present" &&
+		_orchestra_kept_out _orchestra_aside --literal-pathspecs ls-files -z -- >"$o_scratch/present" &&
 		_orchestra_aside update-index -z --force-remove --stdin <"$o_scratch/present" &&
 		_orchestra_aside update-index --index-info <"$o_scratch/kept" &&
 		_orchestra_aside write-tree || exit 3
 }
 
-# _orchestra_merge_trees BASE OURS THEIRS: sets o_merged; fails on a conflict that no rule resolves.
+# _orchestra_merge_trees BASE OURS THEIRS: git before 2.45 merges commits only, so each tree gets one. Sets o_merged; fails on a conflict that no rule resolves.
 _orchestra_merge_trees() {
 	o_merged=$2
 	[ "$1" != "$3" ] && [ "$2" != "$3" ] || return 0
@@ -225,13 +223,6 @@ _orchestra_merge_trees() {
 		o_theirs=$(_orchestra_side "$3" -p "$o_first") || exit 3
 	_orchestra_merge_commits "$o_ours" "$o_theirs"
 }
-
-# _orchestra_side TREE [-p PARENT]: a commit to merge with, since git before 2.45 merges nothing else.
-_orchestra_side() (
-	export GIT_AUTHOR_NAME=orchestra GIT_AUTHOR_EMAIL=orchestra@localhost GIT_AUTHOR_DATE='@0 +0000' \
-		GIT_COMMITTER_NAME=orchestra GIT_COMMITTER_EMAIL=orchestra@localhost GIT_COMMITTER_DATE='@0 +0000'
-	_orchestra_git -C "$o_common" commit-tree -m 'a side of a merge' "$@"
-)
 
 # Promise: the same merge on every machine, whatever your settings. git ends with 1 on a conflict; without an answer it
 # failed, whatever it ended with.

@@ -11,9 +11,9 @@ _orchestra_begin() {
 	set +aefmC
 	set -u
 	unset IFS CDPATH
-	o_tab=$(command printf '\t')
 	o_newline='
 '
+	o_escape=$(command printf '\001')
 	_orchestra_declared
 	[ "$1" = "$o_identity" ] || _orchestra_fail 2 "this shell holds functions of two blueprints, $1 and $o_identity" \
 		"source both scripts of one blueprint again"
@@ -38,15 +38,21 @@ _orchestra_make_scratch() {
 	done
 	o_scratch=${TMPDIR:-/tmp}/orchestra.$$.$o_try
 	trap 'command rm -rf -- "$o_scratch"' EXIT
+	o_job=
 	_orchestra_end_on_signals
-	trap '_orchestra_tell "interrupted: run the same command again, it finishes what was begun"; exit 130' INT
 }
 
 # An EXIT trap alone does not run in every shell when a signal ends it.
 _orchestra_end_on_signals() {
-	trap 'exit 129' HUP
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
+	trap '_orchestra_stop 129' HUP
+	trap '_orchestra_stop 130' INT
+	trap '_orchestra_stop 143' TERM
+}
+
+_orchestra_stop() {
+	[ -z "$o_job" ] || _orchestra_kill TERM "$o_job"
+	_orchestra_tell 'interrupted: run the same command again, it finishes what was begun'
+	exit "$1"
 }
 
 _orchestra_say() { command printf '%s\n' "$*"; }
@@ -65,8 +71,8 @@ _orchestra_shown() { LC_ALL=C command tr '\000-\010\013-\037\177' '[?*]'; }
 
 _orchestra_awk() { LC_ALL=C command awk "$@"; }
 
-# _orchestra_step WORDS COMMAND...: does it, or with ORCHESTRA_DRY_RUN=1 only says what it would do.
-_orchestra_step() {
+# _orchestra_do WORDS COMMAND...: does it, or with ORCHESTRA_DRY_RUN=1 only says what it would do.
+_orchestra_do() {
 	if [ -n "$o_dry" ]; then
 		_orchestra_say "would $1"
 		return 0
@@ -95,6 +101,15 @@ _orchestra_git() {
 
 # _orchestra_tip NAME: the commit that a ref or an object name peels to; fails silently where there is none.
 _orchestra_tip() { _orchestra_git -C "$o_common" rev-parse --verify --quiet --end-of-options "$1^{commit}"; }
+
+_orchestra_tree() { _orchestra_git -C "$o_common" rev-parse --verify --quiet --end-of-options "$1^{tree}"; }
+
+# _orchestra_side TREE [-p PARENT]: a commit with that tree, by nobody in particular, at the beginning of time.
+_orchestra_side() (
+	export GIT_AUTHOR_NAME=orchestra GIT_AUTHOR_EMAIL=orchestra@localhost GIT_AUTHOR_DATE='@0 +0000' \
+		GIT_COMMITTER_NAME=orchestra GIT_COMMITTER_EMAIL=orchestra@localhost GIT_COMMITTER_DATE='@0 +0000'
+	_orchestra_git -C "$o_common" commit-tree -m 'a tree of orchestra' "$@"
+)
 
 _orchestra_is_ancestor() { _orchestra_git -C "$o_common" merge-base --is-ancestor "$1" "$2"; }
 
@@ -162,6 +177,64 @@ _orchestra_remote_default() {
 	o_target=${o_target#"refs/remotes/$o_remote/"}
 }
 
+# _orchestra_real PATH: the path without links, as far as it is there.
+_orchestra_real() {
+	o_here=$1
+	o_missing=
+	while [ ! -d "$o_here" ]; do
+		o_missing=/${o_here##*/}$o_missing
+		o_here=${o_here%/*}
+		o_here=${o_here:-/}
+	done
+	o_here=$(command cd -P -- "$o_here" && command pwd -P && command printf .)
+	o_here=${o_here%"$o_newline".}
+	command printf '%s\n' "${o_here%/}$o_missing"
+}
+
+# _orchestra_is_inside FOLDER PARENT: a link in between may lead out.
+_orchestra_is_inside() {
+	case "$(_orchestra_real "$1")/" in
+	"$(_orchestra_real "$2")"/*) ;;
+	*) return 1 ;;
+	esac
+}
+
+_orchestra_exists() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# Sets o_path from o_field, a name from a list in which \001 stands for a newline.
+_orchestra_decode() {
+	o_path=$(command printf '%s.' "$o_field" | command tr '\001' '\n')
+	o_path=${o_path%.}
+}
+
+# Text as the inside of a JSON string.
+_orchestra_json() {
+	_orchestra_awk 'NR > 1 { printf "\\n" } { gsub(/\\/, "&&"); gsub(/"/, "\\\""); gsub(/\t/, "\\t"); gsub(/\r/, "\\r")
+		gsub(/[\001-\037]/, "?"); printf "%s", $0 }'
+}
+
+# ---- Worktrees, as git has them registered
+
+# _orchestra_checkouts BRANCH: the folders in which it is checked out.
+_orchestra_checkouts() {
+	_orchestra_git -C "$o_common" worktree list --porcelain -z | command tr '\n\000' '\001\n' |
+		ORCHESTRA_BRANCH="branch refs/heads/$1" LC_ALL=C command awk \
+			'sub(/^worktree /, "") { place = $0 } $0 == ENVIRON["ORCHESTRA_BRANCH"] { print place }' | command tr '\001' '\n'
+}
+
+# _orchestra_find_admin PATH: sets o_admin to the folder that git keeps for the worktree at PATH; empty without one.
+_orchestra_find_admin() {
+	for o_admin in "$o_common"/worktrees/*; do
+		[ "$(command cat -- "$o_admin/gitdir" 2>/dev/null)" != "$1/.git" ] || return 0
+	done
+	o_admin=
+}
+
+# _orchestra_point ADMIN PATH: registers a worktree at another path.
+_orchestra_point() {
+	command printf '%s/.git\n' "$2" >"$1/gitdir.orchestra" && command mv -f -- "$1/gitdir.orchestra" "$1/gitdir" || exit 3
+}
+
 # ---- Agents
 
 # _orchestra_require_agent NAME-OR-NUMBER: sets o_number, o_agent, o_title, o_stage, o_branch, o_worktree, o_ref.
@@ -210,8 +283,34 @@ _orchestra_move() {
 	return 3
 }
 
+# _orchestra_find_standards BASE: sets o_standards, where the standards go: a CLAUDE.md of the repository's own is left as
+# it is, and ours goes beside it.
+_orchestra_find_standards() {
+	o_standards=CLAUDE.md
+	[ -z "$(_orchestra_git -C "$o_common" ls-tree --full-tree --name-only "$1" -- CLAUDE.md)" ] || o_standards=CLAUDE.local.md
+}
+
 # _orchestra_ref KIND: the commit that this ref of the agent in use names, or nothing.
 _orchestra_ref() { _orchestra_tip "$o_ref/$1" || command :; }
+
+# _orchestra_work_commit TREE [-p PARENT]...: prints a commit that keeps work nobody has committed.
+_orchestra_work_commit() (
+	export GIT_AUTHOR_NAME=orchestra GIT_AUTHOR_EMAIL=orchestra@localhost \
+		GIT_COMMITTER_NAME=orchestra GIT_COMMITTER_EMAIL=orchestra@localhost
+	_orchestra_git -C "$o_common" commit-tree -m "uncommitted work of $o_agent" "$@"
+)
+
+# _orchestra_save COMMIT: under the first free refs/orchestra/FLEET/AGENT/saved/N, unless one of them holds the same.
+_orchestra_save() {
+	o_free=1
+	while o_known=$(_orchestra_tip "$o_ref/saved/$o_free"); do
+		[ "$(_orchestra_git -C "$o_common" log -1 --format='%T %P' "$o_known")" != \
+			"$(_orchestra_git -C "$o_common" log -1 --format='%T %P' "$1")" ] || return 0
+		o_free=$((o_free + 1))
+	done
+	_orchestra_move "$o_ref/saved/$o_free" '' "$1" 'save uncommitted work' || exit
+	_orchestra_say "$o_agent: uncommitted work is saved as $o_ref/saved/$o_free"
+}
 
 # ---- The lock: one writer at a time, script or tool
 

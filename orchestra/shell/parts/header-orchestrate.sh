@@ -15,3 +15,5 @@
 #
 # ORCHESTRA_DRY_RUN=1 says what would be done and does nothing. Exit codes: 0 all that was asked is done; 1 the work
 # fell short; 2 what was typed is wrong; 3 the ground is wrong; 130 interrupted.
+#
+# shellcheck disable=SC2030,SC2031 # that variables end with their subshell is the point

@@ -61,4 +61,5 @@ _merge_helper_begin() {
 		;;
 	esac
 	_orchestra_begin "$(_merge_helper_identity)" "$@"
+	o_tab=$(command printf '\t')
 }
