@@ -15,7 +15,7 @@ from orchestra.blueprint.model import Agent, AgentName
 from orchestra.errors import GitError
 from orchestra.fleet import Fleet
 from orchestra.repository.gateway import Repository
-from orchestra.repository.refs import AgentRefs, CommitId, branch_ref, read_fleet, read_refs
+from orchestra.repository.refs import NOTES, AgentRefs, CommitId, branch_ref, read_fleet, read_refs
 from orchestra.review.verdicts import Verdict, uncommitted, verdict
 
 _AT_ONCE = 4
@@ -25,8 +25,9 @@ _AT_ONCE = 4
 class Standing:
     """One agent's work as git sees it.
 
-    ``commits``: on the branch since its base; ``behind``: on the target, not in the branch; ``uncommitted``: paths,
-    None when the worktree is gone or cannot be read; ``notes``: the text of AGENT_NOTES.md in the worktree, or None.
+    ``commits``: on the branch (or what was kept of it) since its base; ``behind``: on the target, not in the branch; ``uncommitted``: paths,
+    None when the worktree is gone or cannot be read; ``notes``: the text of AGENT_NOTES.md in the worktree, else as kept
+    with the landed commit, else None.
     """
 
     agent: Agent
@@ -68,10 +69,10 @@ def read_standings(fleet: Fleet, agents: Sequence[Agent], *, trees: bool = True)
             worktree=folder,
             refs=own,
             head=head,
-            commits=distance.between(own.base, head),
+            commits=distance.between(own.base, head or own.approved or own.discarded),
             behind=distance.between(head, target),
             uncommitted=paths,
-            notes=read_notes(folder) if own.base is not None else None,
+            notes=read_notes(folder) or _landed_notes(fleet, own) if own.base is not None else None,
         )
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -84,6 +85,14 @@ def read_notes(worktree: Path) -> str | None:
         return (worktree / "AGENT_NOTES.md").read_text("utf-8", "replace")
     except OSError:
         return None
+
+
+def _landed_notes(fleet: Fleet, refs: AgentRefs) -> str | None:
+    """The notes that are kept with the landed commit, for an agent whose worktree was cleaned."""
+    if refs.landed is None:
+        return None
+    found = fleet.repository.git.run("notes", f"--ref={NOTES}", "show", refs.landed, ok=(0, 1))
+    return found.text if found.code == 0 else None
 
 
 def _uncommitted(fleet: Fleet, agent: Agent) -> tuple[str, ...] | None:

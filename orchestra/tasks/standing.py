@@ -102,7 +102,8 @@ def row_cells(row: Row, now: float) -> Sequence[str | Cell]:
     """One agent's cells, in the order of COLUMNS."""
     standing, state = row.standing, row.state
     spawned = standing.spawned
-    dirty = "?" if standing.uncommitted is None else str(len(standing.uncommitted))
+    settled = state.state in ("landed", "discarded")
+    dirty = ("" if settled else "?") if standing.uncommitted is None else str(len(standing.uncommitted))
     return [
         str(row.agent.number),
         row.agent.name,
@@ -110,7 +111,7 @@ def row_cells(row: Row, now: float) -> Sequence[str | Cell]:
         Cell(state.state, _STATE_TONES.get(state.state, Tone.PLAIN)),
         since(state.age_s(now)),
         str(standing.commits) if spawned else "",
-        str(standing.behind) if spawned and standing.refs.landed is None else "",
+        str(standing.behind) if spawned and not settled else "",
         Cell(dirty if spawned and dirty != "0" else "", Tone.WAITING),
         ("filled" if row.notes_filled else "empty") if spawned else "",
         Cell(standing.verdict if spawned else "", _VERDICT_TONES[standing.verdict]),
