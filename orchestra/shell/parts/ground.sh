@@ -224,10 +224,10 @@ _orchestra_checkouts() {
 
 # _orchestra_find_admin PATH: sets o_admin to the folder that git keeps for the worktree at PATH; empty without one.
 _orchestra_find_admin() {
-	for o_admin in "$o_common"/worktrees/*; do
-		[ "$(command cat -- "$o_admin/gitdir" 2>/dev/null)" != "$1/.git" ] || return 0
-	done
 	o_admin=
+	for o_one in "$o_common"/worktrees/*; do
+		[ "$(command cat -- "$o_one/gitdir" 2>/dev/null)" != "$1/.git" ] || o_admin=$o_one
+	done
 }
 
 # _orchestra_point ADMIN PATH: registers a worktree at another path.

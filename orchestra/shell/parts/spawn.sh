@@ -201,9 +201,9 @@ _orchestra_clear_leftovers() {
 		_orchestra_keep_staged
 		_orchestra_take_back "$o_admin" "$o_place"
 	fi
-	for o_admin in "$o_common"/worktrees/*; do # git cannot see what it had not finished to register
-		[ -e "$o_admin/gitdir" ] || [ "$(command cat -- "$o_admin/locked" 2>/dev/null)" != "$o_reason" ] ||
-			command rm -rf -- "$o_admin"
+	for o_one in "$o_common"/worktrees/*; do # git cannot see what it had not finished to register
+		[ -e "$o_one/gitdir" ] || [ "$(command cat -- "$o_one/locked" 2>/dev/null)" != "$o_reason" ] ||
+			command rm -rf -- "$o_one"
 	done
 }
 
@@ -303,6 +303,7 @@ _orchestra_excludes() {
 		command cat "$o_scratch/visible"
 		command printf '.orchestra-tmp\n'
 	} | LC_ALL=C command sort -u | command sed -e 's/[\\*?[]/\\&/g' -e ':a' -e 's/\([^\\]\) \(\(\\ \)*\)$/\1\\ \2/' -e 'ta' -e 's|^|/|'
+	command printf '/.TASK.md.[0-9]*\n' # while changes are being requested
 }
 
 _orchestra_enlist_if_there() {

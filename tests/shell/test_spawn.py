@@ -1,0 +1,104 @@
+"""``orchestrate.sh`` makes what ``orchestra spawn`` makes, byte for byte, whatever the blueprint says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestra.engine.local import LocalEngine
+from orchestra.workspace.spawn import spawn
+from tests.conftest import Checkout
+from tests.shell.shells import SHELLS, run
+from tests.shell.twins import Start, Twins, everything
+
+PLAIN = """\
+version: 1
+name: plain
+target: main
+worktrees:
+  setup:
+    copy: [".env", "conf/*.local"]
+    share: [node_modules]
+    run: ['printf "%s\\n" "$PORT $ORCHESTRA_AGENT $ORCHESTRA_WORKTREE $WHERE" >made', "true"]
+    env: {PORT: "{{ 3000 + agent.number }}", WHERE: "{{ repo }}/x"}
+protected: [package.json]
+gates:
+  tests: {run: "true"}
+agents:
+  - {name: one, task: "Do one.", scope: ["src/**"]}
+  - {name: two, task: "Do two.", may_edit: [package.json]}
+"""
+HOSTILE_TEXT = "'\"$HOME `id` $(id) \\ =ls ~ * ? [a] {a,b} !! # \t\u00e9\u4e2d\U0001f600 %s \\n -n EOF\nEND_OF_TEXT\n--\n\r"
+
+
+def hostile() -> str:
+    """A blueprint whose every free value tries to be something else to a shell, to sed, to git or to YAML."""
+    import json
+
+    def text(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False).replace("\r", "\\r")
+
+    agents = [
+        {"name": "A.b-c_9", "title": HOSTILE_TEXT.replace("\n", " "), "task": HOSTILE_TEXT, "done_when": [HOSTILE_TEXT]},
+        {"name": "big", "task": "x" * 199_990 + "\n'"},
+        {"name": "end", "task": "END_OF_TEXT\nEND_OF_TEXT_2\n@TARGET@ @STANDARDS@\n$(touch oops)\n"},
+    ]
+    return "\n".join(
+        (
+            "version: 1",
+            "name: h.0",
+            f"title: {text(HOSTILE_TEXT)}",
+            f"standards: {{ {text('$(id) ' + chr(39))}: [{text(HOSTILE_TEXT)}] }}",
+            f"never: [{text(HOSTILE_TEXT)}]",
+            "worktrees:",
+            f"  root: {text('../w $x ' + chr(39) + ' `y` é')}",
+            f"  directory: {text(chr(39) + '$d `e` -{{ agent.number }}')}",
+            "  branch: \"é'$x/{{ agent.name }}\"",
+            "  setup:",
+            f"    run: [{text('printf %s ' + chr(34) + '$V' + chr(34) + ' >made')}]",
+            f"    env: {{V: {text(HOSTILE_TEXT.replace('{', '').replace('}', ''))}}}",
+            "agents:",
+            *(f"  - {text(agent)}" for agent in agents),
+            "",
+        )
+    )
+
+
+def begin(checkout: Checkout) -> None:
+    checkout.commit("start", {"README.md": "# a\n", ".gitignore": ".env\nnode_modules\n*.local\nmade\n", "src/a": "a\n"})
+    checkout.write({".env": "S=1\n", "conf/a b.local": "1\n", "node_modules/m/index.js": "m\n"})
+
+
+def begin_with_claude_md(checkout: Checkout) -> None:
+    begin(checkout)
+    checkout.commit("ours", {"CLAUDE.md": "the team's\n", "run.sh": "#!/bin/sh\n", "t/\u00e9 '\"$x": "odd\n"})
+    (checkout.path / "link").symlink_to("README.md")
+    checkout.commit("a link")
+
+
+def by_tool(twins: Twins) -> object:
+    with LocalEngine(2) as engine:
+        report = spawn(twins.fleet(twins.fresh()), engine=engine)
+    assert not report.not_ready
+    return everything(twins.folder)
+
+
+def by_script(twins: Twins, shell: str) -> object:
+    checkout = twins.fresh()
+    done = run(shell, twins.script(checkout, "orchestrate.sh"), cwd=checkout.path)
+    assert not done.err
+    return everything(twins.folder)
+
+
+@pytest.mark.parametrize("start", [begin, begin_with_claude_md], ids=["plain", "own-claude-md"])
+@pytest.mark.parametrize("blueprint", [PLAIN, hostile()], ids=["plain", "hostile"])
+def test_script_and_tool_make_the_same(tmp_path: Path, blueprint: str, start: Start) -> None:
+    twins = Twins(tmp_path / "twin 'a' $b", blueprint, start)
+    assert by_script(twins, "sh") == by_tool(twins)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_makes_the_same(tmp_path: Path, shell: str) -> None:
+    twins = Twins(tmp_path / "twin", hostile(), begin_with_claude_md)
+    assert by_script(twins, shell) == by_tool(twins)
