@@ -112,7 +112,8 @@ def _written(words: list[str]) -> Iterator[str]:
     at = 0
     while at < len(words):
         if set(words[at]) <= set("<>&") or words[at] in (">|",):
-            if ">" in words[at] and at + 1 < len(words):
+            to_stream = words[at].endswith("&") and words[at + 1 : at + 2] and words[at + 1].strip("-").isdigit()
+            if ">" in words[at] and at + 1 < len(words) and not to_stream:
                 yield words[at + 1]
             at += 2
             continue

@@ -28,7 +28,10 @@ from orchestra.session.runner import runner_of
 from orchestra.session.schedule import Weather
 from orchestra.session.state import AgentState, State
 from orchestra.workspace.places import instruction_names
+from orchestra.workspace.provision import agent_environment
 
+Environment = Callable[[Fleet, Agent], Mapping[str, str]]
+"""What an agent's own variables are, on top of the user's."""
 _AT_WORK = (State.STARTING, State.WORKING, State.WAITING, State.IDLE)
 _INTERRUPTED = (State.FAILED, State.STOPPED, State.LOST, State.UNKNOWN)
 _WHY_NOT = {
@@ -58,7 +61,7 @@ def start_fleet(
     agents: Sequence[Agent] | None = None,
     *,
     again: bool = False,
-    environment: Callable[[Fleet, Agent], Mapping[str, str]] | None = None,
+    environment: Environment = agent_environment,
 ) -> StartReport:
     """Queue a session for each of ``agents`` (None: all) that needs one, and see to it that the queue is worked off.
 
@@ -85,7 +88,7 @@ def send_back(
     agent: Agent,
     message: str,
     *,
-    environment: Callable[[Fleet, Agent], Mapping[str, str]] | None = None,
+    environment: Environment = agent_environment,
 ) -> StartReport:
     """Give ``message`` to the agent's own session: typed where it is open in tmux, else as the prompt that resumes it.
 
@@ -116,14 +119,13 @@ class _Start:
     fleet: Fleet
     agent: Agent
     folder: AgentFolder
-    environment: Callable[[Fleet, Agent], Mapping[str, str]] | None
+    environment: Environment
 
     def order(self, prompt: str) -> Order:
         """A session that goes on with the agent's last one, or its first."""
         last = self._last_session()
         fleet, agent, runner = self.fleet, self.agent, self.agent.runner
         names = {"worktree": str(fleet.worktree(agent)), "repo": str(fleet.repository.home)}
-        given = dict(self.environment(fleet, agent)) if self.environment else {}
         return Order(
             id=secrets.token_hex(6),
             at=time.time(),
@@ -139,7 +141,7 @@ class _Start:
             resume=last is not None,
             argv=render_all(runner.command, agent=agent, fleet=fleet.name, **names),
             resume_argv=render_all(runner.resume, agent=agent, fleet=fleet.name, **names),
-            env={**given, **render_env(runner.env, agent=agent, fleet=fleet.name, **names)},
+            env={**self.environment(fleet, agent), **render_env(runner.env, agent=agent, fleet=fleet.name, **names)},
             model=runner.model,
             max_turns=runner.max_turns,
             max_budget_usd=runner.max_budget_usd,
