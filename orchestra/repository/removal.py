@@ -81,6 +81,7 @@ def remove(
 def settle(repository: Repository, path: Path) -> None:
     """Bring a removal that was killed to its end, or back to its start."""
     if not retired(path).exists():
+        registration.remove_if_empty(retired(path).parent)
         return
     known = registration.admins(repository)
     place = path.parent.resolve()

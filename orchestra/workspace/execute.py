@@ -141,6 +141,8 @@ class Execution:
             self.done += [added[place], *self._contents(added[place])]
             count(added[place].agent)
 
+        for agent in self._fleet.blueprint.agents:  # a kill between the last worktree and this left it empty
+            registration.remove_if_empty(registration.staged(real(self._fleet.worktree(agent))).parent)
         worktrees.add_all(
             self._fleet.repository,
             list(added),

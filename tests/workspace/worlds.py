@@ -14,7 +14,9 @@ from orchestra.fleet import Fleet, make_fleet
 from orchestra.repository.gateway import Repository
 from tests.conftest import Checkout
 
-_VOLATILE = re.compile(r"(^|/)(ledger\.db.*|lock|lock\.holder|\.[^/]+\.\d+|\.ledger\.[\d.]+|spawn\.log)$")
+_VOLATILE = re.compile(
+    r"^repo/\.git/orchestra$|(^|/)(ledger\.db.*|lock|lock\.holder|\.[^/]+\.\d+|\.ledger\.[\d.]+|spawn\.log)$"
+)
 
 BLUEPRINT = """\
 version: 1
@@ -109,7 +111,7 @@ def _files(root: Path, here: str) -> dict[str, str]:
     found = {}
     for folder, folders, names in os.walk(root):
         if Path(folder) == root / "repo" / ".git":
-            folders[:], names[:] = ["orchestra"], []
+            folders[:], names[:] = [name for name in folders if name == "orchestra"], []
         for name in [*names, *folders]:
             path = Path(folder, name)
             relative = path.relative_to(root).as_posix()
