@@ -25,9 +25,9 @@ _AT_ONCE = 4
 class Standing:
     """One agent's work as git sees it.
 
-    ``commits``: on the branch (or what was kept of it) since its base; ``behind``: on the target, not in the branch; ``uncommitted``: paths,
-    None when the worktree is gone or cannot be read; ``notes``: the text of AGENT_NOTES.md in the worktree, else as kept
-    with the landed commit, else None.
+    ``commits``: on the branch (or what was kept of it) since its base; ``behind``: on the target, not in the branch;
+    ``uncommitted``: paths, None when the worktree is gone or cannot be read; ``notes``: the text of AGENT_NOTES.md in
+    the worktree, else as kept with the landed commit, else None.
     """
 
     agent: Agent
@@ -55,9 +55,9 @@ def read_standings(fleet: Fleet, agents: Sequence[Agent], *, trees: bool = True)
     heads = read_refs(git, [branch_ref(agent.branch) for agent in agents])
     target = fleet.target_tip()
     known = {agent.name: heads.get(branch_ref(agent.branch)) for agent in agents}
-    distance = _Distances(
-        fleet.repository, target, [refs.get(a.name, AgentRefs()).base for a in agents], known.values()
-    )
+    own_refs = [refs.get(agent.name, AgentRefs()) for agent in agents]
+    tips = [*known.values(), *(commit for own in own_refs for commit in (own.approved, own.discarded))]
+    distance = _Distances(fleet.repository, target, [own.base for own in own_refs], tips)
 
     def stand(agent: Agent) -> Standing:
         own = refs.get(agent.name, AgentRefs())

@@ -93,3 +93,18 @@ def test_an_examination_shows_the_agent_s_work_and_nothing_else(make_repository:
     assert "+b" in shown.patch
     assert shown.standing.notes == "# notes\n"
     assert (shown.gates, shown.requested) == ((), None)
+
+
+def test_what_was_kept_speaks_for_a_branch_that_was_cleaned(make_repository: MakeRepository) -> None:
+    world = make_world(make_repository(), "schema")
+    here = world.at("schema")
+    here.commit("one", {"a": "1"})
+    head = here.commit("two", {"a": "2"})
+    for kind in ("approved", "landed"):
+        world.checkout.git("update-ref", f"refs/orchestra/demo/schema/{kind}", head)
+    world.checkout.git("notes", "--ref=orchestra", "add", "-m", "# Notes\n\n## What I Built\n\nTwo.", head)
+    world.checkout.git("worktree", "remove", str(here.path))
+    world.checkout.git("branch", "-D", "agent/demo/schema")
+    (standing,) = read_standings(world.fleet, world.fleet.blueprint.agents)
+    assert standing.commits == 2
+    assert "Two." in (standing.notes or "")
