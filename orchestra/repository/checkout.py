@@ -25,26 +25,16 @@ from orchestra.repository.refs import CommitId
 
 _NOTE = b"orchestra brings this checkout along\n"
 _LINK, _SUBMODULE = "120000", "160000"
+_MOST_PATHS = 500  # named on a command line; beyond that, all are asked for
+_SHOWN = 5
 
 
 def can_follow(worktree: Path, old: CommitId, new: CommitId) -> tuple[str, ...]:
     """What keeps ``worktree`` from moving from ``old`` to ``new``, paths as a rule; nothing when it can follow.
 
-    A dry run that changes nothing. Raises GroundError where the checkout cannot be read.
+    Changes nothing. Raises GroundError where the checkout cannot be read.
     """
-    delta = changes(Git(worktree), old, new)
-    if not _index(worktree).exists():
-        return ("it has no index",)
-    blocked = set(_untracked_in_the_way(worktree, delta))
-    with _private_index(worktree) as git:
-        blocked |= _changed(git, old) & set(delta)
-        if blocked or not delta:
-            return tuple(sorted(blocked))
-        try:
-            git.run("read-tree", "-m", "-u", "-n", old, new)
-        except GitError as error:
-            return (_reason(error),)
-    return ()
+    return _Checkout(worktree).obstacles(old, changes(Git(worktree), old, new))
 
 
 def follow(worktree: Path, old: CommitId, new: CommitId, *, resume: bool = False) -> tuple[str, ...]:
@@ -53,38 +43,15 @@ def follow(worktree: Path, old: CommitId, new: CommitId, *, resume: bool = False
     ``resume``: an earlier call may have been cut short here; finish it. Done twice it changes nothing. Returns the
     paths that hold the user's own content and were left alone. Raises GroundError where another git works.
     """
-    delta = changes(Git(worktree), old, new)
-    resume = resume or _lock_is_ours(_index(worktree).with_name("index.lock"))
-    with _index_lock(worktree):
-        if not delta or not _behind(worktree, delta):
+    checkout, delta = _Checkout(worktree), changes(Git(worktree), old, new)
+    resume = resume or checkout.is_marked()
+    with checkout.locked():
+        if not checkout.is_behind(delta):
             return ()
-        if resume or can_follow(worktree, old, new):
-            return _finish(worktree, old, new, delta)
-        _move(worktree, old, new)
+        if resume or checkout.obstacles(old, delta):
+            return checkout.finish(old, new, delta)
+        checkout.move(old, new)
         return ()
-
-
-def _move(worktree: Path, old: CommitId, new: CommitId) -> None:
-    with _private_index(worktree) as git:
-        git.run("read-tree", "-m", "-u", old, new)
-        _publish(worktree)
-
-
-def _finish(worktree: Path, old: CommitId, new: CommitId, delta: Mapping[str, Change]) -> tuple[str, ...]:
-    """After a kill in the middle of a move: what is ours is made new, by our own hand; the rest is left alone."""
-    foreign = [path for path in delta if not _is_ours(worktree, path, delta, new)]
-    with _private_index(worktree) as git:
-        git.run("read-tree", "-i", "-m", old, new)  # the index alone; the files follow below
-        for path, change in delta.items():
-            if change.new is None and path not in foreign:
-                _remove(worktree, path)
-        skipped = {row[2:] for row in git.run("ls-files", "-t", "-z").fields if row.startswith("S ")}
-        skipped.update(foreign)
-        written = [path for path, change in delta.items() if change.new is not None and path not in skipped]
-        script = b"".join(os.fsencode(path) + b"\0" for path in written)
-        git.run("checkout-index", "-f", "-u", "-z", "--stdin", stdin=script)
-        _publish(worktree)
-    return tuple(sorted(foreign))
 
 
 def changed_among(worktree: Path, paths: Collection[str]) -> tuple[str, ...]:
@@ -97,7 +64,166 @@ def changed_among(worktree: Path, paths: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(files.intersection(paths) | below))
 
 
+def in_the_way(worktree: Path, obstacles: Sequence[str]) -> GroundError:
+    """What to say when ``can_follow`` found obstacles."""
+    more = f" and {len(obstacles) - _SHOWN} more" if len(obstacles) > _SHOWN else ""
+    return GroundError(
+        f"{worktree} has work in the way of what lands: {', '.join(sorted(obstacles)[:_SHOWN])}{more}",
+        hint=f"commit it or move it aside (git -C {worktree} stash --include-untracked), then run the command again",
+    )
+
+
+class _Checkout:
+    """One worktree, and the three files of its git folder that matter here."""
+
+    def __init__(self, worktree: Path) -> None:
+        self.path = worktree
+        self._git = Git(worktree).with_env(GIT_LITERAL_PATHSPECS="1", GIT_OPTIONAL_LOCKS="0")
+        self._index = Path(self._git.text("rev-parse", "--path-format=absolute", "--git-path", "index"))
+        self._lock = self._index.with_name("index.lock")
+        self._private = self._index.with_name("orchestra-index")
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def is_behind(self, delta: Mapping[str, Change]) -> bool:
+        """Whether the index does not hold the new side of every path of the move."""
+        rows = self._git.run("ls-files", "--stage", "-z", "--", *_named(delta)).fields
+        staged = {path: facts.split(" ")[:2] for facts, _, path in (row.partition("\t") for row in rows)}
+        return any(staged.get(path) != _facts(change.new) for path, change in delta.items())
+
+    def obstacles(self, old: CommitId, delta: Mapping[str, Change]) -> tuple[str, ...]:
+        """Paths of the move where the user has changed the file or the index, or has a file of their own."""
+        if not delta:
+            return ()
+        if not self._index.exists():
+            return ("it has no index",)
+        found = set(_untracked_in_the_way(self.path, delta))
+        found.update(path for path in self._differing(old, delta, "--cached") if path in delta)
+        for path in self._differing(old, delta):
+            # An entry whose stat data is out of date reads as changed: its content says whether it is.
+            if path in delta and path not in found and not self._holds(path, delta[path].old):
+                found.add(path)
+        return tuple(sorted(found))
+
+    def _differing(self, old: CommitId, delta: Mapping[str, Change], *options: str) -> list[str]:
+        asked = ("diff-index", "-z", "--name-only", "--no-renames", *options, old, "--")
+        return self._git.run(*asked, *_named(delta)).fields
+
+    def _holds(self, path: str, side: Side | None) -> bool:
+        """Whether the file at ``path`` is what ``side`` says, line-end rules and all."""
+        place = self.path / path
+        if side is None or side.mode in (_LINK, _SUBMODULE) or place.is_symlink() or not place.is_file():
+            return False
+        same_mode = os.access(place, os.X_OK) == (side.mode == "100755")
+        return same_mode and self._git.text("hash-object", "--path", path, "--", str(place)) == side.id
+
+    # -- moving -------------------------------------------------------------------------------------------------
+
+    def move(self, old: CommitId, new: CommitId) -> None:
+        """Git's own two-tree move, which looks at everything before it touches anything."""
+        with self._copied_index() as git:
+            try:
+                git.run("read-tree", "-m", "-u", old, new)
+            except GitError:
+                git.run("update-index", "-q", "--refresh", ok=(0, 1))  # out-of-date stat data reads as a change
+                git.run("read-tree", "-m", "-u", old, new)
+            self._publish()
+
+    def finish(self, old: CommitId, new: CommitId, delta: Mapping[str, Change]) -> tuple[str, ...]:
+        """What is ours is made new by our own hand, the rest is left alone; the paths that were."""
+        foreign = [path for path in delta if not self._is_ours(path, delta, new)]
+        with self._copied_index() as git:
+            git.run("read-tree", "-i", "-m", old, new)  # the index alone; the files follow below
+            for path, change in delta.items():
+                if change.new is None and path not in foreign:
+                    _remove(self.path, path)
+            skipped = {row[2:] for row in git.run("ls-files", "-t", "-z").fields if row.startswith("S ")}
+            skipped.update(foreign)
+            written = [path for path, change in delta.items() if change.new is not None and path not in skipped]
+            script = b"".join(os.fsencode(path) + b"\0" for path in written)
+            git.run("checkout-index", "-f", "-u", "-z", "--stdin", stdin=script)
+            self._publish()
+        return tuple(sorted(foreign))
+
+    def _is_ours(self, path: str, delta: Mapping[str, Change], new: CommitId) -> bool:
+        """Whether what is on disk can have come from the old checkout or from our unfinished move."""
+        place, change = self.path / path, delta[path]
+        for parent in _lineage(self.path, path)[:-1]:
+            if parent.is_symlink() or parent.is_file():  # judged itself, if the move is to take it away
+                return change.new is None or str(parent.relative_to(self.path)) in delta
+        if not os.path.lexists(place):
+            return True
+        if _SUBMODULE in {side.mode for side in (change.old, change.new) if side}:
+            return True  # git never writes into a submodule here
+        if place.is_dir() and not place.is_symlink():
+            return change.new is None or _holds_only(self.path, place, delta)
+        if place.is_symlink():
+            target = os.fsencode(place.readlink())
+            links = [side for side in (change.old, change.new) if side and side.mode == _LINK]
+            return any(self._git.run("cat-file", "blob", side.id).stdout == target for side in links)
+        return self._content_is_ours(path, change, new)
+
+    def _content_is_ours(self, path: str, change: Change, new: CommitId) -> bool:
+        place = self.path / path
+        clean = self._git.text("hash-object", "--path", path, "--", str(place))
+        if clean in {side.id for side in (change.old, change.new) if side and side.mode != _LINK}:
+            return True
+        if change.new is None or change.new.mode == _LINK:
+            return False
+        whole = self._git.run("cat-file", "--filters", f"{new}:{path}").stdout
+        return whole.startswith(place.read_bytes())
+
+    # -- the index ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _copied_index(self) -> Iterator[Git]:
+        """Git over a copy of the index; the copy goes unless it was published."""
+        # Of a killed run; nobody else uses that name.
+        self._private.with_name(f"{self._private.name}.lock").unlink(missing_ok=True)
+        shutil.copy2(self._index, self._private)
+        try:
+            yield self._git.with_env(GIT_INDEX_FILE=str(self._private))
+        finally:
+            self._private.unlink(missing_ok=True)
+
+    def _publish(self) -> None:
+        self._private.replace(self._index)
+
+    def is_marked(self) -> bool:
+        """Whether a killed run of ours left its lock here."""
+        try:
+            return self._lock.read_bytes() == _NOTE
+        except OSError:
+            return False
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Git's own lock of this index, with our note in it; one that a killed run of ours left is taken over."""
+        if not self.is_marked():
+            try:
+                with self._lock.open("xb") as file:
+                    file.write(_NOTE)
+            except FileExistsError:
+                raise GroundError(
+                    f"another git works in {self.path}, or died there: {self._lock}",
+                    hint="when no git runs there, delete that file, and run the command again",
+                ) from None
+        try:
+            yield
+        finally:
+            self._lock.unlink()  # a failure releases it as well: only a kill leaves the note
+
+
 # -- what is in the way ------------------------------------------------------------------------------------------
+
+
+def _named(delta: Mapping[str, Change]) -> tuple[str, ...]:
+    """The paths as arguments, or none where they are too many: then git is asked about all."""
+    return tuple(delta) if len(delta) <= _MOST_PATHS else ()
+
+
+def _facts(side: Side | None) -> list[str] | None:
+    return None if side is None else [side.mode, side.id]
 
 
 def _untracked_in_the_way(worktree: Path, delta: Mapping[str, Change]) -> Iterator[str]:
@@ -128,58 +254,6 @@ def _holds_only(worktree: Path, folder: Path, delta: Mapping[str, Change]) -> bo
     return all(change is not None and change.new is None for change in known)
 
 
-def _changed(git: Git, old: CommitId) -> set[str]:
-    """Paths whose file or whose index entry is not as in ``old``. ``git`` has a refreshed index."""
-    found: set[str] = set()
-    for options in ((), ("--cached",)):
-        found.update(git.run("diff-index", "-z", "--name-only", "--no-renames", *options, old, "--").fields)
-    return found
-
-
-def _behind(worktree: Path, delta: Mapping[str, Change]) -> bool:
-    """Whether the index still holds the old side of any path of the move."""
-    rows = Git(worktree).run("ls-files", "--stage", "-z", "--full-name").fields
-    staged = {path: facts.split(" ")[:2] for facts, _, path in (row.partition("\t") for row in rows)}
-    for path, change in delta.items():
-        now = staged.get(path)
-        if now != ([change.new.mode, change.new.id] if change.new else None):
-            return True
-    return False
-
-
-def _is_ours(worktree: Path, path: str, delta: Mapping[str, Change], new: CommitId) -> bool:
-    """Whether what is on disk can have come from the old checkout or from our unfinished move."""
-    place, change = worktree / path, delta[path]
-    for parent in _lineage(worktree, path)[:-1]:
-        if parent.is_symlink() or parent.is_file():  # judged itself, if the move is to take it away
-            return change.new is None or str(parent.relative_to(worktree)) in delta
-    if not os.path.lexists(place):
-        return True
-    if _SUBMODULE in {side.mode for side in (change.old, change.new) if side}:
-        return True  # git never writes into a submodule here
-    if place.is_dir() and not place.is_symlink():
-        return change.new is None or _holds_only(worktree, place, delta)
-    if place.is_symlink():
-        target = os.fsencode(place.readlink())
-        return any(side.mode == _LINK and _blob(worktree, side) == target for side in (change.old, change.new) if side)
-    return _content_is_ours(worktree, path, change, new)
-
-
-def _content_is_ours(worktree: Path, path: str, change: Change, new: CommitId) -> bool:
-    git = Git(worktree)
-    clean = git.text("hash-object", "--path", path, "--", str(worktree / path))
-    if clean in {side.id for side in (change.old, change.new) if side and side.mode != _LINK}:
-        return True
-    if change.new is None or change.new.mode == _LINK:
-        return False
-    whole = git.run("cat-file", "--filters", f"{new}:{path}").stdout
-    return whole.startswith((worktree / path).read_bytes())
-
-
-def _blob(worktree: Path, side: Side) -> bytes:
-    return Git(worktree).run("cat-file", "blob", side.id).stdout
-
-
 def _remove(worktree: Path, path: str) -> None:
     place = worktree / path
     if any(parent.is_symlink() or parent.is_file() for parent in _lineage(worktree, path)[:-1]):
@@ -191,75 +265,3 @@ def _remove(worktree: Path, path: str) -> None:
             folder.rmdir()
         except OSError:  # not empty, or gone already
             break
-
-
-def in_the_way(worktree: Path, obstacles: Sequence[str]) -> GroundError:
-    """What to say when ``can_follow`` found obstacles."""
-    more = f" and {len(obstacles) - _SHOWN} more" if len(obstacles) > _SHOWN else ""
-    return GroundError(
-        f"{worktree} has work in the way of what lands: {', '.join(sorted(obstacles)[:_SHOWN])}{more}",
-        hint=f"commit it or move it aside (git -C {worktree} stash --include-untracked), then run the command again",
-    )
-
-
-_SHOWN = 5
-
-
-def _reason(error: GitError) -> str:
-    lines = [line for line in error.stderr.splitlines() if line.startswith("error:")]
-    return (lines[0] if lines else error.stderr).removeprefix("error: ").strip()
-
-
-# -- the index -----------------------------------------------------------------------------------------------------
-
-
-def _index(worktree: Path) -> Path:
-    return Path(Git(worktree).text("rev-parse", "--path-format=absolute", "--git-path", "index"))
-
-
-def _private(worktree: Path) -> Path:
-    return _index(worktree).with_name("orchestra-index")
-
-
-@contextmanager
-def _private_index(worktree: Path) -> Iterator[Git]:
-    """Git in ``worktree`` over a refreshed copy of its index; the copy goes unless it was published."""
-    private = _private(worktree)
-    private.with_name(private.name + ".lock").unlink(missing_ok=True)  # of a killed run; nobody else uses that name
-    shutil.copy2(_index(worktree), private)
-    git = Git(worktree).with_env(GIT_INDEX_FILE=str(private))
-    try:
-        git.run("update-index", "-q", "--refresh", ok=(0, 1))
-        yield git
-    finally:
-        private.unlink(missing_ok=True)
-
-
-def _publish(worktree: Path) -> None:
-    _private(worktree).replace(_index(worktree))
-
-
-@contextmanager
-def _index_lock(worktree: Path) -> Iterator[None]:
-    """Git's own lock of this index, with our note in it; one that a killed run of ours left is taken over."""
-    lock = _index(worktree).with_name("index.lock")
-    if not _lock_is_ours(lock):
-        try:
-            with lock.open("xb") as file:
-                file.write(_NOTE)
-        except FileExistsError:
-            raise GroundError(
-                f"another git works in {worktree}, or died there: {lock}",
-                hint="when no git runs there, delete that file, and run the command again",
-            ) from None
-    try:
-        yield
-    finally:
-        lock.unlink()  # a failure releases it as well: only a kill leaves the note
-
-
-def _lock_is_ours(lock: Path) -> bool:
-    try:
-        return lock.read_bytes() == _NOTE
-    except OSError:
-        return False

@@ -6,8 +6,10 @@ paths are facts and renames are guesses. Refuses: text diffs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 from orchestra.repository.git import Git
 
@@ -34,15 +36,28 @@ class Change:
     new: Side | None
 
 
-def changes(git: Git, old: str, new: str) -> dict[str, Change]:
-    """Path -> change from ``old`` to ``new`` (commits or trees), folders descended into, renames not looked for."""
-    done = git.run("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--end-of-options", old, new, "--")
-    fields = iter(done.fields)
-    found: dict[str, Change] = {}
-    for facts in fields:
+def changes(git: Git, old: str, new: str) -> Mapping[str, Change]:
+    """Path -> change from ``old`` to ``new``, folders descended into, renames not looked for.
+
+    ``old`` and ``new`` are full object names of commits or trees, so the answer holds for ever and is remembered.
+    """
+    key = (git.folder, old, new)
+    if key not in _KNOWN:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        done = git.run("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--end-of-options", old, new, "--")
+        _KNOWN[key] = MappingProxyType(dict(_changes(done.fields)))
+    return _KNOWN[key]
+
+
+_KNOWN: dict[tuple[Path, str, str], Mapping[str, Change]] = {}
+_MOST_KNOWN = 512
+
+
+def _changes(fields: Sequence[str]) -> Iterator[tuple[str, Change]]:
+    for facts, path in zip(fields[::2], fields[1::2], strict=True):
         old_mode, new_mode, old_id, new_id, _ = facts.removeprefix(":").split(" ")
-        found[next(fields)] = Change(_side(old_mode, old_id), _side(new_mode, new_id))
-    return found
+        yield path, Change(_side(old_mode, old_id), _side(new_mode, new_id))
 
 
 def renames(git: Git, old: str, new: str) -> Mapping[str, str]:

@@ -76,7 +76,6 @@ class Slot:
         tree = self.git.text("rev-parse", f"{commit}^{{tree}}")
         if self.git.text("write-tree") != tree:
             raise SlotTrouble(f"the index of {self.path} is not {commit[:10]}")
-        self.git.run("update-index", "-q", "--refresh", ok=(0, 1))
         changed = self.git.run("diff-index", "-z", "--name-only", "--ignore-submodules", commit, "--").fields
         wrong = [path for path in changed if not self._is_as_checked_out(commit, path)]
         if setup is not None:

@@ -126,7 +126,7 @@ class Tester:
         try:
             setup = self.slots.prepare(slot, commit)
         except SlotTrouble as trouble:
-            self._free.append(slot)
+            self._free = sorted((*self._free, slot))
             run = GateRun(SETUP_GATE, Outcome.BROKEN, 0.0, None, str(trouble))
             self._done.append(Report(state, commit, tree, Ended.BROKEN, (run,)))
             return
@@ -238,7 +238,7 @@ class Tester:
 
     def _end(self, trial: _Trial, ended: Ended) -> None:
         self._trials.remove(trial)
-        self._free.append(trial.slot)
+        self._free = sorted((*self._free, trial.slot))  # the lowest first: the fewer are used, the warmer they are
         shutil.rmtree(self.slots.scratch(trial.slot), ignore_errors=True)  # emptied again before the next one
         self._teller.tell("test.finished", trial.state, f"{_name(trial.state)}: {ended}", ended=ended)
         self._done.append(Report(trial.state, trial.commit, trial.tree, ended, tuple(trial.runs)))

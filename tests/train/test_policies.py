@@ -1,0 +1,84 @@
+"""Every policy on real repositories: the same work lands, and only the number of test runs differs."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestra.blueprint.model import Guarantee, Limits, RunGate
+from tests.conftest import MakeRepository
+from tests.train.yard import TESTS, Train, Yard, landed, make_yard, reasons
+
+NAMES = ("a", "b", "c", "d", "e", "f")
+
+
+@pytest.fixture
+def six(make_repository: MakeRepository) -> Yard:
+    """c is red alone; b and e conflict in text; the rest is fine."""
+    yard = make_yard(make_repository({"README.md": "# sample\n"}), *NAMES)
+    files = {name: {f"{name}.new": f"{name}\n"} for name in NAMES}
+    files["c"] = {"c.txt": "RED\n"}
+    files["b"] = files["e"] = {"README.md": "# b\n"}
+    files["e"] = {"README.md": "# e\n"}
+    return yard.approved(**files)
+
+
+@pytest.mark.parametrize("guarantee", list(Guarantee))
+@pytest.mark.parametrize("policy", list(Train))
+@pytest.mark.parametrize("slots", [1, 3])
+def test_the_same_work_lands(six: Yard, policy: Train, guarantee: Guarantee, slots: int) -> None:
+    six.merge_settings(train=policy, guarantee=guarantee).blueprint(limits=Limits(gates=slots))
+    before = six.tip()
+    report = six.merge()
+    assert sorted(landed(report)) == ["a", "b", "d", "f"]
+    assert reasons(report) == {"c": "gate", "e": "conflict"}
+    assert six.checkout.git("status", "--porcelain") == ""
+    shape = "--format=%(trailers:key=Orchestra-Agent,valueonly,separator=%x2C)"
+    assert six.checkout.git("log", "--reverse", shape, f"{before}..main").split() == landed(report)
+
+
+def test_batch_lands_all_that_is_green_with_one_test(make_repository: MakeRepository) -> None:
+    yard = make_yard(make_repository({"README.md": "# sample\n"}), *NAMES)
+    yard.approved(**{name: {f"{name}.new": "1\n"} for name in NAMES}).merge_settings(train=Train.BATCH)
+    report = yard.merge()
+    assert landed(report) == list(NAMES)
+    assert report.tests_run == 1
+    assert len(yard.checkout.git("reflog", "show", "main").splitlines()) == 2
+
+
+def test_step_green_tests_every_step(make_repository: MakeRepository) -> None:
+    yard = make_yard(make_repository({"README.md": "# sample\n"}), *NAMES)
+    yard.approved(**{name: {f"{name}.new": "1\n"} for name in NAMES})
+    yard.merge_settings(train=Train.AUTO, guarantee=Guarantee.STEP_GREEN)
+    report = yard.merge()
+    assert landed(report) == list(NAMES)
+    assert report.tests_run == len(NAMES)
+
+
+def test_a_pair_that_is_red_together_lands_only_one(make_repository: MakeRepository) -> None:
+    for policy in Train:
+        yard = make_yard(make_repository({"README.md": "x\n"}, name=f"{policy}/repo"), "left", "right", "more")
+        yard.approved(left={"left.txt": "l\n"}, right={"right.txt": "r\n"}, more={"more": "1\n"})
+        yard.merge_settings(train=policy).blueprint(limits=Limits(gates=3))
+        report = yard.merge()
+        assert len(report.landed) == 2, policy
+        assert len(report.evicted) == 1, policy
+
+
+def test_no_gates_at_all(make_repository: MakeRepository) -> None:
+    yard = make_yard(make_repository({"README.md": "x\n"}), "one", "two")
+    yard.gates().approved(one={"a": "1\n"}, two={"b": "1\n"})
+    report = yard.merge()
+    assert landed(report) == ["one", "two"]
+    assert report.tests_run == 0
+
+
+def test_a_test_that_nobody_wants_any_more_is_ended(make_repository: MakeRepository) -> None:
+    """a is red at once; what was built on it would wait for ever."""
+    yard = make_yard(make_repository({"README.md": "x\n"}), "a", "b", "c")
+    hangs = f"if [ -e a.txt ] && [ -e b.new ]; then exec tail -f /dev/null; fi; {TESTS}"
+    yard.gates(RunGate("tests", hangs, timeout_s=60))
+    yard.approved(a={"a.txt": "RED\n"}, b={"b.new": "1\n"}, c={"c.new": "1\n"})
+    yard.merge_settings(train=Train.SPECULATIVE).blueprint(limits=Limits(gates=3))
+    report = yard.merge()
+    assert landed(report) == ["b", "c"]
+    assert reasons(report) == {"a": "gate"}
