@@ -25,6 +25,7 @@ _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
     "array": lambda value: isinstance(value, list),
     "object": lambda value: isinstance(value, dict),
     "string": lambda value: isinstance(value, str),
+    "null": lambda value: value is None,
     "boolean": lambda value: isinstance(value, bool),
     "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
@@ -42,7 +43,7 @@ _SIZES: Final[dict[str, tuple[type | tuple[type, ...], _Check]]] = {
     "enum": (object, lambda value, allowed: isinstance(value, str) and value in allowed),
     "const": (object, lambda value, constant: type(value) is type(constant) and value == constant),
 }
-_STRUCTURE: Final = {"$ref", "type", "items", "if", "not", "propertyNames", "properties", "additionalProperties"}
+_STRUCTURE: Final = {"$ref", "type", "items", "if", "propertyNames", "properties", "additionalProperties"}
 KEYWORDS: Final = frozenset(_SIZES) | _STRUCTURE | {"then", "else", "patternProperties"}
 """The keywords that are understood; all others must be annotations."""
 
@@ -63,8 +64,6 @@ def holds(value: Any, schema: Schema, root: Schema) -> bool:
 
 
 def _branches_hold(value: Any, schema: Schema, root: Schema) -> bool:
-    if "not" in schema and holds(value, schema["not"], root):
-        return False
     if "if" in schema:
         branch = schema.get("then" if holds(value, schema["if"], root) else "else")
         return branch is None or holds(value, branch, root)

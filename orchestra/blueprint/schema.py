@@ -1,8 +1,8 @@
 """The composed document against ``schemas/blueprint.schema.json``: each violation as a Problem at the right place.
 
-The same file serves editors, so what a language server underlines and what ``validate`` says agree. Where the schema
-allows a string, a scalar is what was typed (``PORT: 3000`` is "3000", ``run: true`` is "true"): no value is turned
-into a number and back. Refuses: to guess among alternatives; the schema branches by if/then only, so that each
+The same file serves editors: what ``validate`` refuses by it, a language server underlines. Where the schema allows a
+string, a scalar is what was typed (``PORT: 3000`` is "3000", ``run: true`` is "true", which an editor wants quoted): no
+value is turned into a number and back. The type null is for editors only: what is null has been taken away by now. Refuses: to guess among alternatives; the schema branches by if/then only, so that each
 violation is the one of the branch that was meant.
 """
 
@@ -104,7 +104,9 @@ def _report(error: ValidationError, findings: Findings) -> None:
         return  # said of the very file that set it
     if path[:1] == ("profiles",) and isinstance(error.instance, str) and "<<" in error.instance:
         return  # judged where an agent fills it in
-    if "propertyNames" in error.absolute_schema_path:
+    if error.schema is False:
+        _report_unfit(path, findings)
+    elif "propertyNames" in error.absolute_schema_path:
         _report_key(error, path, schema, findings)
     elif keyword == "additionalProperties":
         _report_unknown(path, schema, findings)
@@ -112,8 +114,6 @@ def _report(error: ValidationError, findings: Findings) -> None:
         _report_missing(error, path, schema, findings)
     elif keyword == "pattern" and error.instance == "" and "minLength" in schema:
         return  # said by minLength already
-    elif keyword == "not":
-        _report_unfit(path, findings)
     else:
         message, hint = _describe(keyword, error.validator_value, error.instance, schema)
         findings.at_value(path, message, hint)
@@ -154,9 +154,13 @@ def _is_mistyped(missing: str, present: Iterable[str], known: Iterable[str]) -> 
 
 
 def _report_unfit(path: Key, findings: Findings) -> None:
-    gate = findings.node(path[:-1])
-    other = "builtin" if isinstance(gate, MapNode) and "builtin" in gate.entries else "run"
-    findings.at_key(path, f'"{path[-1]}" does not go with "{other}"')
+    """Every key of the gate that its kind does not have: jsonschema does not tell which one a ``false`` refused."""
+    gate = findings.node(path)
+    assert isinstance(gate, MapNode)  # noqa: S101 - only keys of gates are refused by false
+    other, branch = ("builtin", "then") if "builtin" in gate.entries else ("run", "else")
+    for key in _at(path)[branch]["properties"]:
+        if key in gate.entries:
+            findings.at_key((*path, key), f'"{key}" does not go with "{other}"')
 
 
 def _describe(keyword: str, limit: Any, value: Any, schema: Schema) -> tuple[str, str | None]:
@@ -202,7 +206,7 @@ def _duration_problem(text: str) -> str:
 
 def _wanted(schema: Schema) -> str:
     title = schema.get("title")
-    return str(title) if title else _or([_TYPES[name] for name in _types(schema)])
+    return str(title) if title else _or([_TYPES[name] for name in _types(schema) if name != "null"])
 
 
 def _found(value: Any) -> str:

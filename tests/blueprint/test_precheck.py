@@ -14,11 +14,11 @@ from jsonschema import Draft202012Validator
 from orchestra.blueprint.precheck import KEYWORDS, holds
 from orchestra.blueprint.schema import load_schema
 from tests.blueprint.test_fuzz import SEEDS, VALUES, holders
-from tests.blueprint.test_schema import SAME_IN_DRAFT_07, schemas
+from tests.blueprint.test_schema import FOR_EDITORS, SAME_IN_DRAFT_07, schemas
 
 SCHEMA = load_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)
-ANNOTATIONS = {"$schema", "$id", "$defs", "title", "description", "default", "examples"}
+ANNOTATIONS = {"$schema", "$id", "$defs", "title", "description", "default", "examples", *FOR_EDITORS}
 DOCUMENTS = [yaml.safe_load(seed) for seed in SEEDS.values()]
 
 
@@ -31,7 +31,7 @@ def test_every_keyword_of_the_schema_is_understood() -> None:
         assert set(schema) <= KEYWORDS | ANNOTATIONS, path
         assert set(schema.get("patternProperties", {})) <= {"^x-"}, "x- keys are gone before, and so are not looked at"
         assert all(isinstance(one, str) for one in schema.get("enum", [])), path
-    assert KEYWORDS | ANNOTATIONS == SAME_IN_DRAFT_07, "nothing is understood that no schema says"
+    assert KEYWORDS | ANNOTATIONS == SAME_IN_DRAFT_07 | FOR_EDITORS, "nothing is understood that no schema says"
 
 
 @given(chance=st.randoms(use_true_random=False), value=VALUES, times=st.integers(1, 2))

@@ -19,8 +19,10 @@ DEFS = SCHEMA["$defs"]
 SAME_IN_DRAFT_07 = set(
     """$schema $id $ref $defs title description type properties patternProperties additionalProperties required items
     minItems maxItems enum const pattern minLength maxLength minimum maximum exclusiveMinimum propertyNames default
-    examples if then else not""".split()
+    examples if then else""".split()
 )
+FOR_EDITORS = {"enumDescriptions", "patternErrorMessage", "errorMessage", "defaultSnippets"}
+"""What VS Code and yaml-language-server show; validators take them for annotations."""
 
 
 def schemas(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -28,7 +30,7 @@ def schemas(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]
     if not isinstance(schema, dict):
         return
     yield path, schema
-    for keyword in ("items", "additionalProperties", "propertyNames", "if", "then", "else", "not"):
+    for keyword in ("items", "additionalProperties", "propertyNames", "if", "then", "else"):
         yield from schemas(schema.get(keyword), f"{path}/{keyword}")
     for keyword in ("properties", "patternProperties", "$defs"):
         for key, value in schema.get(keyword, {}).items():
@@ -56,7 +58,7 @@ def test_is_a_schema_of_both_drafts() -> None:
 
 def test_uses_only_keywords_that_mean_the_same_in_draft_07() -> None:
     for path, schema in schemas(SCHEMA):
-        assert set(schema) <= SAME_IN_DRAFT_07, path
+        assert set(schema) <= SAME_IN_DRAFT_07 | FOR_EDITORS, path
         if "$ref" in schema:
             assert set(schema) == {"$ref"}, f"{path}: draft-07 ignores what stands beside $ref"
 
@@ -82,6 +84,45 @@ def test_every_map_is_closed_but_for_x() -> None:
             assert schema["patternProperties"] == {"^x-": {}}, path
 
 
+def test_an_agents_runner_has_the_keys_of_the_fleets_and_no_defaults_of_its_own() -> None:
+    fleets, agents = ROOT["runner"]["properties"], DEFS["agentRunner"]["properties"]
+    assert list(agents) == list(fleets)
+    assert not [key for key, schema in agents.items() if "default" in schema], "an editor would write them down"
+
+
+def test_what_one_hovers_over_tells_the_default() -> None:
+    for path, schema in described(SCHEMA):
+        default = schema.get("default")
+        if isinstance(default, (str, int, float)) and default != "":
+            told = str(default).lower() if isinstance(default, bool) else default
+            assert schema["description"].endswith(f" Default: {told}."), path
+
+
+def test_every_choice_is_described() -> None:
+    for path, schema in schemas(SCHEMA):
+        if "enum" in schema:
+            assert len(schema["enumDescriptions"]) == len(schema["enum"]), path
+            assert all(one.endswith(".") for one in schema["enumDescriptions"]), path
+
+
+def test_no_editor_shows_a_regular_expression() -> None:
+    for path, schema in schemas(SCHEMA):
+        if "pattern" in schema and not path.endswith("/propertyNames"):
+            assert schema["patternErrorMessage"].endswith("."), path
+
+
+def test_the_root_has_no_title() -> None:
+    """yaml-language-server heads every hover with the nearest title above it."""
+    assert "title" not in SCHEMA
+
+
+def test_no_key_is_completed_with_a_map_for_a_label() -> None:
+    """It offers each example, and a map among others as ``[object Object]``."""
+    for path, schema in schemas(SCHEMA):
+        if {"array", "string"} & {*([] if isinstance(schema.get("type"), str) else schema.get("type", []))}:
+            assert not [one for one in schema.get("examples", []) if isinstance(one, dict)], path
+
+
 def model_default(owner: type, field: str) -> Any:
     (found,) = [one for one in dataclasses.fields(owner) if one.name == field]
     return found.default_factory() if callable(found.default_factory) else found.default
@@ -91,7 +132,6 @@ TWINS: list[tuple[type, dict[str, Any]]] = [
     (model.Worktrees, ROOT["worktrees"]["properties"]),
     (model.Setup, ROOT["worktrees"]["properties"]["setup"]["properties"]),
     (model.Runner, ROOT["runner"]["properties"]),
-    (model.Runner, DEFS["agentRunner"]["properties"]),
     (model.Limits, ROOT["limits"]["properties"]),
     (model.Merge, ROOT["merge"]["properties"]),
     (model.Scope, DEFS["agentScope"]["properties"]),
