@@ -14,8 +14,11 @@ from orchestra.ledger import Json
 from orchestra.repository.conflict import Conflict, hunks
 from orchestra.repository.integrate import AGENT_TRAILER, FLEET_TRAILER, Empty
 from orchestra.repository.objects import Objects
-from orchestra.repository.refs import CommitId
+from orchestra.repository.refs import CommitId, Kind, agent_ref
+from orchestra.train.diagnose import Case, Cause
 from orchestra.train.events import Teller
+from orchestra.train.explain import Work, failed_tests, intent, notes_of, touch
+from orchestra.train.explain import tell as explanation
 from orchestra.train.gates.branch import Checked
 from orchestra.train.outcome import Blocked, Evicted, EvictReason, Landed, Waiting
 from orchestra.train.roster import Passenger
@@ -95,10 +98,18 @@ class Account:
         name = passenger.agent.name
         log = self._fleet.folder / "gates" / f"{passenger.branch.tip[:12]}.{name}.conflict.txt"
         shown = hunks(self._fleet.repository.git, objects, conflict, str(name)) if conflict.stages else ""
-        told = [f"{name} on {self._fleet.target} at {target}", *conflict.messages]
-        write_log(log, "\n".join(told) + f"\n\n{shown}")
         with_ = self._who_changed(conflict.paths, passenger, target)
+        told = [f"{name} on {self._fleet.target} at {target}", *conflict.messages]
+        intents = "".join(self._intent_of(other) for other in with_)
+        write_log(log, "\n".join(told) + f"\n\n{shown}\n{intents}")
         self.add(Evicted(name, EvictReason.CONFLICT, conflict.sentence, with_, log))
+
+    def _intent_of(self, agent: AgentName) -> str:
+        """What the other side was after, from the notes that are kept with its landed commit."""
+        ref = agent_ref(self._fleet.name, agent, Kind.LANDED)
+        commit = self._fleet.repository.resolve(ref)
+        said = intent(notes_of(self._fleet.repository.git, commit)) if commit else ()
+        return f"{agent} says of its work:\n" + "".join(f"  {line}\n" for line in said) + "\n" if said else ""
 
     def evict_red(self, passenger: Passenger, report: Report, target: CommitId) -> None:
         """A gate is red on the target with this branch, and green on the target without it."""
@@ -108,6 +119,28 @@ class Account:
         what = f"{run.gate} {run.outcome}" + (f" ({run.detail})" if run.detail else "")
         detail = f"{what} on {self._fleet.target} at {target[:10]} with this branch, and passes without it"
         self.add(Evicted(passenger.agent.name, EvictReason.GATE, detail, (), run.log, run.gate), report)
+
+    def explain(self, case: Case, cause: Cause) -> None:
+        """A red branch was green alone: say with what it is red, where they meet, and what each was after."""
+        agent, run = case.passenger.agent.name, case.report.decided_by
+        if run is None:
+            raise AssertionError(f"{case.report.state} was not red")
+        git = self._fleet.repository.git
+        mine = Work(str(agent), case.fork, case.passenger.branch.tip, case.passenger.notes)
+        others = [Work(str(u.agent or u.told), u.onto, u.commit, notes_of(git, u.commit)) for u in cause.units]
+        touches = {other.name: touch(git, mine, other) for other in others}
+        tests = failed_tests(run.log)
+        names = " and ".join(other.name for other in others)
+        sure = "" if cause.proven else ", together with what landed before"
+        detail = f"{run.gate} passes without {names} and fails with it{sure}"
+        meet = [*dict.fromkeys(name for met in touches.values() for name in (*met.names, *met.files))]
+        detail += f"; fails: {', '.join(tests[:_SHOWN])}" if tests else ""
+        detail += f"; both touch {', '.join(meet[:_SHOWN])}" if meet else ""
+        log = self._fleet.folder / "gates" / f"{case.passenger.branch.tip[:12]}.{agent}.logical-conflict.txt"
+        write_log(log, explanation(f"{agent}: {detail}", tests, touches, (mine, *others), run.log))
+        reason = EvictReason.LOGICAL_CONFLICT if cause.agents else EvictReason.GATE
+        del self._fates[agent]
+        self.add(Evicted(agent, reason, detail, cause.agents, log, run.gate))
 
     def _who_changed(self, paths: Sequence[str], passenger: Passenger, target: CommitId) -> tuple[AgentName, ...]:
         """The agents of this fleet whose landed commits touch these paths since the branch was cut."""
@@ -142,6 +175,7 @@ class Account:
                 return f"{agent} waits: {reason}"
 
 
+_SHOWN = 3
 _KIND = {Landed: "landed", Evicted: "evicted", Blocked: "blocked", Waiting: "waiting"}
 
 

@@ -21,6 +21,7 @@ from orchestra.repository.integrate import Candidate, Empty, Integrator
 from orchestra.repository.refs import CommitId
 from orchestra.train import queue
 from orchestra.train.account import Account
+from orchestra.train.diagnose import Case, Diagnosis
 from orchestra.train.events import Teller
 from orchestra.train.land import Landing, TargetMoved, VerdictChanged, land
 from orchestra.train.outcome import Blocked, Landed, Waiting
@@ -82,6 +83,7 @@ class Conductor:
         self._railway = Railway(ground.start)
         self._integrator = integrator(ground.start)
         self._moves = 0
+        self._red: list[Case] = []
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
@@ -93,6 +95,7 @@ class Conductor:
                 self._carry_out(action)
             if not actions and not self._listen():
                 break
+        self._diagnose()
         return self._railway.target
 
     def _facts(self) -> Facts:
@@ -191,8 +194,19 @@ class Conductor:
             self._account.evict_empty(passenger, candidate)
         elif isinstance(candidate, Conflict):
             self._account.evict_conflict(passenger, candidate, self._railway.target, self._integrator.objects)
-        else:
-            self._account.evict_red(passenger, self._railway.reports[(agent,)], self._railway.target)
+        elif isinstance(candidate, BuiltCandidate):
+            report = self._railway.reports[(agent,)]
+            self._account.evict_red(passenger, report, self._railway.target)
+            self._red.append(Case(passenger, self._railway.target, candidate.fork, report))
+
+    def _diagnose(self) -> None:
+        """Who was red together with others, though green alone: find with whom. Nothing else runs any more."""
+        diagnosis = Diagnosis(self._fleet, self._tester, self._integrator_for)
+        causes = diagnosis.causes(self._red) if self._red else {}
+        for case in self._red:
+            cause = causes.get(case.passenger.agent.name)
+            if cause is not None:
+                self._account.explain(case, cause)
 
     def _why_held(self, agent: AgentName, by: queue.HeldBy) -> str:
         about: State = (agent,) if by is queue.HeldBy.STUCK else ()

@@ -186,7 +186,11 @@ def _require_clear_checkouts(fleet: Fleet, ground: Ground, roster: Roster) -> No
 def _announce(fleet: Fleet, roster: Roster, teller: Teller) -> None:
     names = tuple(str(passenger.agent.name) for passenger in roster.passengers)
     merge = fleet.blueprint.merge
-    text = f"{len(names)} agent{'s' * (len(names) != 1)} for {fleet.target}: {', '.join(names)}" if names else "nobody rides in this train"
+    text = (
+        f"{len(names)} agent{'s' * (len(names) != 1)} for {fleet.target}: {', '.join(names)}"
+        if names
+        else "nobody rides in this train"
+    )
     slots = fleet.blueprint.limits.gates
     teller.tell("train.started", names, text, target=fleet.target, policy=merge.train, slots=slots)
 

@@ -1,0 +1,182 @@
+"""Why a branch that is green alone is red now: the smallest set of what landed with which it fails.
+
+The target's history since the branch left it is a row of units: an agent's work, or a person's commit. The branch is
+tried on ever shorter prefixes of that row; the last unit without which it is green is one culprit, and if that one
+alone does not make it red, the search goes on below it with that one kept (delta debugging, Zeller 1999, for a row).
+
+Invariant: every claim is a test that was run: green without, red with. Refuses: to claim anything where a candidate
+does not build or a test cannot be run to an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestra.blueprint.model import AgentName, Strategy
+from orchestra.fleet import Fleet
+from orchestra.repository.integrate import AGENT_TRAILER, FLEET_TRAILER, Branch, Built, Integrator
+from orchestra.repository.refs import CommitId
+from orchestra.train.queue import State
+from orchestra.train.roster import Passenger
+from orchestra.train.tester import Ended, Report, Tester
+
+_MOST_MEMBERS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What the target took in at once: from ``onto`` to ``commit``. ``agent`` None: a person's, told in ``told``."""
+
+    agent: AgentName | None
+    onto: CommitId
+    commit: CommitId
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The branch is green on ``alone`` and red with ``units`` added. ``proven``: red with them and nothing else."""
+
+    alone: CommitId
+    units: tuple[Unit, ...]
+    proven: bool
+
+    @property
+    def agents(self) -> tuple[AgentName, ...]:
+        return tuple(unit.agent for unit in self.units if unit.agent is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A branch that was red on ``target``, and the test that said so."""
+
+    passenger: Passenger
+    target: CommitId
+    fork: CommitId
+    report: Report
+
+
+class Diagnosis:
+    """Finds causes, with the tester of a train that has nothing else to do any more."""
+
+    def __init__(self, fleet: Fleet, tester: Tester, integrator: Callable[[CommitId], Integrator]) -> None:
+        self._fleet, self._tester, self._integrator_for = fleet, tester, integrator
+        self._builders: dict[CommitId, Integrator] = {}
+        self._asked = 0
+
+    def causes(self, cases: Sequence[Case]) -> Mapping[AgentName, Cause]:
+        """The cause for each case that has one; a branch that is red alone has none."""
+        rows = {case.passenger.agent.name: self.units(case) for case in cases}
+        starts = {name: self._start(name, rows[name]) for name in rows}
+        asked = {name: (case, rows[name]) for case in cases if (name := case.passenger.agent.name) and rows[name]}
+        alone = self._ask([self._candidate(c, _point(c, row, starts[n]), ()) for n, (c, row) in asked.items()])
+        found: dict[AgentName, Cause] = {}
+        for (name, (case, row)), green in zip(asked.items(), alone, strict=True):
+            if green is True and starts[name] < len(row):
+                cause = self._search(case, row, starts[name])
+                if cause is not None:
+                    found[name] = cause
+        return found
+
+    def units(self, case: Case) -> tuple[Unit, ...]:
+        """What the target took in since the branch left it, oldest first."""
+        agent = f"%(trailers:key={AGENT_TRAILER},valueonly,separator=%x20)"
+        fleet = f"%(trailers:key={FLEET_TRAILER},valueonly,separator=%x20)"
+        shape = f"%H%x1f%P%x1f{agent}%x1f{fleet}%x1f%an: %s"
+        walk = ("log", "--first-parent", "--reverse", "-z", f"--format={shape}", f"{case.fork}..{case.target}", "--")
+        units: list[Unit] = []
+        for row in self._fleet.repository.git.text(*walk).split("\0"):
+            if not row:
+                continue
+            commit, parents, who, whose, told = row.split("\x1f", 4)
+            name = AgentName(who.strip()) if who.strip() and whose.strip() == self._fleet.name else None
+            onto = CommitId(parents.split(" ")[0])
+            if units and name is not None and units[-1].agent == name:
+                onto = units.pop().onto
+            units.append(Unit(name, onto, CommitId(commit), f"{commit[:10]} ({told})"))
+        return tuple(units)
+
+    def _start(self, name: AgentName, row: Sequence[Unit]) -> int:
+        """How many units the branch cannot do without: up to the last one that it must land after."""
+        needed = self._fleet.blueprint.predecessors.get(name, frozenset())
+        return max((place for place, unit in enumerate(row, 1) if unit.agent in needed), default=0)
+
+    # -- searching ----------------------------------------------------------------------------------------------
+
+    def _search(self, case: Case, row: Sequence[Unit], start: int) -> Cause | None:
+        members: tuple[Unit, ...] = ()
+        last = len(row)
+        while True:
+            last = self._shortest_red(case, row, members, start, last)
+            members = (row[last - 1], *members)
+            if len(members) == _MOST_MEMBERS or last - 1 == start:
+                break
+            (green,) = self._ask([self._candidate(case, _point(case, row, start), members)])
+            if green is not True:
+                return Cause(_point(case, row, start), members, proven=green is False)
+            last -= 1
+        (green,) = self._ask([self._candidate(case, _point(case, row, start), members)])
+        return Cause(_point(case, row, start), members, proven=green is False)
+
+    def _shortest_red(self, case: Case, row: Sequence[Unit], members: tuple[Unit, ...], low: int, high: int) -> int:
+        """The least k above ``low`` so that the branch is red on k units and ``members``: green at low, red at high."""
+        while high - low > 1:
+            probes = _between(low, high, self._fleet.blueprint.limits.gates)
+            answers = self._ask([self._candidate(case, _point(case, row, k), members) for k in probes])
+            known = {k: green for k, green in zip(probes, answers, strict=True) if green is not None}
+            if not known:
+                return high
+            reds = [k for k, green in known.items() if not green]
+            high = min(reds, default=high)
+            low = max((k for k, green in known.items() if green and k < high), default=low)
+            if not reds and low not in known:
+                return high
+        return high
+
+    def _candidate(self, case: Case, onto: CommitId, members: Sequence[Unit]) -> CommitId | None:
+        """``onto``, the members, the branch; None where something does not fit."""
+        at = onto
+        for unit in members:
+            name = unit.agent or AgentName("history")
+            branch = Branch(name, self._fleet.name, unit.onto, unit.commit, unit.told, Strategy.REBASE)
+            built = self._builder(onto).build(at, branch)
+            if not isinstance(built, Built):
+                return None
+            at = built.commit
+        built = self._builder(case.target).build(at, case.passenger.branch)
+        return built.commit if isinstance(built, Built) else None
+
+    def _builder(self, target: CommitId) -> Integrator:
+        if target not in self._builders:
+            self._builders[target] = self._integrator_for(target)
+        return self._builders[target]
+
+    def _ask(self, commits: Sequence[CommitId | None]) -> list[bool | None]:
+        """Green, red, or None where there is no verdict; as many at once as there are slots."""
+        names: dict[State, int] = {}
+        for place, commit in enumerate(commits):
+            if commit is not None:
+                self._asked += 1
+                state: State = (AgentName(f"question {self._asked}"),)
+                names[state] = place
+                self._tester.start(state, commit)
+        answers: list[bool | None] = [None] * len(commits)
+        while names:
+            for report in self._tester.wait():
+                asked = names.pop(report.state, None)
+                if asked is not None and report.ended in (Ended.GREEN, Ended.RED):
+                    answers[asked] = report.ended is Ended.GREEN
+        return answers
+
+
+def _point(case: Case, row: Sequence[Unit], count: int) -> CommitId:
+    """The target as it was with so many units."""
+    return row[count - 1].commit if count else row[0].onto if row else case.fork
+
+
+def _between(low: int, high: int, places: int) -> list[int]:
+    """At most ``places`` whole numbers between the two, evenly spread."""
+    inner = high - low - 1
+    count = min(max(1, places), inner)
+    return sorted({low + max(1, round((n + 1) * (high - low) / (count + 1))) for n in range(count)} - {low, high})

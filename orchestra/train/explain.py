@@ -1,0 +1,119 @@
+"""A conflict in words: which tests, which files and names both sides touch, and what each said it was doing.
+
+Invariant: everything shown is quoted: from logs, diffs, commits and notes. Refuses: to guess a meaning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.repository.delta import changes
+from orchestra.repository.git import Git
+from orchestra.repository.refs import NOTES, CommitId
+
+_FAILED_TESTS = re.compile(
+    r"""(?mx)
+    ^(?:FAILED|ERROR)\ (?P<pytest>\S+::\S+)
+    | ^(?:FAIL|ERROR):\ (?P<unittest>\S+\ \(\S+\))
+    | ^\s*---\ FAIL:\ (?P<go>\S+)
+    | ^test\ (?P<cargo>\S+)\ \.\.\.\ FAILED
+    | ^not\ ok\ \d+\ -?\s*(?P<tap>[^#\n]+)
+    | ^\s*(?:\u25cf|\u2715|\u2717|\u00d7)\ (?P<jest>\S[^\n]*)
+    | ^\[ERROR\]\s+(?P<maven>[\w.$]+:\d+|\w+\.\w+:\d+)
+    | ^rspec\ (?P<rspec>\S+)
+    """
+)
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
+_LOG_BYTES = 2_000_000
+_SECTIONS = ("What I Built", "Key Decisions")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One side of a conflict: what it changed, from ``since`` to ``until``, and its notes."""
+
+    name: str
+    since: CommitId
+    until: CommitId
+    notes: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Where two sides meet. ``names``: one side takes them away, the other uses them anew."""
+
+    files: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+def failed_tests(log: Path | None, most: int = 10) -> tuple[str, ...]:
+    """The names of the tests that a log says failed, in the words of the common runners."""
+    if log is None or not log.is_file():
+        return ()
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_BYTES))
+        text = re.sub(r"\x1b\[[0-9;]*m", "", file.read().decode("utf-8", "replace"))
+    found = (next(name for name in match.groups() if name) for match in _FAILED_TESTS.finditer(text))
+    return tuple(dict.fromkeys(name.strip() for name in found))[:most]
+
+
+def touch(git: Git, one: Work, other: Work, most: int = 8) -> Touch:
+    """The files that both change, and the names that one takes away and the other newly uses."""
+    files = sorted(set(changes(git, one.since, one.until)) & set(changes(git, other.since, other.until)))
+    words = {side.name: _words(git, side) for side in (one, other)}
+    (one_gone, one_new), (other_gone, other_new) = words[one.name], words[other.name]
+    names = sorted((one_gone & other_new) | (other_gone & one_new), key=lambda name: (-len(name), name))
+    return Touch(tuple(files[:most]), tuple(names[:most]))
+
+
+def _words(git: Git, work: Work) -> tuple[set[str], set[str]]:
+    """Names that a side's diff only takes away, and names on the lines that it adds."""
+    options = ("-U0", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
+    text = git.run("diff-tree", "-p", "-r", *options, work.since, work.until, "--").stdout.decode("utf-8", "replace")
+    lines = text.splitlines()
+    added = {word for line in lines if line[:1] == "+" and line[:4] != "+++ " for word in _WORD.findall(line)}
+    removed = {word for line in lines if line[:1] == "-" and line[:4] != "--- " for word in _WORD.findall(line)}
+    return removed - added, added
+
+
+def intent(notes: str | None, most: int = 6) -> tuple[str, ...]:
+    """What an agent says of its work: the first lines of the sections that tell what and why."""
+    if not notes:
+        return ()
+    lines: list[str] = []
+    wanted = False
+    for line in notes.splitlines():
+        if line.startswith("#"):
+            wanted = line.strip("# ").strip() in _SECTIONS
+        elif wanted and line.strip() and not line.strip().startswith("<!--"):
+            lines.append(line.strip())
+    return tuple(lines[:most])
+
+
+def notes_of(git: Git, commit: CommitId) -> str | None:
+    """The notes that are kept with a landed commit."""
+    found = git.run("notes", f"--ref={NOTES}", "show", commit, ok=(0, 1, 128))
+    return found.text if found.code == 0 else None
+
+
+def tell(
+    title: str, tests: Sequence[str], touches: Mapping[str, Touch], sides: Iterable[Work], log: Path | None
+) -> str:
+    """The whole explanation as a page of plain text."""
+    lines = [title, ""]
+    if tests:
+        lines += ["Tests that fail:", *(f"  {name}" for name in tests), ""]
+    for name, met in touches.items():
+        if met.files:
+            lines += [f"Files that {name} changes, too:", *(f"  {path}" for path in met.files), ""]
+        if met.names:
+            lines += [f"Names that one side takes away and the other uses ({name}): {', '.join(met.names)}", ""]
+    for side in sides:
+        said = intent(side.notes)
+        lines += [f"{side.name} says:", *(f"  {line}" for line in said), ""] if said else []
+    if log is not None:
+        lines.append(f"The gate's log: {log}")
+    return "\n".join(lines) + "\n"
