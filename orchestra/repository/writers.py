@@ -71,14 +71,19 @@ class _Writer:
     def run_and_leave(self) -> NoReturn:
         try:
             self.run()
+        except DiskFull as error:
+            self._fail(errno.ENOSPC, "no space", str(error.path))
+        except GroundError as error:
+            self._fail(None, error.message, "")
         except OSError as error:
-            path = os.fsdecode(error.filename or b"")
-            _answer(self.answers, {"errno": error.errno, "why": error.strerror, "path": path[-_ENOUGH:]})
+            self._fail(error.errno, error.strerror or str(error), os.fsdecode(error.filename or b""))
         except BaseException as error:  # noqa: BLE001 - the process ends here; its owner raises
-            why = f"{type(error).__name__}: {error}"[:_ENOUGH]
-            _answer(self.answers, {"errno": None, "why": why, "path": ""})
+            self._fail(None, f"{type(error).__name__}: {error}", "")
         finally:
             os._exit(0)
+
+    def _fail(self, number: int | None, why: str, path: str) -> None:
+        _answer(self.answers, {"errno": number, "why": why[:_ENOUGH], "path": path[-_ENOUGH:]})
 
 
 def _fork(writer: _Writer, foreign: tuple[int, ...]) -> int:
@@ -121,6 +126,8 @@ def _listen(answers: Iterable[bytes], count: int, where: Path) -> Iterator[int]:
 
 
 def _failure(number: int | None, why: str, path: str) -> GroundError:
+    if number is None:
+        return GroundError(why)
     return DiskFull(Path(path)) if number in _FULL else GroundError(f"cannot write {path}: {why}")
 
 

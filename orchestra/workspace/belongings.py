@@ -101,12 +101,12 @@ def _covers(shown: str, name: str) -> bool:
 
 def remember_copies(folder: Path, worktree: Path, names: Iterable[str]) -> None:
     """Note in an agent's folder what was copied into ``worktree``, so that clean can tell what has changed since."""
-    sums = {name: _checksum(worktree / name) for name in names}
+    sums = {name: _checksum(worktree / name) for name in names if (worktree / name).is_file()}
     write_atomically(folder / COPIES, json.dumps(sums, indent=1) + "\n")
 
 
 def is_as_copied(folder: Path, name: str, file: Path) -> bool:
-    """Whether a file is still the copy that spawn made, by the note in the agent's folder."""
+    """Whether a file is still what spawn or set-up put there, by the note in the agent's folder."""
     try:
         return bool(json.loads((folder / COPIES).read_text("utf-8"))[name] == _checksum(file))
     except (OSError, ValueError, KeyError, TypeError):
@@ -140,17 +140,17 @@ def share_folder(step: ShareFolder) -> bool:
             copy = shutil.copytree(step.source, aside / "folder", symlinks=True, copy_function=_clone_or_copy)
             target.parent.mkdir(parents=True, exist_ok=True)
             copy.rename(target)
+    except shutil.Error as error:  # an OSError without a number: what copytree collected, (source, target, why)
+        raise as_ground_error(OSError(*_first_error(error)), target) from error
     except OSError as error:
         raise as_ground_error(error, target) from error
-    except shutil.Error as error:  # what copytree collected: (source, target, why)
-        raise as_ground_error(OSError(*_first_error(error)), target) from error
     return True
 
 
 def _first_error(error: shutil.Error) -> tuple[int, str, str]:
     source, _, why = error.args[0][0]
-    number = errno.ENOSPC if os.strerror(errno.ENOSPC) in why else errno.EIO
-    return number, why, source
+    full = (number for number in (errno.ENOSPC, errno.EDQUOT) if os.strerror(number) in why)
+    return next(full, errno.EIO), why, source
 
 
 def _clone_or_copy(source: str, target: str) -> str:

@@ -21,11 +21,12 @@ from orchestra.errors import MovedError
 from orchestra.fleet import Fleet, remember, write_atomically
 from orchestra.repository import registration, worktrees
 from orchestra.repository.refs import RefUpdate, branch_ref, update
-from orchestra.repository.unsaved import keep_snapshot, take_lost_snapshot
+from orchestra.repository.unsaved import find_unsaved, keep_snapshot, take_lost_snapshot
 from orchestra.repository.worktrees import Place, as_ground_error
 from orchestra.repository.writers import share_out
 from orchestra.workspace import hiding, steps
 from orchestra.workspace.belongings import copy_file, remember_copies, share_folder
+from orchestra.workspace.places import clear_aside
 from orchestra.workspace.preflight import lock_reason, real
 from orchestra.workspace.provision import SETUP_LOG, Failure, Ready, mark, run_commands
 from orchestra.workspace.rendered import rewrite, write_new
@@ -220,10 +221,19 @@ class Execution:
         run_commands(
             self._fleet, commands, engine=self._engine, log_name=SETUP_LOG, began=self.done.append, ended=ended
         )
+        ran = {step.agent for step in commands}
         for step in marks:
             if step.agent not in self._failed:
-                mark(self._fleet.agent_folder(step.agent), Ready.READY)
-                self.done.append(step)
+                self._mark_ready(step, ran=step.agent in ran)
+
+    def _mark_ready(self, step: steps.MarkReady, *, ran: bool) -> None:
+        worktree = self._fleet.worktree(self._fleet.require_agent(step.agent))
+        own = self._fleet.agent_folder(step.agent)
+        clear_aside(worktree)
+        if ran:  # what set-up made, and nobody changes, clean need not keep
+            remember_copies(own, worktree, find_unsaved(worktree).ignored)
+        mark(own, Ready.READY)
+        self.done.append(step)
 
 
 def _share_all(shares: Sequence[steps.ShareFolder]) -> bool:

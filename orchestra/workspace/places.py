@@ -66,16 +66,18 @@ def stays_inside(target: Path, folder: Path) -> bool:
 @contextmanager
 def written_aside(worktree: Path) -> Iterator[Path]:
     """A new empty folder in the worktree, hidden from git, for what is renamed to its place when it is whole."""
+    clear_aside(worktree)
     folder = worktree / ASIDE
-    _remove(folder)
     folder.mkdir()
     try:
         yield folder
     finally:
-        _remove(folder)
+        clear_aside(worktree)
 
 
-def _remove(folder: Path) -> None:
+def clear_aside(worktree: Path) -> None:
+    """Remove what a killed run left there. A link in its place is removed, never followed."""
+    folder = worktree / ASIDE
     if folder.is_symlink() or folder.is_file():
         folder.unlink()
     elif folder.exists():

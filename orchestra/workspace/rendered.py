@@ -14,7 +14,7 @@ from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.fleet import Fleet, write_atomically
-from orchestra.workspace.places import stays_inside, written_aside
+from orchestra.workspace.places import clear_aside, stays_inside, written_aside
 from orchestra.workspace.steps import WriteFile
 
 RENDERED = "rendered"
@@ -59,6 +59,7 @@ def write_new(fleet: Fleet, step: WriteFile, folder: Path) -> None:
 def rewrite(fleet: Fleet, step: WriteFile) -> None:
     """Replace a file in a worktree where somebody may be at work, whole or not at all."""
     target = step.worktree / step.name
+    clear_aside(step.worktree)
     if _read(target) != step.text:
         with written_aside(step.worktree) as aside:
             aside.joinpath("file").write_text(step.text, "utf-8")

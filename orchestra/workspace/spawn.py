@@ -18,7 +18,7 @@ from pathlib import Path
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.engine.job import Engine
 from orchestra.errors import GroundError
-from orchestra.fleet import Fleet, last_blueprint
+from orchestra.fleet import Fleet, last_blueprint, spawned_target
 from orchestra.repository import registration
 from orchestra.repository.lock import exclusive
 from orchestra.repository.refs import CommitId, Kind, agent_ref
@@ -176,8 +176,10 @@ class _Planner:
             self.notes += [f"setup: nothing untracked is called {name}" for name in self._belongings.missing]
 
     def _remember(self) -> Iterator[Step]:
-        if last_blueprint(self._fleet.repository) != str(self._fleet.blueprint.source):
-            yield steps.Remember(self._fleet.blueprint.source)
+        fleet = self._fleet
+        known = last_blueprint(fleet.repository), spawned_target(fleet.repository, fleet.name)
+        if known != (str(fleet.blueprint.source), fleet.target):
+            yield steps.Remember(fleet.blueprint.source)
 
     def _refs(self) -> Iterator[Step]:
         base = self._ground.base
