@@ -76,11 +76,15 @@ class Fleet:
 
 
 def make_fleet(repository: Repository, blueprint: Blueprint) -> Fleet:
-    """The fleet of ``blueprint`` in ``repository``. GroundError where no target can be told."""
+    """The fleet of ``blueprint`` in ``repository``. GroundError where no target can be told.
+
+    A target that the blueprint leaves open is settled by the first spawn: which branch somebody checks out later must
+    not decide where the work lands.
+    """
     remote = blueprint.remote or repository.default_remote()
     if remote is not None and remote not in repository.remotes():
         raise GroundError(f"{repository.home} has no remote {remote!r}", hint=f"git remote add {remote} URL")
-    target = blueprint.target or repository.default_target(remote)
+    target = blueprint.target or spawned_target(repository, blueprint.name) or repository.default_target(remote)
     if target is None:
         hint = "name the branch where work lands: `target: main` in the blueprint, or check a branch out"
         raise GroundError(f"HEAD is detached in {repository.home}, so the target cannot be told", hint=hint)
@@ -100,20 +104,32 @@ def open_fleet(folder: Path, blueprint: str | None, load: Callable[[str, Reposit
 
 
 def remember(fleet: Fleet) -> None:
-    """Note that this fleet was spawned last. Written whole or not at all."""
-    write_atomically(fleet.folder / "blueprint.json", json.dumps({"source": str(fleet.blueprint.source)}) + "\n")
+    """Note that this fleet was spawned last, and where it lands. Written whole or not at all."""
+    facts = {"source": str(fleet.blueprint.source), "target": fleet.target}
+    write_atomically(fleet.folder / "blueprint.json", json.dumps(facts) + "\n")
     write_atomically(fleet.repository.state_folder / "current", f"{fleet.name}\n")
 
 
 def last_blueprint(repository: Repository) -> str | None:
     """The path of the blueprint that was spawned last in this repository, or None."""
-    state = repository.state_folder
     try:
-        name = (state / "current").read_text("utf-8").strip()
-        source = json.loads((state / "fleets" / name / "blueprint.json").read_text("utf-8"))["source"]
-    except (OSError, ValueError, KeyError):
+        name = (repository.state_folder / "current").read_text("utf-8").strip()
+    except OSError:
         return None
-    return str(source)
+    return _remembered(repository, name, "source")
+
+
+def spawned_target(repository: Repository, fleet: FleetName) -> str | None:
+    """The branch where the fleet of that name lands since it was spawned; None when it was not."""
+    return _remembered(repository, fleet, "target")
+
+
+def _remembered(repository: Repository, fleet: str, fact: str) -> str | None:
+    place = repository.state_folder / "fleets" / fleet / "blueprint.json"
+    try:
+        return str(json.loads(place.read_text("utf-8"))[fact])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def write_atomically(path: Path, text: str) -> None:

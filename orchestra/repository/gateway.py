@@ -8,7 +8,7 @@ Refuses: guessing. An absent thing is None; ``require_`` raises with the mend.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestra.errors import GroundError, UsageError
@@ -61,8 +61,7 @@ class Repository:
         common = Path(found.text).resolve()
         # GIT_DIR is scrubbed, so that is-bare-repository speaks of this very folder.
         bare = Git(common).text("rev-parse", "--is-bare-repository") == "true"
-        main = Git(folder).run("worktree", "list", "--porcelain", "-z").fields[0].removeprefix("worktree ")
-        return cls(common if bare else Path(main).resolve(), common, bare=bare)
+        return cls(common if bare else _main_checkout(folder, common), common, bare=bare)
 
     @property
     def state_folder(self) -> Path:
@@ -130,7 +129,9 @@ class Repository:
                 entries[-1].append(field)
             else:
                 entries.append([])
-        return tuple(_worktree(entry) for entry in entries if entry)
+        main, *linked = (_worktree(entry) for entry in entries if entry)
+        # Where the git folder is not <checkout>/.git, git lists that folder in the place of the checkout.
+        return (replace(main, path=self.home), *linked)
 
     def config(self, key: str) -> str | None:
         """The value of a config key as git sees it from ``home``; None when unset."""
@@ -142,6 +143,25 @@ class Repository:
         if commit is None:
             raise GroundError(f"{name} does not exist in {self.home}")
         return commit
+
+
+def _main_checkout(folder: Path, common: Path) -> Path:
+    """The main checkout of the repository around ``folder``; GroundError where nothing says where it is.
+
+    A git folder that is kept apart (``git init --separate-git-dir``, submodules) is known from inside that checkout,
+    and from elsewhere only by ``core.worktree``.
+    """
+    git = Git(folder)
+    if common.name == ".git":
+        return Path(git.run("worktree", "list", "--porcelain", "-z").fields[0].removeprefix("worktree ")).resolve()
+    inside = git.run("rev-parse", "--path-format=absolute", "--git-dir", "--show-toplevel", ok=(0, 128))
+    if inside.code == 0 and Path(inside.lines[0]).resolve() == common:
+        return Path(inside.lines[1]).resolve()
+    named = Git(common).run("config", "--get", "core.worktree", ok=(0, 1))
+    if named.code == 0:
+        return (common / named.text).resolve()
+    hint = "run it in the main checkout, or name that with --repo"
+    raise GroundError(f"{common} does not say where its main checkout is", hint=hint)
 
 
 def _worktree(fields: Sequence[str]) -> Worktree:
