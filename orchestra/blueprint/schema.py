@@ -2,8 +2,9 @@
 
 The same file serves editors: what ``validate`` refuses by it, a language server underlines. Where the schema allows a
 string, a scalar is what was typed (``PORT: 3000`` is "3000", ``run: true`` is "true", which an editor wants quoted): no
-value is turned into a number and back. The type null is for editors only: what is null has been taken away by now. Refuses: to guess among alternatives; the schema branches by if/then only, so that each
-violation is the one of the branch that was meant.
+value is turned into a number and back. The type null is for editors only: what is null has been taken away by now.
+Refuses: to guess among alternatives; the schema branches by if/then only, so that each violation is the one of the
+branch that was meant.
 """
 
 from __future__ import annotations

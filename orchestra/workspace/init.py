@@ -1,4 +1,4 @@
-"""``init``: a first blueprint for a repository, the schema beside it, and a way in for Invoke.
+"""``init``: a first blueprint for a repository, what an editor needs to help with it, and a way in for Invoke.
 
 Invariant: planning writes nothing; writing makes files that are not there and changes none that is, also against
 somebody who makes one at the same moment. Refuses git: tracked files and history are handed in.
@@ -23,6 +23,7 @@ from orchestra.workspace.draft import draft_blueprint
 from orchestra.workspace.layout import Area, propose_areas
 
 SCHEMA: Final = PurePosixPath(".orchestra/blueprint.schema.json")
+EDITOR: Final = PurePosixPath(".vscode/settings.json")
 TASKS: Final = PurePosixPath("tasks.py")
 _TASKS_TEXT: Final = '''\
 """Invoke tasks of this repository. ``inv --list`` shows them; add your own below."""
@@ -31,6 +32,9 @@ from orchestra.tasks import ns
 
 __all__ = ["ns"]
 '''
+_TAG: Final = '"yaml.customTags": ["!append sequence"]'
+_EDITOR_TEXT: Final = f"{{\n  {_TAG}\n}}\n"
+"""Without it the language server for YAML calls ``!append`` an error, and no modeline can say otherwise."""
 _WAY_IN: Final = "from orchestra.tasks import"
 
 
@@ -77,7 +81,8 @@ def init_files(
     blueprint = PurePosixPath("blueprints") / f"{name or stack.name}.yaml"
     text = draft_blueprint(stack, areas, tracked, name=name)
     schema = (shipped_data_folder() / "schemas" / SCHEMA.name).read_text("utf-8")
-    wanted = (NewFile(blueprint, text), NewFile(SCHEMA, schema), NewFile(TASKS, _TASKS_TEXT))
+    texts = {blueprint: text, SCHEMA: schema, EDITOR: _EDITOR_TEXT, TASKS: _TASKS_TEXT}
+    wanted = [NewFile(path, text) for path, text in texts.items()]
     new = tuple(file for file in wanted if not _is_taken(root, file.path))
     kept = tuple(_kept(root, file) for file in wanted if _is_taken(root, file.path))
     return InitPlan(root, stack, areas, blueprint, new, kept)
@@ -91,6 +96,9 @@ def _is_taken(root: Path, path: PurePosixPath) -> bool:
 def _kept(root: Path, file: NewFile) -> Kept:
     if file.path == TASKS:
         advice = None if _WAY_IN in _read(root / TASKS) else f'for `inv` here, it has to say "{_WAY_IN} ns"'
+        return Kept(file.path, advice)
+    if file.path == EDITOR:
+        advice = None if "!append" in _read(root / EDITOR) else f"so that VS Code knows !append, add {_TAG}"
         return Kept(file.path, advice)
     if file.path == SCHEMA and _read(root / SCHEMA) != file.text:
         return Kept(file.path, f"`orchestra schema --write {SCHEMA}` brings it up to date")

@@ -108,6 +108,7 @@ def test_planning_writes_nothing(sample: Checkout) -> None:
     assert [str(file.path) for file in proposed.new] == [
         "blueprints/shop.yaml",
         ".orchestra/blueprint.schema.json",
+        ".vscode/settings.json",
         "tasks.py",
     ]
     assert sample.git("status", "--porcelain") == ""
@@ -121,6 +122,7 @@ def test_a_second_time_changes_nothing(sample: Checkout) -> None:
     assert {str(kept.path): kept.advice for kept in again.kept} == {
         "blueprints/shop.yaml": None,
         ".orchestra/blueprint.schema.json": None,
+        ".vscode/settings.json": None,
         "tasks.py": None,
     }
     assert (sample.path / proposed.blueprint).read_text() == "mine"
@@ -140,6 +142,13 @@ def test_an_old_schema_is_kept_and_named(sample: Checkout) -> None:
     (sample.path / ".orchestra/blueprint.schema.json").write_text("{}")
     [kept] = init_files(sample.path, list(SAMPLE)).kept
     assert kept.advice == "`orchestra schema --write .orchestra/blueprint.schema.json` brings it up to date"
+
+
+def test_settings_of_ones_own_are_kept_with_the_line_that_is_missing(sample: Checkout) -> None:
+    (sample.path / ".vscode").mkdir()
+    (sample.path / ".vscode/settings.json").write_text("{}")
+    [kept] = init_files(sample.path, list(SAMPLE)).kept
+    assert kept.advice == 'so that VS Code knows !append, add "yaml.customTags": ["!append sequence"]'
 
 
 def test_a_dangling_link_is_left_alone(sample: Checkout) -> None:
