@@ -14,6 +14,7 @@ from orchestra.ledger import Json
 
 KINDS = (
     "train.started",
+    "advice",
     "candidate.built",
     "candidate.conflict",
     "test.started",

@@ -21,11 +21,13 @@ from orchestra.fleet import Fleet
 from orchestra.repository.checkout import changed_among, in_the_way
 from orchestra.repository.conflict import RuleOf
 from orchestra.repository.delta import changes
+from orchestra.repository.forecast import by_agent, forecast
 from orchestra.repository.ground import Ground, survey
 from orchestra.repository.integrate import Integrator, integrator
 from orchestra.repository.lock import exclusive
 from orchestra.repository.refs import CommitId
 from orchestra.train.account import Account
+from orchestra.train.advice import advise
 from orchestra.train.conduct import Conductor
 from orchestra.train.events import Listener, Teller, ignore
 from orchestra.train.gates.branch import check, require_known
@@ -107,7 +109,7 @@ def _run(fleet: Fleet, ride: _Ride, progress: Listener, engine: Engine | None) -
         _enter_known_fates(fleet, roster, ground, account)
         if not ride.rehearsed:
             _require_clear_checkouts(fleet, ground, roster)
-        _announce(fleet, roster, teller)
+        _announce(fleet, roster, teller, account)
         with _tester(fleet, engine, teller) as tester, _integrators(fleet, tester) as build:
             conductor = Conductor(
                 fleet,
@@ -183,8 +185,9 @@ def _require_clear_checkouts(fleet: Fleet, ground: Ground, roster: Roster) -> No
             raise in_the_way(folder, found)
 
 
-def _announce(fleet: Fleet, roster: Roster, teller: Teller) -> None:
-    names = tuple(str(passenger.agent.name) for passenger in roster.passengers)
+def _announce(fleet: Fleet, roster: Roster, teller: Teller, account: Account) -> None:
+    riding = [passenger for passenger in roster.passengers if not account.knows(passenger.agent.name)]
+    names = tuple(passenger.agent.name for passenger in riding)
     merge = fleet.blueprint.merge
     text = (
         f"{len(names)} agent{'s' * (len(names) != 1)} for {fleet.target}: {', '.join(names)}"
@@ -193,6 +196,10 @@ def _announce(fleet: Fleet, roster: Roster, teller: Teller) -> None:
     )
     slots = fleet.blueprint.limits.gates
     teller.tell("train.started", names, text, target=fleet.target, policy=merge.train, slots=slots)
+    clashes = by_agent(forecast(fleet.repository.git, [passenger.branch for passenger in riding]))
+    for sentence in advise(names, fleet.blueprint.predecessors, clashes):
+        teller.tell("advice", names, sentence)
+        account.advice.append(sentence)
 
 
 # -- its parts ---------------------------------------------------------------------------------------------------
