@@ -1,4 +1,4 @@
-"""What the Claude Code client calls while it works: ``python -I -S hook.py signal|guard|gate|turn AGENT_FOLDER``.
+"""What the Claude Code client calls while it works: ``python -I -S hook.py greet|signal|guard|gate|turn AGENT_FOLDER``.
 
 Reads one JSON object on standard input. Every call appends one line to ``events.jsonl`` (one O_APPEND write, so that
 fifty agents can end at once and no signal is lost). ``guard`` refuses what the policy does not allow and says why and
@@ -49,6 +49,21 @@ def signal(event: Json, folder: Path) -> str:
     return ""
 
 
+def greet(event: Json, folder: Path) -> str:
+    """Say that it happened, and tell the session who it is: also after its memory was compacted.
+
+    What it prints is how the supervisor knows that the client took our settings (stream.py, GREETING).
+    """
+    append(folder, event, _detail(event))
+    policy = _policy(folder)
+    text = f"You are orchestra agent {policy['agent']} of fleet {policy['fleet']}, on branch {policy['branch']}."
+    if policy["scope_text"]:
+        text += f" Change only {', '.join(policy['scope_text'])}."
+    context = {"hookEventName": "SessionStart", "additionalContext": text}
+    sys.stdout.write(json.dumps({"hookSpecificOutput": context}) + "\n")
+    return ""
+
+
 def guard(event: Json, folder: Path) -> str:
     """Why this call must not be made; empty when it may."""
     policy = _policy(folder)
@@ -85,7 +100,7 @@ def turn(event: Json, folder: Path) -> str:
     return "\n".join(("Before you stop:", *(f"- {what}" for what in lacking))) if lacking else ""
 
 
-_ANSWERS = {"signal": signal, "guard": guard, "gate": gate, "turn": turn}
+_ANSWERS = {"greet": greet, "signal": signal, "guard": guard, "gate": gate, "turn": turn}
 
 
 # -- events ---------------------------------------------------------------------------------------------------------

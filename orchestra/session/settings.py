@@ -102,7 +102,7 @@ def _hooks(folder: Path, *, interactive: bool, checks: Sequence[Mapping[str, Any
 
     patience = 60 + int(sum(check["timeout"] for check in checks))
     hooks: dict[str, Any] = {
-        "SessionStart": [{"hooks": [hook("signal")]}],
+        "SessionStart": [{"hooks": [hook("greet")]}],
         "UserPromptSubmit": [{"hooks": [hook("signal")]}],
         "PreToolUse": [{"hooks": [hook("guard", onFailure="block")]}],  # the key is ignored before 2.1.295
         "Stop": [{"hooks": [hook("gate", patience)]}],

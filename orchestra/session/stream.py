@@ -16,6 +16,8 @@ from orchestra.session.parsers import as_object
 from orchestra.session.runner import Notice, Trouble
 from orchestra.session.state import Digest, Usage
 
+GREETING = "orchestra agent"
+"""What our SessionStart hook says; a repository may have hooks of its own, which prove nothing about ours."""
 _LONGEST = 2_000
 _BUSY = frozenset({429, 500, 502, 503, 504, 529})
 _FULL = frozenset({429, 529})  # the account or the service is full; the others may be one server's hiccup
@@ -57,7 +59,7 @@ class ClaudeReader:
     def _read(self, event: Json) -> Notice | None:
         match event.get("type"), event.get("subtype"):
             case "system", "hook_response":
-                self._signalled |= event.get("hook_event") == "SessionStart"
+                self._signalled |= event.get("hook_event") == "SessionStart" and GREETING in str(event.get("stdout"))
             case "system", "init":
                 return self._init(event)
             case "system", "api_retry":
@@ -73,7 +75,9 @@ class ClaudeReader:
         self._found = replace(self._found, session_id=str(event["session_id"]), version=version)
         first, self._begun = not self._begun, True
         if first and self._guarded and not self._signalled:
-            return Notice(Trouble.UNGUARDED, "the client did not take orchestra's settings: no SessionStart hook ran")
+            return Notice(
+                Trouble.UNGUARDED, "the client did not take orchestra's settings: its SessionStart hook did not run"
+            )
         return None
 
     def _note_text(self, event: Json) -> None:

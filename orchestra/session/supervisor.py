@@ -36,6 +36,7 @@ from orchestra.session.tail import Tail, last_line
 from orchestra.session.usage import total
 
 _POLL_S = 0.2
+_AGAIN_S = 5.0  # after a session could not be started for want of space or the like
 _SIGNAL_WITHIN_S = 90.0  # a client that has not run its SessionStart hook by then has not taken our settings
 _log = logging.getLogger("orchestra.supervisor")
 
@@ -61,6 +62,8 @@ class Supervisor:
         self._save = save
         self._name = FleetName(folder.name)
         self._asking = Asking(self.fleet)
+        self._troubles: dict[AgentName, str] = {}
+        self._later: dict[AgentName, float] = {}
         self._watched: dict[AgentName, Watched] = {}
         self._weather = _weather(self.fleet)
         self._last_start = 0.0
@@ -97,7 +100,7 @@ class Supervisor:
             self._set_weather(better)
         self._asking.ask([self.fleet.agent(one.agent) for one in self._watched.values() if _is_open(one.order)])
         decision = self._start_due()
-        self._tell_why(decision)
+        self._guarded(AgentName(""), partial(self._tell_why, decision))
         return not self.is_done()
 
     def is_done(self) -> bool:
@@ -109,7 +112,12 @@ class Supervisor:
         try:
             act()
         except (OrchestraError, OSError) as error:
-            _log.warning("%s: %s", agent, error)
+            if self._troubles.get(agent) != str(error):
+                _log.warning("%s: %s", agent, error)
+            self._troubles[agent] = str(error)
+            self._later[agent] = time.time() + _AGAIN_S
+        else:
+            self._troubles.pop(agent, None)
 
     # -- sessions that run --------------------------------------------------------------------------------------
 
@@ -220,8 +228,6 @@ class Supervisor:
             if isinstance(decision, Hold):
                 return decision
             self._guarded(AgentName(decision.agent), partial(self._act, decision))
-            if AgentName(decision.agent) not in self._watched and self.fleet.agent(decision.agent).order is not None:
-                return Hold("a session could not be started; see supervisor.log")
 
     def _act(self, decision: Start | Refuse) -> None:
         agent = self.fleet.agent(decision.agent)
@@ -247,7 +253,8 @@ class Supervisor:
     def _candidate(self, order: Order) -> Candidate:
         costs = order.kind is RunnerKind.CLAUDE
         left = None if order.max_budget_usd is None else self._left(order)
-        return Candidate(order.agent, order.at, order.not_before, left, costs)
+        due = max(order.not_before, self._later.get(order.agent, 0.0))
+        return Candidate(order.agent, order.at, due, left, costs)
 
     def _left(self, order: Order) -> float:
         """US dollars that the agent may still cost."""

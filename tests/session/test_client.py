@@ -214,18 +214,23 @@ def test_one_is_sent_back_and_its_cost_is_counted_once(office: MakeOffice) -> No
     assert second.output_tokens == 10 * (len(work()) + len(more))
 
 
-def test_settings_that_the_client_ignores_stop_the_run(office: MakeOffice, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What happens when a client of tomorrow finds one value in the file wrong: all of it is off, without a word."""
+@pytest.mark.parametrize(
+    "spoil", ['s/"allow": \\[/"allow": "oops", "x": [/', "s:/[^ ]*python[^ ]* -I:/no/such/python -I:"]
+)
+def test_settings_or_hooks_that_do_not_work_stop_the_run(
+    office: MakeOffice, monkeypatch: pytest.MonkeyPatch, spoil: str
+) -> None:
+    """A client of tomorrow finds one value in the file wrong and ignores all of it, without a word; or our
+    interpreter is gone. Here a program that stands before the client spoils the file."""
     site = office("a")
+    own = {"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "echo a hook of their own"}]}]}}
+    site.world.at("a").commit("their own", {".claude/settings.json": json.dumps(own)})
     folder = site.folder / "bin"
     folder.mkdir()
-    real = client_folder(site.version) / "claude"
-    spoiled = site.folder / "spoiled.json"
-    spoiled.write_text('{"permissions": {"allow": "oops"}}', "utf-8")
-    fake = folder / "claude"
     settings = site.files("a").settings
-    fake.write_text(f'#!/bin/sh\ncp "{spoiled}" "{settings}"\nexec "{real}" "$@"\n', "utf-8")
-    fake.chmod(0o755)
+    real = client_folder(site.version) / "claude"
+    (folder / "claude").write_text(f"#!/bin/sh\nsed -i '{spoil}' '{settings}'\nexec '{real}' \"$@\"\n", "utf-8")
+    (folder / "claude").chmod(0o755)
     turns = [{**work()[0], "hold": "first"}, *work()[1:]]
     with site.model({"a": turns}):
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")

@@ -379,3 +379,39 @@ def test_torn_files_are_facts_less_not_errors(make_site: MakeSite) -> None:
     run.record.write_text("{", "utf-8")
     assert site.state("a").state is State.LOST
     assert AgentName("a") in site.states()
+
+
+@pytest.mark.parametrize("change", [{"machine": "another boot/pid:[1]"}, {"started": "1"}])
+def test_after_a_restart_of_the_machine_nothing_is_taken_for_alive(make_site: MakeSite, change: dict[str, str]) -> None:
+    """The pid is somebody else's now: here, that of this test's own process."""
+    site = make_site("a")
+    site.run_script(COMMIT, resume="git commit -q --allow-empty -m again")
+    site.start()
+    site.wait_for_the_end()
+    run = site.files("a").newest()
+    assert run is not None
+    run.record.unlink()
+    (run.path / "digest.json").unlink()
+    facts = json.loads((run.path / "run.json").read_text("utf-8"))
+    facts["keeper"] |= {"pid": os.getpid(), **change}
+    (run.path / "run.json").write_text(json.dumps(facts), "utf-8")
+    assert site.state("a").state is State.LOST
+    assert ("restarted" in site.state("a").reason) == ("machine" in change)
+    assert stop_fleet(site.fleet).stopped == []
+    assert site.start().queued == ["a"]
+    site.wait_for_the_end()
+    assert site.state("a").state is State.FINISHED
+
+
+def test_an_agent_whose_folder_cannot_be_written_stops_no_other(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
+    site.run_script(COMMIT)
+    site.files("a").path.mkdir(parents=True)
+    (site.files("a").path / "runs").write_text("not a folder", "utf-8")
+    site.start()
+    site.until(lambda: site.state("b").state is State.FINISHED)
+    assert site.state("a").state is State.QUEUED
+    assert site.log().count("Not a directory") == 1
+    (site.files("a").path / "runs").unlink()
+    site.wait_for_the_end()
+    assert site.state("a").state is State.FINISHED

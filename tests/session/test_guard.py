@@ -24,6 +24,7 @@ from orchestra.session import hook
 from orchestra.session.guard import judge
 from orchestra.session.policy import make_policy
 from orchestra.session.settings import hook_command, make_settings
+from orchestra.session.stream import GREETING
 from tests.conftest import Checkout
 from tests.fleets import World, make_world
 
@@ -252,7 +253,7 @@ def test_hooks_survive_a_shell_and_odd_folders(world: World) -> None:
     command = settings_of(world)["hooks"]["SessionStart"][0]["hooks"][0]["command"]
     words = shlex.split(command)
     assert words[0] == sys.executable
-    assert words[-2:] == ["signal", "/state/a b"]
+    assert words[-2:] == ["greet", "/state/a b"]
     interactive = settings_of(world, interactive=True)["hooks"]
     assert {"PermissionRequest", "Notification", "PostToolUse", "StopFailure"} <= set(interactive)
     assert interactive["Stop"][0]["hooks"][0]["command"].split()[-3] == "turn"
@@ -287,6 +288,15 @@ def test_a_signal_is_one_line(folder: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     [event] = events(folder)
     assert (event["event"], event["detail"], event["session"]) == ("Notification", "idle_prompt", "s")
+
+
+def test_the_greeting_says_who_the_session_is(folder: Path) -> None:
+    done = call("greet", folder, {"hook_event_name": "SessionStart", "source": "startup"})
+    told = json.loads(done.stdout)["hookSpecificOutput"]
+    assert told["hookEventName"] == "SessionStart"
+    assert GREETING in told["additionalContext"]
+    assert "src/**" in told["additionalContext"]
+    assert events(folder)[0]["detail"] == "startup"
 
 
 def test_the_guard_blocks_with_the_reason(folder: Path, world: World) -> None:
@@ -393,4 +403,4 @@ def test_fifty_sessions_signal_at_once_and_none_is_lost(tmp_path: Path) -> None:
 
 
 def test_the_hook_answers_what_it_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
-    assert set(hook._ANSWERS) == {"signal", "guard", "gate", "turn"}
+    assert set(hook._ANSWERS) == {"greet", "signal", "guard", "gate", "turn"}

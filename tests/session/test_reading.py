@@ -16,11 +16,11 @@ from orchestra.session.logs import event_lines
 from orchestra.session.parsers import parser_of
 from orchestra.session.runner import Notice, Reader, Trouble
 from orchestra.session.state import Digest, Usage
-from orchestra.session.stream import ClaudeReader
+from orchestra.session.stream import GREETING, ClaudeReader
 from orchestra.session.tail import Tail, last_line
 from orchestra.session.usage import is_cumulative, total
 
-HOOKED = {"type": "system", "subtype": "hook_response", "hook_event": "SessionStart"}
+HOOKED = {"type": "system", "subtype": "hook_response", "hook_event": "SessionStart", "stdout": f"{GREETING} a"}
 INIT = {"type": "system", "subtype": "init", "session_id": "s", "claude_code_version": "2.1.330"}
 USED = {"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 7}
 GOOD = {"type": "result", "subtype": "success", "is_error": False, "result": "Done.", "session_id": "s",
@@ -49,6 +49,8 @@ def test_a_good_run() -> None:
 
 def test_no_hook_before_init_means_that_the_settings_are_off() -> None:
     assert [notice.trouble for notice in feed(ClaudeReader(), INIT)] == [Trouble.UNGUARDED]
+    theirs = {**HOOKED, "stdout": "a hook of the repository's own"}
+    assert [notice.trouble for notice in feed(ClaudeReader(), theirs, INIT)] == [Trouble.UNGUARDED]
     assert feed(ClaudeReader(guarded=False), INIT) == []
 
 
