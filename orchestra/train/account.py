@@ -47,6 +47,11 @@ class Account:
         """In the order in which they were decided."""
         return tuple(self._fates.values())
 
+    def counts(self) -> dict[str, int]:
+        """Landed, evicted, blocked, waiting -> how many."""
+        kinds = [_KIND[type(fate)] for fate in self._fates.values()]
+        return {kind: kinds.count(kind) for kind in _KIND.values()}
+
     def knows(self, agent: AgentName) -> bool:
         return agent in self._fates
 

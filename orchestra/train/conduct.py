@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from orchestra.blueprint.model import AgentName
 from orchestra.errors import GroundError
 from orchestra.fleet import Fleet
+from orchestra.ledger import Json
 from orchestra.repository.audit import Step, audit, strays
 from orchestra.repository.conflict import Conflict
 from orchestra.repository.ground import Ground, survey
@@ -25,6 +26,7 @@ from orchestra.train.diagnose import Case, Diagnosis
 from orchestra.train.events import Teller
 from orchestra.train.land import Landing, TargetMoved, VerdictChanged, land
 from orchestra.train.outcome import Blocked, Landed, Waiting
+from orchestra.train.pace import seconds_left, spoken, typical_seconds
 from orchestra.train.queue import Built, Facts, State, Test
 from orchestra.train.roster import Passenger, Roster
 from orchestra.train.tester import Ended, Report, Tester
@@ -120,7 +122,21 @@ class Conductor:
         for report in self._tester.wait():
             if report.ended is not Ended.CANCELLED:
                 self._note(report)
+        self._tell_progress()
         return True
+
+    def _tell_progress(self) -> None:
+        """How far the train is, for whoever draws it: who is where, what runs, how long it may take."""
+        facts = self._facts()
+        one_run = typical_seconds(self._tester.measured, (gate.name for gate in self._tester.gates))
+        left = seconds_left(facts, one_run)
+        running: list[Json] = [list[Json](state) for state, test in facts.tests.items() if test.running]
+        counts = self._account.counts()
+        told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        words = [part for part in (told, f"{len(self._order)} to go", spoken(left)) if part]
+        self._teller.tell(
+            "train.progress", self._order, ", ".join(words), running=running, counts=dict(counts), eta_s=left
+        )
 
     def _note(self, report: Report) -> None:
         test = self._railway.tests.get(report.state, Test())

@@ -15,6 +15,7 @@ from orchestra.ledger import Json
 KINDS = (
     "train.started",
     "advice",
+    "train.progress",
     "candidate.built",
     "candidate.conflict",
     "test.started",

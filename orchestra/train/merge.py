@@ -18,6 +18,7 @@ from orchestra.engine.job import Engine
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
+from orchestra.repository.audit import is_at
 from orchestra.repository.checkout import changed_among, in_the_way
 from orchestra.repository.conflict import RuleOf
 from orchestra.repository.delta import changes
@@ -171,7 +172,7 @@ def _paths(fleet: Fleet, ground: Ground, passenger: Passenger) -> tuple[str, ...
     """What the branch itself changes, seen from where it left the target."""
     branch = passenger.branch
     fork = fleet.repository.merge_base(ground.start, branch.tip) or branch.base
-    return tuple(path for path in changes(fleet.repository.git, fork, branch.tip) if path not in branch.kept_out)
+    return tuple(path for path in changes(fleet.repository.git, fork, branch.tip) if not is_at(path, branch.kept_out))
 
 
 def _require_clear_checkouts(fleet: Fleet, ground: Ground, roster: Roster) -> None:

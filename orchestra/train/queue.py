@@ -320,7 +320,7 @@ def _prefixes(facts: Facts, places: int) -> _Wish:
     """The prefixes of the chain that tell most about where it first fails; then, on spare places, a bet."""
     batch = facts.policy is Train.BATCH
     places = min(places, 1) if batch else places
-    chance = (facts.rejected + 1) / (facts.decided + 12)  # Beta(1, 11), then what was seen
+    chance = chance_of_failure(facts)
     reach = len(facts.order) if batch else _quantile(chance, places, places)
     states, missing = _chain(facts, max(1, reach))
     red = _first_failing(facts, states)
@@ -336,6 +336,11 @@ def _prefixes(facts: Facts, places: int) -> _Wish:
         return _Wish(None, wanted, frozenset(good))
     bet = _bet(facts, states[red - 1], places - len(wanted), chance)
     return _Wish(bet.build, (*wanted, *bet.wanted), bet.useful | {*good})
+
+
+def chance_of_failure(facts: Facts) -> float:
+    """That a branch is rejected by its gates: Beta(1, 11) before anything was seen, then what was."""
+    return (facts.rejected + 1) / (facts.decided + 12)
 
 
 def _bet(facts: Facts, failing: State, places: int, chance: float) -> _Wish:

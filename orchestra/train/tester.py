@@ -100,6 +100,7 @@ class Tester:
         self._known_env: Mapping[str, str] | None = None
         self._done: list[Report] = []
         self.tests_run = 0
+        self.measured: dict[str, list[float]] = _measured(fleet)
 
     @property
     def gates(self) -> tuple[RunGate, ...]:
@@ -230,6 +231,8 @@ class Tester:
 
     def _run_of(self, trial: _Trial, gate: str, result: Result) -> GateRun:
         seconds = result.ended_at - result.started_at
+        if result.outcome is Outcome.PASSED:
+            self.measured.setdefault(gate, []).append(seconds)
         text = f"{gate} {result.outcome} on {_name(trial.state)} in {seconds:.1f} s"
         self._teller.tell(
             "gate.finished", trial.state, text, gate=gate, outcome=result.outcome, seconds=seconds, log=str(trial.log)
@@ -265,6 +268,16 @@ class Tester:
         while (path := folder / f"{commit[:12]}.{gate}.{number}.log").exists():
             number += 1
         return path
+
+
+def _measured(fleet: Fleet) -> dict[str, list[float]]:
+    """Gate -> how many seconds its passes took before, as the ledger remembers."""
+    found: dict[str, list[float]] = {}
+    for event in fleet.ledger.events("gate"):
+        gate, seconds = event.data.get("gate"), event.data.get("seconds")
+        if isinstance(gate, str) and isinstance(seconds, int | float) and event.data.get("outcome") == "passed":
+            found.setdefault(gate, []).append(float(seconds))
+    return found
 
 
 def _name(state: State) -> str:
