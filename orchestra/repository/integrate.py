@@ -177,7 +177,11 @@ class Integrator:
             return self._merger.merge(base, self.objects.commit(onto).tree, theirs)
         # Same merge bases as the tip itself, and no instruction files.
         stand_in = self.objects.write_commit(replace(tip, tree=theirs, parents=(branch.tip,)))
-        return self._merger.merge_commits(onto, stand_in)
+        if not span.rewritten:
+            return self._merger.merge_commits(onto, stand_in)
+        # The target has the base's work under other names: the base is shared history too, or its work conflicts.
+        here = self.objects.write_commit(replace(self.objects.commit(onto), parents=(onto, fork)))
+        return self._merger.merge_commits(here, stand_in)
 
     def _settled(self, merged: Merged, here: TreeId, branch: Branch) -> TreeId | None:
         """The merge's tree if it is clean, or after the rules resolved it; else None."""
