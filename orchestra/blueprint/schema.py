@@ -12,31 +12,32 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from orchestra.blueprint.catalog import shipped_data_folder
-from orchestra.blueprint.duration import parse_duration
 from orchestra.blueprint.extends import VERSION
 from orchestra.blueprint.findings import Findings
 from orchestra.blueprint.model import Key
-from orchestra.blueprint.near import did_you_mean, nearest
+from orchestra.blueprint.near import nearest
 from orchestra.blueprint.node import ListNode, MapNode, Node, Plain, Scalar
 from orchestra.blueprint.precheck import Schema, holds
+from orchestra.blueprint.wording import describe, shown, types_of
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
 
-_TYPES = {
-    "array": "a list",
-    "object": "a map",
-    "string": "a string",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
+_OTHER_WORDS = {
+    "merge_after": "after depends_on dependencies needs requires",
+    "task": "prompt instructions assignment goal",
+    "scope": "files paths path folders owns include",
+    "done_when": "acceptance acceptance_criteria criteria checks definition_of_done",
+    "protected": "readonly read_only forbidden",
+    "run": "cmd command script",
+    "max_budget_usd": "budget max_cost",
+    "title": "label summary",
 }
-_YES_NO = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
-_LONGEST_SHOWN = 40
+"""What other tools call a key of ours: no slip of the finger, so no resemblance finds it."""
 
 
 @cache
@@ -70,7 +71,7 @@ def typed(node: Node, schema: Schema) -> Plain:
     """The tree as plain values; a scalar is its text wherever ``schema`` allows a string."""
     schema = _followed(schema)
     if isinstance(node, Scalar):
-        return node.text if "string" in _types(schema) and not node.is_null else node.value
+        return node.text if "string" in types_of(schema) and not node.is_null else node.value
     if isinstance(node, ListNode):
         return [typed(item, schema.get("items", {})) for item in node.items]
     return {key: typed(entry.node, _of_key(key, schema)) for key, entry in node.entries.items()}
@@ -87,11 +88,6 @@ def _of_key(key: str, schema: Schema) -> Schema:
     if own is None:
         own = schema.get("additionalProperties")
     return own if isinstance(own, dict) else {}
-
-
-def _types(schema: Schema) -> list[str]:
-    types = schema.get("type", [])
-    return [types] if isinstance(types, str) else types
 
 
 # Violations as problems
@@ -116,14 +112,14 @@ def _report(error: ValidationError, findings: Findings) -> None:
     elif keyword == "pattern" and error.instance == "" and "minLength" in schema:
         return  # said by minLength already
     else:
-        message, hint = _describe(keyword, error.validator_value, error.instance, schema)
+        message, hint = describe(keyword, error.validator_value, error.instance, schema)
         findings.at_value(path, message, hint)
 
 
 def _report_key(error: ValidationError, path: Key, schema: Schema, findings: Findings) -> None:
-    shown = _shown(error.instance)
+    name = shown(error.instance)
     wanted = schema.get("title", "shorter")
-    message = f"{shown} must be {wanted}" if error.validator == "pattern" else f"{shown} is empty or too long"
+    message = f"{name} must be {wanted}" if error.validator == "pattern" else f"{name} is empty or too long"
     findings.at_key((*path, str(error.instance)), message)
 
 
@@ -133,8 +129,16 @@ def _report_unknown(path: Key, schema: Schema, findings: Findings) -> None:
     known = schema["properties"]
     for key in node.entries:
         if key not in known:
-            otherwise = f"known keys: {', '.join(known)} (keys of your own begin with x-)"
-            findings.at_key((*path, key), f"unknown key {_shown(key)}", did_you_mean(key, known, otherwise=otherwise))
+            meant = _meant(key, known)
+            listing = f"known keys: {', '.join(known)} (keys of your own begin with x-)"
+            hint = f'did you mean "{meant}"?' if meant else listing
+            findings.at_key((*path, key), f"unknown key {shown(key)}", hint)
+
+
+def _meant(key: str, known: Iterable[str]) -> str | None:
+    """The known key that this one was meant to be, None where nobody can tell."""
+    words = (ours for ours, others in _OTHER_WORDS.items() if ours in known and key.casefold() in others.split())
+    return next(words, None) or nearest(key, known)
 
 
 def _report_missing(error: ValidationError, path: Key, schema: Schema, findings: Findings) -> None:
@@ -151,7 +155,7 @@ def _report_missing(error: ValidationError, path: Key, schema: Schema, findings:
 
 def _is_mistyped(missing: str, present: Iterable[str], known: Iterable[str]) -> bool:
     """Whether an unknown key is what the missing one was meant to be: one slip, one message."""
-    return any(key not in known and nearest(key, known) == missing for key in present)
+    return any(key not in known and _meant(key, known) == missing for key in present)
 
 
 def _report_unfit(path: Key, findings: Findings) -> None:
@@ -162,82 +166,6 @@ def _report_unfit(path: Key, findings: Findings) -> None:
     for key in _at(path)[branch]["properties"]:
         if key in gate.entries:
             findings.at_key((*path, key), f'"{key}" does not go with "{other}"')
-
-
-def _describe(keyword: str, limit: Any, value: Any, schema: Schema) -> tuple[str, str | None]:
-    """A violation in words, without its place."""
-    if keyword == "type":
-        return f"must be {_wanted(schema)}, not {_found(value)}", _type_hint(limit, value)
-    if keyword in ("enum", "const"):
-        allowed = [str(one) for one in (limit if keyword == "enum" else [limit])]
-        return f"must be {_or(allowed)}, not {_shown(value)}", did_you_mean(str(value), allowed)
-    if schema.get("title") == "a duration":
-        return _duration_problem(str(value)), None
-    if keyword == "pattern":
-        return _pattern_problem(value, schema), None
-    return _size_problem(keyword, limit, value), None
-
-
-def _pattern_problem(value: str, schema: Schema) -> str:
-    if not value.strip():
-        return "is blank"
-    return f"{_shown(value)} is not {schema.get('title', 'allowed here')}"
-
-
-def _size_problem(keyword: str, limit: Any, value: Any) -> str:
-    sizes = {
-        "minItems": "is empty",
-        "minLength": "is empty",
-        "maxItems": f"holds more than {limit}",
-        "maxLength": f"is longer than {limit:,} characters",
-        "minimum": f"must be at least {limit}, not {value}",
-        "maximum": f"must be at most {limit:,}, not {value}",
-        "exclusiveMinimum": f"must be more than {limit}, not {value}",
-    }
-    return sizes[keyword]
-
-
-def _duration_problem(text: str) -> str:
-    try:
-        parse_duration(text)
-    except ValueError as error:
-        return str(error)
-    return "is not a duration"
-
-
-def _wanted(schema: Schema) -> str:
-    title = schema.get("title")
-    return str(title) if title else _or([_TYPES[name] for name in _types(schema) if name != "null"])
-
-
-def _found(value: Any) -> str:
-    if isinstance(value, str):
-        return f"the string {_shown(value)}"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return f"the number {value}"
-    return "a list" if isinstance(value, list) else "a map" if isinstance(value, dict) else "nothing"
-
-
-def _type_hint(wanted: str | list[str], value: Any) -> str | None:
-    if wanted == "boolean" and isinstance(value, str) and value.lower() in _YES_NO:
-        return f"write {_YES_NO[value.lower()]}"
-    if "array" in wanted and isinstance(value, str) and len(value) <= _LONGEST_SHOWN and "\n" not in value:
-        return f"write a list: [{json.dumps(value, ensure_ascii=False)}]"
-    if wanted in ("integer", "number") and isinstance(value, str) and value.strip("0123456789.") == "":
-        return "a number is written without quotes and leading zeros"
-    return None
-
-
-def _shown(value: Any) -> str:
-    text = str(value)
-    cut = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-    return json.dumps(cut, ensure_ascii=False)
-
-
-def _or(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _at(path: Key) -> Schema:

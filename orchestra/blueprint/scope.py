@@ -164,7 +164,7 @@ def _stars(data: bytes, at: int) -> tuple[Token, int]:
         return Wild.STAR, end
     if data[max(at - 1, 0) : at] not in (b"", b"/") or data[end : end + 1] not in (b"", b"/"):
         raise BadPattern(
-            "holds ** beside something else than a slash", "** crosses folders between slashes; else write *"
+            "holds ** beside something else than a slash", "** crosses folders between slashes only: src/**/*.ts"
         )
     return (Wild.BELOW, end) if end == len(data) else (Wild.FOLDERS, end + 1)
 

@@ -91,10 +91,15 @@ def _since(error: yaml.MarkedYAMLError) -> str:
 
 _HINTS: Final = {
     "mapping values are not allowed": "a value that holds a colon and a space needs quotes; or the indentation is off",
+    "alphabetic or numeric character": "a value that begins with * or & needs quotes",
+    "expected '-' indicator": "the keys of one item stand exactly below each other, its dash below the other dashes",
     "not find expected": "look for a missing quote, bracket, colon or dash, or a line indented too far or too little",
     "unexpected end of stream": "a quote that is opened here is never closed",
     "unknown escape character": "a backslash stands for itself in single quotes; in double quotes write two",
 }
+
+
+_BRACES: Final = 'quote it; a value that begins with a template needs quotes around the whole: "{{ agent.name }}"'
 
 
 def _yaml_hint(complaint: str, here: str, column: int) -> str | None:
@@ -251,7 +256,7 @@ class _Builder:
     def _key(self, frame: _Frame, node: Node, at: Origin) -> None:
         frame.skip = True
         if not isinstance(node, Scalar):
-            self._note(at, f"a key must be a string, not {kind(node)}", "quote it")
+            self._note(at, f"a key must be a string, not {kind(node)}", _BRACES)
         elif not isinstance(node.value, str):
             self._note(at, f"the key {node.text or '(nothing)'} is not a string", f'quote it: "{node.text}"')
         elif node.plain and node.text == "<<":
