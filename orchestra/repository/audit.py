@@ -9,7 +9,7 @@ instruction file, and names that would reach into ``.git``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestra.repository.delta import Change, changes, renames
@@ -37,10 +37,10 @@ class Step:
 def audit(git: Git, step: Step) -> tuple[Finding, ...]:
     """What is wrong with a step; nothing when it holds. Sorted by path."""
     landed = changes(git, step.onto, step.commit)
-    branch = {p: c for p, c in changes(git, step.fork, step.tip).items() if p not in step.kept_out}
+    branch = {p: c for p, c in changes(git, step.fork, step.tip).items() if not is_at(p, step.kept_out)}
     target = changes(git, step.fork, step.onto)
     found = [*_names(landed), *_kept_out(landed, step.kept_out)]
-    strangers = set(landed) - set(branch) - set(step.kept_out)
+    strangers = {path for path in set(landed) - set(branch) if not is_at(path, step.kept_out)}
     if strangers:
         moved = renames(git, step.fork, step.onto)
         strangers -= {moved[path] for path in branch if path in moved}
@@ -51,6 +51,11 @@ def audit(git: Git, step: Step) -> tuple[Finding, ...]:
         lost -= {new for old, new in moved.items() if old in target}
     found += [Finding(path, "is not as its branch has it, though nobody else changed it") for path in lost]
     return tuple(sorted(set(found), key=lambda finding: (finding.path, finding.sentence)))
+
+
+def is_at(path: str, names: Collection[str]) -> bool:
+    """Whether a path is one of ``names`` or below one: a branch may hold a folder where a file of ours was."""
+    return path in names or path.startswith(tuple(f"{name}/" for name in names))
 
 
 def strays(git: Git, before: CommitId, after: CommitId, steps: Iterable[Step]) -> tuple[str, ...]:
@@ -70,7 +75,7 @@ def _names(landed: Mapping[str, Change]) -> list[Finding]:
 
 
 def _kept_out(landed: Mapping[str, Change], kept_out: tuple[str, ...]) -> list[Finding]:
-    return [Finding(path, "is an instruction file and must never land") for path in kept_out if path in landed]
+    return [Finding(path, "is an instruction file and must never land") for path in landed if is_at(path, kept_out)]
 
 
 def _not_as_the_branch_has_it(

@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from orchestra.errors import GitError, GroundError
 from orchestra.repository.delta import Change, Side, changes
@@ -61,7 +61,8 @@ def changed_among(worktree: Path, paths: Collection[str]) -> tuple[str, ...]:
     rows = [row[3:] for row in git.run("status", *options).fields]
     files, folders = {row for row in rows if row[-1:] != "/"}, tuple(row for row in rows if row[-1:] == "/")
     below = {path for path in paths if path.startswith(folders) and os.path.lexists(worktree / path)}
-    return tuple(sorted(files.intersection(paths) | below))
+    above = {str(folder) for row in files for folder in PurePosixPath(row).parents}  # a folder where a file is to be
+    return tuple(sorted((files | above).intersection(paths) | below))
 
 
 def in_the_way(worktree: Path, obstacles: Sequence[str]) -> GroundError:
@@ -103,7 +104,14 @@ class _Checkout:
             # An entry whose stat data is out of date reads as changed: its content says whether it is.
             if path in delta and path not in found and not self._holds(path, delta[path].old):
                 found.add(path)
+        found.update(path for path in self._unwatched(delta) if not self._holds(path, delta[path].old))
         return tuple(sorted(found))
+
+    def _unwatched(self, delta: Mapping[str, Change]) -> list[str]:
+        """Files that somebody told git not to look at (assume-unchanged, skip-worktree): ``diff-index`` does not."""
+        rows = self._git.run("ls-files", "-v", "-z", "--", *_named(delta)).fields
+        marked = (row[2:] for row in rows if row[0].islower() or row[0] == "S")
+        return [path for path in marked if path in delta and os.path.lexists(self.path / path)]
 
     def _differing(self, old: CommitId, delta: Mapping[str, Change], *options: str) -> list[str]:
         asked = ("diff-index", "-z", "--name-only", "--no-renames", *options, old, "--")

@@ -13,6 +13,7 @@ from orchestra.blueprint.model import Agent
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
 from orchestra.ledger import Json
+from orchestra.repository.audit import is_at
 from orchestra.repository.history import CommitInfo, FileChange, changes, commits, patch
 from orchestra.repository.refs import CommitId
 from orchestra.review.findings import ScopeFinding, find
@@ -56,7 +57,7 @@ def examine(fleet: Fleet, agent: Agent) -> Examination:
     target = fleet.target_tip()
     since = (repository.merge_base(target, head) if target else None) or standing.refs.base
     instructions = instruction_names(repository, fleet.blueprint, standing.refs.base).all
-    found = tuple(c for c in changes(repository, since, head) if c.path not in instructions)
+    found = tuple(c for c in changes(repository, since, head) if not is_at(c.path, instructions))
     paths = {path for change in found for path in (change.path, change.renamed_from) if path}
     return Examination(
         standing=standing,

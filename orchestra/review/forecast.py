@@ -18,6 +18,7 @@ from itertools import combinations
 from orchestra.blueprint.model import Agent, AgentName, Forbid, Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.fleet import Fleet, write_atomically
+from orchestra.repository.audit import is_at
 from orchestra.repository.history import changed_paths
 from orchestra.repository.mergetree import Merged, installed, parse_merge, read_merges
 from orchestra.repository.refs import CommitId
@@ -92,7 +93,8 @@ def _scope(fleet: Fleet, standing: Standing, memory: _Memory) -> tuple[ScopeFind
     key = f"scope {_rules(fleet, standing.agent)} {base} {head}"
     known = memory.read(key)
     if known is None:
-        paths = changed_paths(fleet.repository, base, head) - _hidden(fleet, [standing])
+        hidden = _hidden(fleet, [standing])
+        paths = {path for path in changed_paths(fleet.repository, base, head) if not is_at(path, hidden)}
         known = [f"{f.why.name} {f.path}" for f in find(fleet.blueprint, standing.agent, paths)]
         memory.write(key, known)
     split = (line.partition(" ") for line in known)

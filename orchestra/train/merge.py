@@ -105,7 +105,9 @@ def _run(fleet: Fleet, ride: _Ride, progress: Listener, engine: Engine | None) -
     with exclusive(fleet.repository.state_folder / "train", ride.command):
         recovered = _recover(fleet, teller)
         ground = survey(fleet.repository, fleet.target, fleet.remote)
-        roster = read_roster(fleet, ride.accept, ride.agents, ride.unfinished)
+        roster = read_roster(fleet, ground.start, ride.accept, ride.agents, ride.unfinished)
+        if not ride.rehearsed:
+            recovered = (*recovered, *_note_merged_by_hand(fleet, ground, roster, teller))
         account = Account(fleet, teller, rehearsed=ride.rehearsed)
         _enter_known_fates(fleet, roster, ground, account)
         if not ride.rehearsed:
@@ -156,6 +158,18 @@ def _recover(fleet: Fleet, teller: Teller) -> tuple[str, ...]:
     for sentence in recovered:
         teller.tell("recovered", (), sentence)
     return recovered
+
+
+def _note_merged_by_hand(fleet: Fleet, ground: Ground, roster: Roster, teller: Teller) -> tuple[str, ...]:
+    """A branch that a person merged has landed: say so once, so that what comes after it may."""
+    held = {name: tip for name, tip in roster.merged.items() if fleet.repository.is_ancestor(tip, ground.local)}
+    if not held:
+        return ()
+    with exclusive(fleet.repository.state_folder, "merge", wait_s=_WAIT_S):
+        mark_derived(fleet, held)
+    told = f"noted that {', '.join(held)} had been merged by hand"
+    teller.tell("recovered", tuple(held), told)
+    return (told,)
 
 
 def _enter_known_fates(fleet: Fleet, roster: Roster, ground: Ground, account: Account) -> None:
