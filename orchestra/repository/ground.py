@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.errors import GroundError
+from orchestra.repository import registration
 from orchestra.repository.gateway import Repository, Worktree
-from orchestra.repository.git import Git
 from orchestra.repository.refs import CommitId, branch_ref
 from orchestra.repository.remote import fetch
 
@@ -68,10 +68,11 @@ def require_target(repository: Repository, target: str) -> CommitId:
 def quiet_checkouts(repository: Repository, target: str) -> tuple[Path, ...]:
     """The worktrees with the target checked out, none of them in the middle of something. Raises GroundError."""
     found = []
+    admins = registration.admins(repository)  # by the notes in there, so that no git runs in anybody's worktree
     for worktree in repository.worktrees():
         if worktree.bare or not worktree.path.is_dir():
             continue
-        what = _under_way(worktree, target)
+        what = _under_way(worktree, admins.get(worktree.path.resolve(), repository.common_dir), target)
         if what is not None:
             told, mend = what
             raise GroundError(f"{target} is in the middle of {told} in {worktree.path}", hint=f"in that folder: {mend}")
@@ -80,9 +81,8 @@ def quiet_checkouts(repository: Repository, target: str) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _under_way(worktree: Worktree, target: str) -> tuple[str, str] | None:
+def _under_way(worktree: Worktree, folder: Path, target: str) -> tuple[str, str] | None:
     """What is going on with the target in this worktree, and how it is ended; None when nothing is."""
-    folder = Path(Git(worktree.path).text("rev-parse", "--path-format=absolute", "--git-dir"))
     for name, told in _UNDER_WAY.items():
         if (folder / name).exists() and target in (worktree.branch, _detached_from(folder)):
             return told

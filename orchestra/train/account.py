@@ -71,6 +71,7 @@ class Account:
                 "detail": fate.detail,
                 "with": list(fate.with_),
                 "log": log,
+                "gate": fate.gate,
             }
             self._fleet.ledger.record("evicted", fate.agent, **facts)
         self._teller.tell(_KIND[type(fate)], (fate.agent,), self._told(fate), **_facts(fate))

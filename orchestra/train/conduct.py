@@ -32,6 +32,7 @@ from orchestra.train.roster import Passenger, Roster
 from orchestra.train.tester import Ended, Report, Tester
 
 _MOVES = 20  # times that the target may move under a train before it gives up
+_LOSSES = 20  # times that candidates may be taken from it before they are pinned
 
 
 @dataclass(slots=True)
@@ -84,7 +85,7 @@ class Conductor:
         self._order = tuple(p.agent.name for p in roster.passengers if not account.knows(p.agent.name))
         self._railway = Railway(ground.start)
         self._integrator = integrator(ground.start)
-        self._moves = 0
+        self._moves = self._losses = 0
         self._red: list[Case] = []
 
     # -- the loop -----------------------------------------------------------------------------------------------
@@ -140,6 +141,8 @@ class Conductor:
 
     def _note(self, report: Report) -> None:
         test = self._railway.tests.get(report.state, Test())
+        if report.ended is Ended.BROKEN:
+            self._build_afresh()
         self._railway.reports[report.state] = report
         self._railway.tests[report.state] = replace(
             test,
@@ -149,6 +152,11 @@ class Conductor:
             broken=test.broken + (report.ended is Ended.BROKEN),
             needed=1 + self._retries(report),
         )
+
+    def _build_afresh(self) -> None:
+        """Forget what was built: a ``gc --prune=now`` beside us may have taken it. The same commits come out again."""
+        self._railway.built = {}
+        self._integrator = self._integrator_for(self._railway.target)
 
     def _retries(self, report: Report) -> int:
         decided = report.decided_by
@@ -182,6 +190,17 @@ class Conductor:
     # -- building -----------------------------------------------------------------------------------------------
 
     def _build(self, state: State) -> None:
+        try:
+            self._railway.built[state] = candidate = self._built(state)
+        except GroundError:  # what it is built of was lost: a ``gc --prune=now`` beside us takes what no ref holds
+            self._losses += 1
+            if self._losses > _LOSSES:
+                raise
+            self._build_afresh()
+            return
+        self._tell_built(state, candidate)
+
+    def _built(self, state: State) -> Candidate:
         passenger = self._roster.passenger(state[-1])
         onto = self._railway.commit(state[:-1])
         candidate = self._integrator.build(onto, passenger.branch)
@@ -189,9 +208,8 @@ class Conductor:
             findings = audit(self._fleet.repository.git, _step(onto, candidate, passenger))
             if findings:
                 told = tuple(f"the audit stops it: {finding.path} {finding.sentence}" for finding in findings)
-                candidate = Conflict(tuple(finding.path for finding in findings), told)
-        self._railway.built[state] = candidate
-        self._tell_built(state, candidate)
+                return Conflict(tuple(finding.path for finding in findings), told)
+        return candidate
 
     def _tell_built(self, state: State, candidate: Candidate) -> None:
         if isinstance(candidate, Conflict):

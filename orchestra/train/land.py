@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import AgentName, FleetName, Review
-from orchestra.errors import GroundError, MovedError
+from orchestra.errors import GitError, GroundError, MovedError
 from orchestra.fleet import Fleet
 from orchestra.ledger import Ledger
 from orchestra.repository.checkout import can_follow, follow, in_the_way
@@ -52,7 +52,7 @@ class VerdictChanged(Exception):  # noqa: N818 - a turn of events inside the tra
 
 
 class TargetMoved(Exception):  # noqa: N818
-    """Somebody else moved the target, here or on the remote: candidates are to be built again."""
+    """The target moved, here or on the remote, or candidates were lost: they are to be built again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,8 @@ def land(fleet: Fleet, landing: Landing) -> tuple[str, ...]:
         _require_verdicts(fleet, landing)
         _require_clear_checkouts(fleet, landing)
         _write_approvals(fleet, landing)
+        _pin(fleet, landing)
+        _require_whole(git, landing)
         intent = _intend(fleet, landing)
         _push(fleet, intent)
         _swap(fleet, intent)
@@ -106,7 +108,8 @@ def _require_verdicts(fleet: Fleet, landing: Landing) -> None:
         own = refs.get(agent.name, AgentRefs())
         head = fleet.repository.branch_tip(agent.branch)
         if head != passenger.branch.tip:
-            raise VerdictChanged(agent.name, "it was committed to while the train ran")
+            what = "was committed to" if head else "lost its branch"
+            raise VerdictChanged(agent.name, f"it {what} while the train ran")
         now = verdict(own, head)
         if now not in (Verdict.APPROVED, passenger.decided):
             raise VerdictChanged(agent.name, f"its verdict changed to {now} while the train ran")
@@ -132,14 +135,26 @@ def _write_approvals(fleet: Fleet, landing: Landing) -> None:
             fleet.ledger.record("verdict.approved", name, commit=passenger.branch.tip, by="merge")
 
 
-def _intend(fleet: Fleet, landing: Landing) -> Intent:
-    """Pin every commit by its ref, then write down what is about to happen."""
-    agents = {passenger.agent.name: commit for passenger, commit in landing.commits}
+def _pin(fleet: Fleet, landing: Landing) -> None:
+    """From here on no ``gc`` can take what is about to land."""
     refs = read_fleet(fleet.repository.git, fleet.name)
-    for name, commit in agents.items():
+    for passenger, commit in landing.commits:
+        name = passenger.agent.name
         ref = agent_ref(fleet.name, name, Kind.CANDIDATE)
         pin = RefUpdate(ref, commit, refs.get(name, AgentRefs()).candidate)
         update(fleet.repository.git, [pin], reason="about to land")
+
+
+def _require_whole(git: Git, landing: Landing) -> None:
+    """Every object of what lands is there: a ``gc --prune=now`` may have taken some before they were pinned."""
+    done = git.run("rev-list", "--objects", "--quiet", landing.new, f"^{landing.old}", "--", ok=(0, 1, 128))
+    if done.code:
+        raise TargetMoved(f"objects of {landing.new[:10]} are gone (git gc?): {done.stderr.strip()}")
+
+
+def _intend(fleet: Fleet, landing: Landing) -> Intent:
+    """Write down what is about to happen."""
+    agents = {passenger.agent.name: commit for passenger, commit in landing.commits}
     notes = {passenger.agent.name: passenger.notes for passenger, _ in landing.commits if passenger.notes}
     remote = fleet.remote if landing.push else None
     intent = Intent(
@@ -181,6 +196,11 @@ def _swap(fleet: Fleet, intent: Intent) -> None:
             raise _only_there(intent) from error
         _abandon(fleet.repository, intent)
         raise TargetMoved(str(error)) from error
+    except GitError as error:
+        if intent.remote is None:
+            _abandon(fleet.repository, intent)
+        told = next(iter(error.stderr.splitlines()), str(error))
+        raise GroundError(f"{intent.target} cannot be moved: {told}", hint=error.hint) from error
 
 
 def _only_there(intent: Intent) -> GroundError:

@@ -91,6 +91,10 @@ class Facts:
     def test(self, state: State) -> Test:
         return self.tests.get(state, _UNTESTED)
 
+    def may_land(self, state: State) -> bool:
+        """There is a candidate, and its gates passed."""
+        return self.test(state).green and self.built.get(state) is Built.CLEAN
+
     def before(self, agent: AgentName) -> frozenset[AgentName]:
         return self.after.get(agent, frozenset())
 
@@ -195,11 +199,11 @@ def _landable(facts: Facts) -> State:
     if _steps_count(facts):
         state: State = ()
         for agent in facts.order:
-            if not facts.test((*state, agent)).green:
+            if not facts.may_land((*state, agent)):
                 break
             state = (*state, agent)
         return state
-    green = [state for state, test in facts.tests.items() if state and test.green and _is_closed(facts, state)]
+    green = [state for state in facts.tests if state and facts.may_land(state) and _is_closed(facts, state)]
     return max(green, key=lambda state: (len(state), [-facts.order.index(agent) for agent in state]), default=())
 
 

@@ -14,7 +14,7 @@ from orchestra.blueprint.model import Agent, AgentName, Review, Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.fleet import Fleet
 from orchestra.repository.integrate import Branch
-from orchestra.repository.refs import AgentRefs, CommitId, branch_ref, read_fleet, read_refs
+from orchestra.repository.refs import AgentRefs, CommitId, RefName, branch_ref, read_fleet, read_refs
 from orchestra.review.standing import read_notes
 from orchestra.review.verdicts import Verdict, uncommitted, verdict
 from orchestra.train.outcome import Waiting
@@ -45,15 +45,20 @@ class Roster:
     waiting: tuple[Waiting, ...]
     settled: frozenset[AgentName]
     aside: frozenset[AgentName]  # not asked for, and not settled
+    merged: Mapping[AgentName, CommitId]  # somebody merged them by hand: the target holds that very tip
 
     def passenger(self, name: AgentName) -> Passenger:
         return next(p for p in self.passengers if p.agent.name == name)
 
 
 def read_roster(
-    fleet: Fleet, accept: Accept, agents: Collection[AgentName] | None, unfinished: Mapping[AgentName, str]
+    fleet: Fleet,
+    target: CommitId,
+    accept: Accept,
+    agents: Collection[AgentName] | None,
+    unfinished: Mapping[AgentName, str],
 ) -> Roster:
-    """Who rides: of ``agents`` (None: all), those that ``accept`` lets in."""
+    """Who rides on top of ``target``: of ``agents`` (None: all), those that ``accept`` lets in."""
     git, blueprint = fleet.repository.git, fleet.blueprint
     refs = read_fleet(git, fleet.name)
     heads = read_refs(git, [branch_ref(agent.branch) for agent in blueprint.agents])
@@ -63,10 +68,11 @@ def read_roster(
     waiting: list[Waiting] = []
     settled: set[AgentName] = set()
     aside: set[AgentName] = set()
+    merged = _merged_by_hand(fleet, target, refs)
     by_name = {agent.name: agent for agent in blueprint.agents}
     for agent in (by_name[name] for name in blueprint.merge_order):
         own, head = refs.get(agent.name, AgentRefs()), heads.get(branch_ref(agent.branch))
-        if own.landed is not None or own.discarded is not None:
+        if own.landed is not None or own.discarded is not None or agent.name in merged:
             settled.add(agent.name)
         elif agents is not None and agent.name not in agents:
             aside.add(agent.name)
@@ -78,7 +84,22 @@ def read_roster(
             riding.append(_passenger(fleet, agent, own.base, head, verdict(own, head)))
     # What is only tested may stand without those who would have to land before it.
     held_up = frozenset[AgentName]() if accept is Accept.NAMED else frozenset(aside)
-    return Roster(tuple(riding), tuple(waiting), frozenset(settled), held_up)
+    return Roster(tuple(riding), tuple(waiting), frozenset(settled), held_up, merged)
+
+
+def _merged_by_hand(
+    fleet: Fleet, target: CommitId, refs: Mapping[AgentName, AgentRefs]
+) -> Mapping[AgentName, CommitId]:
+    """Agents with commits of their own whose whole branch the target holds, though no train of ours landed it."""
+    by_ref = {branch_ref(agent.branch): agent.name for agent in fleet.blueprint.agents}
+    rows = fleet.repository.git.run("for-each-ref", "--merged", target, "--format=%(refname) %(objectname)", *by_ref)
+    found: dict[AgentName, CommitId] = {}
+    for row in rows.lines:
+        ref, _, tip = row.partition(" ")
+        own = refs.get(by_ref.get(RefName(ref), AgentName("")), AgentRefs())
+        if RefName(ref) in by_ref and own.base not in (None, tip) and own.landed is None and own.discarded is None:
+            found[by_ref[RefName(ref)]] = CommitId(tip)
+    return found
 
 
 def _why_not(

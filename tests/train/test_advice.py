@@ -69,7 +69,7 @@ def test_the_forecast_sees_every_pair_and_no_instruction_file(yard: Yard) -> Non
     yard.commit("one", {"README.md": "# one\n", "TASK.md": "one\n"})
     yard.commit("two", {"README.md": "# two\n", "TASK.md": "two\n"})
     yard.commit("three", {"c": "3\n", "TASK.md": "three\n"})
-    roster = read_roster(yard.fleet, Accept.NAMED, None, {})
+    roster = read_roster(yard.fleet, yard.tip(), Accept.NAMED, None, {})
     found = forecast(Git(yard.checkout.path), [passenger.branch for passenger in roster.passengers])
     assert [(clash.one, clash.other, clash.paths) for clash in found] == [("one", "two", ("README.md",))]
     assert by_agent(found) == {"one": {"two"}, "two": {"one"}}
