@@ -7,6 +7,7 @@ from pathlib import Path
 from invoke.context import Context
 
 from orchestra.errors import ExitCode
+from orchestra.fleet import Fleet
 from orchestra.tasks.console import Tone, say, show_json, tell
 from orchestra.tasks.program import task
 
@@ -39,6 +40,48 @@ def init(c: Context, name: str | None = None, repo: str | None = None, json: boo
     tell(f"next: write what each agent is to do in {plan.blueprint}, then")
     tell(f"  orchestra plan --blueprint={plan.blueprint.stem}")
     return ExitCode.DONE
+
+
+@task(help={"all": "Also what is as it should be."})
+def doctor(
+    c: Context, all: bool = False, repo: str | None = None, blueprint: str | None = None, json: bool = False
+) -> ExitCode:
+    """What is missing or dangerous on this machine and in this repository, each with the command that mends it.
+
+    Ends with 3 when something that the blueprint declares will not work here. Keys and logins are looked for, never
+    read.
+    """
+    from orchestra.session.doctor import Level, examine
+
+    fleet = _fleet_here(repo, blueprint)
+    findings = examine(fleet)
+    code = ExitCode.WRONG_GROUND if any(f.level is Level.FAIL for f in findings) else ExitCode.DONE
+    if json:
+        show_json([{"level": f.level, "subject": f.subject, "message": f.message, "mend": f.mend} for f in findings])
+        return code
+    tones = {Level.FAIL: Tone.BAD, Level.WARN: Tone.WAITING, Level.OK: Tone.GOOD, Level.NOTE: Tone.QUIET}
+    for finding in findings:
+        if all or finding.level is not Level.OK:
+            say(f"{finding.level:4}  {finding.subject}: {finding.message}", tones[finding.level])
+            if finding.mend:
+                say(f"      {finding.mend}")
+    fine = sum(finding.level is Level.OK for finding in findings)
+    say(f"{fine} of {len(findings)} things are as they should be" + ("" if all else " (--all shows them)"))
+    return code
+
+
+def _fleet_here(repo: str | None, blueprint: str | None) -> Fleet | None:
+    """The fleet to look at, or None where there is none yet: the machine can be looked at all the same."""
+    from orchestra.errors import GroundError, UsageError
+    from orchestra.tasks.opening import opened
+
+    if blueprint is not None:
+        return opened(repo, blueprint)
+    try:
+        return opened(repo, None)
+    except (GroundError, UsageError) as error:
+        tell(f"looking at the machine only: {error.message.splitlines()[0]}")
+        return None
 
 
 _COMMITS = 500

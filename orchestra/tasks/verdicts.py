@@ -57,18 +57,58 @@ def approve(c: Context, agent: str, repo: str | None = None, blueprint: str | No
     return ExitCode.DONE
 
 
-@task(positional=["agent"], name="request-changes", help={**_AGENT, "message": "What is to change, for the agent."})
+@task(
+    positional=["agent"],
+    name="request-changes",
+    help={
+        **_AGENT,
+        "message": "What is to change, for the agent.",
+        "from-train": "Tell it why the last merge evicted it: conflicting pieces, the gate's log, with whom.",
+    },
+)
 def request_changes(
-    c: Context, agent: str, message: str = "", repo: str | None = None, blueprint: str | None = None
+    c: Context,
+    agent: str,
+    message: str = "",
+    from_train: bool = False,
+    repo: str | None = None,
+    blueprint: str | None = None,
 ) -> ExitCode:
-    """Send an agent's work back with a message, which is kept and appended to its TASK.md."""
+    """Send an agent's work back with a message, which is kept and appended to its TASK.md.
+
+    An agent whose session orchestra started gets it there: its own session goes on with the message.
+    """
     from orchestra.review import verdicts
 
     fleet = opened(repo, blueprint)
+    found = fleet.require_agent(agent)
+    words = _with_train(fleet, found, message) if from_train else message
     with _judging(fleet, "request-changes"):
-        found = fleet.require_agent(agent)
-        _report(found, verdicts.request_changes(fleet, found, message))
+        _report(found, verdicts.request_changes(fleet, found, words))
+    _send_back(fleet, found, words)
     return ExitCode.DONE
+
+
+def _with_train(fleet: Fleet, agent: Agent, message: str) -> str:
+    from orchestra.review.eviction import last_eviction
+    from orchestra.session import feedback
+
+    return "\n\n".join(part for part in (message.strip(), feedback.from_train(last_eviction(fleet, agent))) if part)
+
+
+def _send_back(fleet: Fleet, agent: Agent, message: str) -> None:
+    """Into the session that did the work; who works by hand, or has not begun, reads it in TASK.md."""
+    from orchestra.session.facts import session_facts
+
+    session = session_facts(fleet).get(agent.name)
+    if session is None or not session.runs:
+        tell("it is in TASK.md; no session of orchestra's has worked on this agent, so that nothing was started")
+        return
+    from orchestra.session.start import send_back
+    from orchestra.tasks.sessions import show_started
+    from orchestra.workspace.provision import agent_environment
+
+    show_started(send_back(fleet, agent, message, environment=agent_environment))
 
 
 @task(positional=["agent"], help={**_AGENT, "reason": "Why the work is not wanted; it is kept on record."})

@@ -1,0 +1,82 @@
+"""Why the train left an agent out, gathered for the agent's own session: what is recorded, and the conflict as it is.
+
+Invariant: reads only; the pieces that conflict are made anew against today's target, since that is what the agent is to
+come to terms with. Refuses to speak of an agent that no train left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestra.blueprint.model import Agent, RunGate
+from orchestra.errors import UsageError
+from orchestra.fleet import Fleet
+from orchestra.ledger import Event, Json
+from orchestra.repository.git import Git
+from orchestra.repository.mergetree import parse_merge
+from orchestra.session.feedback import Conflict, Eviction
+from orchestra.workspace.places import instruction_names
+
+_HUNK = re.compile(r"^<{7} .*?^>{7} [^\n]*$", re.DOTALL | re.MULTILINE)
+_LOG_BYTES = 64 * 1024
+
+
+def last_eviction(fleet: Fleet, agent: Agent) -> Eviction:
+    """The newest eviction of ``agent`` by a merge. UsageError where there is none."""
+    events = fleet.ledger.events("evicted", agent.name)
+    if not events:
+        hint = f'orchestra request-changes {agent.name} --message "..." sends it back in your own words'
+        raise UsageError(f"no merge has evicted {agent.name}", hint=hint)
+    return _eviction(fleet, agent, events[-1])
+
+
+def _eviction(fleet: Fleet, agent: Agent, event: Event) -> Eviction:
+    gate = fleet.blueprint.gates.get(_text(event.data.get("gate")))
+    others = event.data.get("with")
+    return Eviction(
+        reason=_text(event.data.get("reason")),
+        detail=_text(event.data.get("detail")),
+        target=fleet.target,
+        others=[_text(name) for name in others] if isinstance(others, list) else [],
+        gate=gate.name if gate is not None else "",
+        command=gate.run if isinstance(gate, RunGate) else "",
+        log=_end_of(_text(event.data.get("log"))),
+        conflicts=tuple(_conflicts(fleet, agent)),
+    )
+
+
+def _conflicts(fleet: Fleet, agent: Agent) -> Iterator[Conflict]:
+    """What does not merge between the agent's branch and the target, now; nothing where they merge."""
+    git = fleet.repository.git
+    head, target = fleet.repository.branch_tip(agent.branch), fleet.target_tip()
+    if head is None or target is None:
+        return
+    done = git.run("merge-tree", "--write-tree", "-z", "--messages", target, head, ok=(0, 1))
+    if done.code == 0 or not done.stdout:
+        return
+    merged = parse_merge(done.fields, clean=False)
+    hidden = instruction_names(fleet.repository, fleet.blueprint, target).all
+    for path in merged.conflicted_paths:
+        if path not in hidden:
+            yield Conflict(path, tuple(_hunks(git, merged.tree, path)))
+
+
+def _hunks(git: Git, tree: str, path: str) -> list[str]:
+    """The conflicting pieces of a file, with git's markers; none for a binary or a removed one."""
+    found = git.run("cat-file", "blob", f"{tree}:{path}", ok=(0, 128))
+    return _HUNK.findall(found.stdout.decode("utf-8", "replace")) if found.code == 0 else []
+
+
+def _end_of(log: str) -> str:
+    try:
+        with Path(log).open("rb") as stream:
+            stream.seek(max(0, Path(log).stat().st_size - _LOG_BYTES))
+            return stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _text(value: Json | None) -> str:
+    return value if isinstance(value, str) else ""

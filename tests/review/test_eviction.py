@@ -1,0 +1,58 @@
+"""What an evicted agent is told: the record, the log's end, and the conflict as it is today."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestra.blueprint.model import RunGate
+from orchestra.errors import UsageError
+from orchestra.review.eviction import last_eviction
+from orchestra.session.feedback import from_train
+from tests.conftest import MakeRepository
+from tests.fleets import World, make_world
+
+
+@pytest.fixture
+def world(make_repository: MakeRepository) -> World:
+    return make_world(make_repository({"shared": "one\ntwo\nthree\n", "bin": b"\0"}), "schema")
+
+
+def test_an_agent_that_was_never_evicted(world: World) -> None:
+    with pytest.raises(UsageError, match="no merge has evicted schema"):
+        last_eviction(world.fleet, world.fleet.require_agent("schema"))
+
+
+def test_a_conflict_comes_with_its_pieces(world: World) -> None:
+    world.at("schema").commit("mine", {"shared": "one\nmine\nthree\n", "bin": b"\1", "TASK.md": "forced in"})
+    world.checkout.commit("theirs", {"shared": "one\ntheirs\nthree\n", "bin": b"\2", "TASK.md": "also here"})
+    world.fleet.ledger.record("evicted", "schema", reason="conflict", detail="shared", log=None, **{"with": ["api"]})
+    eviction = last_eviction(world.fleet, world.fleet.require_agent("schema"))
+    pieces = {conflict.path: conflict.hunks for conflict in eviction.conflicts}
+    assert set(pieces) == {"shared", "bin"}
+    (hunk,) = pieces["shared"]
+    assert "mine" in hunk
+    assert "theirs" in hunk
+    message = from_train(eviction)
+    assert "git rebase main" in message
+    assert "api" in message
+
+
+def test_a_red_gate_comes_with_its_command_and_the_end_of_its_log(world: World, tmp_path: Path) -> None:
+    log = tmp_path / "tests.log"
+    log.write_bytes(b"x" * 200_000 + b"\nFAILED: the last line \xff\n")
+    fleet = replace(
+        world.fleet, blueprint=replace(world.fleet.blueprint, gates={"tests": RunGate("tests", "make check")})
+    )
+    fleet.ledger.record("evicted", "schema", reason="gate", detail="red", log=str(log), gate="tests", **{"with": []})
+    message = from_train(last_eviction(fleet, fleet.require_agent("schema")))
+    assert "make check" in message
+    assert "FAILED: the last line" in message
+    assert len(message) < 40_000
+
+
+def test_a_log_that_is_gone_is_left_out(world: World) -> None:
+    world.fleet.ledger.record("evicted", "schema", reason="gate", detail="red", log="/nowhere/log", **{"with": []})
+    assert last_eviction(world.fleet, world.fleet.require_agent("schema")).log == ""
