@@ -131,7 +131,7 @@ class _Copier:
         self._index = index
         self._kept: dict[bytes, _Content] = {}
         self._room = _KEEP_BYTES
-        self._folders = sorted({parent for path in index.paths for parent in _parents(path)})
+        self._folders = _folders(index.paths)
 
     def copy(self, target: Empty) -> bool:
         """Make ``target`` whole; False where only git's checkout is right. OSError as the file system raises it."""
@@ -178,11 +178,15 @@ class _Copier:
             self._kept[path] = content
 
 
-def _parents(path: bytes) -> Iterator[bytes]:
-    cut = path.find(b"/")
-    while cut >= 0:
-        yield path[:cut]
-        cut = path.find(b"/", cut + 1)
+def _folders(paths: Sequence[bytes]) -> list[bytes]:
+    """Every folder that the paths need, outer ones first."""
+    found: set[bytes] = set()
+    for path in paths:
+        folder = path.rpartition(b"/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition(b"/")[0]
+    return sorted(found)
 
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)

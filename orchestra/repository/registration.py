@@ -11,6 +11,8 @@ import contextlib
 import errno
 import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from orchestra.repository.gateway import Repository, Worktree
@@ -103,7 +105,7 @@ def delete(folder: Path) -> None:
     """Delete a folder that is ours alone. A git that outlived its killed parent may still write there for a moment."""
     for attempt in range(_ATTEMPTS):
         try:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, onerror=_make_writable)
             return
         except FileNotFoundError:
             return
@@ -113,6 +115,20 @@ def delete(folder: Path) -> None:
 
 
 _ATTEMPTS = 5
+
+
+def _make_writable(act: Callable[..., object], path: str, _: object) -> None:
+    """Folders that nobody may write in (a Go module cache is made of them) are made writable, and it goes on."""
+    error = sys.exc_info()[1]
+    if error is not None and not isinstance(error, PermissionError):
+        raise error
+    Path(path).parent.chmod(0o700)
+    if act is not os.unlink:
+        Path(path).chmod(0o700)
+    if act in (os.unlink, os.rmdir):
+        act(path)
+    else:
+        shutil.rmtree(path, onerror=_make_writable)
 
 
 def remove_if_empty(folder: Path) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from orchestra.repository import registration
 from orchestra.repository.gateway import Repository
 from orchestra.repository.occupants import occupants
 from orchestra.repository.registration import retired
-from orchestra.repository.unsaved import Snapshot, find_unsaved, take_snapshot
+from orchestra.repository.unsaved import Snapshot, find_unsaved, refuse_unpushed, take_snapshot
 
 
 class NotRemovable(GroundError):  # noqa: N818 - says what it is
@@ -86,10 +86,13 @@ def settle(repository: Repository, path: Path) -> None:
     known = registration.admins(repository)
     place = path.parent.resolve()
     admin = known.get(place / path.name) or known.get(retired(place / path.name))
-    if admin is not None and registration.is_linked(retired(path), admin) and not path.exists():
-        _put_back(path, admin)
+    if admin is None or not registration.is_linked(retired(path), admin):
+        _finish(path)  # git has forgotten it, which it was told only when all in it was safe
+    elif os.path.lexists(path):
+        away = retired(path)
+        raise NotRemovable(f"the removal of {path} was interrupted; it is in {away}, and something else in its place")
     else:
-        _finish(path)
+        _put_back(path, admin)
 
 
 def _put_back(path: Path, admin: Path) -> None:
@@ -111,9 +114,20 @@ def _check(folder: Path, admin: Path, reason: str, saved: Snapshot | None) -> No
         raise NotRemovable(f"{folder} is not the worktree that git has registered there")
     if inside := occupants(folder):
         raise NotRemovable(f"{folder} is in use by {inside[0]}", hint="stop it, or leave that folder")
+    for inner in _inner_repositories(folder):
+        refuse_unpushed(inner)
     found = take_snapshot(folder)
     if not found.saved and found != saved:
         raise NotRemovable(f"{folder} holds work that is not saved{_sample(folder)}", hint="commit it there")
+
+
+def _inner_repositories(folder: Path) -> Iterator[Path]:
+    """Repositories in the ignored folders of a worktree: git looks into none of these."""
+    for name in find_unsaved(folder).ignored_folders:
+        for parent, folders, files in os.walk(folder / name):
+            if ".git" in folders or ".git" in files:
+                yield Path(parent)
+                folders[:] = [inner for inner in folders if inner != ".git"]
 
 
 def _sample(folder: Path) -> str:

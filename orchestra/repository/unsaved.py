@@ -29,6 +29,7 @@ _OURSELVES = {
 }
 _GITLINK = "160000"
 _ASIDE = "orchestra-index."
+_TAKE_ALL = {"core.safecrlf": "false", "add.ignoreErrors": "false"}  # no file is refused, none left out quietly
 _HALF_DONE = {
     "rebase-merge": "rebase",
     "rebase-apply": "rebase",
@@ -182,7 +183,7 @@ def _index_aside(git: Git, admin: Path) -> Iterator[Git]:
     try:
         if (admin / "index").exists():
             shutil.copyfile(admin / "index", aside)
-        yield git.with_env(GIT_INDEX_FILE=str(aside))
+        yield git.with_env(GIT_INDEX_FILE=str(aside)).with_config(_TAKE_ALL)
     finally:
         aside.unlink(missing_ok=True)
         aside.with_name(f"{aside.name}.lock").unlink(missing_ok=True)
@@ -232,7 +233,7 @@ def _refuse_inner_repositories(worktree: Path, head_tree: str, files: str) -> No
         if name not in known:
             raise GroundError(f"{inner} is a repository of its own", hint="move it away, or add it as a submodule")
         if (inner / ".git").exists():
-            _refuse_unpushed(inner)
+            refuse_unpushed(inner)
 
 
 def _gitlinks(git: Git, tree: str) -> list[str]:
@@ -240,15 +241,19 @@ def _gitlinks(git: Git, tree: str) -> list[str]:
     return [entry.partition("\t")[2] for entry in entries if entry.startswith(_GITLINK)]
 
 
-def _refuse_unpushed(inner: Path) -> None:
-    """A submodule of a linked worktree lives in the worktree's admin folder, and is removed with it."""
+def refuse_unpushed(inner: Path) -> None:
+    """GroundError when a repository inside a worktree, a submodule or not, holds what no remote has."""
     git = Git(inner)
+    top = git.run("rev-parse", "--show-toplevel", ok=(0, 128))
+    if top.code or os.path.realpath(top.text) != os.path.realpath(inner):
+        return  # something called .git that is no repository, as in the fixtures of a package
     if not take_snapshot(inner).saved:
-        raise GroundError(f"the submodule {inner} has uncommitted work", hint="commit and push it first")
+        raise GroundError(f"the repository {inner} has uncommitted work", hint="commit and push it first")
     if resolve(git, "refs/stash") is not None:
-        raise GroundError(f"the submodule {inner} has stashed work", hint=f"git -C {inner} stash list")
-    if git.text("rev-list", "--max-count=1", "HEAD", "--branches", "--tags", "--not", "--remotes"):
-        raise GroundError(f"the submodule {inner} has commits that no remote has", hint="push them first")
+        raise GroundError(f"the repository {inner} has stashed work", hint=f"git -C {inner} stash list")
+    head = ["HEAD"] if resolve(git, "HEAD") else []
+    if git.text("rev-list", "--max-count=1", "--branches", "--tags", *head, "--not", "--remotes"):
+        raise GroundError(f"the repository {inner} has commits that no remote has", hint="push them first")
 
 
 def _is_stray(git: Git, head: CommitId) -> bool:

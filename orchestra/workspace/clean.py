@@ -22,7 +22,7 @@ from orchestra.repository.refs import CommitId
 from orchestra.repository.unsaved import has_work, next_saved
 from orchestra.workspace import steps
 from orchestra.workspace.cleaning import STATE, Cleaning
-from orchestra.workspace.execute import MADE_ROOT, Progress, record
+from orchestra.workspace.execute import MADE_ROOT, Progress, disk_errors, record
 from orchestra.workspace.preflight import Ground, lock_reason, real, survey
 from orchestra.workspace.steps import Step
 
@@ -52,7 +52,7 @@ def _silent(_: Progress) -> None:
 
 def clean(fleet: Fleet, *, engine: Engine, progress: Callable[[Progress], None] = _silent) -> CleanReport:
     """Remove what is settled. Raises LockHeld, DiskFull, GitError; run again, it goes on where it was."""
-    with exclusive(fleet.repository.state_folder, "clean"):
+    with disk_errors(fleet), exclusive(fleet.repository.state_folder, "clean"):
         for agent in fleet.blueprint.agents:
             removal.settle(fleet.repository, real(fleet.worktree(agent)))
         plan = plan_clean(fleet)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -67,6 +67,15 @@ class Counter:
         self._tell(Progress(self._phase, self._done, self._total, agent, detail))
 
 
+@contextlib.contextmanager
+def disk_errors(fleet: Fleet) -> Iterator[None]:
+    """What the file system refuses, as an error that a person is shown: DiskFull or GroundError with the path."""
+    try:
+        yield
+    except OSError as error:
+        raise as_ground_error(error, Path(error.filename or fleet.folder)) from error
+
+
 def record(fleet: Fleet, kind: str, done: Sequence[Step]) -> None:
     """Tell the ledger, which is no more than memory: a full disk must not hide the error that it caused."""
     if done:
@@ -84,22 +93,20 @@ class Execution:
         self._engine = engine
         self._tell = tell
         self._planned: Sequence[Step] = ()
+        self._contents: dict[AgentName, list[steps.WriteFile | steps.CopyFile]] = {}
         self._failed: dict[AgentName, Failure] = {}
         self.done: list[Step] = []
 
     def run(self, planned: Sequence[Step]) -> None:
         """Take the steps. Raises MovedError, GitError, GroundError, DiskFull; what is done by then stays done."""
         self._planned = planned
-        try:
-            self._remember()
-            self._refs()
-            self._hide()
-            self._worktrees()
-            self._rewrite()
-            self._share()
-            self._set_up()
-        except OSError as error:
-            raise as_ground_error(error, Path(error.filename or self._fleet.folder)) from error
+        self._remember()
+        self._refs()
+        self._hide()
+        self._worktrees()
+        self._rewrite()
+        self._share()
+        self._set_up()
 
     def _all(self, kind: type[StepKind]) -> list[StepKind]:
         return [step for step in self._planned if isinstance(step, kind)]
@@ -136,10 +143,14 @@ class Execution:
         for staged in self._all(steps.KeepStaged):
             self._keep_staged(staged)
         added = {self._place(step): step for step in self._all(steps.AddWorktree)}
+        self._contents = {step.agent: [] for step in added.values()}
+        for content in self._planned:
+            if isinstance(content, steps.WriteFile | steps.CopyFile):
+                self._contents.setdefault(content.agent, []).append(content)
         count = Counter(Phase.WORKTREES, len(added), self._tell)
 
         def placed(place: Place) -> None:
-            self.done += [added[place], *self._contents(added[place])]
+            self.done += [added[place], *self._contents[added[place].agent]]
             count(added[place].agent)
 
         for agent in self._fleet.blueprint.agents:  # a kill between the last worktree and this left it empty
@@ -170,18 +181,11 @@ class Execution:
             keep_snapshot(self._fleet.repository.home, snapshot, step.ref, f"staged in {path}, which was deleted")
             self.done.append(step)
 
-    def _contents(self, worktree: steps.AddWorktree) -> list[steps.WriteFile | steps.CopyFile]:
-        return [
-            step
-            for step in self._planned
-            if isinstance(step, steps.WriteFile | steps.CopyFile) and step.agent == worktree.agent
-        ]
-
     def _furnish(self, worktree: steps.AddWorktree, folder: Path) -> None:
         own = self._fleet.agent_folder(worktree.agent)
         mark(own, Ready.NOT_READY, _UNFINISHED)
         copied = []
-        for step in self._contents(worktree):
+        for step in self._contents[worktree.agent]:
             if isinstance(step, steps.WriteFile):
                 write_new(self._fleet, step, folder)
             elif copy_file(step, folder):

@@ -27,10 +27,15 @@ _ENTRY = re.compile(r'\[includeIf "gitdir:worktrees/((?:[^"\\]|\\.)*)"\]\n\tpath
 
 
 def excludes_text(fleet: Fleet, names: Iterable[str]) -> str:
-    """The excludes file of a fleet: the user's own global excludes, then ``names``, each anchored at the top."""
-    ours = "".join(f"/{_literal(name)}\n" for name in sorted(names) if "\n" not in name)
-    users = _users_excludes(fleet.repository)
-    return f"{users}# orchestra: files of its own in the worktrees of fleet {fleet.name}\n{ours}{_HALF_WRITTEN}"
+    """The excludes file of a fleet: the user's own global excludes, then ``names``, each anchored at the top.
+
+    What was hidden before stays so: a copied secret that is gone from the main checkout is still in the worktrees.
+    """
+    ours = [f"/{_literal(name)}\n" for name in sorted(names) if "\n" not in name] + [_HALF_WRITTEN]
+    heading = f"# orchestra: files of its own in the worktrees of fleet {fleet.name}\n"
+    _, _, before = (_read(_excludes(fleet)) or "").partition(heading)
+    earlier = sorted(set(before.splitlines(keepends=True)) - set(ours))
+    return "".join([_users_excludes(fleet.repository), heading, *ours, *earlier])
 
 
 def _literal(name: str) -> str:

@@ -17,15 +17,15 @@ from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.engine.job import Engine
-from orchestra.errors import GroundError
+from orchestra.errors import ExitCode, GroundError
 from orchestra.fleet import Fleet, last_blueprint, spawned_target
-from orchestra.repository import registration
+from orchestra.repository import registration, removal
 from orchestra.repository.lock import exclusive
 from orchestra.repository.refs import CommitId, Kind, agent_ref
 from orchestra.repository.unsaved import next_saved
 from orchestra.workspace import hiding, steps
 from orchestra.workspace.belongings import Belongings, find_belongings
-from orchestra.workspace.execute import Execution, Progress, record
+from orchestra.workspace.execute import Execution, Progress, disk_errors, record
 from orchestra.workspace.places import ASIDE, InstructionNames, instruction_names
 from orchestra.workspace.preflight import Ground, find_problems, real, starting_points, survey
 from orchestra.workspace.provision import Readiness, Ready, readiness
@@ -35,10 +35,12 @@ from orchestra.workspace.steps import Step
 
 
 class SpawnRefused(GroundError):  # noqa: N818 - says what it is
-    """Nothing was made. ``problems`` is never empty."""
+    """Nothing was made. ``problems`` is never empty; ``declared`` of them are in the blueprint, not on the ground."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], declared: Sequence[str] = ()) -> None:
         self.problems = tuple(problems)
+        if set(self.problems) <= set(declared):
+            self.exit_code = ExitCode.WRONG_INPUT
         super().__init__("\n".join(self.problems))
 
 
@@ -101,10 +103,12 @@ def spawn(
     ``agents`` None means all; ``overlap_problems`` are findings that the blueprint calls errors. A set-up command
     that fails raises nothing: it is in the report, and the next spawn tries it again.
     """
-    with exclusive(fleet.repository.state_folder, "spawn"):
+    with disk_errors(fleet), exclusive(fleet.repository.state_folder, "spawn"):
+        for agent in fleet.blueprint.agents:  # a clean that was killed may have put a worktree out of sight
+            removal.settle(fleet.repository, real(fleet.worktree(agent)))
         plan = plan_spawn(fleet, agents=agents, overlap_problems=overlap_problems)
         if plan.problems or plan.base is None:
-            raise SpawnRefused(plan.problems)
+            raise SpawnRefused(plan.problems, overlap_problems)
         execution = Execution(fleet, engine, progress)
         try:
             execution.run(plan.steps)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.errors import GroundError
 from orchestra.repository import registration, removal, worktrees
 from orchestra.repository.gateway import Repository
 from orchestra.repository.refs import saved_ref
@@ -135,6 +136,57 @@ def test_ignored_files_are_kept_ignored_folders_go(main: Checkout, work: Checkou
     assert removed.dropped == ("build/",)
     assert [path.read_text() for path in removed.kept] == ["KEY=1\n", "rows"]
     assert is_gone(main, work)
+
+
+def test_a_repository_in_an_ignored_folder_with_work_of_its_own(main: Checkout, work: Checkout) -> None:
+    inner = Checkout(work.path / "build" / "deep" / "tool")
+    inner.path.mkdir(parents=True)
+    inner.git("init", "--quiet")
+    inner.commit("its own", {"x": "x"})
+    with pytest.raises(GroundError, match="deep/tool has commits that no remote has"):
+        remove(main, work)
+    assert inner.read("x") == "x"
+
+
+def test_repositories_in_ignored_folders_that_are_safe_go(main: Checkout, work: Checkout) -> None:
+    """A clone that equals its remote, and something called .git that is no repository."""
+    main.git("clone", "--quiet", ".", str(work.path / "build" / "clone"))
+    work.write({"build/fixture/.git/HEAD": "nonsense", "build/other/.git": "gitdir: /no/where"})
+    remove(main, work)
+    assert is_gone(main, work)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes")
+def test_folders_that_nobody_may_write_in_go(tmp_path: Path) -> None:
+    """As a Go module cache. Root may write anywhere, so this is done as nobody."""
+    folder = tmp_path / "cache"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "b" / "file").write_text("x")
+    nobody = 65534 if os.geteuid() == 0 else os.geteuid()
+    for path in (folder / "a" / "b" / "file", folder / "a" / "b", folder / "a", folder, tmp_path):
+        os.chown(path, nobody, -1)
+        path.chmod(0o500 if path != tmp_path else 0o700)
+    parents = [parent for parent in tmp_path.parents if parent.stat().st_uid == os.geteuid() == 0]
+    modes = [parent.stat().st_mode for parent in parents]
+    try:
+        for parent in parents:
+            parent.chmod(0o755)
+        os.seteuid(nobody)
+        registration.delete(folder)
+    finally:
+        os.seteuid(os.getuid())
+        for parent, mode in zip(parents, modes, strict=True):
+            parent.chmod(mode)
+    assert not folder.exists()
+
+
+def test_an_interrupted_removal_whose_place_is_taken_is_told(main: Checkout, work: Checkout) -> None:
+    retired(work.path).parent.mkdir()
+    work.path.rename(retired(work.path))
+    work.path.mkdir()
+    with pytest.raises(NotRemovable, match="something else in its place"):
+        removal.settle(Repository.discover(main.path), work.path)
+    assert (retired(work.path) / "a.txt").exists()
 
 
 def test_what_was_kept_earlier_is_not_replaced(main: Checkout, work: Checkout) -> None:

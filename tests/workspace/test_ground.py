@@ -16,6 +16,7 @@ from orchestra.errors import DiskFull, LockHeld
 from orchestra.fleet import make_fleet
 from orchestra.repository.gateway import Repository
 from orchestra.repository.lock import exclusive
+from orchestra.repository.registration import retired
 from orchestra.workspace.spawn import SpawnRefused, plan_spawn, spawn
 from tests.conftest import Checkout
 from tests.workspace.conftest import MakeHome, run_clean, run_spawn
@@ -149,6 +150,28 @@ def test_a_branch_with_a_gitlink_and_odd_names(make: MakeHome) -> None:
     for number in (1, 2):
         assert home.agent(number).git("status", "--porcelain") == ""
         assert all((home.agent(number).path / name).read_text() == "x\n" for name in names)
+
+
+def test_overlapping_scopes_alone_are_the_blueprints_fault(home: Home) -> None:
+    with pytest.raises(SpawnRefused) as caught:
+        run_spawn(home, overlap_problems=["schema and api overlap"])
+    assert caught.value.exit_code == 2
+    home.checkout.git("branch", "agent")
+    with pytest.raises(SpawnRefused) as caught:
+        run_spawn(home, overlap_problems=["schema and api overlap"])
+    assert caught.value.exit_code == 3
+
+
+def test_a_spawn_after_a_clean_that_was_killed_brings_the_worktree_back(home: Home) -> None:
+    """It was out of sight for a second look when the kill came; what is in it is nowhere else."""
+    run_spawn(home)
+    worktree = home.agent(1)
+    worktree.write({"only-here.txt": "x"})
+    retired(worktree.path).parent.mkdir()
+    worktree.path.rename(retired(worktree.path))
+    run_spawn(home)
+    assert (worktree.path / "only-here.txt").exists()
+    assert sorted(path.name for path in worktree.path.parent.iterdir()) == ["agent-1", "agent-2"]
 
 
 # -- beside other commands ---------------------------------------------------------------------------------------------

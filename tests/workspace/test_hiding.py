@@ -112,6 +112,17 @@ def test_a_gitignore_that_shows_our_files_is_told(make: MakeHome) -> None:
     )
 
 
+def test_a_secret_stays_hidden_when_it_is_gone_from_the_main_checkout(make: MakeHome) -> None:
+    home = make(BLUEPRINT.replace('[".env"]', '["*.key"]'))
+    home.checkout.write({"my.key": "secret"})
+    run_spawn(home)
+    (home.checkout.path / "my.key").unlink()
+    run_spawn(home)
+    home.agent(1).git("add", "--all")
+    assert home.agent(1).git("diff", "--cached", "--name-only") == ""
+    assert run_spawn(home).steps == ()
+
+
 def test_names_are_literal_patterns(home: Home) -> None:
     text = hiding.excludes_text(home.fleet(), ["a*b?c[d]", "back\\slash", "trailing ", "#hash", "!bang", "new\nline"])
     lines = text.splitlines()
