@@ -9,10 +9,14 @@ import pytest
 
 from orchestra.blueprint.model import RunGate
 from orchestra.errors import UsageError
+from orchestra.ledger import Json
 from orchestra.review.eviction import last_eviction
 from orchestra.session.feedback import from_train
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
+
+API: dict[str, Json] = {"with": ["api"]}
+ALONE: dict[str, Json] = {"with": []}
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def test_an_agent_that_was_never_evicted(world: World) -> None:
 def test_a_conflict_comes_with_its_pieces(world: World) -> None:
     world.at("schema").commit("mine", {"shared": "one\nmine\nthree\n", "bin": b"\1", "TASK.md": "forced in"})
     world.checkout.commit("theirs", {"shared": "one\ntheirs\nthree\n", "bin": b"\2", "TASK.md": "also here"})
-    world.fleet.ledger.record("evicted", "schema", reason="conflict", detail="shared", log=None, **{"with": ["api"]})
+    world.fleet.ledger.record("evicted", "schema", reason="conflict", detail="shared", log=None, **API)
     eviction = last_eviction(world.fleet, world.fleet.require_agent("schema"))
     pieces = {conflict.path: conflict.hunks for conflict in eviction.conflicts}
     assert set(pieces) == {"shared", "bin"}
@@ -46,7 +50,7 @@ def test_a_red_gate_comes_with_its_command_and_the_end_of_its_log(world: World, 
     fleet = replace(
         world.fleet, blueprint=replace(world.fleet.blueprint, gates={"tests": RunGate("tests", "make check")})
     )
-    fleet.ledger.record("evicted", "schema", reason="gate", detail="red", log=str(log), gate="tests", **{"with": []})
+    fleet.ledger.record("evicted", "schema", reason="gate", detail="red", log=str(log), gate="tests", **ALONE)
     message = from_train(last_eviction(fleet, fleet.require_agent("schema")))
     assert "make check" in message
     assert "FAILED: the last line" in message
@@ -54,5 +58,5 @@ def test_a_red_gate_comes_with_its_command_and_the_end_of_its_log(world: World, 
 
 
 def test_a_log_that_is_gone_is_left_out(world: World) -> None:
-    world.fleet.ledger.record("evicted", "schema", reason="gate", detail="red", log="/nowhere/log", **{"with": []})
+    world.fleet.ledger.record("evicted", "schema", reason="gate", detail="red", log="/nowhere/log", **ALONE)
     assert last_eviction(world.fleet, world.fleet.require_agent("schema")).log == ""
