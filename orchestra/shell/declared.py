@@ -11,7 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
-from orchestra.blueprint.model import Agent, AgentName, Blueprint, ConflictRule, Regenerate, Scope, Union
+from orchestra.blueprint.model import (
+    Agent,
+    AgentName,
+    Blueprint,
+    BuiltinGate,
+    ConflictRule,
+    Gate,
+    Regenerate,
+    Scope,
+    Union,
+)
 from orchestra.blueprint.naming import render_env
 from orchestra.blueprint.scope import Matcher
 from orchestra.shell.material import Case, Material
@@ -38,12 +48,19 @@ def fleet_values(material: Material, own: str) -> str:
         ("where the worktrees are, relative to the main checkout", "o_root", blueprint.worktrees.root),
         ("where work lands; empty: the remote's default branch, else the current one", "o_target", blueprint.target),
         ("empty: origin where there is one", "o_remote", blueprint.remote),
+        (
+            "required: only what a person approved lands; none: what is finished and green",
+            "o_review",
+            blueprint.merge.review,
+        ),
+        ("1: with a push, unless a merge says otherwise", "o_push", "1" if blueprint.merge.push else ""),
     )
     body = "".join(
         f"\t# {says}\n\t{name}={quote(value or '')}\n" if says else f"\t{name}={quote(value or '')}\n"
         for says, name, value in values
     )
-    return f"_orchestra_declared() {{\n{body}}}"
+    both = "# shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together"
+    return f"{both}\n_orchestra_declared() {{\n{body}}}"
 
 
 # -- agents --------------------------------------------------------------------------------------------------------
@@ -151,7 +168,7 @@ def _text(material: Material, text: str, number: int, uses: Sequence[tuple[str, 
 
 
 def setup(blueprint: Blueprint) -> str:
-    """What a fresh worktree gets: copied files, shared folders, commands; and what those see of the environment."""
+    """What a fresh worktree gets: copied files, shared folders, commands; and the time limit of each."""
     given = blueprint.worktrees.setup
     seconds = ceil(given.timeout_s)
     copied = words(*(f":(top,glob){pattern}" for pattern in given.copy))
@@ -162,6 +179,7 @@ def setup(blueprint: Blueprint) -> str:
             _calls(
                 "_orchestra_setup_commands", "COMMAND SECONDS, in order", (words(run, seconds) for run in given.run)
             ),
+            f"_orchestra_setup_seconds() {{ command echo {quote(seconds)}; }}",
             _calls(
                 "_orchestra_teardown_commands", "the same for clean", (words(run, seconds) for run in given.teardown)
             ),
@@ -213,6 +231,20 @@ def _rule(rule: ConflictRule) -> tuple[str, ...]:
     if isinstance(rule, Regenerate):
         return "regenerate", rule.command
     return ("union",) if isinstance(rule, Union) else ("forbid",)
+
+
+def gates(blueprint: Blueprint) -> str:
+    """``_orchestra_gates COMMAND...``: what must pass on a candidate, in the order in which it runs."""
+    rows = (_gate(gate) for gate in blueprint.gates.values())
+    says = "NAME builtin CHECK POLICY, or NAME run COMMAND SECONDS RETRIES [VARIABLE...], of each gate in order"
+    return _calls("_orchestra_gates", says, rows)
+
+
+def _gate(gate: Gate) -> str:
+    if isinstance(gate, BuiltinGate):
+        return words(gate.name, "builtin", gate.builtin, gate.policy)
+    variables = (f"{key}={value}" for key, value in gate.env.items())
+    return words(gate.name, "run", gate.run, ceil(gate.timeout_s), gate.retries, *variables)
 
 
 # -- shapes --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,10 @@ from orchestra.shell.programs import program
 from orchestra.shell.quoting import comment, quote
 
 ORCHESTRATE, MERGE_HELPER = "orchestrate.sh", "merge-helper.sh"
+_SPAWN_PARTS = ("spawn", "status", "start", "clean")
+_TRAIN_PARTS = ("train", "review", "gates", "slot")
+_LANDING_PARTS = ("conflicts", "land", "checkout", "verdicts")
+_COMMON_PARTS = ("standing", "notes", "worktrees", "belongings", "jobs", "ground")
 _RULE = 117  # columns of a section's title
 
 
@@ -45,7 +49,7 @@ def _orchestrate(material: Material, identity: str) -> tuple[str, ...]:
         declared.setup(blueprint),
         declared.agent_variables(blueprint),
         program(blueprint),
-        *map(_part, ("spawn", "standing", "status", "start", "clean", "jobs", "ground")),
+        *map(_part, (*_SPAWN_PARTS, *_COMMON_PARTS)),
         _title("The files of the agents"),
         declared.instructions(blueprint),
         declared.files_table(material),
@@ -66,10 +70,10 @@ def _merge_helper(material: Material, identity: str) -> tuple[str, ...]:
         declared.scopes(blueprint),
         declared.conflict_rules(blueprint.merge.conflicts),
         declared.kept_out(blueprint),
-        *map(
-            _part,
-            ("train", "candidate", blueprint.merge.strategy, "conflicts", "verdicts", "standing", "jobs", "ground"),
-        ),
+        declared.gates(blueprint),
+        declared.setup(blueprint),
+        declared.slot_variables(blueprint),
+        *map(_part, (*_TRAIN_PARTS, "candidate", blueprint.merge.strategy, *_LANDING_PARTS, *_COMMON_PARTS)),
         _end("_merge_helper_run", f"{MERGE_HELPER} of {identity}"),
     )
 

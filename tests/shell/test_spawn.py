@@ -29,7 +29,9 @@ agents:
   - {name: one, task: "Do one.", scope: ["src/**"]}
   - {name: two, task: "Do two.", may_edit: [package.json]}
 """
-HOSTILE_TEXT = "'\"$HOME `id` $(id) \\ =ls ~ * ? [a] {a,b} !! # \t\u00e9\u4e2d\U0001f600 %s \\n -n EOF\nEND_OF_TEXT\n--\n\r"
+HOSTILE_TEXT = (
+    "'\"$HOME `id` $(id) \\ =ls ~ * ? [a] {a,b} !! # \t\u00e9\u4e2d\U0001f600 %s \\n -n EOF\nEND_OF_TEXT\n--\n\r"
+)
 
 
 def hostile() -> str:
@@ -40,7 +42,12 @@ def hostile() -> str:
         return json.dumps(value, ensure_ascii=False).replace("\r", "\\r")
 
     agents = [
-        {"name": "A.b-c_9", "title": HOSTILE_TEXT.replace("\n", " "), "task": HOSTILE_TEXT, "done_when": [HOSTILE_TEXT]},
+        {
+            "name": "A.b-c_9",
+            "title": HOSTILE_TEXT.replace("\n", " "),
+            "task": HOSTILE_TEXT,
+            "done_when": [HOSTILE_TEXT],
+        },
         {"name": "big", "task": "x" * 199_990 + "\n'"},
         {"name": "end", "task": "END_OF_TEXT\nEND_OF_TEXT_2\n@TARGET@ @STANDARDS@\n$(touch oops)\n"},
     ]
@@ -54,7 +61,7 @@ def hostile() -> str:
             "worktrees:",
             f"  root: {text('../w $x ' + chr(39) + ' `y` é')}",
             f"  directory: {text(chr(39) + '$d `e` -{{ agent.number }}')}",
-            "  branch: \"é'$x/{{ agent.name }}\"",
+            '  branch: "é\'$x/{{ agent.name }}"',
             "  setup:",
             f"    run: [{text('printf %s ' + chr(34) + '$V' + chr(34) + ' >made')}]",
             f"    env: {{V: {text(HOSTILE_TEXT.replace('{', '').replace('}', ''))}}}",
@@ -66,7 +73,9 @@ def hostile() -> str:
 
 
 def begin(checkout: Checkout) -> None:
-    checkout.commit("start", {"README.md": "# a\n", ".gitignore": ".env\nnode_modules\n*.local\nmade\n", "src/a": "a\n"})
+    checkout.commit(
+        "start", {"README.md": "# a\n", ".gitignore": ".env\nnode_modules\n*.local\nmade\n", "src/a": "a\n"}
+    )
     checkout.write({".env": "S=1\n", "conf/a b.local": "1\n", "node_modules/m/index.js": "m\n"})
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from orchestra.blueprint.load import load_blueprint
 from orchestra.fleet import Fleet, make_fleet
 from orchestra.repository.gateway import Repository
@@ -35,11 +37,10 @@ class Twins:
         checkout = Checkout(self.folder / "repo")
         checkout.path.mkdir(parents=True)
         checkout.git("init", "--quiet", "--initial-branch=main")
-        os.environ["GIT_AUTHOR_DATE"] = os.environ["GIT_COMMITTER_DATE"] = f"{START} +0000"
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GIT_AUTHOR_DATE", f"{START} +0000")
+            patch.setenv("GIT_COMMITTER_DATE", f"{START} +0000")
             self.start(checkout)
-        finally:
-            del os.environ["GIT_AUTHOR_DATE"], os.environ["GIT_COMMITTER_DATE"]
         return checkout
 
     def fleet(self, checkout: Checkout) -> Fleet:

@@ -247,3 +247,39 @@ _orchestra_tell_conflict() {
 		_orchestra_awk 'NR <= 3 { text = text (NR > 1 ? ", " : "") $0 } END { print text (NR > 3 ? " and " NR - 3 " more" : "") }')
 	o_detail="$1 conflicts with the target${o_paths:+ in $o_paths}"
 }
+
+# Where the sides of a conflict can be read; prints the file's name, nothing for a branch that is empty.
+_orchestra_write_conflict() {
+	[ "$o_reason" = conflict ] && [ -s "$o_scratch/sides" ] || return 0
+	o_log=$o_state/fleets/$o_fleet/gates/$(command printf '%.12s' "$o_head").$o_agent.conflict.txt
+	command mkdir -p -- "${o_log%/*}"
+	{
+		_orchestra_say "$o_agent on $o_target at $o_tip: $o_detail"
+		command grep '^CONFLICT' "$o_scratch/fields"
+		_orchestra_git -C "$o_common" diff --no-ext-diff --no-textconv "$o_here" "$o_merged"
+	} >"$o_log"
+	_orchestra_say "$o_log"
+}
+
+# ---- The audit: what a candidate changes is what its branch changed, found out independently of building it
+
+# _orchestra_audit COMMIT: promise: nothing that others landed is put back, and no instruction file lands.
+_orchestra_audit() {
+	_orchestra_delta "$o_onto" "$1" ADMT | LC_ALL=C command sort >"$o_scratch/lands"
+	_orchestra_delta "$o_fork" "$o_head" ADMT | LC_ALL=C command sort >"$o_scratch/own"
+	_orchestra_kept_out command printf '%s\n' | LC_ALL=C command sort -u >"$o_scratch/kept-out"
+	LC_ALL=C command comm -12 "$o_scratch/lands" "$o_scratch/kept-out" >"$o_scratch/strays"
+	LC_ALL=C command comm -23 "$o_scratch/lands" "$o_scratch/own" | LC_ALL=C command comm -23 - "$o_scratch/kept-out" |
+		_orchestra_without_renamed >>"$o_scratch/strays"
+	command grep -i '^\.git/\|/\.git/\|^\.git$\|/\.git$' "$o_scratch/lands" >>"$o_scratch/strays"
+	[ -s "$o_scratch/strays" ] || return 0
+	o_detail="the audit stops it: $(command tr '\n' ' ' <"$o_scratch/strays" | _orchestra_shown)would change, which its branch did not change"
+	return 1
+}
+
+# The branch's change of a file that the target has renamed is a change of the new name.
+_orchestra_without_renamed() {
+	_orchestra_git -C "$o_common" diff-tree -r -z -M50% -l0 --diff-filter=R --name-status "$o_fork" "$o_onto" -- |
+		command tr '\n\000' '\001\n' | _orchestra_awk 'NR % 3 == 0' | LC_ALL=C command sort >"$o_scratch/renamed-to"
+	LC_ALL=C command comm -23 - "$o_scratch/renamed-to"
+}

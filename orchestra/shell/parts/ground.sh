@@ -213,6 +213,12 @@ _orchestra_json() {
 		gsub(/[\001-\037]/, "?"); printf "%s", $0 }'
 }
 
+# _orchestra_put_file TARGET: the text, whole or not at all.
+_orchestra_put_file() {
+	{ command mkdir -p -- "${1%/*}" && command cp -- "$o_scratch/text" "$1.orchestra" && command mv -f -- "$1.orchestra" "$1"; } ||
+		_orchestra_fail 3 "cannot write $1" "make space or change its rights, and run the same command again"
+}
+
 # ---- Worktrees, as git has them registered
 
 # _orchestra_checkouts BRANCH: the folders in which it is checked out.

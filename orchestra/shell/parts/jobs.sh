@@ -1,17 +1,24 @@
 # ==== Commands of the blueprint's: with a time limit, and ended whole ==============================================
 
-# _orchestra_run VARIABLES FOLDER LOG SECONDS COMMAND: runs `sh -c COMMAND` in FOLDER, with the environment that VARIABLES
-# gives it and its output in LOG. Sets o_outcome (passed, failed, timed-out, broken) and o_code. Promise: at its end, at
-# its limit and when you interrupt, its whole process group goes; and it holds none of our locks.
+# _orchestra_run BECOME FOLDER LOG SECONDS COMMAND [VARIABLE...]: runs `sh -c COMMAND` in FOLDER, with the environment
+# that BECOME gives it and VARIABLEs over that, its output in LOG. Sets o_outcome (passed, failed, timed-out, broken) and
+# o_code. Promise: at its end, at its limit and when you interrupt, its whole process group goes; it holds no lock of ours.
 _orchestra_run() {
+	o_become=$1
+	o_where=$2
+	o_output=$3
+	o_limit=$4
+	o_command=$5
+	shift 5
 	command rm -f -- "$o_scratch/late"
-	{ o_alone=1 && command cd -- "$2" && "$1" sh -c "$5"; } </dev/null >>"$3" 2>&1 8>&- 9>&- &
+	{ o_alone=1 && command cd -- "$o_where" && "$o_become" env "$@" sh -c "$o_command"; } </dev/null >>"$o_output" 2>&1 8>&- 9>&- &
 	o_job=$!
-	_orchestra_watch "$o_job" "$4" >/dev/null 2>&1 8>&- 9>&- &
+	o_own_pid=$(exec sh -c 'echo "$PPID"')
+	{ exec 8>&- 9>&- && _orchestra_watch "$o_job" "$o_limit" "$o_own_pid"; } >/dev/null 2>&1 &
 	o_watch=$!
 	wait "$o_job" 2>/dev/null
 	o_code=$?
-	command kill -TERM "$o_watch" 2>/dev/null
+	command kill -KILL "$o_watch" 2>/dev/null # a softer signal can get lost in a process that has just begun
 	wait "$o_watch" 2>/dev/null
 	_orchestra_kill KILL "$o_job" # whatever it left behind
 	o_job=
@@ -48,10 +55,10 @@ _orchestra_become() {
 	exec "$@"
 }
 
-# _orchestra_watch JOB SECONDS: ends it at its limit, first asking, then not.
+# _orchestra_watch JOB SECONDS OWNER: ends the job at its limit, or when its owner was killed; first asking, then not.
 _orchestra_watch() {
 	o_left=$2
-	while [ "$o_left" -gt 0 ]; do
+	while [ "$o_left" -gt 0 ] && command kill -0 "$3"; do
 		command sleep 1
 		o_left=$((o_left - 1))
 	done

@@ -131,17 +131,6 @@ _orchestra_folder_problems() {
 	fi
 }
 
-# Sets o_place, the worktree's path without links, and o_staged, where it is while it is being made.
-_orchestra_find_places() {
-	o_real_root=$(_orchestra_real "$o_root" && command printf .)
-	o_real_root=${o_real_root%"$o_newline".}
-	o_above=$(_orchestra_real "${o_worktree%/*}" && command printf .)
-	o_above=${o_above%"$o_newline".}
-	o_place=$o_above/${o_worktree##*/}
-	o_staged=$o_above/.orchestra-new/${o_worktree##*/}
-	o_reason="orchestra: $o_fleet/$o_agent"
-}
-
 # ---- Refs: the base says that the branch is ours, so it comes first
 
 _orchestra_pin() {
@@ -173,51 +162,20 @@ _orchestra_add_worktree() {
 		command printf '%s\n' "$o_root" >"$o_scratch/text"
 		_orchestra_put_file "$o_state/fleets/$o_fleet/made-root"
 	fi
-	command mkdir -p -- "${o_staged%/*}" || exit 3
-	_orchestra_clear_leftovers
-	_orchestra_git -C "$o_common" -c worktree.useRelativePaths=false worktree add --quiet --no-checkout --lock \
-		--reason "$o_reason" "$o_staged" "$o_branch" || exit 3
-	o_admin=$(_orchestra_git -C "$o_staged" rev-parse --absolute-git-dir) || exit 3
+	_orchestra_find_admin "$o_place"
+	[ -z "$o_admin" ] || _orchestra_keep_staged
+	_orchestra_make_worktree "$o_branch"
 	_orchestra_enlist "${o_admin##*/}"
 	_orchestra_git -C "$o_staged" -c index.version=2 -c core.untrackedCache=false -c core.splitIndex=false \
 		read-tree -m -u HEAD || exit 3
 	_orchestra_mark not-ready 'its set-up has not finished: run spawn again'
 	_orchestra_do_files "$o_staged" _orchestra_write_file
-	_orchestra_copy_belongings
-	_orchestra_point "$o_admin" "$o_place"
-	command mv -- "$o_staged" "$o_place" || exit 3
-	command rmdir -- "${o_staged%/*}" 2>/dev/null
+	_orchestra_copy_belongings "$o_staged"
+	_orchestra_appear
 	_orchestra_say "$o_agent: $o_place on $o_branch"
 }
 
-# What a killed run left was never seen at its place, so it holds no work. What was staged in a worktree that somebody
-# deleted is kept as a commit.
-_orchestra_clear_leftovers() {
-	_orchestra_find_admin "$o_staged"
-	[ -z "$o_admin" ] || _orchestra_take_back "$o_admin" "$o_staged"
-	command rm -rf -- "$o_staged"
-	_orchestra_find_admin "$o_place"
-	if [ -n "$o_admin" ]; then
-		_orchestra_keep_staged
-		_orchestra_take_back "$o_admin" "$o_place"
-	fi
-	for o_one in "$o_common"/worktrees/*; do # git cannot see what it had not finished to register
-		[ -e "$o_one/gitdir" ] || [ "$(command cat -- "$o_one/locked" 2>/dev/null)" != "$o_reason" ] ||
-			command rm -rf -- "$o_one"
-	done
-}
-
-# _orchestra_take_back ADMIN FOLDER: has git forget a registration of ours; FOLDER is not there any more.
-_orchestra_take_back() {
-	o_locked=$(command cat -- "$1/locked" 2>/dev/null) || o_locked=$o_reason
-	[ "$o_locked" = "$o_reason" ] || _orchestra_fail 3 "git keeps $2 for a worktree that is not there: $o_locked" \
-		"git worktree unlock $2 && git worktree remove $2"
-	command rm -rf -- "$o_staged"
-	_orchestra_point "$1" "$o_staged"
-	[ ! -e "$1/locked" ] || _orchestra_git -C "$o_common" worktree unlock "$o_staged" || exit 3
-	_orchestra_git -C "$o_common" worktree remove "$o_staged" || exit 3
-}
-
+# The folder of a worktree was deleted by somebody: what was staged in it is still there to keep.
 _orchestra_keep_staged() (
 	export GIT_INDEX_FILE="$o_admin/index"
 	o_staged_head=$(_orchestra_git -C "$o_common" --git-dir="$o_admin" rev-parse --verify --quiet 'HEAD^{commit}') || exit 0
@@ -265,12 +223,6 @@ _orchestra_refresh_file() {
 _orchestra_rewrite_file() {
 	_orchestra_put_file "$o_folder/$o_file"
 	_orchestra_put_file "$o_copy"
-}
-
-# _orchestra_put_file TARGET: the text, whole or not at all.
-_orchestra_put_file() {
-	{ command mkdir -p -- "${1%/*}" && command cp -- "$o_scratch/text" "$1.orchestra" && command mv -f -- "$1.orchestra" "$1"; } ||
-		_orchestra_fail 3 "cannot write $1" "make space or change its rights, and run the same command again"
 }
 
 # ---- Hidden from git status, in the agents' worktrees and nowhere else: info/exclude would hold in yours, too
@@ -324,75 +276,6 @@ _orchestra_enlist() {
 	command cmp -s "$o_scratch/text" "$o_list" || _orchestra_put_file "$o_list"
 }
 
-# ---- Belongings: untracked files of the main checkout that set-up needs; nothing that is there is replaced
-
-# Writes to $o_scratch the lists `files` and `visible` (those that git would show), one a line, a newline in a name as \001.
-_orchestra_find_belongings() {
-	: >"$o_scratch/files"
-	: >"$o_scratch/visible"
-	o_source=$o_home
-	[ "$o_home" != "$o_common" ] || o_source=$(_orchestra_checkouts "$o_target" | command sed -n '1p')
-	[ -d "$o_source" ] || return 0
-	{
-		_orchestra_copied _orchestra_git -C "$o_source" ls-files -z --others --
-		[ ! -f "$o_source/.worktreeinclude" ] ||
-			_orchestra_git -C "$o_source" ls-files -z --others --ignored --exclude-from="$o_source/.worktreeinclude"
-	} | command tr '\n\000' '\001\n' | LC_ALL=C command sort -u | _orchestra_plain_files >"$o_scratch/files"
-	{
-		command cat "$o_scratch/files"
-		_orchestra_shared _orchestra_print_shared
-	} | LC_ALL=C command sort -u >"$o_scratch/names"
-	command tr '\001\n' '\n\000' <"$o_scratch/names" | _orchestra_git -C "$o_source" check-ignore -z --stdin |
-		command tr '\n\000' '\001\n' | LC_ALL=C command sort -u >"$o_scratch/ignored"
-	LC_ALL=C command comm -23 "$o_scratch/names" "$o_scratch/ignored" | command grep -v "$o_escape" >"$o_scratch/visible"
-}
-
-_orchestra_print_shared() { [ ! -d "$o_source/$1" ] || _orchestra_say "$1"; }
-
-# Of names on standard input, those of files that no shared folder holds; a final slash is a repository of its own.
-_orchestra_plain_files() {
-	while IFS= read -r o_field; do
-		_orchestra_decode
-		o_held=
-		_orchestra_shared _orchestra_if_held
-		[ -n "$o_held" ] || [ "$o_path" != "${o_path%/}" ] || [ ! -f "$o_source/$o_path" ] || command printf '%s\n' "$o_field"
-	done
-}
-
-_orchestra_if_held() {
-	case $o_path in
-	"$1"/*) o_held=1 ;;
-	esac
-}
-
-_orchestra_copy_belongings() {
-	while IFS= read -r o_field <&3; do
-		_orchestra_decode
-		_orchestra_copy_file || exit 3
-	done 3<"$o_scratch/files"
-}
-
-_orchestra_copy_file() {
-	o_copied=$o_staged/$o_path
-	! _orchestra_exists "$o_copied" || return 0
-	command mkdir -p -- "${o_copied%/*}" && _orchestra_is_inside "${o_copied%/*}" "$o_staged" || return 0
-	command cp -p -- "$o_source/$o_path" "$o_copied.orchestra" && command mv -- "$o_copied.orchestra" "$o_copied"
-}
-
-# _orchestra_share FOLDER: a big untracked folder: its blocks are shared where the file system can, else it is a copy.
-_orchestra_share() {
-	[ -d "$o_source/$1" ] && ! _orchestra_exists "$o_worktree/$1" || return 0
-	o_aside=$o_worktree/.orchestra-tmp
-	o_above=$o_worktree/$1
-	command rm -rf -- "$o_aside" && command mkdir -p -- "$o_aside" "${o_above%/*}" || exit 3
-	_orchestra_is_inside "${o_above%/*}" "$o_worktree" || return 0
-	command cp -RPp --reflink=auto -- "$o_source/$1" "$o_aside/folder" 2>/dev/null || {
-		command rm -rf -- "$o_aside/folder"
-		command cp -RPp -- "$o_source/$1" "$o_aside/folder" || exit 3
-	}
-	command mv -- "$o_aside/folder" "$o_above" && command rm -rf -- "$o_aside" || exit 3
-}
-
 # ---- Set-up: an agent is ready only when every command passed; one that is not stops no other, and is tried again
 
 _orchestra_set_up() {
@@ -411,7 +294,7 @@ _orchestra_set_up() {
 	fi
 }
 
-_orchestra_do_share() { _orchestra_do "cp -R $o_source/$1 $o_worktree/$1" _orchestra_share "$1"; }
+_orchestra_do_share() { _orchestra_do "cp -R $o_source/$1 $o_worktree/$1" _orchestra_share "$1" "$o_worktree"; }
 
 # _orchestra_do_command COMMAND SECONDS: the next command of the set-up, unless one before it failed.
 _orchestra_do_command() {

@@ -1,8 +1,10 @@
 # ==== Verdicts: refs of the agent's, never its branch ==============================================================
 
-# Promise: an approval names one exact commit; a later commit makes it stale.
+# _orchestra_approve [COMMIT]: promise: an approval names one exact commit; a later commit makes it stale. With COMMIT, only
+# while the branch is still there.
 _orchestra_approve() {
 	_orchestra_judge
+	[ "${1-$o_head}" = "$o_head" ] || _orchestra_fail 3 "$o_agent was committed to in the meantime"
 	[ "$o_base" != "$o_head" ] || _orchestra_fail 2 "$o_agent has no commits to approve" "look at $o_worktree"
 	# Withdrawn first: a kill between the two leaves no verdict rather than two.
 	_orchestra_move "$o_ref/changes-requested" "$(_orchestra_tag_of_changes)" '' approve || exit
@@ -65,11 +67,11 @@ _orchestra_append_to_task() {
 	[ -d "$o_worktree" ] || _orchestra_fail 3 "the worktree of $o_agent is gone" "orchestra_spawn $o_agent makes it again"
 	o_task=$o_worktree/TASK.md
 	command printf '\n## Changes requested on %s\n\n%s\n' "$(_orchestra_short "$o_head")" "$o_message" >"$o_scratch/section"
-	[ -f "$o_task" ] || : >"$o_scratch/task"
-	[ ! -f "$o_task" ] || command cat -- "$o_task" >"$o_scratch/task"
-	command tail -c "$(($(command wc -c <"$o_scratch/section")))" "$o_scratch/task" | command cmp -s - "$o_scratch/section" && return 0
-	command cat -- "$o_scratch/task" "$o_scratch/section" >"$o_worktree/.TASK.md.$$" &&
-		command mv -f -- "$o_worktree/.TASK.md.$$" "$o_task" || exit 3
+	command cat -- "$o_task" >"$o_scratch/text" 2>/dev/null || : >"$o_scratch/text"
+	if ! command tail -c "$(($(command wc -c <"$o_scratch/section")))" "$o_scratch/text" | command cmp -s - "$o_scratch/section"; then
+		command cat "$o_scratch/section" >>"$o_scratch/text"
+		command cp -- "$o_scratch/text" "$o_worktree/.TASK.md.$$" && command mv -f -- "$o_worktree/.TASK.md.$$" "$o_task" || exit 3
+	fi
 }
 
 _orchestra_write_tag() {
