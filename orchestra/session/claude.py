@@ -21,7 +21,8 @@ from orchestra.session import tmux
 from orchestra.session.command import require_program
 from orchestra.session.folder import AgentFolder, Order, RunFolder, read_json
 from orchestra.session.runner import Launch, Reader
-from orchestra.session.settings import make_settings, sandbox_available
+from orchestra.session.sandbox import hide_placeholders, sandbox_available
+from orchestra.session.settings import make_settings, shut_paths
 from orchestra.session.stream import ClaudeReader
 
 PROGRAM = "claude"
@@ -55,10 +56,9 @@ class ClaudeRunner:
     def launch(self, order: Order, agent: AgentFolder, run: RunFolder, cap_usd: float | None) -> Launch:
         """Writes the settings. GroundError when the policy is missing."""
         interactive = order.mode is RunnerMode.TMUX
-        _write_settings(agent, interactive=interactive)
         session = ("--resume", order.session_id) if order.resume else ("--session-id", order.session_id)
         shared = (*session, "--settings", str(agent.settings), *_choices(order))
-        env = {**_ENVIRONMENT, **_telemetry(order)}
+        env = {**_ENVIRONMENT, **_telemetry(order), **_settle(order, agent)}
         if interactive:
             argv = (PROGRAM, _short(order.prompt, run), *shared, "--permission-mode", "acceptEdits")
             return Launch(argv, env, _OF_A_SESSION)
@@ -90,12 +90,19 @@ def _telemetry(order: Order) -> dict[str, str]:
     return {"OTEL_RESOURCE_ATTRIBUTES": f"{before},{ours}" if before else ours}
 
 
-def _write_settings(agent: AgentFolder, *, interactive: bool) -> None:
+def _settle(order: Order, agent: AgentFolder) -> dict[str, str]:
+    """Write the session's settings; what its environment needs for them."""
     policy = read_json(agent.policy)
     if policy is None:
         raise GroundError(f"{agent.policy} is missing", hint="run orchestra start again")
-    settings = make_settings(policy, agent.path, interactive=interactive, sandbox=sandbox_available())
+    sandbox = sandbox_available()
+    interactive = order.mode is RunnerMode.TMUX
+    settings = make_settings(policy, agent.path, interactive=interactive, sandbox=sandbox)
     write_atomically(agent.settings, json.dumps(settings, indent=1) + "\n")
+    if not sandbox:
+        return {}
+    env = {**os.environ, **(order.env or {})}
+    return hide_placeholders(Path(order.worktree), agent.path, shut_paths(policy), env)
 
 
 def require_no_dialog(home: Path, env: dict[str, str]) -> None:

@@ -22,7 +22,7 @@ from orchestra.fleet import Fleet
 from orchestra.plan.survey import read_tree
 from orchestra.repository.git import Git
 from orchestra.session.claude import PROGRAM, config_file, require_no_dialog
-from orchestra.session.settings import sandbox_available
+from orchestra.session.sandbox import sandbox_available
 
 OLDEST_GIT, OLDEST_CLIENT, NEWEST_CLIENT, OLDEST_TMUX = (2, 38), (2, 1, 197), (2, 1, 330), (3, 0)
 _BLOCK = 4096  # bytes: every file takes whole blocks

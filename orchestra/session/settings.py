@@ -6,13 +6,12 @@ redirections all obey it. The rules are the first net, the PreToolUse guard, whi
 gate on the candidate is the one that holds.
 
 Invariant: every value here has the type that the client's own validation wants; a single wrong one would switch all
-of it off. Pure, but for a look at which sandbox programs there are.
+of it off. Pure.
 """
 
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,15 +43,9 @@ def make_settings(policy: Mapping[str, Any], folder: Path, *, interactive: bool,
             "failIfUnavailable": True,
             "autoAllowBashIfSandboxed": True,
             "allowUnsandboxedCommands": False,
+            "filesystem": {"denyWrite": [f"{policy['worktree']}/{name}" for name in shut_paths(policy)]},
         }
     return settings
-
-
-def sandbox_available() -> bool:
-    """Whether the client's sandbox can work here: bubblewrap and socat on Linux, built in on macOS."""
-    if sys.platform == "darwin":
-        return shutil.which("sandbox-exec") is not None
-    return shutil.which("bwrap") is not None and shutil.which("socat") is not None
 
 
 def _allowed(policy: Mapping[str, Any]) -> list[str]:
@@ -64,19 +57,28 @@ def _allowed(policy: Mapping[str, Any]) -> list[str]:
     return [*dict.fromkeys(part for edit in edits for part in edit), *shell, *bare, "Task", "Agent", "TodoWrite"]
 
 
+def shut_paths(policy: Mapping[str, Any]) -> list[str]:
+    """Plain paths that nothing in the sandbox may write, whatever program does it: protected, or orchestra's own.
+
+    Where the agent may edit some of what is protected, the guard, which can tell them apart, is left to decide.
+    """
+    protected = [] if policy["may_edit_patterns"] else policy["protected_patterns"]
+    return [name.rstrip("/") for name in (*protected, *policy["instructions"]) if is_literal(name)]
+
+
 def _denied(policy: Mapping[str, Any], *, sandbox: bool) -> list[str]:
     """Deny rules only where they are needed: the client answers them in its own words before the guard can say why.
 
-    What no allow rule covers is refused anyway. In a sandbox every deny rule is a read-only mount, which stops what
-    a guard cannot see. Deny beats allow, so where this agent may touch a part of what is protected, the guard decides.
+    What no allow rule covers is refused anyway, and in a sandbox plain paths are shut by the file system. Deny beats
+    allow, so where this agent may touch a part of what is protected, the guard decides.
     """
     worktree, home = policy["worktree"], policy["home"]
-    shut = (*policy["protected_patterns"], *policy["instructions"]) if sandbox else policy["exposed_patterns"]
-    if policy["may_edit_patterns"]:
-        shut = policy["instructions"]
+    shut = policy["instructions"] if policy["may_edit_patterns"] else policy["exposed_patterns"]
+    shut = [pattern for pattern in shut if not (sandbox and is_literal(pattern))]
     rules = [rule for pattern in shut for rule in _edit(worktree, pattern)]
     rules.append(f"Edit(/{worktree}/.git)")
-    if not Path(worktree).is_relative_to(home):
+    if not sandbox and not Path(worktree).is_relative_to(home):
+        # In the sandbox all around the worktree is read-only; this rule would shut the shared .git with it.
         rules.append(f"Edit(/{home}/**)")
     git = [f"Bash(git {verb} *)" for verb in _NEVER_GIT] + [f"Bash(git {verb})" for verb in _NEVER_GIT]
     return [*rules, *git, *_NOT_FOR_AGENTS]

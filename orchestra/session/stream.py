@@ -133,9 +133,10 @@ def _retry(event: Json) -> Notice | None:
 def _why(event: Json) -> tuple[str, str]:
     """The reason, for a person, and what kind of fault it is."""
     subtype, status = str(event.get("subtype")), event.get("api_error_status")
-    if subtype in _SUBTYPES:
+    told = "; ".join(map(str, event.get("errors") or ()))
+    if subtype in _SUBTYPES and not (subtype == "error_during_execution" and told):
         return _SUBTYPES[subtype], "budget" if subtype == "error_max_budget_usd" else ""
-    said = str(event.get("result") or "; ".join(map(str, event.get("errors") or ())) or subtype)
+    said = str(event.get("result") or told or subtype)
     reason = said.strip().splitlines()[0][:200] if said.strip() else "the client reports an error"
     if status in _LOGIN or "/login" in said or "Invalid API key" in said:
         return f"the API refuses the login: {reason}", "login"

@@ -223,7 +223,9 @@ def test_deny_rules_only_where_an_allow_rule_would_open_it(world: World) -> None
     rule = f"Edit(/{place}/package.json)"
     protected = ["package.json"]
     assert rule not in settings_of(world, scope=SRC, protected=protected)["permissions"]["deny"]
-    assert rule in settings_of(world, scope=SRC, protected=protected, sandbox=True)["permissions"]["deny"]
+    boxed = settings_of(world, scope=SRC, protected=protected, sandbox=True)["permissions"]["deny"]
+    assert rule not in boxed
+    assert f"Edit(/{os.path.realpath(world.fleet.repository.home)}/**)" not in boxed
     assert rule in settings_of(world, protected=protected)["permissions"]["deny"]
     assert rule in settings_of(world, scope=Scope(("*.json",)), protected=protected)["permissions"]["deny"]
     opened = settings_of(world, protected=["*.json"], may_edit=["package.json"])["permissions"]
@@ -241,12 +243,16 @@ def test_a_worktree_inside_the_main_checkout_is_not_shut_with_it(repository: Che
 
 def test_the_sandbox_is_all_or_nothing(world: World) -> None:
     assert "sandbox" not in settings_of(world)
-    assert settings_of(world, sandbox=True)["sandbox"] == {
+    place = os.path.realpath(world.fleet.worktree(world.fleet.blueprint.agents[0]))
+    assert settings_of(world, sandbox=True, protected=["package.json", "*.lock"])["sandbox"] == {
         "enabled": True,
         "failIfUnavailable": True,
         "autoAllowBashIfSandboxed": True,
         "allowUnsandboxedCommands": False,
+        "filesystem": {"denyWrite": [f"{place}/package.json", f"{place}/CLAUDE.md", f"{place}/TASK.md"]},
     }
+    opened = settings_of(world, sandbox=True, protected=["package.json"], may_edit=["package.json"])["sandbox"]
+    assert f"{place}/package.json" not in opened["filesystem"]["denyWrite"]
 
 
 def test_hooks_survive_a_shell_and_odd_folders(world: World) -> None:

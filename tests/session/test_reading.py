@@ -54,6 +54,15 @@ def test_no_hook_before_init_means_that_the_settings_are_off() -> None:
     assert feed(ClaudeReader(guarded=False), INIT) == []
 
 
+def test_what_the_client_says_of_its_own_failure_is_the_reason() -> None:
+    reader = ClaudeReader()
+    wrong = {**GOOD, "is_error": True, "subtype": "error_during_execution", "result": None}
+    feed(reader, {**wrong, "errors": ["Sandbox required but unavailable: x"]})
+    assert reader.digest().reason == "Sandbox required but unavailable: x"
+    feed(reader, wrong)
+    assert reader.digest().reason == "it was interrupted"
+
+
 def test_only_the_first_init_tells() -> None:
     assert feed(ClaudeReader(), HOOKED, INIT, INIT) == []
 
