@@ -37,7 +37,9 @@ _ALLOWED_NODES: Final = frozenset(
 _FILTERS: Final = "abs capitalize default d first float int join last length lower string title trim upper".split()
 
 
-_NAMED: Final = re.compile(r"(?<!\{)\{\{ *(agent\.[a-z]+|fleet|worktree|repo) *\}\}")
+_NAMED: Final = re.compile(
+    r"(?<!\{)\{\{ *((?:0|[1-9][0-9]{0,8}) *\+ *agent\.number|agent\.[a-z]+|fleet|worktree|repo) *\}\}"
+)
 
 
 class Named(Protocol):
@@ -87,7 +89,8 @@ def render_env(
 
 
 def _without_jinja(template: str, values: Mapping[str, Any]) -> str | None:
-    """The template filled in where it only names things, as nearly all do: that spares the import of jinja2.
+    """The template filled in where it only names things or adds a number to the agent's (a port of its own), as
+    nearly all do: that spares the import of jinja2.
 
     None where it takes Jinja, to do more or to say what is wrong.
     """
@@ -102,6 +105,9 @@ def _without_jinja(template: str, values: Mapping[str, Any]) -> str | None:
 
 
 def _value(name: str, values: Mapping[str, Any]) -> str:
+    first, plus, _ = name.partition("+")
+    if plus:
+        return str(int(first) + values["agent"]["number"])
     owner, _, attribute = name.partition(".")
     return str(values[owner][attribute] if attribute else values[owner])
 

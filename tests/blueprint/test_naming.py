@@ -140,6 +140,7 @@ def test_commands_and_environments() -> None:
 SIMPLE = st.sampled_from(
     "{{ }} {{{ }}} { } {% {# fleet agent.name agent.number agent.stage agent.title agent.x worktree repo".split()
     + "a|\n|\r| |{{ fleet }}|{{agent.name}}|{{ worktree }}".split("|")
+    + "3000 + agent.number|{{ 3000 + agent.number }}|{{0+agent.number}}|{{ 007 + agent.number }}|+|9".split("|")
 )
 
 
