@@ -21,7 +21,7 @@ from orchestra.session import tmux
 from orchestra.session.command import require_program
 from orchestra.session.folder import AgentFolder, Order, RunFolder, read_json
 from orchestra.session.runner import Launch, Reader
-from orchestra.session.sandbox import hide_placeholders, sandbox_available
+from orchestra.session.sandbox import hide_placeholders, require_hooks_folder, sandbox_available
 from orchestra.session.settings import make_settings, shut_paths
 from orchestra.session.stream import ClaudeReader
 
@@ -101,6 +101,7 @@ def _settle(order: Order, agent: AgentFolder) -> dict[str, str]:
     write_atomically(agent.settings, json.dumps(settings, indent=1) + "\n")
     if not sandbox:
         return {}
+    require_hooks_folder(Path(order.worktree))
     env = {**os.environ, **(order.env or {})}
     return hide_placeholders(Path(order.worktree), agent.path, shut_paths(policy), env)
 

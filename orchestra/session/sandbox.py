@@ -4,7 +4,7 @@ They are device files (.bashrc, .mcp.json, each denied file that does not exist,
 them (client facts, 2, Sandbox). So a sandboxed session gets an excludes file of its own that names them, after all
 that the worktree's own excludes file holds, through git's environment and thereby nobody else's.
 
-Invariant: nothing outside the agent's folder is written. Only for sessions that run in the sandbox.
+Invariant: nothing outside the agent's folder is written, but for an empty folder for hooks. Only for sessions that run in the sandbox.
 """
 
 from __future__ import annotations
@@ -27,6 +27,16 @@ def sandbox_available() -> bool:
     if sys.platform == "darwin":
         return shutil.which("sandbox-exec") is not None
     return shutil.which("bwrap") is not None and shutil.which("socat") is not None
+
+
+def require_hooks_folder(worktree: Path) -> None:
+    """Make the repository's ``hooks`` folder, empty, where a repository was set up without one.
+
+    The sandbox shuts it. Where it is missing, each sandboxed command puts a placeholder there and takes it away
+    again, and of two agents at once one finds it gone ("Can't get type of source .git/hooks", seen with 2.1.330).
+    """
+    common = Git(worktree).text("rev-parse", "--path-format=absolute", "--git-common-dir")
+    (Path(common) / "hooks").mkdir(exist_ok=True)
 
 
 def hide_placeholders(worktree: Path, folder: Path, shut: Iterable[str], env: Mapping[str, str]) -> dict[str, str]:
