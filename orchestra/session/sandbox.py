@@ -4,7 +4,8 @@ They are device files (.bashrc, .mcp.json, each denied file that does not exist,
 them (client facts, 2, Sandbox). So a sandboxed session gets an excludes file of its own that names them, after all
 that the worktree's own excludes file holds, through git's environment and thereby nobody else's.
 
-Invariant: nothing outside the agent's folder is written, but for an empty folder for hooks. Only for sessions that run in the sandbox.
+Invariant: nothing outside the agent's folder is written, but for an empty folder for hooks. Only for sessions that run
+in the sandbox.
 """
 
 from __future__ import annotations
