@@ -6,10 +6,10 @@ Registering a module of tasks is one word in ``collect``.
 
 from __future__ import annotations
 
-from orchestra.tasks import beginning, blueprints, demo, landing, plan, sessions, standing, verdicts, work
+from orchestra.tasks import beginning, blueprints, demo, landing, plan, scripts, sessions, standing, verdicts, work
 from orchestra.tasks.program import adopt_running_program, collect
 
-ns = collect(beginning, blueprints, plan, work, sessions, standing, verdicts, landing, demo)
+ns = collect(beginning, blueprints, plan, work, sessions, standing, verdicts, landing, scripts, demo)
 
 adopt_running_program()
 
