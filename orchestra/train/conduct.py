@@ -27,6 +27,7 @@ from orchestra.train.events import Teller
 from orchestra.train.land import Landing, TargetMoved, VerdictChanged, land
 from orchestra.train.outcome import Blocked, Landed, Waiting
 from orchestra.train.pace import seconds_left, spoken, typical_seconds
+from orchestra.train.pins import Pins
 from orchestra.train.queue import Built, Facts, State, Test
 from orchestra.train.roster import Passenger, Roster
 from orchestra.train.tester import Ended, Report, Tester
@@ -76,12 +77,13 @@ class Conductor:
         integrator: Callable[[CommitId], Integrator],
         teller: Teller,
         account: Account,
+        pins: Pins,
         rehearsed: bool,
         push: bool,
     ) -> None:
         self._fleet, self._roster, self._ground, self._tester = fleet, roster, ground, tester
         self._integrator_for, self._teller, self._account = integrator, teller, account
-        self._rehearsed, self._push = rehearsed, push
+        self._rehearsed, self._push, self._pins = rehearsed, push, pins
         self._order = tuple(p.agent.name for p in roster.passengers if not account.knows(p.agent.name))
         self._railway = Railway(ground.start)
         self._integrator = integrator(ground.start)
@@ -191,13 +193,16 @@ class Conductor:
 
     def _build(self, state: State) -> None:
         try:
-            self._railway.built[state] = candidate = self._built(state)
+            candidate = self._built(state)
+            if isinstance(candidate, BuiltCandidate):
+                self._pins.pin(state[-1], candidate.commit)
         except GroundError:  # what it is built of was lost: a ``gc --prune=now`` beside us takes what no ref holds
             self._losses += 1
             if self._losses > _LOSSES:
                 raise
             self._build_afresh()
             return
+        self._railway.built[state] = candidate
         self._tell_built(state, candidate)
 
     def _built(self, state: State) -> Candidate:
@@ -275,6 +280,7 @@ class Conductor:
             self._stop(error)
             return
         for passenger, commit in commits:
+            self._pins.landed(passenger.agent.name)
             self._account.add(Landed(passenger.agent.name, commit, self._gates_of(passenger, report)), report)
         self._order = tuple(name for name in self._order if name not in state)
         self._rebase(state)

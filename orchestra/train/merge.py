@@ -32,8 +32,10 @@ from orchestra.train.advice import advise
 from orchestra.train.conduct import Conductor
 from orchestra.train.events import Listener, Teller, ignore
 from orchestra.train.gates.branch import check, require_known
+from orchestra.train.intent import read_intent
 from orchestra.train.land import derive_landed, mark_derived
 from orchestra.train.outcome import Blocked, Evicted, Landed, MergeReport, Waiting
+from orchestra.train.pins import Pins
 from orchestra.train.recover import recover_within
 from orchestra.train.roster import Accept, Passenger, Roster, read_roster
 from orchestra.train.tester import Tester
@@ -113,7 +115,7 @@ def _run(fleet: Fleet, ride: _Ride, progress: Listener, engine: Engine | None) -
         if not ride.rehearsed:
             _require_clear_checkouts(fleet, ground, roster)
         _announce(fleet, roster, teller, account)
-        with _tester(fleet, engine, teller) as tester, _integrators(fleet, tester) as build:
+        with _pins(fleet) as pins, _tester(fleet, engine, teller) as tester, _integrators(fleet, tester) as build:
             conductor = Conductor(
                 fleet,
                 roster,
@@ -122,6 +124,7 @@ def _run(fleet: Fleet, ride: _Ride, progress: Listener, engine: Engine | None) -
                 integrator=build,
                 teller=teller,
                 account=account,
+                pins=pins,
                 rehearsed=ride.rehearsed,
                 push=ride.push,
             )
@@ -218,6 +221,18 @@ def _announce(fleet: Fleet, roster: Roster, teller: Teller, account: Account) ->
 
 
 # -- its parts ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _pins(fleet: Fleet) -> Iterator[Pins]:
+    """What a killed train left pinned is let go first; what landed was noted before."""
+    pins = Pins(fleet)
+    pins.release()
+    try:
+        yield pins
+    finally:
+        if read_intent(fleet.repository.state_folder) is None:  # else a landing is open, and needs its pins
+            pins.release()
 
 
 @contextmanager

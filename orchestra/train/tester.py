@@ -18,6 +18,7 @@ from pathlib import Path
 
 from orchestra.blueprint.model import RunGate
 from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Result
+from orchestra.errors import GitError, GroundError
 from orchestra.fleet import Fleet
 from orchestra.repository.refs import CommitId
 from orchestra.train.events import Teller
@@ -96,7 +97,7 @@ class Tester:
         self._results = Results(fleet.repository.state_folder / "gates" / "results")
         self._free = list(range(1, places + 1))
         self._trials: list[_Trial] = []
-        self._queue: list[tuple[State, CommitId]] = []
+        self._queue: list[tuple[State, CommitId, str]] = []
         self._known_env: Mapping[str, str] | None = None
         self._done: list[Report] = []
         self.tests_run = 0
@@ -109,27 +110,29 @@ class Tester:
 
     def start(self, state: State, commit: CommitId) -> None:
         """Begin to test a candidate; ``wait`` tells how it ended, also when all its gates had passed before."""
-        tree = self._fleet.repository.git.text("rev-parse", f"{commit}^{{tree}}")
-        known = [self._known(gate, commit, tree) for gate in self.gates]
+        try:
+            tree = self._fleet.repository.git.text("rev-parse", f"{commit}^{{tree}}")
+            known = [self._known(gate, commit, tree) for gate in self.gates]
+        except GitError as error:  # the candidate was lost before it was pinned
+            self._done.append(_untestable(state, commit, "", error))
+            return
         if all(known):
             runs = tuple(run for run in known if run is not None)
             self._done.append(Report(state, commit, tree, Ended.GREEN, runs))
             return
-        self._queue.append((state, commit))
+        self._queue.append((state, commit, tree))
         self._fill()
 
     def _fill(self) -> None:
         while self._queue and self._free:
             self._begin(self._free.pop(0), *self._queue.pop(0))
 
-    def _begin(self, slot: int, state: State, commit: CommitId) -> None:
-        tree = self._fleet.repository.git.text("rev-parse", f"{commit}^{{tree}}")
+    def _begin(self, slot: int, state: State, commit: CommitId, tree: str) -> None:
         try:
             setup = self.slots.prepare(slot, commit)
-        except SlotTrouble as trouble:
+        except (SlotTrouble, GitError) as trouble:
             self._free = sorted((*self._free, slot))
-            run = GateRun(SETUP_GATE, Outcome.BROKEN, 0.0, None, str(trouble))
-            self._done.append(Report(state, commit, tree, Ended.BROKEN, (run,)))
+            self._done.append(_untestable(state, commit, tree, trouble))
             return
         self.tests_run += 1
         env = self.slots.environment(slot)
@@ -140,7 +143,7 @@ class Tester:
 
     def cancel(self, state: State) -> None:
         """Give a test up; it is reported as cancelled once its processes are gone."""
-        self._queue = [(queued, commit) for queued, commit in self._queue if queued != state]
+        self._queue = [queued for queued in self._queue if queued[0] != state]
         for trial in self._wanted():
             if trial.state == state and trial.job is not None:
                 trial.unwanted = True
@@ -166,7 +169,7 @@ class Tester:
         """The target moved: what runs is now called otherwise."""
         for trial in self._wanted():
             trial.state = names[trial.state]
-        self._queue = [(names[state], commit) for state, commit in self._queue]
+        self._queue = [(names[state], commit, tree) for state, commit, tree in self._queue]
 
     # -- one trial ----------------------------------------------------------------------------------------------
 
@@ -268,6 +271,11 @@ class Tester:
         while (path := folder / f"{commit[:12]}.{gate}.{number}.log").exists():
             number += 1
         return path
+
+
+def _untestable(state: State, commit: CommitId, tree: str, trouble: GroundError) -> Report:
+    run = GateRun(SETUP_GATE, Outcome.BROKEN, 0.0, None, str(trouble))
+    return Report(state, commit, tree, Ended.BROKEN, (run,))
 
 
 def _measured(fleet: Fleet) -> dict[str, list[float]]:
