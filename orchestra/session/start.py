@@ -23,6 +23,7 @@ from orchestra.repository.refs import CommitId, read_fleet
 from orchestra.session import prompts, tmux
 from orchestra.session.byhand import what_to_type
 from orchestra.session.folder import AgentFolder, FleetFolder, Limits, Order, RunFolder, write_json
+from orchestra.session.inbox import has_request
 from orchestra.session.policy import make_policy
 from orchestra.session.runner import runner_of
 from orchestra.session.schedule import Weather
@@ -197,7 +198,7 @@ def _consider(report: StartReport, start: _Start, state: AgentState, again: bool
 
 
 def _work_off(fleet: Fleet, folder: FleetFolder, report: StartReport) -> StartReport:
-    if not report.queued:
+    if not report.queued and not any(has_request(agent) for agent in folder.agents()):
         return report
     limits = fleet.blueprint.limits
     claude = any(agent.runner.kind is RunnerKind.CLAUDE for agent in fleet.blueprint.agents)

@@ -22,11 +22,12 @@ from pathlib import Path
 
 from orchestra.blueprint.model import AgentName, FleetName, RunnerKind, RunnerMode
 from orchestra.engine import family
-from orchestra.errors import OrchestraError
+from orchestra.errors import GroundError, OrchestraError
 from orchestra.ledger import Ledger
 from orchestra.session import schedule
 from orchestra.session.asking import Asking
-from orchestra.session.folder import FleetFolder, Order, Run, RunFolder
+from orchestra.session.folder import AgentFolder, FleetFolder, Order, Run, RunFolder
+from orchestra.session.inbox import hand_over, has_request
 from orchestra.session.launching import end_session, launch, recover_half_started
 from orchestra.session.runner import Notice, Reader, Trouble, read_digest, runner_of
 from orchestra.session.saving import Save, save_work
@@ -98,6 +99,9 @@ class Supervisor:
         better = schedule.improve(self._weather, time.time())
         if better != self._weather:
             self._set_weather(better)
+        for agent in self.fleet.agents():
+            if has_request(agent):
+                self._guarded(agent.name, partial(self._send_back, agent))
         self._asking.ask([self.fleet.agent(one.agent) for one in self._watched.values() if _is_open(one.order)])
         decision = self._start_due()
         self._guarded(AgentName(""), partial(self._tell_why, decision))
@@ -105,7 +109,9 @@ class Supervisor:
 
     def is_done(self) -> bool:
         """Whether nothing runs and nothing that could start is queued."""
-        return not self._watched and (self._weather.held != "" or not self._queue())
+        if self._watched or any(has_request(agent) and agent.newest() for agent in self.fleet.agents()):
+            return False
+        return self._weather.held != "" or not self._queue()
 
     def _guarded(self, agent: AgentName, act: Callable[[], None]) -> None:
         """One agent's trouble, such as a full disk, is logged and tried again; it does not end the others."""
@@ -203,6 +209,14 @@ class Supervisor:
             due = max(now + pause, self._weather.until)
             return replace(resumed, prompt=_GO_ON, attempt=order.attempt + 1, not_before=due)
         return None
+
+    def _send_back(self, agent: AgentFolder) -> None:
+        """A request for changes that somebody left as a file, through the same command that a person would type."""
+        newest, source = agent.newest(), (self.fleet.read("blueprint") or {}).get("source")
+        order = newest.order if newest is not None else None
+        if order is None or source is None:
+            raise GroundError("a request for changes was left for it, and it never had a session to send back")
+        _log.info("%s: request-changes: %s", agent.name, hand_over(agent, order.home, str(source)))
 
     # -- sessions to start --------------------------------------------------------------------------------------
 

@@ -1,0 +1,71 @@
+"""A request for changes that a script leaves as a file, on the command line from end to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestra.engine import process
+from orchestra.session.folder import FleetFolder
+from tests.conftest import Checkout, MakeRepository
+
+PROGRAM = str(Path(sys.executable).with_name("orchestra"))
+BLUEPRINT = """\
+version: 1
+name: two
+target: main
+runner:
+  kind: command
+  command: ["/bin/sh", "-c", "echo 1 > w; git add w; git commit -qm work"]
+  resume: ["/bin/sh", "-c", "cat > answer.txt; git add answer.txt; git commit -qm answer"]
+agents: [{name: a, task: "x"}, {name: b, task: "x"}]
+"""
+
+
+def run(checkout: Checkout, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [PROGRAM, words[0], "--repo", str(checkout.path), *words[1:]]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def wait(fleet: FleetFolder) -> None:
+    who = fleet.supervisor
+    assert who is not None
+    assert process.wait_gone(who, 60), fleet.supervisor_log.read_text("utf-8")
+
+
+@pytest.fixture
+def worked(make_repository: MakeRepository) -> Checkout:
+    """Two agents that have done their work."""
+    checkout = make_repository({"blueprints/two.yaml": BLUEPRINT})
+    assert run(checkout, "spawn", "--blueprint", "two").returncode == 0
+    assert run(checkout, "start").returncode == 0
+    wait(FleetFolder(checkout.path / ".git/orchestra/fleets/two"))
+    return checkout
+
+
+def test_a_request_left_as_a_file_becomes_the_verdict_and_goes_to_the_session(worked: Checkout) -> None:
+    fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
+    (fleet.agent("a").path / "request-changes.md").write_text("Please name it `better`.\n", "utf-8")
+    done = run(worked, "start")
+    assert done.returncode == 0, done.stderr
+    wait(fleet)
+    assert "Please name it `better`." in worked.read("answer.txt", "agent/two/a")
+    rows = json.loads(run(worked, "status", "--json").stdout)["agents"]
+    assert [row["verdict"] for row in rows] == ["changes-requested", "none"]
+    assert [path.name for path in fleet.agent("a").path.glob("request-changes*")] == []
+    task = (worked.path.parent / "worktrees/agent-1/TASK.md").read_text("utf-8")
+    assert "Please name it `better`." in task
+
+
+def test_one_that_is_refused_is_kept_and_does_not_come_back(worked: Checkout) -> None:
+    fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
+    assert run(worked, "discard", "a", "--reason", "no").returncode == 0
+    (fleet.agent("a").path / "request-changes.md").write_text("Please.\n", "utf-8")
+    assert run(worked, "start").returncode == 0
+    wait(fleet)
+    assert [path.name for path in fleet.agent("a").path.glob("request-changes*")] == ["request-changes.refused.md"]
+    assert "discarded" in fleet.supervisor_log.read_text("utf-8")
