@@ -1,8 +1,9 @@
 """Worktrees removed so that each goes as a whole, and only when it holds nothing that would be missed.
 
 A worktree is looked at, renamed to ``<parent>/.orchestra-old/<name>``, looked at again there, where nobody finds
-it by its name, and only then forgotten by git and deleted. Git's being told to forget it is the one moment at which
-it is gone; a run killed before that puts it back, one killed after it finishes the deletion.
+it by its name, and only then forgotten by git and deleted; one with submodules is looked at twice where it is. Git's
+being told to forget it is the one moment at which it is gone; a run killed before that puts it back, one killed after
+it finishes the deletion.
 
 Invariant: the caller holds the orchestra lock; git is never told to override a check, what it removes is a
 registration whose folder is away. Refuses (``NotRemovable``): work that no ref holds, a process at work inside, a
@@ -64,12 +65,16 @@ def remove(
             raise NotRemovable(f"{path} is no worktree of {repository.home}")
         return Removed()
     _check(path, admin, reason, saved)
-    aside = retired(path)
-    aside.parent.mkdir(exist_ok=True)
-    path.rename(aside)
+    # Submodules find their git folders by relative paths, which hold at this place only.
+    stays = (admin / "modules").is_dir()
+    if stays:
+        removed = _set_apart(path, keep, disposable)
+        _check(path, admin, reason, saved)
+    _put_aside(path)
     try:
-        _check(aside, admin, reason, saved)
-        removed = _set_apart(aside, keep, disposable)
+        if not stays:
+            _check(retired(path), admin, reason, saved)
+            removed = _set_apart(retired(path), keep, disposable)
     except BaseException:
         _put_back(path, admin)
         raise
@@ -93,6 +98,11 @@ def settle(repository: Repository, path: Path) -> None:
         raise NotRemovable(f"the removal of {path} was interrupted; it is in {away}, and something else in its place")
     else:
         _put_back(path, admin)
+
+
+def _put_aside(path: Path) -> None:
+    retired(path).parent.mkdir(exist_ok=True)
+    path.rename(retired(path))
 
 
 def _put_back(path: Path, admin: Path) -> None:
