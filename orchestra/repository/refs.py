@@ -77,9 +77,7 @@ def branch_ref(branch: str) -> RefName:
 
 def resolve(git: Git, name: str) -> CommitId | None:
     """The commit that a full ref or object name peels to; None where there is none."""
-    found = git.run(
-        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", ok=(0, 1, 128)
-    )
+    found = git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", ok=(0, 1, 128))
     return CommitId(found.text) if found.code == 0 else None
 
 
@@ -126,9 +124,7 @@ def update(git: Git, updates: Iterable[RefUpdate], *, reason: str) -> None:
         return
     script = "".join(_line(u) for u in wanted).encode()
     for attempt in range(_ATTEMPTS):
-        done = git.run(
-            "update-ref", "-m", f"orchestra: {reason}", "--stdin", "-z", stdin=script, ok=(0, 1, 128)
-        )
+        done = git.run("update-ref", "-m", f"orchestra: {reason}", "--stdin", "-z", stdin=script, ok=(0, 1, 128))
         if done.code == 0:
             return
         moved = _first_moved(git, wanted)
