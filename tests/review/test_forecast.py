@@ -7,13 +7,16 @@ from itertools import combinations
 
 import pytest
 
-from orchestra.blueprint.model import ConflictRule, Forbid, Merge, Scope, Union
+from orchestra.blueprint.model import AgentName, ConflictRule, Forbid, Merge, Scope, Union
 from orchestra.fleet import Fleet
 from orchestra.review.findings import Why
 from orchestra.review.forecast import Forecast, forecast
 from orchestra.review.standing import read_standings
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
+
+
+TOP = AgentName("top")
 
 
 def _forecast(fleet: Fleet) -> Forecast:
@@ -44,7 +47,7 @@ def test_it_says_what_git_merge_says(world: World) -> None:
         if "CONFLICT" in done:
             expected.setdefault(one, set()).add(other)
             expected.setdefault(other, set()).add(one)
-    found = {name: set(others) for name, others in _forecast(world.fleet).conflicts.items()}
+    found = {str(name): {str(other) for other in others} for name, others in _forecast(world.fleet).conflicts.items()}
     assert found == expected
     assert found["top"] == {"edge"}
     assert found["rename"] == {"inside"}
@@ -65,7 +68,7 @@ def test_what_a_conflict_rule_settles_is_no_conflict(world: World) -> None:
         return _forecast(replace(world.fleet, blueprint=replace(world.fleet.blueprint, merge=merge)))
 
     assert "top" not in ruled(Union()).conflicts
-    assert ruled(Forbid()).conflicts["top"] == ("edge",)
+    assert ruled(Forbid()).conflicts[TOP] == ("edge",)
 
 
 def test_the_memory_can_be_damaged_or_lost(world: World) -> None:
