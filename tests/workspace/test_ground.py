@@ -12,7 +12,7 @@ import pytest
 
 from orchestra.blueprint.load import load_blueprint
 from orchestra.engine.local import LocalEngine
-from orchestra.errors import DiskFull, LockHeld
+from orchestra.errors import DiskFull, GitError, LockHeld
 from orchestra.fleet import make_fleet
 from orchestra.repository.gateway import Repository
 from orchestra.repository.lock import exclusive
@@ -137,7 +137,7 @@ def test_hooks_of_the_repository_do_not_run(home: Home) -> None:
 
 
 def test_a_branch_with_a_gitlink_and_odd_names(make: MakeHome) -> None:
-    """What git itself would not add, made by plumbing: a folder called .GIT of a submodule's commit, a deep path."""
+    """A submodule that nobody can fetch, and names that look like options, devices and home folders."""
     home = make(PLAIN)
     blob = home.checkout.git("hash-object", "-w", "--stdin", stdin=b"x\n")
     names = ["-rf", "a/b\tc", "CON", "~tilde", "x" * 250]
@@ -150,6 +150,23 @@ def test_a_branch_with_a_gitlink_and_odd_names(make: MakeHome) -> None:
     for number in (1, 2):
         assert home.agent(number).git("status", "--porcelain") == ""
         assert all((home.agent(number).path / name).read_text() == "x\n" for name in names)
+
+
+@pytest.mark.parametrize("name", [".git", ".GIT"])
+def test_a_commit_that_would_write_into_git_is_refused_by_git(make: MakeHome, name: str) -> None:
+    """Nothing of it is written, nothing is left; what can be spawned is spawned when the branch is put right."""
+    home = make(PLAIN)
+    blob = home.checkout.git("hash-object", "-w", "--stdin", stdin=b"[core]\n\tfsmonitor = touch /tmp/hacked\n")
+    inner = home.checkout.git("mktree", stdin=f"100644 blob {blob}\tconfig\n".encode())
+    tree = home.checkout.git("mktree", stdin=f"040000 tree {inner}\t{name}\n".encode())
+    commit = home.checkout.git("commit-tree", tree, "-p", "main", "-m", "evil")
+    home.checkout.git("update-ref", "refs/heads/main", commit)
+    home.checkout.git("config", "core.protectNTFS", "true")
+    with pytest.raises(GitError, match=r"invalid path|'.git' would be overwritten"):
+        run_spawn(home)
+    assert not home.agent(1).path.exists()
+    assert home.checkout.git("worktree", "list", "--porcelain").count("worktree ") == 1
+    assert list((home.path / "worktrees").iterdir()) == []
 
 
 def test_overlapping_scopes_alone_are_the_blueprints_fault(home: Home) -> None:
