@@ -164,3 +164,25 @@ def improve(weather: Weather, now: float) -> Weather:
         return Weather()
     places = None if weather.places is None else weather.places + 1
     return replace(weather, level=weather.level - 1, places=places, noticed_at=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Go on with that session, not before then, as its ``attempt``-th try against the API."""
+
+    not_before: float
+    attempt: int
+
+
+def again(fault: str, *, attempt: int, left_usd: float, capped: bool, weather: Weather, now: float) -> Again | None:
+    """Whether a session that ended badly goes on by itself; None where a person has to look.
+
+    ``fault``: state.Digest's. Two kinds do: the API turned it away (at most so many times, each pause twice the one
+    before), and it used up its share of the fleet's money while there may be more.
+    """
+    if fault == "budget" and capped and left_usd > LEAST_USD:
+        return Again(now, attempt)
+    if fault == "busy" and attempt + 1 < ATTEMPTS:
+        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt)
+        return Again(max(now + pause, weather.until), attempt + 1)
+    return None

@@ -24,17 +24,17 @@ from orchestra.blueprint.model import AgentName, FleetName, RunnerKind, RunnerMo
 from orchestra.engine import family
 from orchestra.errors import GroundError, OrchestraError
 from orchestra.ledger import Ledger
-from orchestra.session import schedule
+from orchestra.session import prompts, schedule
 from orchestra.session.asking import Asking
 from orchestra.session.folder import AgentFolder, FleetFolder, Order, Run, RunFolder
 from orchestra.session.inbox import hand_over, has_request
 from orchestra.session.launching import end_session, launch, recover_half_started
 from orchestra.session.runner import Notice, Reader, Trouble, read_digest, runner_of
 from orchestra.session.saving import Save, save_work
-from orchestra.session.schedule import ATTEMPTS, Candidate, Hold, Purse, Refuse, Situation, Start, Weather
+from orchestra.session.schedule import Hold, Refuse, Situation, Start, Weather
 from orchestra.session.state import Digest, Stop
 from orchestra.session.tail import Tail, last_line
-from orchestra.session.usage import total
+from orchestra.session.treasury import Treasury
 
 _POLL_S = 0.2
 _AGAIN_S = 5.0  # after a session could not be started for want of space or the like
@@ -63,6 +63,7 @@ class Supervisor:
         self._save = save
         self._name = FleetName(folder.name)
         self._asking = Asking(self.fleet)
+        self._money = Treasury(self.fleet)
         self._troubles: dict[AgentName, str] = {}
         self._later: dict[AgentName, float] = {}
         self._watched: dict[AgentName, Watched] = {}
@@ -198,17 +199,17 @@ class Supervisor:
 
     def _again(self, watched: Watched, digest: Digest) -> Order | None:
         """The order that goes on with a session which ended for no fault of its own; None where it should not."""
-        order, now = watched.order, time.time()
+        order = watched.order
         if watched.folder.stop is not None or not digest.is_error:
             return None
-        resumed = replace(order, resume=True, session_id=digest.session_id or order.session_id)
-        if digest.fault == "budget" and self._left(order) > schedule.LEAST_USD and watched.run.cap_usd is not None:
-            return replace(resumed, id=f"{order.id}+", at=now, prompt=_GO_ON)
-        if digest.fault == "busy" and order.attempt + 1 < ATTEMPTS:
-            pause = min(schedule.LONGEST_PAUSE_S, schedule.FIRST_PAUSE_S * 2**order.attempt)
-            due = max(now + pause, self._weather.until)
-            return replace(resumed, prompt=_GO_ON, attempt=order.attempt + 1, not_before=due)
-        return None
+        capped, left = watched.run.cap_usd is not None, self._money.left(order)
+        tried, weather, now = order.attempt, self._weather, time.time()
+        go_on = schedule.again(digest.fault, attempt=tried, left_usd=left, capped=capped, weather=weather, now=now)
+        if go_on is None:
+            return None
+        session = digest.session_id or order.session_id
+        resumed = replace(order, at=now, resume=True, session_id=session, prompt=prompts.GO_ON)
+        return replace(resumed, attempt=go_on.attempt, not_before=go_on.not_before)
 
     def _send_back(self, agent: AgentFolder) -> None:
         """A request for changes that somebody left as a file, through the same command that a person would type."""
@@ -228,15 +229,17 @@ class Supervisor:
     def _start_due(self) -> Hold:
         while True:
             limits, queue = self.fleet.limits, self._queue()
+            due = {order.agent: max(order.not_before, self._later.get(order.agent, 0.0)) for order in queue}
+            promised = sum(watched.run.cap_usd or 0.0 for watched in self._watched.values())
             facts = Situation(
                 now=time.time(),
-                queue=tuple(self._candidate(order) for order in queue),
+                queue=tuple(self._money.candidate(order, due[order.agent]) for order in queue),
                 running=len(self._watched),
                 limit=limits.agents,
                 last_start=self._last_start,
                 stagger_s=limits.stagger_s,
                 weather=self._weather,
-                purse=self._purse(limits.budget_usd),
+                purse=self._money.purse(limits.budget_usd, promised),
             )
             decision = schedule.decide(facts)
             if isinstance(decision, Hold):
@@ -264,28 +267,6 @@ class Supervisor:
         self._watch(agent.name, folder, order, run)
         _log.info("%s: started run %s", agent.name, folder.number)
 
-    def _candidate(self, order: Order) -> Candidate:
-        costs = order.kind is RunnerKind.CLAUDE
-        left = None if order.max_budget_usd is None else self._left(order)
-        due = max(order.not_before, self._later.get(order.agent, 0.0))
-        return Candidate(order.agent, order.at, due, left, costs)
-
-    def _left(self, order: Order) -> float:
-        """US dollars that the agent may still cost."""
-        if order.max_budget_usd is None:
-            return float("inf")
-        return order.max_budget_usd - self._spent(order.agent)
-
-    def _spent(self, agent: AgentName) -> float:
-        digests = [run.digest for run in self.fleet.agent(agent).runs()]
-        return total(digest for digest in digests if digest is not None).cost_usd or 0.0
-
-    def _purse(self, budget: float | None) -> Purse:
-        if budget is None:
-            return Purse()
-        spent = sum(self._spent(agent.name) for agent in self.fleet.agents())
-        return Purse(budget, spent, sum(watched.run.cap_usd or 0.0 for watched in self._watched.values()))
-
     def _set_weather(self, weather: Weather) -> None:
         self._weather = weather
         self.fleet.write("weather", weather)
@@ -294,9 +275,6 @@ class Supervisor:
         """Why what is queued is not started, for status."""
         if self.fleet.read("hold") != (told := {"reason": hold.reason, "until": hold.until}):
             self.fleet.write("hold", told)
-
-
-_GO_ON = "Your session was interrupted. Go on with TASK.md where you left off."
 
 
 def _is_open(order: Order) -> bool:

@@ -13,6 +13,7 @@ from orchestra.session.schedule import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
     QUIET_S,
+    Again,
     Candidate,
     Hold,
     Purse,
@@ -20,6 +21,7 @@ from orchestra.session.schedule import (
     Situation,
     Start,
     Weather,
+    again,
     decide,
     improve,
     worsen,
@@ -162,5 +164,25 @@ def test_held_weather_does_not_mend_itself() -> None:
     assert improve(held, 1e9) == held
 
 
-def test_a_session_is_not_queued_again_for_ever() -> None:
-    assert 2 <= ATTEMPTS <= 10
+@pytest.mark.parametrize(
+    ("fault", "attempt", "left", "capped", "expected"),
+    [
+        ("busy", 0, 1.0, False, Again(100.0 + FIRST_PAUSE_S, 1)),
+        ("busy", 2, 1.0, False, Again(100.0 + 4 * FIRST_PAUSE_S, 3)),
+        ("busy", ATTEMPTS - 1, 1.0, False, None),
+        ("budget", 0, 1.0, True, Again(100.0, 0)),
+        ("budget", 0, 0.0, True, None),
+        ("budget", 0, 1.0, False, None),
+        ("login", 0, 1.0, True, None),
+        ("", 0, 1.0, True, None),
+    ],
+)
+def test_what_goes_on_by_itself(fault: str, attempt: int, left: float, capped: bool, expected: Again | None) -> None:
+    found = again(fault, attempt=attempt, left_usd=left, capped=capped, weather=Weather(), now=100.0)
+    assert found == expected
+
+
+def test_what_goes_on_waits_for_the_weather() -> None:
+    weather = Weather(3, 500.0, 90.0, 1, "429")
+    found = again("busy", attempt=0, left_usd=1.0, capped=False, weather=weather, now=100.0)
+    assert found == Again(500.0, 1)
