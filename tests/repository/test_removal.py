@@ -250,7 +250,8 @@ def test_a_removal_killed_after_git_forgot_it_is_finished(main: Checkout, work: 
     assert is_gone(main, work)
 
 
-def test_a_repository_with_submodules(make_repository: MakeRepository) -> None:
+@pytest.mark.parametrize("checked_out", [False, True])
+def test_a_repository_with_submodules(make_repository: MakeRepository, checked_out: bool) -> None:
     """Git's own removal refuses every worktree of such a repository."""
     make_repository({"lib.c": "int x;\n"}, name="lib")
     main = make_repository({"a": "a"})
@@ -261,6 +262,13 @@ def test_a_repository_with_submodules(make_repository: MakeRepository) -> None:
     place = Place(main.path.parent / "trees" / "one", opened.require_commit("HEAD"), "work", REASON)
     worktrees.add(opened, place)
     work = Checkout(place.path)
+    if checked_out:
+        work.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init")
+        inner = Checkout(work.path / "lib")
+        inner.write({"lib.c": "int mine;\n"})
+        with pytest.raises(GroundError, match="uncommitted work"):
+            remove(main, work)
+        inner.git("checkout", "--quiet", "lib.c")
     remove(main, work)
     assert is_gone(main, work)
 
