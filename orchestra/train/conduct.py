@@ -28,7 +28,7 @@ from orchestra.train.land import Landing, TargetMoved, VerdictChanged, land
 from orchestra.train.outcome import Blocked, Landed, Waiting
 from orchestra.train.pace import seconds_left, spoken, typical_seconds
 from orchestra.train.pins import Pins
-from orchestra.train.queue import Built, Facts, State, Test
+from orchestra.train.queue import Built, Facts, Record, State
 from orchestra.train.roster import Passenger, Roster
 from orchestra.train.tester import Ended, Report, Tester
 
@@ -42,7 +42,7 @@ class Railway:
 
     target: CommitId
     built: dict[State, Candidate] = field(default_factory=dict)
-    tests: dict[State, Test] = field(default_factory=dict)
+    tests: dict[State, Record] = field(default_factory=dict)
     reports: dict[State, Report] = field(default_factory=dict)
 
     def commit(self, state: State) -> CommitId:
@@ -142,7 +142,7 @@ class Conductor:
         )
 
     def _note(self, report: Report) -> None:
-        test = self._railway.tests.get(report.state, Test())
+        test = self._railway.tests.get(report.state, Record())
         if report.ended is Ended.BROKEN:
             self._build_afresh()
         self._railway.reports[report.state] = report
@@ -170,7 +170,7 @@ class Conductor:
             case queue.Build(state):
                 self._build(state)
             case queue.Run(state):
-                self._railway.tests[state] = replace(self._railway.tests.get(state, Test()), running=True)
+                self._railway.tests[state] = replace(self._railway.tests.get(state, Record()), running=True)
                 self._tester.start(state, self._railway.commit(state))
             case queue.Cancel(state):
                 self._railway.tests[state] = replace(self._railway.tests[state], running=False)

@@ -41,7 +41,7 @@ class Built(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Record:
     """What is known of a state's gates. ``reds`` is a verdict once it reaches ``needed`` (1 and the gate's retries)."""
 
     green: bool = False
@@ -66,7 +66,7 @@ class Test:
         return not self.green and self.broken >= BROKEN_TRIES
 
 
-_UNTESTED = Test()
+_UNTESTED = Record()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,14 @@ class Facts:
     after: Mapping[AgentName, frozenset[AgentName]] = field(default_factory=lambda: MappingProxyType({}))
     out: frozenset[AgentName] = frozenset()
     built: Mapping[State, Built] = field(default_factory=lambda: MappingProxyType({}))
-    tests: Mapping[State, Test] = field(default_factory=lambda: MappingProxyType({}))
+    tests: Mapping[State, Record] = field(default_factory=lambda: MappingProxyType({}))
     slots: int = 1
     policy: Train = Train.SERIAL
     guarantee: Guarantee = Guarantee.TIP_GREEN
     decided: int = 0
     rejected: int = 0
 
-    def test(self, state: State) -> Test:
+    def test(self, state: State) -> Record:
         return self.tests.get(state, _UNTESTED)
 
     def may_land(self, state: State) -> bool:

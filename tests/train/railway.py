@@ -19,9 +19,9 @@ from orchestra.train.queue import (
     Facts,
     Hold,
     Land,
+    Record,
     Run,
     State,
-    Test,
     Why,
     plan,
 )
@@ -201,4 +201,4 @@ def _mark(play: Play) -> object:
     return facts.order, play.landed, play.fates, frozenset(facts.tests.items()), frozenset(facts.built.items())
 
 
-__all__ = ["Play", "Test", "World", "begin", "explore", "finish", "serial_oracle", "settle"]
+__all__ = ["Play", "Record", "World", "begin", "explore", "finish", "serial_oracle", "settle"]
