@@ -53,7 +53,8 @@ def _conflicts(fleet: Fleet, agent: Agent) -> Iterator[Conflict]:
     head, target = fleet.repository.branch_tip(agent.branch), fleet.target_tip()
     if head is None or target is None:
         return
-    done = git.run("merge-tree", "--write-tree", "-z", "--messages", target, head, ok=(0, 1))
+    options = ("--write-tree", "-z", "--messages", "--allow-unrelated-histories")
+    done = git.run("merge-tree", *options, target, head, ok=(0, 1))
     if done.code == 0 or not done.stdout:
         return
     merged = parse_merge(done.fields, clean=False)

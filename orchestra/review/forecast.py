@@ -56,13 +56,13 @@ def _pending(standing: Standing) -> bool:
 
 def _conflicts(fleet: Fleet, pending: Sequence[Standing], memory: _Memory) -> dict[AgentName, tuple[AgentName, ...]]:
     heads = {s.agent.name: s.head for s in pending if s.head is not None}
-    pairs = {(heads[a], heads[b]): (a, b) for a, b in combinations(heads, 2)}
-    unknown = [pair for pair in pairs if memory.read(_merge_key(pair)) is None]
+    pairs = {(a, b): (heads[a], heads[b]) for a, b in combinations(heads, 2)}
+    unknown = [pair for pair in dict.fromkeys(pairs.values()) if memory.read(_merge_key(pair)) is None]
     for pair, merged in zip(unknown, _merge_all(fleet, unknown), strict=True):
         memory.write(_merge_key(pair), list(merged.conflicted_paths))
     hidden, settled = _hidden(fleet, pending), _settled_by_rule(fleet)
     found: dict[AgentName, list[AgentName]] = {}
-    for pair, (one, other) in pairs.items():
+    for (one, other), pair in pairs.items():
         if any(not settled(path) for path in set(memory.read(_merge_key(pair)) or ()) - hidden):
             found.setdefault(one, []).append(other)
             found.setdefault(other, []).append(one)
@@ -113,7 +113,9 @@ def _merge_key(pair: Pair) -> str:
 def _merge_all(fleet: Fleet, pairs: Sequence[Pair]) -> list[Merged]:
     if not pairs:
         return []
-    git, args = fleet.repository.git, ("merge-tree", "--write-tree", "-z", "--messages")
+    # An agent may have begun a history of its own: one more conflict, and no reason to tell nothing of the rest.
+    args = ("merge-tree", "--write-tree", "-z", "--messages", "--allow-unrelated-histories")
+    git = fleet.repository.git
     if installed() < _BATCH_SINCE:
         runs = (git.run(*args, one, other, ok=(0, 1)) for one, other in pairs)
         return [parse_merge(done.fields, clean=done.code == 0) for done in runs]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.engine.job import Engine
+from orchestra.errors import GitError
 from orchestra.fleet import Fleet
 from orchestra.repository import registration, removal
 from orchestra.repository.lock import exclusive
@@ -72,9 +73,14 @@ def plan_clean(fleet: Fleet) -> CleanPlan:
     ground = survey(fleet)
     settled = [agent for agent in fleet.blueprint.agents if _is_settled(ground, agent)]
     reasons = {agent.name: why for agent in settled if (why := _reason_to_stay(ground, agent)) is not None}
-    going = [agent for agent in settled if agent.name not in reasons]
     planned: list[Step] = []
-    for part in (_save, _tear_down, _remove, _delete_branch, _forget):
+    for agent in settled:
+        try:
+            planned += _save(ground, agent) if agent.name not in reasons else ()
+        except GitError as error:
+            reasons[agent.name] = f"git cannot look into its worktree: {error} (git worktree repair may help)"
+    going = [agent for agent in settled if agent.name not in reasons]
+    for part in (_tear_down, _remove, _delete_branch, _forget):
         for agent in going:
             planned += part(ground, agent)
     planned += _remove_root(ground, going)
