@@ -46,6 +46,7 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
         "exposed_patterns": [name for name in (*blueprint.protected, *own) if _is_exposed(name, scope)],
         "checks": [{"name": gate.name, "run": gate.run, "timeout": gate.timeout_s, **_env(gate)} for gate in quick],
         "programs": _programs(fleet),
+        "allow": list(agent.runner.allow),
     }
 
 

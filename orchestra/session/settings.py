@@ -22,6 +22,8 @@ from orchestra.blueprint.scope import is_literal
 _HOOK = Path(__file__).with_name("hook.py")
 # Other sessions, other worktrees and times after this session are not an agent's business.
 _NOT_FOR_AGENTS = ("SendMessage", "ListAgents", "EnterWorktree", "ExitWorktree", "CronCreate", "ScheduleWakeup")
+# Beside reading and editing: sub-agents and lists of things to do, which touch nothing of themselves.
+_TOOLS = ("Task", "Agent", "TodoWrite", "TaskCreate", "TaskUpdate", "TaskList", "TaskGet", "Skill")
 _SHELL = (
     "cat cp diff echo find grep head ls mkdir mv pwd rg rm rmdir sed sort tail test touch tree uniq wc which".split()
 )
@@ -54,7 +56,7 @@ def _allowed(policy: Mapping[str, Any]) -> list[str]:
     edits = [_edit(worktree, pattern) for pattern in (*patterns, *policy["may_edit_patterns"], "AGENT_NOTES.md")]
     shell = [f"Bash({program} *)" for program in ("git", *policy["programs"], *_SHELL)]
     bare = [f"Bash({program})" for program in ("git", *policy["programs"], *_SHELL)]
-    return [*dict.fromkeys(part for edit in edits for part in edit), *shell, *bare, "Task", "Agent", "TodoWrite"]
+    return [*dict.fromkeys(part for edit in edits for part in edit), *shell, *bare, *policy["allow"], *_TOOLS]
 
 
 def shut_paths(policy: Mapping[str, Any]) -> list[str]:

@@ -51,6 +51,7 @@ runner:
   mode: tmux
   command: [codex, exec, "{prompt}", "--name={{ agent.name }}"]
   resume: [codex, resume, "{session_id}"]
+  allow: ["Bash(docker compose *)", WebSearch]
   model: 4
   max_turns: 10
   max_budget_usd: 2.5
@@ -157,6 +158,7 @@ def test_an_agents_runner_is_laid_over_the_fleets_key_by_key(tmp_path: Path) -> 
         mode=model.RunnerMode.TMUX,
         command=("codex", "exec", "{prompt}", "--name={{ agent.name }}"),
         resume=("codex", "resume", "{session_id}"),
+        allow=("Bash(docker compose *)", "WebSearch"),
         model="4",
         max_turns=20,
         max_budget_usd=2.5,

@@ -218,6 +218,14 @@ def test_what_the_blueprint_runs_agents_may_run(world: World) -> None:
     assert "Bash(cd *)" not in allowed
 
 
+def test_a_runner_may_allow_more(world: World) -> None:
+    fleet, agent = declare(world, scope=SRC)
+    agent = replace(agent, runner=replace(agent.runner, allow=("Bash(docker compose *)",)))
+    policy = make_policy(fleet, agent, world.checkout.git("rev-parse", "HEAD"), INSTRUCTIONS)
+    made = make_settings(policy, Path("/s"), interactive=False, sandbox=False)
+    assert "Bash(docker compose *)" in made["permissions"]["allow"]
+
+
 def test_deny_rules_only_where_an_allow_rule_would_open_it(world: World) -> None:
     place = os.path.realpath(world.fleet.worktree(world.fleet.blueprint.agents[0]))
     rule = f"Edit(/{place}/package.json)"
