@@ -1,4 +1,4 @@
-"""``merge-helper.sh`` lands what ``orchestra merge`` lands, and turns down what that turns down, for the same reasons."""
+"""``merge-helper.sh`` lands what ``orchestra merge`` lands, and turns down the rest for the same reasons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestra.review import verdicts
 from orchestra.train.merge import merge
 from orchestra.workspace.spawn import spawn
 from tests.conftest import Checkout
-from tests.shell.shells import SHELLS, Done, run
+from tests.shell.shells import Done, run
 from tests.shell.twins import Twins
 
 NAMES = "clean conflict red dependant protected outside empty quiet union fresh late undecided".split()
@@ -29,7 +29,6 @@ gates:
   tests: {run: "sh check.sh", timeout: 30s}
   again: {run: 'test "$CI" = true && test -z "$SECRET" && test "$KIND" = gate', env: {KIND: gate}}
 merge:
-  strategy: STRATEGY
   conflicts: {"CHANGELOG.md": union, "made.lock": {regenerate: "cat *.txt | sort >made.lock"}}
 agents:
   - {name: clean, task: t, stage: first}
@@ -138,7 +137,7 @@ def by_tool(twins: Twins) -> Fates:
 
 def told(done: Done, word: str) -> dict[str, str]:
     rows = re.findall(rf"^(\S+): {word}(.*)$", done.out, re.MULTILINE)
-    return {name: rest for name, rest in rows}
+    return dict(rows)
 
 
 def by_script(twins: Twins, shell: str) -> Fates:
@@ -161,9 +160,8 @@ def one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_COMMITTER_DATE", "1700000600 +0000")
 
 
-@pytest.mark.parametrize("strategy", ["rebase", "squash", "merge"])
-def test_script_and_tool_land_the_same(tmp_path: Path, strategy: str) -> None:
-    twins = Twins(tmp_path / "twin", TWELVE.replace("STRATEGY", strategy), begin)
+def test_script_and_tool_land_the_same(tmp_path: Path) -> None:
+    twins = Twins(tmp_path / "twin", TWELVE, begin)
     tool, script = by_tool(twins), by_script(twins, "sh")
     assert tool.landed == ["clean", "union", "fresh"]
     assert tool.blocked == {"dependant", "late"}

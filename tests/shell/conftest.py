@@ -1,0 +1,97 @@
+"""Scripts of a small fleet, made once, and a repository to run them in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orchestra.blueprint.load import load_blueprint
+from orchestra.fleet import Fleet, make_fleet
+from orchestra.repository.gateway import Repository
+from orchestra.shell.material import gather
+from orchestra.shell.script import MERGE_HELPER, ORCHESTRATE, scripts
+from tests.conftest import Checkout, MakeRepository
+from tests.shell.shells import Done, run
+
+SMALL = """\
+version: 1
+name: small
+target: main
+protected: [package.json]
+gates:
+  scope: {builtin: scope, policy: block}
+  notes: {builtin: notes}
+  tests: {run: "test ! -e broken", timeout: 20s}
+agents:
+  - {name: one, title: "The first", task: "Do one.", scope: ["src/**"]}
+  - {name: two, task: "Do two.", merge_after: [one]}
+  - {name: three, task: "Do three."}
+"""
+
+
+@dataclass(frozen=True)
+class Written:
+    """The two scripts of a blueprint, on disk."""
+
+    blueprint: Path
+    orchestrate: Path
+    merge_helper: Path
+
+
+def write_scripts(folder: Path, text: str) -> Written:
+    """The scripts of a blueprint, beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    blueprint = folder / "fleet.yaml"
+    blueprint.write_text(text, "utf-8")
+    made = scripts(gather(load_blueprint(blueprint), str(blueprint)))
+    for name, script in made.items():
+        (folder / name).write_text(script, "utf-8")
+    return Written(blueprint, folder / ORCHESTRATE, folder / MERGE_HELPER)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """The scripts of ``SMALL``."""
+    return write_scripts(tmp_path_factory.mktemp("small"), SMALL)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A repository with a fleet that a script has spawned."""
+
+    checkout: Checkout
+    written: Written
+
+    def fleet(self) -> Fleet:
+        return make_fleet(Repository.discover(self.checkout.path), load_blueprint(self.written.blueprint))
+
+    def at(self, agent: str) -> Checkout:
+        """An agent's worktree."""
+        fleet = self.fleet()
+        return Checkout(fleet.worktree(fleet.require_agent(agent)))
+
+    def spawn(self, *words: str) -> Done:
+        return run("sh", self.written.orchestrate, "spawn", *words, cwd=self.checkout.path)
+
+    def helper(self, *words: str, ok: bool = True) -> Done:
+        return run("sh", self.written.merge_helper, *words, cwd=self.checkout.path, ok=ok)
+
+    def work(self, agent: str, files: dict[str, str], *, notes: bool = True) -> None:
+        """What an agent does: a commit, and notes."""
+        there = self.at(agent)
+        there.commit(f"{agent} works", dict(files))
+        if notes:
+            there.write({"AGENT_NOTES.md": f"# Notes\n\n## What I Built\n\nThe work of {agent}.\n"})
+
+    def ref(self, name: str) -> str:
+        return self.checkout.git("rev-parse", "--verify", "-q", f"refs/orchestra/small/{name}", ok=False)
+
+
+@pytest.fixture
+def ground(make_repository: MakeRepository, small: Written) -> Ground:
+    """``SMALL`` spawned by its script."""
+    ground = Ground(make_repository({"README.md": "a\n", "src/a": "a\n", "package.json": "{}\n"}), small)
+    ground.spawn()
+    return ground
