@@ -153,9 +153,7 @@ class Runner:
     resume: tuple[
         str, ...
     ] = ()  # kind command: argv that re-enters a session; empty: command again with the new prompt
-    allow: tuple[
-        str, ...
-    ] = ()  # kind claude: the client's permission rules beyond those derived, "Bash(docker compose *)"
+    allow: tuple[str, ...] = ()  # kind claude: permission rules beyond those derived, such as Bash(docker compose *)
     model: str | None = None
     max_turns: int | None = None
     max_budget_usd: float | None = None  # per agent
