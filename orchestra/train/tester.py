@@ -23,7 +23,7 @@ from orchestra.fleet import Fleet
 from orchestra.repository.refs import CommitId
 from orchestra.train.events import Teller
 from orchestra.train.gates.environment import result_key
-from orchestra.train.gates.results import Pass, Results
+from orchestra.train.gates.results import Pass, Results, forget_unused
 from orchestra.train.queue import State
 from orchestra.train.slot import SlotTrouble
 from orchestra.train.slots import Setup, Slots
@@ -94,7 +94,10 @@ class Tester:
     def __init__(self, fleet: Fleet, engine: Engine, places: int, teller: Teller) -> None:
         self._fleet, self._engine, self._teller = fleet, engine, teller
         self.slots = Slots(fleet)
-        self._results = Results(fleet.repository.state_folder / "gates" / "results")
+        kept = fleet.repository.state_folder / "gates"
+        for folder in (kept / "results", kept / "remade", fleet.folder / "gates"):
+            forget_unused(folder)
+        self._results = Results(kept / "results")
         self._free = list(range(1, places + 1))
         self._trials: list[_Trial] = []
         self._queue: list[tuple[State, CommitId, str]] = []

@@ -8,7 +8,9 @@ folder costs time and nothing else.
 from __future__ import annotations
 
 import json
+import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,18 +37,25 @@ class Results:
 
     def find(self, key: str, tree: str) -> Pass | None:
         """The pass with that key on that tree, or None."""
+        path = self._folder / f"{key}.json"
         try:
-            found = Pass(**json.loads((self._folder / f"{key}.json").read_text("utf-8")))
+            found = Pass(**json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        return found if (found.key, found.tree) == (key, tree) else None
+        if (found.key, found.tree) != (key, tree):
+            return None
+        with suppress(OSError):  # it has just been of use
+            os.utime(path)
+        return found
 
     def keep(self, found: Pass) -> None:
         write_atomically(self._folder / f"{found.key}.json", json.dumps(asdict(found)) + "\n")
 
-    def forget_older_than(self, days: float) -> None:
-        """Drop what nobody has used for so long; a pass that is used again is kept anew."""
-        border = time.time() - days * 86_400
-        for path in self._folder.glob("*.json"):
-            if path.stat().st_mtime < border:
-                path.unlink(missing_ok=True)
+
+def forget_unused(folder: Path, days: float = 30.0) -> None:
+    """Drop the files of ``folder`` that nobody has written or used for so long."""
+    border = time.time() - days * 86_400
+    for path in folder.glob("*"):
+        with suppress(OSError):
+            if path.is_file() and path.stat().st_mtime < border:
+                path.unlink()
