@@ -66,7 +66,7 @@ def chains(
         tip = CommitId(checkout.git("rev-parse", agent.branch))
         branches.append(Branch(agent.name, FleetName("demo"), CommitId(base), tip, agent.title, strategy, KEPT_OUT))
     script = checkout.path.parent / MERGE_HELPER
-    script.write_text(scripts(Material(blueprint, "demo", {}))[MERGE_HELPER])
+    script.write_text(scripts(Material(blueprint, "demo", ()))[MERGE_HELPER])
     done = run("sh", "-c", _CHAIN, "test", script, cwd=checkout.path)
     assert not done.err
     shell = {name: rest.removeprefix("built ") for name, _, rest in (line.partition(" ") for line in done.lines)}
