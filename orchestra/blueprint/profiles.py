@@ -2,9 +2,9 @@
 
 ``from: NAME|[NAMES]`` lays an agent over its profiles by the merge rules of ``extends``; ``with`` gives parameters,
 and ``<<param>>`` in the string values that came from a profile is replaced. Invariant: after ``expand`` no agent has
-``from`` or ``with``, every value keeps the origin of the text it was made of, and text is bounded however parameters
-nest. Refuses: parameters that are unknown, unused, reserved or go in circles, and to replace anything in an agent's
-own text.
+``with``, and none ``from`` but where no profile could be had, which is a problem; every value keeps the origin of the
+text it was made of, and text is bounded however parameters nest. Refuses: parameters that are unknown, unused, reserved
+or go in circles, and to replace anything in an agent's own text.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ def _expand_agent(agent: MapNode, number: int, profiles: _Profiles) -> MapNode:
         if not _is_absent(agent.get("with")):
             profiles.note(agent.entries["with"].key, 'with: gives parameters to a profile, and there is no "from"')
         return agent.without("from", "with")
-    merged = profiles.layers.maps(profiles.bases(agent), own)
+    bases = profiles.bases(agent)
+    if bases is None:
+        return agent.without("with")  # with its `from`: what that would have brought is not missing
+    merged = profiles.layers.maps(bases, own)
     filled = _Parameters(merged, number, profiles.problems).fill()
     return MapNode(filled.entries, agent.origin)
 
@@ -88,12 +91,10 @@ class _Profiles:
         if source is None or _is_absent(source):
             return []
         items = source.items if isinstance(source, ListNode) else (source,)
-        names: list[Scalar] = []
-        for item in items:
-            if isinstance(item, Scalar) and item.text:
-                names.append(item)
-            else:
-                self.note(item.origin, f"from: must be the name of a profile or a list of names, not {kind(item)}")
+        names = [item for item in items if isinstance(item, Scalar) and item.text]
+        for item in items if names else ():  # where there is none, the schema says so
+            if item not in names:
+                self.note(item.origin, f"from: must be the name of a profile, not {kind(item)}")
         return names
 
     def _profile(self, name: Scalar, chain: tuple[str, ...]) -> MapNode | None:
