@@ -99,7 +99,8 @@ class Example:
         return "\n".join(line for finding in found for line in draw_finding(finding, repository.home)) + "\n"
 
     def _repository(self) -> Repository:
-        self._git("init", "-q", "-b", "main")
+        if not (self.folder / ".git").exists():
+            self._git("init", "-q", "-b", "main")
         for commit in self.files.get("history", "").splitlines():
             for path in commit.split():
                 file = self.folder / path
