@@ -1,0 +1,137 @@
+"""Landing by script: remotes, checkouts, targets that move, and who is blamed."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestra.train.merge import merge
+from tests.conftest import Checkout
+from tests.shell.conftest import Ground
+
+
+@pytest.fixture
+def ready(ground: Ground) -> Ground:
+    """One agent, approved."""
+    ground.work("one", {"src/one": "1\n"})
+    ground.helper("approve", "one")
+    return ground
+
+
+def clone(ground: Ground) -> Checkout:
+    """A bare remote called origin, and a colleague's clone of it."""
+    folder = ground.checkout.path.parent
+    ground.checkout.git("clone", "-q", "--bare", str(ground.checkout.path), str(folder / "origin.git"))
+    ground.checkout.git("remote", "add", "origin", str(folder / "origin.git"))
+    ground.checkout.git("fetch", "-q", "origin")
+    ground.checkout.git("clone", "-q", str(folder / "origin.git"), str(folder / "colleague"))
+    return Checkout(folder / "colleague")
+
+
+def test_push_goes_first_and_arrives(ready: Ground) -> None:
+    colleague = clone(ready)
+    done = ready.helper("merge", "--push", "one")
+    assert "pushed" in done.lines[-1]
+    colleague.git("pull", "-q")
+    assert colleague.git("rev-parse", "main") == ready.checkout.git("rev-parse", "main")
+
+
+def test_work_lands_on_what_a_colleague_pushed(ready: Ground) -> None:
+    colleague = clone(ready)
+    colleague.commit("theirs", {"theirs": "1\n"})
+    colleague.git("push", "-q")
+    ready.helper("merge", "--push", "one")
+    assert ready.checkout.tree("main") == ["README.md", "package.json", "src/a", "src/one", "theirs"]
+    assert ready.checkout.git("status", "--porcelain") == ""
+
+
+def test_a_diverged_target_is_refused(ready: Ground) -> None:
+    colleague = clone(ready)
+    colleague.commit("theirs", {"theirs": "1\n"})
+    colleague.git("push", "-q")
+    ready.checkout.commit("ours", {"ours": "1\n"})
+    done = ready.helper("merge", "one", ok=False)
+    assert done.code == 3
+    assert "have diverged" in done.err
+
+
+def test_a_remote_that_declines_lands_nothing(ready: Ground) -> None:
+    clone(ready)
+    hook = ready.checkout.path.parent / "origin.git/hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho no >&2\nexit 1\n")
+    hook.chmod(0o755)
+    before = ready.checkout.git("rev-parse", "main")
+    done = ready.helper("merge", "--push", "one", ok=False)
+    assert done.code == 1
+    assert "declines the push" in done.out
+    assert ready.checkout.git("rev-parse", "main") == before
+    assert not ready.ref("one/candidate")
+    assert not (ready.checkout.path / ".git/orchestra/train/intent.json").exists()
+
+
+@pytest.mark.parametrize("tracked", [True, False], ids=["changed", "untracked"])
+def test_work_in_the_way_is_refused_first_and_kept(ready: Ground, tracked: bool) -> None:
+    name = "src/a" if tracked else "src/one"
+    ready.at("one").commit("more", {"src/a": "theirs\n"})
+    ready.helper("approve", "one")
+    ready.checkout.write({name: "mine\n"})
+    done = ready.helper("merge", "one", ok=False)
+    assert done.code == 3
+    assert f"has work in the way of what lands: {name}" in done.err
+    assert (ready.checkout.path / name).read_text() == "mine\n"
+    assert ready.checkout.git("log", "-1", "--format=%s", "main") == "commit 1"
+
+
+def test_other_changes_of_the_user_stay(ready: Ground) -> None:
+    ready.checkout.write({"README.md": "mine\n", "untracked": "mine\n"})
+    ready.checkout.git("add", "README.md")
+    ready.helper("merge", "one")
+    assert ready.checkout.git("status", "--porcelain") == "M  README.md\n?? untracked"
+    assert (ready.checkout.path / "src/one").exists()
+
+
+def test_nobody_is_blamed_for_a_red_target_and_a_branch_may_mend_it(ground: Ground) -> None:
+    ground.checkout.commit("red", {"broken": "1\n"})
+    ground.work("one", {"src/one": "1\n"})
+    ground.at("three").git("merge", "-q", "main")
+    ground.at("three").commit("mends it", {"broken": None})
+    ground.work("three", {"src/three": "1\n"})
+    for name in ("one", "three"):
+        ground.helper("approve", name)
+    done = ground.helper("merge", "one", ok=False)
+    assert "one: waiting: the target itself is red, so nobody can be blamed" in done.out
+    done = ground.helper("merge", "one", "three")
+    assert [line.partition(":")[0] for line in done.lines if "landed as" in line] == ["three", "one"]
+
+
+def test_a_rehearsal_lands_nothing_and_says_what_would(ready: Ground) -> None:
+    before = ready.checkout.git("for-each-ref")
+    done = ready.helper("rehearse", "one")
+    assert "one: would land as" in done.out
+    assert "main would go from" in done.lines[-1]
+    assert ready.checkout.git("for-each-ref") == before
+    ready.work("three", {"broken": "1\n"})
+    assert "three: evicted, gate: tests failed" in ready.helper("rebase-and-test", "three", ok=False).out
+
+
+@pytest.mark.parametrize("by_tool", [True, False], ids=["tool", "script"])
+def test_a_landing_that_was_cut_off_is_finished_by_either(ready: Ground, by_tool: bool) -> None:
+    """Killed between the swap and all that follows from it: the state is made by hand, as both leave it."""
+    done = ready.helper("merge", "one")
+    assert done.code == 0
+    checkout, landed = ready.checkout, ready.ref("one/landed")
+    old = checkout.git("rev-parse", f"{landed}~1")
+    checkout.git("update-ref", "-d", "refs/orchestra/small/one/landed")
+    checkout.git("update-ref", "refs/orchestra/small/one/candidate", landed)
+    checkout.git("read-tree", "-m", "-u", landed, old)
+    intent = (
+        f'{{"fleet": "small", "target": "main", "old": "{old}", "new": "{landed}", "agents": {{"one": "{landed}"}}, '
+        '"notes": {"one": "said \\"old\\": \\"abc\\""}, "remote": null, "remote_old": null}'
+    )
+    (checkout.path / ".git/orchestra/train/intent.json").write_text(intent)
+    if by_tool:
+        merge(ready.fleet())
+    else:
+        assert "finished a landing that was cut off" in ready.helper("merge", "one").err
+    assert ready.ref("one/landed") == landed
+    assert checkout.git("status", "--porcelain") == ""
