@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -27,14 +28,19 @@ _NOTE = b"orchestra brings this checkout along\n"
 _LINK, _SUBMODULE = "120000", "160000"
 _MOST_PATHS = 500  # named on a command line; beyond that, all are asked for
 _SHOWN = 5
+_UNMERGED = frozenset("DD AU UD UA DU AA UU".split())  # git-status(1), short format
+_PATIENCE_S, _LOOK_AGAIN_S = 2.0, 0.02
 
 
 def can_follow(worktree: Path, old: CommitId, new: CommitId) -> tuple[str, ...]:
     """What keeps ``worktree`` from moving from ``old`` to ``new``, paths as a rule; nothing when it can follow.
 
-    Changes nothing. Raises GroundError where the checkout cannot be read.
+    Changes nothing. Raises GroundError where the checkout cannot be read, or where another git works.
     """
-    return _Checkout(worktree).obstacles(old, changes(Git(worktree), old, new))
+    checkout, delta = _Checkout(worktree), changes(Git(worktree), old, new)
+    if delta:
+        checkout.require_unlocked()
+    return checkout.obstacles(old, delta)
 
 
 def follow(worktree: Path, old: CommitId, new: CommitId, *, resume: bool = False) -> tuple[str, ...]:
@@ -56,13 +62,17 @@ def follow(worktree: Path, old: CommitId, new: CommitId, *, resume: bool = False
 
 def changed_among(worktree: Path, paths: Collection[str]) -> tuple[str, ...]:
     """Which of ``paths`` hold something in ``worktree`` that is not in its branch's tip: changed, staged, untracked."""
+    if not paths:
+        return ()
     options = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
     git = Git(worktree).with_env(GIT_OPTIONAL_LOCKS="0")
-    rows = [row[3:] for row in git.run("status", *options).fields]
+    fields = git.run("status", *options).fields
+    unmerged = {field[3:] for field in fields if field[:2] in _UNMERGED}  # as long as there is one, git moves nothing
+    rows = [field[3:] for field in fields]
     files, folders = {row for row in rows if row[-1:] != "/"}, tuple(row for row in rows if row[-1:] == "/")
     below = {path for path in paths if path.startswith(folders) and os.path.lexists(worktree / path)}
     above = {str(folder) for row in files for folder in PurePosixPath(row).parents}  # a folder where a file is to be
-    return tuple(sorted((files | above).intersection(paths) | below))
+    return tuple(sorted((files | above).intersection(paths) | below | unmerged))
 
 
 def in_the_way(worktree: Path, obstacles: Sequence[str]) -> GroundError:
@@ -99,6 +109,8 @@ class _Checkout:
         if not self._index.exists():
             return ("it has no index",)
         found = set(_untracked_in_the_way(self.path, delta))
+        # After a stash pop, say: no path of the move, but as long as there is one, git moves nothing.
+        found.update(row.partition("\t")[2] for row in self._git.run("ls-files", "--unmerged", "-z").fields)
         found.update(path for path in self._differing(old, delta, "--cached") if path in delta)
         for path in self._differing(old, delta):
             # An entry whose stat data is out of date reads as changed: its content says whether it is.
@@ -204,18 +216,30 @@ class _Checkout:
         except OSError:
             return False
 
+    def require_unlocked(self, deadline: float | None = None) -> None:
+        """Wait for the moment that a git of somebody's takes (editors run ``git status`` all the time).
+
+        Raises GroundError at ``deadline``, monotonic seconds; by default a few seconds from now.
+        """
+        last = time.monotonic() + _PATIENCE_S if deadline is None else deadline
+        while self._lock.exists() and not self.is_marked():
+            if time.monotonic() > last:
+                raise GroundError(
+                    f"another git works in {self.path}, or died there: {self._lock}",
+                    hint="when no git runs there, delete that file, and run the command again",
+                )
+            time.sleep(_LOOK_AGAIN_S)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Git's own lock of this index, with our note in it; one that a killed run of ours left is taken over."""
-        if not self.is_marked():
+        deadline = time.monotonic() + _PATIENCE_S
+        while not self.is_marked():
             try:
                 with self._lock.open("xb") as file:
                     file.write(_NOTE)
             except FileExistsError:
-                raise GroundError(
-                    f"another git works in {self.path}, or died there: {self._lock}",
-                    hint="when no git runs there, delete that file, and run the command again",
-                ) from None
+                self.require_unlocked(deadline)
         try:
             yield
         finally:

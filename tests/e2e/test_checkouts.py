@@ -111,13 +111,16 @@ def test_work_elsewhere_stays_and_the_checkout_is_brought_along(road: Road) -> N
 
 
 def test_another_git_works_in_the_checkout(road: Road) -> None:
-    """An index.lock that is not ours: what landed has landed; the checkout is named, not forced."""
+    """Said before anything lands: a checkout left behind would show what landed as staged deletions."""
     road.ready("one")
+    before = road.checkout.git("rev-parse", "main")
     (road.common / "index.lock").touch()
-    report = road.json("merge", "--agents", "one", code=0)
-    assert any("index.lock" in line for line in report["advice"]), report
+    report = road.merge("--agents", "one", code=1)
+    assert "another git works" in report["waiting"][0]["reason"]
+    assert "index.lock" in report["waiting"][0]["reason"]
+    assert road.checkout.git("rev-parse", "main") == before
     (road.common / "index.lock").unlink()
-    road.checkout.git("reset", "-q", "--hard")
+    assert len(road.merge("--agents", "one")["landed"]) == 1
     road.assert_final_state()
 
 

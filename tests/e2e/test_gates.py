@@ -68,9 +68,9 @@ def test_fills_its_log(make_road: MakeRoad) -> None:
 
 
 VANDALS = {
-    "changes tracked files": "echo changed > README.md; rm -rf src; echo x > new.txt; git add -A; git commit -qm vandal",
+    "changes tracked files": "echo x > README.md; rm -rf src; echo x > new.txt; git add -A; git commit -qm vandal",
     "moves its head": "git switch -q -c vandal; git commit -q --allow-empty -m x",
-    "writes into its admin folder": 'd=$(git rev-parse --git-dir); echo x > "$d/index"; rm "$d/commondir"',
+    "writes into its admin": 'd=$(git rev-parse --git-dir); echo x > "$d/index"; rm "$d/commondir"',
     "breaks its own link": "rm -rf .git; mkdir .git; echo junk > .git/HEAD",
     "deletes its own folder": 'd=$PWD; cd /; rm -rf "$d"',
     "takes away its own rights": "mkdir -p closed/in; echo x > closed/in/x; chmod 000 closed/in; chmod 500 closed",
