@@ -78,7 +78,17 @@ def read_agent(agent: AgentFolder, why_queued: str, clients: dict[str, Client]) 
         queued_why=_pause(queued) or why_queued,
         usage=total(_digests(agent)),
     )
-    return facts if newest is None else _with_run(facts, agent, newest, clients.get(session))
+    if newest is None:
+        return facts
+    if _is_half_started(newest):
+        why = why_queued or "it is being started"
+        return replace(facts, queued_at=(queued or order).at, queued_why=why)
+    return _with_run(facts, agent, newest, clients.get(session))
+
+
+def _is_half_started(newest: RunFolder) -> bool:
+    """Between the taking of an order and the note of its process; the next supervisor undoes what one left so."""
+    return newest.run is None and newest.ending is None and newest.stop is None
 
 
 def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client: Client | None) -> SessionFacts:
@@ -129,6 +139,12 @@ def _signal(agent: AgentFolder, since: float | None) -> Signal | None:
     except (ValueError, KeyError, TypeError):
         return None
     return found if since is None or found.at >= since else None
+
+
+def is_turn_over(agent: AgentFolder) -> bool:
+    """Whether the last thing that the agent's client signalled is the end of a turn."""
+    found = _signal(agent, None)
+    return found is not None and (found.event == "Stop" or found.detail == "idle_prompt")
 
 
 def _changed(path: Path) -> float | None:

@@ -75,10 +75,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Somebody ended the session on purpose."""
+    """Somebody ended the session on purpose. ``idle``: an interactive one whose turn was over."""
 
     reason: str
     at: float
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +253,8 @@ def _lacking(work: Work) -> str:
 def _over(work: Work, session: SessionFacts) -> AgentState:
     """Its process has ended: on purpose, by itself, or nobody knows how."""
     if session.stop is not None:
+        if session.stop.idle and _complete(work):
+            return AgentState(State.FINISHED, "its session was closed", "git", session.stop.at)
         return AgentState(State.STOPPED, session.stop.reason, "order", session.stop.at)
     if session.exit is None:
         how = "it ended without a word" if session.same_machine else "the machine restarted, or it ran on another one"

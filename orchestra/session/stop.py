@@ -16,6 +16,7 @@ from orchestra.blueprint.model import Agent, AgentName
 from orchestra.engine import family
 from orchestra.errors import OrchestraError
 from orchestra.fleet import Fleet
+from orchestra.session.facts import is_turn_over
 from orchestra.session.folder import AgentFolder, FleetFolder, Order, Run, RunFolder
 from orchestra.session.launching import end_session_now, recover_half_started
 from orchestra.session.runner import read_digest
@@ -75,7 +76,7 @@ def _announce(agent: AgentFolder, reason: str, report: StopReport) -> _Running |
     if order is None or run is None or not (family.is_alive(run.keeper) or family.members(run.mark)):
         return None
     if newest.stop is None:
-        newest.write("stop", Stop(reason, time.time()))
+        newest.write("stop", Stop(reason, time.time(), idle=bool(run.window) and is_turn_over(agent)))
     report.stopped.append(agent.name)
     return _Running(agent.name, newest, order, run)
 

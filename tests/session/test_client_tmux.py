@@ -93,7 +93,7 @@ def test_it_works_in_a_window_and_its_turn_ends(office: MakeOffice) -> None:
         assert any("PreToolUse Write src/f.js" in line for line in lines)
         stop_fleet(site.fleet)
         site.wait_for_the_end()
-    assert site.state("a").state is State.STOPPED
+    assert (site.state("a").state, site.state("a").reason) == (State.FINISHED, "its session was closed")
 
 
 def test_who_waits_for_a_permission_is_seen_and_can_be_answered(office: MakeOffice) -> None:

@@ -273,6 +273,8 @@ def test_a_start_that_was_cut_off_is_done_again(make_site: MakeSite) -> None:
     run = site.files("a").newest()
     assert run is not None
     (run.path / "run.json").unlink()
+    assert site.state("a").state is State.QUEUED
+    assert "orchestra start" in site.state("a").reason
     ensure_supervisor(FleetFolder(site.fleet.folder))
     again = site.who("a")
     assert not family.is_alive(session)

@@ -97,6 +97,8 @@ CASES: list[tuple[Work, SessionFacts | None, State, str, str]] = [
      "529 overloaded", "exit"),
     (DONE, replace(OVER, digest=Digest(True, "it used up its money")), State.FAILED, "it used up its money", "exit"),
     (DONE, replace(OVER, stop=STOP), State.STOPPED, "stopped by you", "order"),
+    (DONE, replace(OVER, stop=replace(STOP, idle=True)), State.FINISHED, "its session was closed", "git"),
+    (READY, replace(OVER, stop=replace(STOP, idle=True)), State.STOPPED, "stopped by you", "order"),
     (DONE, replace(OVER, exit=None, stop=STOP), State.STOPPED, "stopped by you", "order"),
     (DONE, replace(OVER, exit=None), State.LOST, "it ended without a word; start goes on with it", "process"),
     (DONE, replace(OVER, exit=None, same_machine=False), State.LOST,
