@@ -69,8 +69,12 @@ class Comparison:
         fleet = {piece.name for piece in self.pieces}
         for piece in self.window.pieces:
             touches = path in self.touched[piece.name]
-            if touches and piece.name in ours.out and (other is None or piece.name not in other.out):
-                yield f"{piece.name} changes it and did not land here: {ours.out[piece.name]}"
+            if touches and piece.name in ours.out:
+                told = f"{piece.name} changes it and did not land here ({ours.out[piece.name].partition(':')[0]})"
+                if other is None or piece.name not in other.out:
+                    yield told
+                elif self._brings(other, piece):
+                    yield f"{told}, nor there, but a later branch was begun on it and brought it along"
             if touches and other is not None and piece.name in other.out and piece.name not in ours.out:
                 yield f"{piece.name} changes it and did not land there: {other.out[piece.name]}"
             if touches and piece.name not in fleet and (other is None or self._brings(other, piece)):
