@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestra.errors import DiskFull
+
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
 _SCHEMA = """
@@ -42,11 +44,16 @@ class Ledger:
         self.path = folder / "ledger.db"
 
     def record(self, kind: str, agent: str | None = None, **data: Json) -> None:
-        """Append one event."""
+        """Append one event. Raises DiskFull where there is no space for it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._open() as db, db:
-            row = (time.time(), kind, agent, json.dumps(data))
-            db.execute("INSERT INTO events (at, kind, agent, data) VALUES (?, ?, ?, ?)", row)
+        row = (time.time(), kind, agent, json.dumps(data))
+        try:
+            with self._open() as db, db:
+                db.execute("INSERT INTO events (at, kind, agent, data) VALUES (?, ?, ?, ?)", row)
+        except sqlite3.OperationalError as error:
+            if "full" in str(error):  # SQLITE_FULL: "database or disk is full"
+                raise DiskFull(self.path) from error
+            raise
 
     def events(self, kind: str | None = None, agent: str | None = None) -> list[Event]:
         """Events in the order they were recorded; ``kind`` also matches its dotted children."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 
 from orchestra.blueprint.model import AgentName, ConflictRule, Scope
@@ -27,6 +28,7 @@ from orchestra.repository.ground import Ground, survey
 from orchestra.repository.integrate import Integrator, integrator
 from orchestra.repository.lock import exclusive
 from orchestra.repository.refs import CommitId
+from orchestra.repository.worktrees import as_ground_error
 from orchestra.train.account import Account
 from orchestra.train.advice import advise
 from orchestra.train.conduct import Conductor
@@ -101,6 +103,13 @@ def rebase_and_test(
 
 
 def _run(fleet: Fleet, ride: _Ride, progress: Listener, engine: Engine | None) -> MergeReport:
+    try:
+        return _conducted(fleet, ride, progress, engine)
+    except OSError as error:  # a full or read-only disk, said as such; what had landed has landed
+        raise as_ground_error(error, Path(error.filename or fleet.repository.state_folder)) from error
+
+
+def _conducted(fleet: Fleet, ride: _Ride, progress: Listener, engine: Engine | None) -> MergeReport:
     begun = time.monotonic()
     _require_sense(fleet, ride)
     teller = Teller(progress)

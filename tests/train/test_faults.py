@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestra.blueprint.model import AgentName, Limits, RunGate
-from orchestra.errors import GroundError
+from orchestra.errors import DiskFull, GroundError
 from orchestra.repository.audit import Step, strays
 from orchestra.repository.git import Git
 from orchestra.repository.refs import CommitId, Kind, agent_ref
@@ -88,6 +91,42 @@ def test_11_candidates_that_a_gc_took_are_built_again(yard: Yard) -> None:
     report = yard.merge(progress=sweep)
     assert landed(report) == ["one", "two"]
     assert yard.checkout.git("fsck", "--strict", "--no-dangling") == ""
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 6 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], check=False)
+    if mounted.returncode:
+        pytest.skip("no right to mount a file system here")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_7_a_full_disk_is_said_and_nothing_is_lost(make_repository: MakeRepository, small_disk: Path) -> None:
+    """With ever more room, until a merge goes through; the state is whole after every one that did not."""
+    yard = make_yard(make_repository({"README.md": "x\n"}, name="disk/repo"), "one", "two")
+    yard.approved(one={"a": "1\n" * 60_000}, two={"b": "2\n"})
+    refused: list[str] = []
+    for room in (0, 60, 120, 180, 240, 400):
+        facts = os.statvfs(small_disk)
+        (small_disk / "fill").write_bytes(bytes(max(0, facts.f_bavail * facts.f_frsize - room * 1024)))
+        try:
+            yard.merge()
+            break
+        except DiskFull as full:
+            refused.append(str(full))
+        finally:
+            (small_disk / "fill").unlink()
+        assert yard.checkout.git("fsck", "--strict", "--no-dangling") == ""
+        assert yard.checkout.git("status", "--porcelain") == ""
+    assert len(refused) > 1
+    yard.merge()
+    assert yard.checkout.tree() == ["README.md", "a", "b"]
+    assert yard.checkout.git("status", "--porcelain") == ""
+    assert not [name for name in yard.world.refs() if name.endswith("candidate")]
 
 
 @pytest.mark.parametrize("how", ["rewritten", "deleted"])
