@@ -81,9 +81,15 @@ def _check_text(pattern: str) -> None:
     if pattern.startswith(":"):
         raise BadPattern('begins with ":"', "write the bare path: :(top,glob) is understood")
     if pattern.startswith(("/", "~")) or re.match(r"[A-Za-z]:[/\\]", pattern):
-        raise BadPattern("is absolute", "patterns are relative to the repository's root")
+        raise BadPattern("is absolute", f"patterns are relative to the repository's root{_bare(pattern)}")
     if re.search(r"\{[^{}/]*,[^{}/]*\}", pattern):
         raise BadPattern("holds {a,b}, which git takes literally", "write one pattern for each")
+
+
+def _bare(pattern: str) -> str:
+    """A word on the pattern without the slash that other tools begin one with, where that would do."""
+    bare = pattern.lstrip("/")
+    return f': write "{bare}"' if pattern.startswith("/") and bare else ""
 
 
 def _check_parts(pattern: str) -> None:

@@ -38,6 +38,7 @@ class Neighbour:
     title: str
     stage: str | None
     scope: tuple[str, ...]
+    exclude: tuple[str, ...]  # of the scope
     lands: str
 
 
@@ -135,6 +136,7 @@ def _neighbours(blueprint: Blueprint, agent: Agent) -> tuple[Neighbour, ...]:
             other.title,
             other.stage,
             other.scope.include if other.scope else (),
+            other.scope.exclude if other.scope else (),
             _lands(blueprint, agent.name, other.name),
         )
         for other in others

@@ -98,6 +98,17 @@ def test_big_fleets_name_only_who_matters() -> None:
     assert 0 < section.count("\n- `") < 30
 
 
+def test_a_neighbour_that_has_the_rest_does_not_look_as_if_it_had_all(tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    parts = ", ".join(f"p{number}/**" for number in range(8))
+    agents = f"agents:\n  - {{name: rest, task: x, scope: {{include: ['**'], exclude: [{parts}]}}}}\n"
+    file.write_text(f"version: 1\nname: f\n{agents}  - {{name: one, task: x, scope: [p0/**]}}\n")
+    assert (
+        "- `rest`, rest: `**` but for `p0/**`, `p1/**`, `p2/**`, `p3/**`, `p4/**`, `p5/**` and 2 more\n"
+        in (rendered(file, "one")["TASK.md"])
+    )
+
+
 # -- a team's own templates ------------------------------------------------------------------------------------------
 
 
