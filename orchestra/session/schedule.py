@@ -158,7 +158,7 @@ def improve(weather: Weather, now: float) -> Weather:
     if not weather.level or weather.held:
         return weather
     quiet = now - max(weather.until, weather.noticed_at)
-    if 0 <= quiet < QUIET_S:
+    if _ahead(now, weather.until) or 0 <= quiet < QUIET_S:
         return weather
     if weather.level == 1:
         return Weather()

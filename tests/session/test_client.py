@@ -18,7 +18,7 @@ from orchestra.session.sandbox import sandbox_available
 from orchestra.session.start import send_back
 from orchestra.session.state import State
 
-from .clients import client_folder
+from .clients import VERSIONS, client_folder
 from .office import READ_NOTES, WRITE_NOTES, MakeOffice, Turns, office, tool, work
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(180)]
@@ -151,6 +151,28 @@ def test_what_the_api_refuses_for_a_moment_is_no_failure(office: MakeOffice, ref
         site.wait_for_the_end()
     assert server.misses == []
     assert site.state("a").state is State.FINISHED, site.log()
+
+
+@pytest.mark.parametrize("office", VERSIONS[-1:], indirect=True)
+def test_what_the_api_turns_away_goes_on_after_the_fleets_pause(
+    office: MakeOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client gives up; orchestra pauses the whole fleet (15 s, in full) and resumes the very session."""
+    site = office("a", "b")
+    limits = Limits(agents=1)
+    site.fleet = replace(site.fleet, blueprint=replace(site.fleet.blueprint, limits=limits))
+    turns = work()
+    turns[1] = {**turns[1], "error": {"status": 529, "times": 2}}
+    with site.model({"a": turns, "b": work()}) as server:
+        monkeypatch.setenv("CLAUDE_CODE_MAX_RETRIES", "1")
+        site.start()
+        site.until(lambda: "turned it away" in site.state("a").reason)
+        assert [site.state(name).state for name in "ab"] == [State.QUEUED] * 2
+        site.until(lambda: "the fleet pauses" in site.state("b").reason)
+        site.wait_for_the_end()
+    assert [site.state(name).state for name in "ab"] == [State.FINISHED] * 2
+    assert len({request["session"] for request in server.requests if request["agent"] == "a"}) == 1
+    assert len(site.files("a").runs()) == 2
 
 
 def test_a_refused_login_holds_the_fleet_and_says_so(office: MakeOffice, monkeypatch: pytest.MonkeyPatch) -> None:

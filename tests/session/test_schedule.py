@@ -159,6 +159,18 @@ def test_quiet_gives_places_back_one_by_one() -> None:
     assert improve(replace(better, level=1), 100.0 + 2 * QUIET_S) == Weather()
 
 
+@pytest.mark.parametrize("level", [1, 3])
+def test_a_pause_lasts_until_its_end(level: int) -> None:
+    weather = worsen(Weather(level - 1), 100.0, running=8, reason="529")
+    for now in (100.0, weather.until - 0.1, weather.until, weather.until + QUIET_S - 0.1):
+        assert improve(weather, now) == weather
+    assert improve(weather, weather.until + QUIET_S) != weather
+
+
+def test_weather_from_before_the_clock_was_set_back_is_forgotten() -> None:
+    assert improve(Weather(1, 1e6, 1e6, 2, "429"), 100.0) == Weather()
+
+
 def test_held_weather_does_not_mend_itself() -> None:
     held = Weather(held="log in", level=1)
     assert improve(held, 1e9) == held
