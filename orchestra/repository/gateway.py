@@ -111,6 +111,16 @@ class Repository:
         found = self.git.run("merge-base", one, other, ok=(0, 1))
         return CommitId(found.text) if found.code == 0 else None
 
+    def fork(self, target: str, tip: str, base: CommitId) -> CommitId:
+        """Where a branch's own work begins, as candidates are built: what is before it is not its agent's.
+
+        That is where it left ``target``; but its recorded ``base``, where the target does not hold that (it was
+        rewritten, or what the branch was begun on landed under another name).
+        """
+        if not self.is_ancestor(base, target) and self.is_ancestor(base, tip):
+            return base
+        return self.merge_base(target, tip) or base
+
     def divergence(self, left: str, right: str) -> Divergence:
         counts = self.git.text("rev-list", "--left-right", "--count", f"{left}...{right}", "--")
         ahead, behind = counts.split()

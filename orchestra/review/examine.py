@@ -55,7 +55,7 @@ def examine(fleet: Fleet, agent: Agent) -> Examination:
         raise UsageError(f"{agent.name} has no branch to review", hint=f"orchestra spawn --agents {agent.name}")
     head, repository = standing.head, fleet.repository
     target = fleet.target_tip()
-    since = (repository.merge_base(target, head) if target else None) or standing.refs.base
+    since = repository.fork(target, head, standing.refs.base) if target else standing.refs.base
     instructions = instruction_names(repository, fleet.blueprint, standing.refs.base).all
     found = tuple(c for c in changes(repository, since, head) if not is_at(c.path, instructions))
     paths = {path for change in found for path in (change.path, change.renamed_from) if path}

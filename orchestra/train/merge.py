@@ -197,7 +197,7 @@ def _enter_known_fates(fleet: Fleet, roster: Roster, ground: Ground, account: Ac
 def _paths(fleet: Fleet, ground: Ground, passenger: Passenger) -> tuple[str, ...]:
     """What the branch itself changes, seen from where it left the target."""
     branch = passenger.branch
-    fork = fleet.repository.merge_base(ground.start, branch.tip) or branch.base
+    fork = fleet.repository.fork(ground.start, branch.tip, branch.base)
     return tuple(path for path in changes(fleet.repository.git, fork, branch.tip) if not is_at(path, branch.kept_out))
 
 

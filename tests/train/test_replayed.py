@@ -1,0 +1,67 @@
+"""Faults of the train that replaying real histories showed (docs/replay.md), each made small."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestra.blueprint.model import Builtin, BuiltinGate, Scope
+from orchestra.repository.refs import Kind, agent_ref
+from orchestra.review.examine import examine
+from tests.train.yard import Yard, landed, reasons
+
+
+@pytest.fixture
+def stacked(yard: Yard) -> Yard:
+    """``two`` was begun on ``one``'s commit, which is its recorded base and lands under another name."""
+    yard.agent("one", scope=Scope(("one/**",))).agent("two", scope=Scope(("two/**",)))
+    yard.gates(BuiltinGate("scope", Builtin.SCOPE))
+    yard.approved(one={"one/a": "1\n"})
+    below = yard.world.at("one").git("rev-parse", "HEAD")
+    yard.world.at("two").git("reset", "-q", "--hard", below)
+    base = agent_ref(yard.fleet.name, yard.fleet.require_agent("two").name, Kind.BASE)
+    yard.checkout.git("update-ref", base, below)
+    yard.commit("two", {"two/b": "2\n"})
+    yard.approve("two")
+    return yard
+
+
+def test_scope_is_judged_from_the_recorded_base_not_from_what_it_was_begun_on(stacked: Yard) -> None:
+    report = stacked.merge()
+
+    assert landed(report) == ["one", "two"]
+    assert reasons(report) == {"three": "no verdict"}
+
+
+def test_scope_holds_for_a_branch_begun_on_another(stacked: Yard) -> None:
+    stacked.commit("two", {"one/b": "not two's\n"})
+    stacked.approve("two")
+
+    report = stacked.merge()
+
+    assert reasons(report)["two"] == "scope"
+    assert "one/b is outside" in report.evicted[0].detail
+    assert "one/a" not in report.evicted[0].detail
+
+
+def test_review_shows_what_the_train_judges(stacked: Yard) -> None:
+    shown = examine(stacked.fleet, stacked.fleet.require_agent("two"))
+
+    assert [change.path for change in shown.changes] == ["two/b"]
+    assert [commit.subject for commit in shown.commits] == ["two works"]
+    assert shown.findings == ()
+
+
+def test_what_a_rewritten_target_dropped_is_nobodys_fault(yard: Yard) -> None:
+    yard.checkout.commit("dropped later", {"dropped": "1\n"})
+    base = yard.tip()
+    yard.world.at("one").git("reset", "-q", "--hard", base)
+    agent = yard.fleet.require_agent("one")
+    yard.checkout.git("update-ref", agent_ref(yard.fleet.name, agent.name, Kind.BASE), base)
+    yard.agent("one", scope=Scope(("one/**",))).gates(BuiltinGate("scope", Builtin.SCOPE))
+    yard.approved(one={"one/a": "1\n"})
+    yard.checkout.git("reset", "-q", "--hard", "HEAD~")
+
+    report = yard.merge()
+
+    assert landed(report) == ["one"]
+    assert yard.checkout.git("ls-tree", "-r", "--name-only", "main").split() == ["README.md", "one/a"]
