@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from orchestra.repository.git import Git
+from orchestra.repository.objects import TreeId
+from orchestra.repository.refs import CommitId
 
 EMPTY_TREES = {
     40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
@@ -50,6 +52,17 @@ def changes(git: Git, old: str, new: str) -> Mapping[str, Change]:
     return _KNOWN[key]
 
 
+def tree_of(git: Git, commit: CommitId) -> TreeId:
+    """The tree of a commit, by its full name; remembered, since it never changes."""
+    key = (git.folder, commit)
+    if key not in _TREES:
+        if len(_TREES) >= _MOST_KNOWN:
+            _TREES.clear()
+        _TREES[key] = TreeId(git.text("rev-parse", "--verify", f"{commit}^{{tree}}"))
+    return _TREES[key]
+
+
+_TREES: dict[tuple[Path, str], TreeId] = {}
 _KNOWN: dict[tuple[Path, str, str], Mapping[str, Change]] = {}
 _MOST_KNOWN = 512
 

@@ -19,6 +19,7 @@ from orchestra.errors import GitError, GroundError, MovedError
 from orchestra.fleet import Fleet
 from orchestra.ledger import Ledger
 from orchestra.repository.checkout import can_follow, follow, in_the_way
+from orchestra.repository.delta import tree_of
 from orchestra.repository.gateway import Repository
 from orchestra.repository.git import Git
 from orchestra.repository.ground import quiet_checkouts
@@ -78,10 +79,11 @@ def land(fleet: Fleet, landing: Landing) -> tuple[str, ...]:
     git = fleet.repository.git
     _require_proof(git, landing)
     with exclusive(fleet.repository.state_folder, "merge", wait_s=_WAIT_S):
-        _require_verdicts(fleet, landing)
+        refs = read_fleet(git, fleet.name)
+        _require_verdicts(fleet, landing, refs)
         _require_clear_checkouts(fleet, landing)
-        _write_approvals(fleet, landing)
-        _pin(fleet, landing)
+        _write_approvals(fleet, landing, refs)
+        _pin(fleet, landing, refs)
         _require_whole(git, landing)
         intent = _intend(fleet, landing)
         _push(fleet, intent)
@@ -94,15 +96,14 @@ def land(fleet: Fleet, landing: Landing) -> tuple[str, ...]:
 
 def _require_proof(git: Git, landing: Landing) -> None:
     """What lands was tested exactly as it lands (law 2), and holds what the target has."""
-    tree = git.text("rev-parse", f"{landing.new}^{{tree}}")
+    tree = tree_of(git, landing.new)
     if tree != landing.tested:
         raise AssertionError(f"{landing.new} has tree {tree}, but {landing.tested} was tested")
     if not git.succeeds("merge-base", "--is-ancestor", landing.old, landing.new):
         raise AssertionError(f"{landing.new} does not contain {landing.old}")
 
 
-def _require_verdicts(fleet: Fleet, landing: Landing) -> None:
-    refs = read_fleet(fleet.repository.git, fleet.name)
+def _require_verdicts(fleet: Fleet, landing: Landing, refs: Mapping[AgentName, AgentRefs]) -> None:
     for passenger, _ in landing.commits:
         agent = passenger.agent
         own = refs.get(agent.name, AgentRefs())
@@ -122,11 +123,10 @@ def _require_clear_checkouts(fleet: Fleet, landing: Landing) -> None:
             raise in_the_way(folder, obstacles)
 
 
-def _write_approvals(fleet: Fleet, landing: Landing) -> None:
+def _write_approvals(fleet: Fleet, landing: Landing, refs: Mapping[AgentName, AgentRefs]) -> None:
     """Where a person's word is required, work that lands by ``--yes`` is approved by it, at exactly this commit."""
     if fleet.blueprint.merge.review is not Review.REQUIRED:
         return
-    refs = read_fleet(fleet.repository.git, fleet.name)
     for passenger, _ in landing.commits:
         name = passenger.agent.name
         if passenger.decided is not Verdict.APPROVED and refs.get(name, AgentRefs()).approved is None:
@@ -135,9 +135,8 @@ def _write_approvals(fleet: Fleet, landing: Landing) -> None:
             fleet.ledger.record("verdict.approved", name, commit=passenger.branch.tip, by="merge")
 
 
-def _pin(fleet: Fleet, landing: Landing) -> None:
+def _pin(fleet: Fleet, landing: Landing, refs: Mapping[AgentName, AgentRefs]) -> None:
     """From here on no ``gc`` can take what is about to land."""
-    refs = read_fleet(fleet.repository.git, fleet.name)
     for passenger, commit in landing.commits:
         name = passenger.agent.name
         ref = agent_ref(fleet.name, name, Kind.CANDIDATE)

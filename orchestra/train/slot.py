@@ -18,6 +18,7 @@ from pathlib import Path
 from orchestra.errors import GroundError
 from orchestra.fleet import write_atomically
 from orchestra.repository.git import Git
+from orchestra.repository.objects import TreeId
 from orchestra.repository.refs import CommitId
 
 
@@ -71,9 +72,8 @@ class Slot:
             if name not in kept:
                 _delete(self.path / name.removesuffix("/"))
 
-    def check(self, commit: CommitId, setup: str | None) -> None:
+    def check(self, commit: CommitId, tree: TreeId, setup: str | None) -> None:
         """Raises SlotTrouble unless the slot holds that commit and nothing but it and its set-up."""
-        tree = self.git.text("rev-parse", f"{commit}^{{tree}}")
         if self.git.text("write-tree") != tree:
             raise SlotTrouble(f"the index of {self.path} is not {commit[:10]}")
         changed = self.git.run("diff-index", "-z", "--name-only", "--ignore-submodules", commit, "--").fields

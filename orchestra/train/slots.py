@@ -19,6 +19,7 @@ from orchestra.blueprint.naming import render_env
 from orchestra.errors import GitError
 from orchestra.fleet import Fleet
 from orchestra.repository import registration, worktrees
+from orchestra.repository.delta import tree_of
 from orchestra.repository.lock import exclusive
 from orchestra.repository.refs import CommitId
 from orchestra.repository.worktrees import Place
@@ -89,7 +90,7 @@ class Slots:
         try:
             slot = self._ready(number, commit)
             setup = self._setup(slot, commit)
-            slot.check(commit, setup.key if not setup.commands else None)
+            slot.check(commit, tree_of(self._fleet.repository.git, commit), setup.key if not setup.commands else None)
             self._empty_scratch(number)
             return setup
         except GitError as error:
@@ -104,7 +105,7 @@ class Slots:
 
     def setup_key(self, commit: CommitId) -> str:
         """What a set-up for that commit depends on, as one digest."""
-        tree = self._fleet.repository.git.text("rev-parse", f"{commit}^{{tree}}")
+        tree = tree_of(self._fleet.repository.git, commit)
         if tree not in self._setup_keys:
             self._setup_keys[tree] = self._find_setup_key(tree)
         return self._setup_keys[tree]

@@ -20,6 +20,7 @@ from orchestra.blueprint.model import RunGate
 from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Result
 from orchestra.errors import GitError, GroundError
 from orchestra.fleet import Fleet
+from orchestra.repository.delta import tree_of
 from orchestra.repository.refs import CommitId
 from orchestra.train.events import Teller
 from orchestra.train.gates.environment import result_key
@@ -114,7 +115,7 @@ class Tester:
     def start(self, state: State, commit: CommitId) -> None:
         """Begin to test a candidate; ``wait`` tells how it ended, also when all its gates had passed before."""
         try:
-            tree = self._fleet.repository.git.text("rev-parse", f"{commit}^{{tree}}")
+            tree = tree_of(self._fleet.repository.git, commit)
             known = [self._known(gate, commit, tree) for gate in self.gates]
         except GitError as error:  # the candidate was lost before it was pinned
             self._done.append(_untestable(state, commit, "", error))
