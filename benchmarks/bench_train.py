@@ -155,5 +155,3 @@ def _check(home: Path, fleet: Fleet) -> None:
     found = {Path(path).stem for path in git(home, "ls-tree", "--name-only", "main", "work/").splitlines()}
     if found != set(fleet.names) - fleet.culprits:
         raise SystemExit(f"landed: {sorted(found)}")
-
-

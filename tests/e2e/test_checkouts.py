@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,18 +62,22 @@ WAYS = [
 ]
 
 
-@pytest.mark.parametrize("put", WAYS, ids=lambda way: way.__name__)
-def test_work_in_the_way(make_road: MakeRoad, put: Callable[[Checkout], None]) -> None:
-    road = make_road("one")
-    road.ready("one", one={"one.txt": "one\n", "src/app.txt": "new\n"})
-    put(road.checkout)
-    before = road.snapshot()
-    said = road.refused("merge")
-    assert "has work in the way" in said
-    assert "stash" in said
-    assert road.snapshot() == before
-    assert "gate.started" not in said
-    road.checkout.git("stash", "--all", "--quiet", ok=False)
+def test_work_in_the_way(make_road: MakeRoad) -> None:
+    """Refused before any gate runs, with nothing touched, whatever it is that would be lost."""
+    road = make_road("one").ready("one", one={"one.txt": "one\n", "src/app.txt": "new\n"})
+    for put in WAYS:
+        put(road.checkout)
+        before = road.snapshot()
+        said = road.refused("merge")
+        assert "has work in the way" in said, put
+        assert "stash" in said
+        assert "check on" not in said
+        assert road.snapshot() == before, put
+        road.checkout.git("clean", "-q", "-d", "-x", "--force")  # first: git reads through a link for src
+        road.checkout.git("reset", "-q", "--hard")
+        (road.common / "info/exclude").unlink(missing_ok=True)
+    assert len(road.merge()["landed"]) == 1
+    road.assert_final_state()
 
 
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 from .conftest import MakeRoad
 from .road import Road
 
@@ -18,28 +16,30 @@ def one_gate(make_road: MakeRoad, run: str, **more: object) -> Road:
 RED = ["exit 1", "no-such-program --flag", "exit 127", "./README.md", "exit 200", "'unclosed"]
 
 
-@pytest.mark.parametrize("run", RED)
-def test_red_on_the_target_itself_is_nobodys_fault(make_road: MakeRoad, run: str) -> None:
-    road = one_gate(make_road, run)
+def test_red_on_the_target_itself_is_nobodys_fault(make_road: MakeRoad) -> None:
+    road = one_gate(make_road, "true")
     before = road.checkout.git("rev-parse", "main")
-    report = road.merge(code=1)
-    assert report["evicted"] == []
-    assert {one["agent"] for one in report["waiting"]} == {"one", "two"}
-    assert "the target itself is red" in report["waiting"][0]["reason"]
-    log = report["waiting"][0]["reason"].rpartition("(log: ")[2].removesuffix(")")
-    assert Path(log).is_file()
+    for run in RED:
+        road.fleet(**road.declared | {"gates": {"check": {"run": run}}})
+        report = road.merge("--agents", "one", code=1)
+        assert report["evicted"] == [], run
+        assert "the target itself is red" in report["waiting"][0]["reason"]
+        log = report["waiting"][0]["reason"].rpartition("(log: ")[2].removesuffix(")")
+        assert Path(log).is_file()
     assert road.checkout.git("rev-parse", "main") == before
     road.assert_final_state()
 
 
-@pytest.mark.parametrize("signal", ["KILL", "SEGV", "TERM", "HUP"])
-def test_killed_by_a_signal_is_no_verdict(make_road: MakeRoad, signal: str) -> None:
-    road = one_gate(make_road, f"test ! -e one.txt || kill -{signal} $$")
-    report = road.merge(code=1)
-    assert report["evicted"] == []
-    waiting = {one["agent"]: one["reason"] for one in report["waiting"]}
-    assert "could not be run" in waiting["one"] or "cannot be run" in waiting["one"]
-    assert road.landed_agents() in ([], ["two"])
+def test_killed_by_a_signal_is_no_verdict(make_road: MakeRoad) -> None:
+    road = one_gate(make_road, "true")
+    for signal in ("KILL", "SEGV", "TERM", "HUP"):
+        gate = {"run": f"test ! -e one.txt || kill -{signal} $$"}
+        road.fleet(**road.declared | {"gates": {"check": gate}})
+        report = road.merge("--agents", "one", code=1)
+        assert report["evicted"] == [], signal
+        reason = report["waiting"][0]["reason"]
+        assert "could not be run" in reason or "cannot be run" in reason
+    assert road.landed_agents() == []
     road.assert_final_state()
 
 
@@ -80,18 +80,22 @@ VANDALS = {
 }
 
 
-@pytest.mark.parametrize("run", VANDALS.values(), ids=VANDALS)
-def test_what_a_gate_does_to_its_slot_is_gone_before_the_next(make_road: MakeRoad, run: str) -> None:
-    """The check comes first, the vandalism after: a slot that was not as its commit would fail the next check."""
+def test_what_a_gate_does_to_its_slot_is_gone_before_the_next(make_road: MakeRoad, tmp_path: Path) -> None:
+    """The check comes first, the vandalism after: a slot that is not as its commit fails the next check."""
+    names = [name.replace(" ", "-") for name in VANDALS]
+    vandal = tmp_path / "vandal.sh"
     intact = 'test "$(cat README.md)" = "# sample" && test -f src/app.txt && test ! -e new.txt && test ! -e inner'
-    gate = {"run": f"{intact} || exit 1; {run}; exit 0"}
-    road = make_road("one", "two", limits={"gates": 1}, gates={"check": gate}).ready("one", "two")
-    assert len(road.merge("--agents", "one")["landed"]) == 1
-    assert len(road.merge("--agents", "two")["landed"]) == 1
+    gate = {"run": f"{intact} || exit 1; sh {vandal}; exit 0"}
+    road = make_road(*names, "last", limits={"gates": 1}, gates={"check": gate}).ready(*names, "last")
+    for name, deed in zip(names, VANDALS.values(), strict=True):
+        vandal.write_text(deed)
+        assert [one["agent"] for one in road.merge("--agents", name)["landed"]] == [name]
+    vandal.write_text("")
+    assert len(road.merge("--agents", "last")["landed"]) == 1
     road.checkout.git("branch", "-q", "-D", "vandal", ok=False)
-    for name in ("one", "two"):
+    for name in names:
         assert road.at(name).git("status", "--porcelain") == ""
-    assert {"one.txt", "two.txt"} <= set(road.checkout.tree())
+    assert {f"{name}.txt" for name in names} <= set(road.checkout.tree())
     assert "new.txt" not in road.checkout.tree()
     road.json("clean")
     road.assert_final_state()

@@ -84,30 +84,27 @@ def test_current_folder_is_a_linked_worktree_and_git_variables_point_elsewhere(
     road.assert_final_state()
 
 
-@pytest.mark.parametrize("state", ["merge", "rebase", "bisect", "cherry-pick", "revert"])
-def test_target_in_the_middle_of_something(road: Road, state: str) -> None:
+def test_target_in_the_middle_of_something(road: Road) -> None:
     road.ready("one")
     git = road.checkout.git
     git("checkout", "-q", "-b", "side")
     road.checkout.commit("side", {"README.md": "side\n"})
     git("checkout", "-q", "main")
     road.checkout.commit("other", {"README.md": "main\n"})
-    commands = {
-        "merge": ["merge", "side"],
-        "rebase": ["rebase", "side"],
-        "cherry-pick": ["cherry-pick", "side"],
-        "revert": ["revert", "--no-commit", "HEAD"],
-        "bisect": ["bisect", "start", "HEAD", "HEAD~1"],
-    }
-    git(*commands[state], ok=False)
-    before = road.snapshot()
-    said = road.refused("merge", "--agents", "one")
-    assert f"in the middle of a {state}" in said
-    assert "hint: " in said
-    assert road.snapshot() == before
-    abort = {"bisect": ["bisect", "reset"]}.get(state, [state, "--abort"])
-    git(*abort)
-    git("reset", "-q", "--hard")
+    for state, command, abort in (
+        ("merge", "merge side", "merge --abort"),
+        ("rebase", "rebase side", "rebase --abort"),
+        ("bisect", "bisect start HEAD HEAD~1", "bisect reset"),
+        ("cherry-pick", "cherry-pick side", "cherry-pick --abort"),
+        ("revert", "revert --no-commit HEAD", "revert --abort"),
+    ):
+        git(*command.split(), ok=False)
+        before = road.snapshot()
+        said = road.refused("merge", "--agents", "one")
+        assert f"in the middle of a {state}" in said
+        assert abort in said
+        assert road.snapshot() == before
+        git(*abort.split())
     assert len(road.merge("--agents", "one")["landed"]) == 1
     road.assert_final_state()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,36 +60,36 @@ def ignores_of_its_own(place: Checkout) -> None:
 DEEDS = [add_all, add_by_force, commit_and_edit, commit_and_delete, links, folders, executables, ignores_of_its_own]
 
 
-@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.__name__)
 @pytest.mark.parametrize("tracked", [False, True], ids=["own", "tracked"])
-def test_none_lands(make_road: MakeRoad, deed: Callable[[Checkout], None], tracked: bool) -> None:
-    """``tracked``: the repository has a CLAUDE.md of its own, which stays as it is."""
-    road = make_road("one", files={"CLAUDE.md": "the team's\n"} if tracked else {}, gates={})
+def test_none_lands(make_road: MakeRoad, tracked: bool) -> None:
+    """``tracked``: the repository has a CLAUDE.md of its own, which stays as it is. One agent a deed."""
+    names = [deed.__name__.replace("_", "-") for deed in DEEDS]
+    road = make_road(*names, files={"CLAUDE.md": "the team's\n"} if tracked else {}, gates={})
     road.spawn()
-    place = road.at("one")
-    assert place.git("status", "--porcelain") == ""
-    if tracked:
-        assert place.read("CLAUDE.md") == "the team's"
-        assert (place.path / "CLAUDE.local.md").exists()
-    deed(place)
-    place.write({"one.txt": "one\n"})
-    place.git("add", "one.txt")
-    place.git("commit", "-qm", "one")
-    road.approve("one")
+    for name, deed in zip(names, DEEDS, strict=True):
+        place = road.at(name)
+        assert place.git("status", "--porcelain") == ""
+        if tracked:
+            assert place.read("CLAUDE.md") == "the team's"
+            assert (place.path / "CLAUDE.local.md").exists()
+        deed(place)
+        place.write({f"{name}.txt": "work\n"})
+        place.git("add", f"{name}.txt")
+        place.git("commit", "-qm", name)
+    road.approve(*names)
     for strategy in ("squash", "merge", "rebase"):
         road.fleet(**road.declared | {"merge": {"strategy": strategy}})
-        rehearsed = road.json("rehearse")
-        assert [one["agent"] for one in rehearsed["landed"]] == ["one"], rehearsed
+        assert [one["agent"] for one in road.json("rehearse")["landed"]] == names
     road.merge()
     landed = road.checkout.tree()
-    assert "one.txt" in landed
+    assert {f"{name}.txt" for name in names} <= set(landed)
     assert [name for name in landed if name.split("/")[0] in INSTRUCTIONS] == (["CLAUDE.md"] if tracked else [])
     every = road.checkout.git("log", "--format=", "--name-only", "main").split()
     assert not {"TASK.md", "AGENT_NOTES.md"} & {name.split("/")[0] for name in every}
     if tracked:
         assert road.checkout.read("CLAUDE.md") == "the team's"
     road.run("status")
-    road.run("review", "one")
+    road.run("review", names[0])
     road.json("clean")
     road.assert_final_state()
 

@@ -15,7 +15,6 @@ from orchestra.review.standing import read_standings
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
 
-
 TOP = AgentName("top")
 
 
