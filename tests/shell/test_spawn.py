@@ -106,6 +106,17 @@ def test_script_and_tool_make_the_same(tmp_path: Path, start: Start) -> None:
     assert by_script(twins, "sh") == by_tool(twins)
 
 
+SHIPPED = ("mvp5", "production15", "enterprise50", "refactor6")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_script_and_tool_make_the_same_of_what_is_shipped(tmp_path: Path, name: str) -> None:
+    """With their own set-up left out: it installs packages, which needs a registry."""
+    shipped = f"version: 1\nextends: [{name}]\nworktrees: {{setup: {{run: [], copy: [], share: []}}}}\n"
+    twins = Twins(tmp_path / "twin", shipped, begin)
+    assert by_script(twins, "sh") == by_tool(twins)
+
+
 @pytest.fixture(scope="module")
 def hostile_twins(tmp_path_factory: pytest.TempPathFactory) -> tuple[Twins, object]:
     """The hostile blueprint, and what the tool made of it."""
