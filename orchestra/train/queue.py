@@ -180,13 +180,18 @@ def _blocked(facts: Facts) -> list[Block]:
 
 
 def _without_held(facts: Facts) -> Facts:
-    """Leave out who is red on a red target, and who comes after them: another branch may mend it."""
+    """Leave out who is red on a red target, and who comes after them: another branch may mend it.
+
+    Whoever then does not fit is left out too: what is held before them may be what they were begun on.
+    """
     if not facts.test(()).red:
         return facts
     held: set[AgentName] = set()
     for agent in facts.order:
         alone = facts.test((agent,))
-        if facts.before(agent) & held or (facts.built.get((agent,)) is Built.CLEAN and alone.red):
+        built = facts.built.get((agent,))
+        unfit = bool(held) and built in (Built.CONFLICT, Built.EMPTY)
+        if facts.before(agent) & held or unfit or (built is Built.CLEAN and alone.red):
             held.add(agent)
     return replace(facts, order=tuple(agent for agent in facts.order if agent not in held))
 

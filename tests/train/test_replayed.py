@@ -65,3 +65,21 @@ def test_what_a_rewritten_target_dropped_is_nobodys_fault(yard: Yard) -> None:
 
     assert landed(report) == ["one"]
     assert yard.checkout.git("ls-tree", "-r", "--name-only", "main").split() == ["README.md", "one/a"]
+
+
+def test_nobody_is_evicted_for_a_conflict_while_those_before_it_are_held(yard: Yard) -> None:
+    """The target is red, ``one`` waits for the mend; ``two`` was begun on ``one`` and does not fit without it."""
+    yard.checkout.commit("red", {"red.txt": "RED\n", "f": "base\n"})
+    for name in ("one", "two", "three"):
+        yard.world.at(name).git("reset", "-q", "--hard", "main")
+        yard.checkout.git("update-ref", f"refs/orchestra/{yard.fleet.name}/{name}/base", "main")
+    yard.approved(one={"f": "one\n"}, three={"red.txt": "mended\n"})
+    below = yard.world.at("one").git("rev-parse", "HEAD")
+    yard.world.at("two").git("reset", "-q", "--hard", below)
+    yard.checkout.git("update-ref", f"refs/orchestra/{yard.fleet.name}/two/base", below)
+    yard.approved(two={"f": "two\n"})
+
+    report = yard.merge()
+
+    assert landed(report) == ["three", "one", "two"], reasons(report)
+    assert yard.checkout.git("show", "main:f") == "two"
