@@ -143,8 +143,10 @@ def _show(found: Window, comparison: Comparison, rehearsed: Way, ways: Sequence[
         for way, what in fate.items():
             if told != {"landed"}:
                 say(f"{'':18}   {way}: {what}")
-    if (rehearsed.landed, rehearsed.out) != (ours.landed, ours.out):
-        say("DIFFERS: the rehearsal said otherwise than the merge did")
+    if set(rehearsed.landed) != set(ours.landed):
+        say(f"DIFFERS: in the rehearsal landed {', '.join(rehearsed.landed)}; in the merge {', '.join(ours.landed)}")
+    elif rehearsed.landed != ours.landed:
+        say(f"the same agents landed as in the rehearsal, in another order: {', '.join(rehearsed.landed)}")
     unexplained = False
     for other in (*ways[1:], None):
         differences = comparison.between(ours, other)

@@ -76,6 +76,8 @@ def _audited(repository: Repository, at: CommitId, piece: Piece, candidate: Buil
 
 
 def _judge(home: Path, at: CommitId, piece: Piece, candidate: Candidate) -> Verdict:
+    if isinstance(candidate, Conflict) and not candidate.paths:  # it says what it never lands, whatever the text
+        return Verdict(f"refused: {candidate.sentence}")
     ours, merged, rebased = _ours(home, at, candidate), _merged(home, at, piece), _rebased(home, at, piece)
     told = f"{piece.name} base {piece.base[:10]} tip {piece.tip[:10]} on {at[:10]}: ours {ours[:12]}, "
     told += f"merge {merged[:12]}, rebase {rebased[:12]}"

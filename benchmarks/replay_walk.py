@@ -81,6 +81,7 @@ def clone(origin: Path, folder: Path, start: str) -> Path:
 
 def make_fleet(origin: Path, folder: Path, window: Window, terms: Terms) -> Path:
     """A clone whose agents' branches are the pieces, spawned and approved with orchestra's own commands."""
+    shutil.rmtree(folder, ignore_errors=True)  # an earlier run's gate slots would be in the way of this one's
     home = clone(origin, folder / "home", window.start)
     for piece in chosen(window, terms):
         git(home, "update-ref", f"refs/heads/agent/{FLEET}/{piece.name}", piece.tip)
