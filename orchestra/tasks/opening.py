@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestra.blueprint.model import Agent, Blueprint
 from orchestra.fleet import Fleet, open_fleet
 from orchestra.repository.gateway import Repository
+from orchestra.tasks.console import tell
 
 
 def load(named: str, repository: Repository) -> Blueprint:
@@ -30,3 +31,11 @@ def chosen(fleet: Fleet, agents: str | None) -> Sequence[Agent] | None:
     if agents is None:
         return None
     return [fleet.require_agent(word.strip()) for word in agents.split(",") if word.strip()]
+
+
+def finish_landing(fleet: Fleet) -> None:
+    """Finish, or take back, what a killed merge left, and say so: the first step of every command that changes things."""
+    from orchestra.train.recover import recover
+
+    for sentence in recover(fleet.repository):
+        tell(sentence)

@@ -13,7 +13,7 @@ from orchestra.errors import ExitCode
 from orchestra.fleet import Fleet
 from orchestra.repository.lock import exclusive
 from orchestra.tasks.console import Tone, say, show_json, tell
-from orchestra.tasks.opening import opened
+from orchestra.tasks.opening import finish_landing, opened
 from orchestra.tasks.program import task
 
 if TYPE_CHECKING:
@@ -128,10 +128,7 @@ def discard(
 @contextmanager
 def _judging(fleet: Fleet, verb: str) -> Iterator[None]:
     """What every verdict does first: finish what a killed train left, then keep others out for the moment it takes."""
-    from orchestra.train.recover import recover
-
-    for sentence in recover(fleet.repository):
-        tell(sentence)
+    finish_landing(fleet)
     with exclusive(fleet.repository.state_folder, verb, wait_s=_PATIENCE_S):
         yield
 

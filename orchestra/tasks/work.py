@@ -13,7 +13,7 @@ from orchestra.errors import ExitCode
 from orchestra.fleet import Fleet
 from orchestra.ledger import Json
 from orchestra.tasks.console import Cell, Tone, progress, say, show_json, show_table, tell
-from orchestra.tasks.opening import chosen, opened
+from orchestra.tasks.opening import chosen, finish_landing, opened
 from orchestra.tasks.program import task
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def spawn(
     names = _names(fleet, agents)
     if dry_run:
         return _show_plan(fleet, names, json)
+    finish_landing(fleet)
     report = _spawn(fleet, names)
     if json:
         show_json(_report_json(fleet, report))
@@ -81,6 +82,7 @@ def clean(
         plan = plan_clean(fleet)
         _show_steps(plan.steps, json, skipped=plan.skipped)
         return ExitCode.DONE
+    finish_landing(fleet)
     with LocalEngine(_PLACES) as engine, _progress("clean") as told:
         report = run(fleet, engine=engine, progress=told)
     if json:
