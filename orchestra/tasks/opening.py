@@ -34,7 +34,7 @@ def chosen(fleet: Fleet, agents: str | None) -> Sequence[Agent] | None:
 
 
 def finish_landing(fleet: Fleet) -> None:
-    """Finish, or take back, what a killed merge left, and say so: the first step of every command that changes things."""
+    """Finish, or take back, what a killed merge left, and say so: the first step of whatever changes things."""
     from orchestra.train.recover import recover
 
     for sentence in recover(fleet.repository):
