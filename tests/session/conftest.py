@@ -89,7 +89,10 @@ class Site:
         if not place.exists():
             return Work(spawned=True, worktree_there=False)
         checkout = self.world.at(name)
-        left = [line for line in checkout.git("status", "--porcelain").splitlines() if "AGENT_NOTES" not in line]
+        # Without optional locks: a status that is asked again and again holds index.lock now and then, and the agent's
+        # own commit fails on it (seen: one in five under load).
+        found = checkout.git("--no-optional-locks", "status", "--porcelain")
+        left = [line for line in found.splitlines() if "AGENT_NOTES" not in line]
         commits = int(checkout.git("rev-list", "--count", f"main..{agent.branch}"))
         notes = place / "AGENT_NOTES.md"
         return Work(True, True, "", commits, len(left), notes.exists() and notes_filled(notes.read_text("utf-8")))
