@@ -24,10 +24,13 @@ from orchestra.repository.git import Git
 from orchestra.repository.mergetree import Merged, Rung, TreeMerger
 from orchestra.repository.objects import Commit, Entry, Objects, TreeId, ident_seconds
 from orchestra.repository.refs import CommitId
+from orchestra.repository.span import Span, Spans
 from orchestra.repository.trailers import add_trailers
 
 AGENT_TRAILER = "Orchestra-Agent"
 FLEET_TRAILER = "Orchestra-Fleet"
+_UNRELATED = "the branch shares no history with the target (git fetch --unshallow, if shallow)"
+_NOT_HELD = "the target does not hold {base}, which the branch was begun on, and merging would bring it in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +66,6 @@ class Empty:
 Candidate = Built | Empty | Conflict
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """A branch's own commits, oldest first, seen from a target."""
-
-    commits: tuple[CommitId, ...]
-    has_merges: bool
-    fork: CommitId | None
-    rewritten: bool  # the target no longer holds the base
-
-
 class Integrator:
     """Builds candidates for one value of the target. Made by ``integrator``."""
 
@@ -80,42 +73,24 @@ class Integrator:
         self.objects, self.target = objects, target
         self._git, self._merger, self._resolver = git, merger, resolver
         self._committer = _committer(git)
-        self._spans: dict[tuple[CommitId, CommitId], _Span] = {}
+        self._spans = Spans(git, target)
+        self._clean: dict[Branch, Mapping[CommitId, CommitId]] = {}
         self._empty_tree = TreeId(EMPTY_TREES[len(target)])
 
     def build(self, onto: CommitId, branch: Branch) -> Candidate:
         """``branch`` on top of ``onto``, which is the target or a candidate built on it."""
-        span = self._span(branch)
+        span = self._spans.since_base(branch.base, branch.tip)
         if not span.commits:
             return Empty("every commit of the branch is already in the target")
         if span.fork is None:
-            return Conflict((), ("the branch shares no history with the target (git fetch --unshallow, if shallow)",))
+            return Conflict((), (_UNRELATED,))
         if branch.strategy is Strategy.REBASE:
             return self._rebase(onto, branch, span, span.fork)
-        if branch.strategy is Strategy.MERGE and span.rewritten:
-            return Conflict((), ("the target was rewritten and no longer holds the commit that the branch began at",))
+        if branch.strategy is Strategy.MERGE:
+            return self._merge(onto, branch)
         return self._join(onto, branch, span, span.fork)
 
     # -- the branch ---------------------------------------------------------------------------------------------
-
-    def _span(self, branch: Branch) -> _Span:
-        key = (branch.base, branch.tip)
-        if key not in self._spans:
-            self._spans[key] = self._find_span(branch)
-        return self._spans[key]
-
-    def _find_span(self, branch: Branch) -> _Span:
-        order = ("rev-list", "--reverse", "--topo-order", "--parents")
-        rows = self._git.run(*order, branch.tip, "--not", self.target, branch.base, "--").lines
-        commits = [row.split(" ") for row in rows]
-        rewritten = not self._is_ancestor(branch.base, self.target) and self._is_ancestor(branch.base, branch.tip)
-        found = self._git.run("merge-base", self.target, branch.tip, ok=(0, 1))
-        fork = branch.base if rewritten else CommitId(found.text) if found.code == 0 else None
-        merges = any(len(row) > 2 for row in commits)  # noqa: PLR2004 - itself and two parents or more
-        return _Span(tuple(CommitId(row[0]) for row in commits), merges, fork, rewritten)
-
-    def _is_ancestor(self, ancestor: CommitId, descendant: CommitId) -> bool:
-        return self._git.succeeds("merge-base", "--is-ancestor", ancestor, descendant)
 
     def _kept(self, branch: Branch, like: CommitId) -> dict[bytes, Entry | None]:
         tree = self.objects.commit(like).tree
@@ -126,7 +101,23 @@ class Integrator:
 
     # -- strategies ---------------------------------------------------------------------------------------------
 
-    def _rebase(self, onto: CommitId, branch: Branch, span: _Span, fork: CommitId) -> Candidate:
+    def _merge(self, onto: CommitId, branch: Branch) -> Candidate:
+        """A merge commit. The branch's commits land as they are, so it counts where they leave ``onto`` itself.
+
+        ``onto`` may hold commits that the branch was begun on and the target does not: those of an agent before it.
+        """
+        clean = self._cleaned(branch)
+        tip, base = clean.get(branch.tip, branch.tip), clean.get(branch.base, branch.base)
+        span = self._spans.on(onto, tip)
+        if not span.commits:
+            return Empty("every commit of the branch is already in the target")
+        if span.fork is None:
+            return Conflict((), (_UNRELATED,))
+        if base in span.commits:
+            return Conflict((), (_NOT_HELD.format(base=branch.base[:10]),))
+        return self._join(onto, replace(branch, tip=tip), span, span.fork)
+
+    def _rebase(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Candidate:
         replayed = self._replay(onto, branch, span, fork)
         if not span.has_merges:
             return replayed
@@ -136,7 +127,7 @@ class Integrator:
             return replace(joined, squashed=True)
         return replayed if isinstance(joined, Built) else joined
 
-    def _replay(self, onto: CommitId, branch: Branch, span: _Span, fork: CommitId) -> Candidate:
+    def _replay(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Candidate:
         kept = self._kept(branch, fork)
         at = onto
         for own in span.commits:
@@ -153,7 +144,7 @@ class Integrator:
                 at = self._write(replace(commit, tree=tree), at, branch)
         return self._built(at, onto, fork)
 
-    def _join(self, onto: CommitId, branch: Branch, span: _Span, fork: CommitId) -> Candidate:
+    def _join(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Candidate:
         """One commit with the tree that ``git merge`` of the branch gives: a squash or a merge commit."""
         here = self.objects.commit(onto).tree
         merged = self._true_merge(onto, branch, span, fork)
@@ -162,13 +153,10 @@ class Integrator:
             return _conflict(merged, None, self.objects.commit(branch.tip))
         if tree == here:
             return Empty("the branch changes nothing that the target does not have")
-        if branch.strategy is Strategy.MERGE:
-            commit = self._merge_commit(branch, self._cleaned(branch, span, fork))
-        else:
-            commit = self._squash_commit(branch, span)
+        commit = self._merge_commit(branch) if branch.strategy is Strategy.MERGE else self._squash_commit(branch, span)
         return self._built(self._write(replace(commit, tree=tree), onto, branch), onto, fork)
 
-    def _true_merge(self, onto: CommitId, branch: Branch, span: _Span, fork: CommitId) -> Merged:
+    def _true_merge(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Merged:
         kept = self._kept(branch, fork)
         tip = self.objects.commit(branch.tip)
         theirs = self._strip(tip.tree, kept)
@@ -194,26 +182,31 @@ class Integrator:
             return tree
         return self._resolver.resolve(replace(merged, tree=tree, stages=open_stages))
 
-    def _cleaned(self, branch: Branch, span: _Span, fork: CommitId) -> CommitId:
-        """The branch's tip, its history rewritten where a commit of its own holds instruction files."""
-        kept = self._kept(branch, fork)
-        now: dict[CommitId, CommitId] = {}
-        for own in span.commits:
-            commit = self.objects.commit(own)
-            parents = tuple(now.get(parent, parent) for parent in commit.parents)
-            tree = self._strip(commit.tree, kept)
-            same = tree == commit.tree and parents == commit.parents
-            clean = own if same else self.objects.write_commit(replace(commit, tree=tree, parents=parents))
-            now[own] = clean
-        return now[branch.tip]
+    def _cleaned(self, branch: Branch) -> Mapping[CommitId, CommitId]:
+        """Every commit that merging the branch may bring into the target -> the one to land, without instruction files.
+
+        From the target on, not from the base: what the branch was begun on is then cleaned as its own agent's was.
+        """
+        if branch not in self._clean:
+            span = self._spans.on(self.target, branch.tip)
+            kept = self._kept(branch, span.fork) if span.fork else {}
+            now: dict[CommitId, CommitId] = {}
+            for own in span.commits:
+                commit = self.objects.commit(own)
+                parents = tuple(now.get(parent, parent) for parent in commit.parents)
+                tree = self._strip(commit.tree, kept)
+                same = tree == commit.tree and parents == commit.parents
+                now[own] = own if same else self.objects.write_commit(replace(commit, tree=tree, parents=parents))
+            self._clean[branch] = now
+        return self._clean[branch]
 
     # -- commits ------------------------------------------------------------------------------------------------
 
-    def _merge_commit(self, branch: Branch, tip: CommitId) -> Commit:
+    def _merge_commit(self, branch: Branch) -> Commit:
         message = f"Merge {branch.agent}: {branch.title}\n".encode()
-        return replace(self.objects.commit(branch.tip), parents=(tip,), message=message, encoding=None)
+        return replace(self.objects.commit(branch.tip), parents=(branch.tip,), message=message, encoding=None)
 
-    def _squash_commit(self, branch: Branch, span: _Span) -> Commit:
+    def _squash_commit(self, branch: Branch, span: Span) -> Commit:
         own = [self.objects.commit(commit) for commit in span.commits]
         plain = [commit for commit in own if len(commit.parents) <= 1] or own
         last = replace(plain[-1], parents=())
