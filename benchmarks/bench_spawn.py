@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -36,14 +35,13 @@ def measure(repeat: int) -> Iterator[Case]:
 
 
 def _run(argv: list[str], origin: Path, agents: int) -> float:
-    """Seconds of one spawn; afterwards the worktrees are looked at, and taken away."""
-    home = fresh_copy(origin, origin.parent / "run")
+    """Seconds of one spawn; afterwards the worktrees are looked at."""
+    home = fresh_copy(origin)
     seconds = wall(argv, home)
     made = [line.removeprefix("worktree ") for line in _worktrees(home)][1:]
     last = Path(made[-1])
     if len(made) != agents or git(last, "status", "--porcelain"):
         raise SystemExit(f"{argv[0]} left {len(made)} worktrees, {git(last, 'status', '--porcelain')!r} in the last")
-    shutil.rmtree(home.parent)
     return seconds
 
 

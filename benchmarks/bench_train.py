@@ -104,7 +104,7 @@ def _case(origin: Path, fleet: Fleet, train: Train, repeat: int) -> Case:
 
 def _ground(origin: Path, fleet: Fleet, train: Train) -> Path:
     """A clone with the fleet's branches, approved, and no worktrees: they are not what is measured."""
-    home = fresh_copy(origin, origin.parent / "run")
+    home = fresh_copy(origin)
     base = git(home, "rev-parse", "main")
     stream = []
     for name in fleet.names:
