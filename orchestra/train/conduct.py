@@ -30,6 +30,7 @@ from orchestra.train.pace import seconds_left, spoken, typical_seconds
 from orchestra.train.pins import Pins
 from orchestra.train.queue import Built, Facts, Record, State
 from orchestra.train.roster import Passenger, Roster
+from orchestra.train.stack import begun_on, in_order
 from orchestra.train.tester import Ended, Report, Tester
 
 _MOVES = 20  # times that the target may move under a train before it gives up
@@ -84,7 +85,10 @@ class Conductor:
         self._fleet, self._roster, self._ground, self._tester = fleet, roster, ground, tester
         self._integrator_for, self._teller, self._account = integrator, teller, account
         self._rehearsed, self._push, self._pins = rehearsed, push, pins
-        self._order = tuple(p.agent.name for p in roster.passengers if not account.knows(p.agent.name))
+        riding = tuple(p.agent.name for p in roster.passengers if not account.knows(p.agent.name))
+        branches = tuple(passenger.branch for passenger in roster.passengers)
+        self._after = begun_on(fleet.repository, ground.start, branches, fleet.blueprint.predecessors)
+        self._order = in_order(riding, self._after)
         self._railway = Railway(ground.start)
         self._integrator = integrator(ground.start)
         self._moves = self._losses = 0
@@ -94,6 +98,8 @@ class Conductor:
 
     def run(self) -> CommitId:
         """Conduct it to the end; where the target is then (or would be). The account holds what became of whom."""
+        if self._order:
+            self._tell_progress()
         while self._order or self._railway.tests:
             actions = queue.plan(self._facts())
             for action in actions:
@@ -107,7 +113,7 @@ class Conductor:
         merge = self._fleet.blueprint.merge
         return Facts(
             order=self._order,
-            after=self._fleet.blueprint.predecessors,
+            after=self._after,
             out=self._account.out | self._roster.aside,
             built={state: _as_built(candidate) for state, candidate in self._railway.built.items()},
             tests=self._railway.tests,
@@ -267,6 +273,7 @@ class Conductor:
         )
         report = self._railway.reports[state]
         self._require_contained(state)
+        self._teller.tell("landing", state, f"landing {', '.join(state)}", commit=self._railway.commit(state))
         try:
             if not self._rehearsed:
                 self._told(self._commit_to(commits, report))

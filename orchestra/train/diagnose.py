@@ -57,6 +57,14 @@ class Case:
     report: Report
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Is this commit green? Asked about an agent; None where there is no such candidate."""
+
+    about: AgentName
+    commit: CommitId | None
+
+
 class Diagnosis:
     """Finds causes, with the tester of a train that has nothing else to do any more."""
 
@@ -134,34 +142,35 @@ class Diagnosis:
                 return high
         return high
 
-    def _candidate(self, case: Case, onto: CommitId, members: Sequence[Unit]) -> CommitId | None:
-        """``onto``, the members, the branch; None where something does not fit."""
+    def _candidate(self, case: Case, onto: CommitId, members: Sequence[Unit]) -> _Question:
+        """``onto``, the members, the branch."""
+        about = case.passenger.agent.name
         at = onto
         for unit in members:
             name = unit.agent or AgentName("history")
             branch = Branch(name, self._fleet.name, unit.onto, unit.commit, unit.told, Strategy.REBASE)
             built = self._builder(onto).build(at, branch)
             if not isinstance(built, Built):
-                return None
+                return _Question(about, None)
             at = built.commit
         built = self._builder(case.target).build(at, case.passenger.branch)
-        return built.commit if isinstance(built, Built) else None
+        return _Question(about, built.commit if isinstance(built, Built) else None)
 
     def _builder(self, target: CommitId) -> Integrator:
         if target not in self._builders:
             self._builders[target] = self._integrator_for(target)
         return self._builders[target]
 
-    def _ask(self, commits: Sequence[CommitId | None]) -> list[bool | None]:
+    def _ask(self, questions: Sequence[_Question]) -> list[bool | None]:
         """Green, red, or None where there is no verdict; as many at once as there are slots."""
         names: dict[State, int] = {}
-        for place, commit in enumerate(commits):
-            if commit is not None:
+        for place, question in enumerate(questions):
+            if question.commit is not None:
                 self._asked += 1
                 state: State = (AgentName(f"question {self._asked}"),)
                 names[state] = place
-                self._tester.start(state, commit)
-        answers: list[bool | None] = [None] * len(commits)
+                self._tester.start(state, question.commit, question.about)
+        answers: list[bool | None] = [None] * len(questions)
         while names:
             for report in self._tester.wait():
                 asked = names.pop(report.state, None)

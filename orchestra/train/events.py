@@ -1,6 +1,8 @@
 """What a train tells while it runs: values for a live view, plain lines, or JSON lines.
 
-Invariant: nothing is decided from an event; whoever listens may lose every one of them.
+Invariant: nothing is decided from an event; whoever listens may lose every one of them. What ``data`` holds, kind by
+kind, is in schemas/train-event.schema.json and docs/train.md; ``run`` numbers the test runs of one train from 1 and is
+the same in all events about one run.
 """
 
 from __future__ import annotations
@@ -18,15 +20,20 @@ KINDS = (
     "train.progress",
     "candidate.built",
     "candidate.conflict",
+    "test.queued",  # it waits for a slot
+    "test.preparing",  # the candidate is put into its slot
     "test.started",
     "gate.started",
     "gate.finished",
+    "test.cancelled",  # nobody wants to know any more; its slot is free when the test is finished
     "test.finished",
+    "landing",
     "landed",
     "evicted",
     "blocked",
     "waiting",
     "recovered",
+    "train.interrupted",
     "train.finished",
 )
 

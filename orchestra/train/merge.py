@@ -19,6 +19,7 @@ from orchestra.engine.job import Engine
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
+from orchestra.ledger import Json
 from orchestra.repository.audit import is_at
 from orchestra.repository.checkout import changed_among, in_the_way
 from orchestra.repository.conflict import RuleOf
@@ -123,7 +124,7 @@ def _conducted(fleet: Fleet, ride: _Ride, progress: Listener, engine: Engine | N
         _enter_known_fates(fleet, roster, ground, account)
         if not ride.rehearsed:
             _require_clear_checkouts(fleet, ground, roster)
-        _announce(fleet, roster, teller, account)
+        _announce(fleet, roster, teller, account, rehearsed=ride.rehearsed)
         with _pins(fleet) as pins, _tester(fleet, engine, teller) as tester, _integrators(fleet, tester) as build:
             conductor = Conductor(
                 fleet,
@@ -137,7 +138,11 @@ def _conducted(fleet: Fleet, ride: _Ride, progress: Listener, engine: Engine | N
                 rehearsed=ride.rehearsed,
                 push=ride.push,
             )
-            after = conductor.run()
+            try:
+                after = conductor.run()
+            except KeyboardInterrupt:
+                teller.tell("train.interrupted", (), "interrupted: ending what runs; what has landed stays landed")
+                raise
         report = replace(
             _report(fleet, ride, account, ground, after),
             tests_run=tester.tests_run,
@@ -212,7 +217,7 @@ def _require_clear_checkouts(fleet: Fleet, ground: Ground, roster: Roster) -> No
             raise in_the_way(folder, found)
 
 
-def _announce(fleet: Fleet, roster: Roster, teller: Teller, account: Account) -> None:
+def _announce(fleet: Fleet, roster: Roster, teller: Teller, account: Account, *, rehearsed: bool) -> None:
     riding = [passenger for passenger in roster.passengers if not account.knows(passenger.agent.name)]
     names = tuple(passenger.agent.name for passenger in riding)
     merge = fleet.blueprint.merge
@@ -222,7 +227,8 @@ def _announce(fleet: Fleet, roster: Roster, teller: Teller, account: Account) ->
         else "nobody rides in this train"
     )
     slots = fleet.blueprint.limits.gates
-    teller.tell("train.started", names, text, target=fleet.target, policy=merge.train, slots=slots)
+    facts: dict[str, Json] = {"target": fleet.target, "policy": merge.train, "slots": slots, "rehearsed": rehearsed}
+    teller.tell("train.started", names, text, **facts)
     clashes = by_agent(forecast(fleet.repository.git, [passenger.branch for passenger in riding]))
     for sentence in advise(names, fleet.blueprint.predecessors, clashes):
         teller.tell("advice", names, sentence)

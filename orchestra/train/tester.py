@@ -16,15 +16,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from orchestra.blueprint.model import RunGate
+from orchestra.blueprint.model import AgentName, RunGate
 from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Result
 from orchestra.errors import GitError, GroundError
 from orchestra.fleet import Fleet
+from orchestra.ledger import Json
 from orchestra.repository.delta import tree_of
 from orchestra.repository.refs import CommitId
 from orchestra.train.events import Teller
 from orchestra.train.gates.environment import result_key
 from orchestra.train.gates.results import Pass, Results, forget_unused
+from orchestra.train.pace import typical_seconds
 from orchestra.train.queue import State
 from orchestra.train.slot import SlotTrouble
 from orchestra.train.slots import Setup, Slots
@@ -72,12 +74,34 @@ class Report:
 
 
 @dataclass(slots=True)
-class _Trial:
-    """A candidate in a slot."""
+class _Case:
+    """A candidate to be tested. ``run`` numbers it; ``about``: the agent whose failure its test is to explain."""
 
+    run: int
     state: State
     commit: CommitId
     tree: str
+    about: AgentName | None
+
+    @property
+    def agents(self) -> State:
+        return self.state if self.about is None else (self.about,)
+
+    @property
+    def told(self) -> str:
+        """What is tested, in a person's words."""
+        return _name(self.state) if self.about is None else f"a candidate that may explain {self.about}"
+
+    def facts(self) -> dict[str, Json]:
+        """What every event about this run says."""
+        return {"run": self.run, "commit": self.commit, "purpose": "land" if self.about is None else "explain"}
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A candidate in a slot."""
+
+    case: _Case
     slot: int
     env: Mapping[str, str]
     setup: Setup
@@ -101,7 +125,8 @@ class Tester:
         self._results = Results(kept / "results")
         self._free = list(range(1, places + 1))
         self._trials: list[_Trial] = []
-        self._queue: list[tuple[State, CommitId, str]] = []
+        self._queue: list[_Case] = []
+        self._cases = 0
         self._known_env: Mapping[str, str] | None = None
         self._done: list[Report] = []
         self.tests_run = 0
@@ -112,45 +137,58 @@ class Tester:
         """The gates that need a checkout, in the order they run."""
         return tuple(gate for gate in self._fleet.blueprint.gates.values() if isinstance(gate, RunGate))
 
-    def start(self, state: State, commit: CommitId) -> None:
-        """Begin to test a candidate; ``wait`` tells how it ended, also when all its gates had passed before."""
+    def start(self, state: State, commit: CommitId, about: AgentName | None = None) -> None:
+        """Begin to test a candidate; ``wait`` tells how it ended, also when all its gates had passed before.
+
+        ``about``: its test is a question about that agent, and ``state`` only the question's name.
+        """
         try:
             tree = tree_of(self._fleet.repository.git, commit)
             known = [self._known(gate, commit, tree) for gate in self.gates]
         except GitError as error:  # the candidate was lost before it was pinned
             self._done.append(_untestable(state, commit, "", error))
             return
+        self._cases += 1
+        case = _Case(self._cases, state, commit, tree, about)
         if all(known):
             runs = tuple(run for run in known if run is not None)
+            self._tell_finished(case, Ended.GREEN, cached=True)
             self._done.append(Report(state, commit, tree, Ended.GREEN, runs))
             return
-        self._queue.append((state, commit, tree))
+        self._queue.append(case)
         self._fill()
+        if case in self._queue:
+            self._teller.tell("test.queued", case.agents, f"{case.told} waits for a slot", **case.facts())
 
     def _fill(self) -> None:
         while self._queue and self._free:
-            self._begin(self._free.pop(0), *self._queue.pop(0))
+            self._begin(self._free.pop(0), self._queue.pop(0))
 
-    def _begin(self, slot: int, state: State, commit: CommitId, tree: str) -> None:
+    def _begin(self, slot: int, case: _Case) -> None:
+        text = f"putting {case.told} into slot {slot}"
+        self._teller.tell("test.preparing", case.agents, text, slot=slot, **case.facts())
         try:
-            setup = self.slots.prepare(slot, commit)
+            setup = self.slots.prepare(slot, case.commit)
         except (SlotTrouble, GitError) as trouble:
             self._free = sorted((*self._free, slot))
-            self._done.append(_untestable(state, commit, tree, trouble))
+            self._tell_finished(case, Ended.BROKEN, slot=slot)
+            self._done.append(_untestable(case.state, case.commit, case.tree, trouble))
             return
         self.tests_run += 1
-        env = self.slots.environment(slot)
-        trial = _Trial(state, commit, tree, slot, env, setup, list(setup.commands), list(self.gates))
+        trial = _Trial(case, slot, self.slots.environment(slot), setup, list(setup.commands), list(self.gates))
         self._trials.append(trial)
-        self._teller.tell("test.started", state, f"testing {_name(state)}", slot=slot, commit=commit)
+        self._teller.tell("test.started", case.agents, f"testing {case.told}", slot=slot, **case.facts())
         self._next(trial)
 
     def cancel(self, state: State) -> None:
         """Give a test up; it is reported as cancelled once its processes are gone."""
-        self._queue = [queued for queued in self._queue if queued[0] != state]
+        for case in [case for case in self._queue if case.state == state]:
+            self._queue.remove(case)
+            self._tell_finished(case, Ended.CANCELLED)
         for trial in self._wanted():
-            if trial.state == state and trial.job is not None:
+            if trial.case.state == state and trial.job is not None:
                 trial.unwanted = True
+                self._tell_cancelled(trial)
                 self._engine.cancel(trial.job)
 
     def _wanted(self) -> list[_Trial]:
@@ -172,8 +210,9 @@ class Tester:
     def rename(self, names: Mapping[State, State]) -> None:
         """The target moved: what runs is now called otherwise."""
         for trial in self._wanted():
-            trial.state = names[trial.state]
-        self._queue = [(names[state], commit, tree) for state, commit, tree in self._queue]
+            trial.case.state = names[trial.case.state]
+        for case in self._queue:
+            case.state = names[case.state]
 
     # -- one trial ----------------------------------------------------------------------------------------------
 
@@ -188,7 +227,7 @@ class Tester:
             return
         while trial.gates_left:
             gate = trial.gates_left[0]
-            known = self._known(gate, trial.commit, trial.tree)
+            known = self._known(gate, trial.case.commit, trial.case.tree)
             if known is None:
                 self._submit(trial, gate.name, gate.run, {**trial.env, **gate.env}, gate.timeout_s)
                 return
@@ -197,9 +236,9 @@ class Tester:
         self._end(trial, Ended.GREEN)
 
     def _submit(self, trial: _Trial, gate: str, command: str, env: Mapping[str, str], timeout_s: float) -> None:
-        trial.job = JobId(f"{gate}-{trial.commit[:12]}-{secrets.token_hex(4)}")
-        trial.log = self._log(trial.commit, gate)
-        self._teller.tell("gate.started", trial.state, f"{gate} on {_name(trial.state)}", gate=gate)
+        trial.job = JobId(f"{gate}-{trial.case.commit[:12]}-{secrets.token_hex(4)}")
+        trial.log = self._log(trial.case.commit, gate)
+        self._tell_gate(trial, gate)
         cwd = self.slots.path(trial.slot)
         self._engine.submit(JobSpec(trial.job, command, cwd, env, trial.log, timeout_s))
 
@@ -216,8 +255,9 @@ class Tester:
             self._gate_ended(trial, trial.gates_left[0], result)
 
     def _setup_ended(self, trial: _Trial, result: Result) -> None:
+        run = self._run_of(trial, SETUP_GATE, result)
         if result.outcome is not Outcome.PASSED:
-            trial.runs.append(self._run_of(trial, SETUP_GATE, result))
+            trial.runs.append(run)
             self._end(trial, Ended.BROKEN if result.outcome is Outcome.BROKEN else Ended.RED)
             return
         trial.setup_left.pop(0)
@@ -231,8 +271,8 @@ class Tester:
         if result.outcome is not Outcome.PASSED:
             self._end(trial, Ended.BROKEN if result.outcome is Outcome.BROKEN else Ended.RED)
             return
-        key = self._key(gate, trial.commit, trial.tree)
-        self._results.keep(Pass(key, gate.name, trial.tree, run.seconds, result.ended_at, str(run.log)))
+        key = self._key(gate, trial.case.commit, trial.case.tree)
+        self._results.keep(Pass(key, gate.name, trial.case.tree, run.seconds, result.ended_at, str(run.log)))
         trial.gates_left.pop(0)
         self._next(trial)
 
@@ -240,9 +280,10 @@ class Tester:
         seconds = result.ended_at - result.started_at
         if result.outcome is Outcome.PASSED:
             self.measured.setdefault(gate, []).append(seconds)
-        text = f"{gate} {result.outcome} on {_name(trial.state)} in {seconds:.1f} s"
+        text = f"{gate} {result.outcome} on {trial.case.told} in {seconds:.1f} s"
+        facts: dict[str, Json] = {"outcome": result.outcome, "seconds": seconds, "log": str(trial.log)}
         self._teller.tell(
-            "gate.finished", trial.state, text, gate=gate, outcome=result.outcome, seconds=seconds, log=str(trial.log)
+            "gate.finished", trial.case.agents, text, gate=gate, slot=trial.slot, **trial.case.facts(), **facts
         )
         return GateRun(gate, result.outcome, seconds, trial.log, result.detail)
 
@@ -250,9 +291,35 @@ class Tester:
         self._trials.remove(trial)
         self._free = sorted((*self._free, trial.slot))  # the lowest first: the fewer are used, the warmer they are
         shutil.rmtree(self.slots.scratch(trial.slot), ignore_errors=True)  # emptied again before the next one
-        self._teller.tell("test.finished", trial.state, f"{_name(trial.state)}: {ended}", ended=ended)
-        self._done.append(Report(trial.state, trial.commit, trial.tree, ended, tuple(trial.runs)))
+        self._tell_finished(trial.case, ended, slot=trial.slot)
+        self._done.append(Report(trial.case.state, trial.case.commit, trial.case.tree, ended, tuple(trial.runs)))
         self._fill()
+
+    # -- telling ------------------------------------------------------------------------------------------------
+
+    def _tell_gate(self, trial: _Trial, gate: str) -> None:
+        """A command begins: which one of how many, and what it usually takes (None: never measured)."""
+        setup, gates = trial.setup.commands, self.gates
+        count, left = (len(setup), len(trial.setup_left)) if trial.setup_left else (len(gates), len(trial.gates_left))
+        facts: dict[str, Json] = {"step": count - left + 1, "steps": count, "usual_s": self._usual(gate, len(setup))}
+        text = f"{gate} on {trial.case.told}"
+        self._teller.tell(
+            "gate.started", trial.case.agents, text, gate=gate, slot=trial.slot, **trial.case.facts(), **facts
+        )
+
+    def _usual(self, gate: str, setup_commands: int) -> float | None:
+        """What a gate usually takes; set-up commands are not told apart, so several of them have no usual time."""
+        if gate == SETUP_GATE and setup_commands > 1:
+            return None
+        return typical_seconds(self.measured, (gate,))
+
+    def _tell_cancelled(self, trial: _Trial) -> None:
+        text = f"giving up {trial.case.told}: its outcome no longer matters"
+        self._teller.tell("test.cancelled", trial.case.agents, text, slot=trial.slot, **trial.case.facts())
+
+    def _tell_finished(self, case: _Case, ended: Ended, *, slot: int | None = None, cached: bool = False) -> None:
+        text = f"{case.told}: {ended}" + (", tested before" if cached else "")
+        self._teller.tell("test.finished", case.agents, text, slot=slot, **case.facts(), ended=ended, cached=cached)
 
     # -- what is known ------------------------------------------------------------------------------------------
 
