@@ -1,0 +1,58 @@
+"""Who was begun on whose work, where that decides who can land before whom. Reads git, decides nothing else.
+
+With strategy ``merge`` an agent's commits land as they are, with those that they were made on. So one whose recorded
+base is another passenger's commit lands after that one, whatever was declared, and not at all without it: merging it
+alone would land commits under a name that nobody approved them for. With ``rebase`` and ``squash`` only what an agent
+did since its base is moved, so nothing of the kind is needed there.
+
+Invariant: what was declared is kept; an order that contradicts it, or itself, is left out and the building then says
+what does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from orchestra.blueprint.model import AgentName, Strategy
+from orchestra.repository.gateway import Repository
+from orchestra.repository.integrate import Branch
+from orchestra.repository.refs import CommitId
+
+After = Mapping[AgentName, frozenset[AgentName]]
+
+
+def begun_on(repository: Repository, target: CommitId, branches: Sequence[Branch], declared: After) -> After:
+    """``declared``, with who must land before whom because of where its branch began; closed again."""
+    after = dict(declared)
+    for branch in branches:
+        if branch.strategy is not Strategy.MERGE or repository.is_ancestor(branch.base, target):
+            continue
+        for other in branches:
+            if other != branch and _made(repository, other, branch.base) and not _waits(after, other, branch):
+                _add(after, branch.agent, {other.agent, *after.get(other.agent, ())})
+    return after
+
+
+def in_order(names: Sequence[AgentName], after: After) -> tuple[AgentName, ...]:
+    """``names`` with each after those that it waits for, and otherwise as they are."""
+    left, found = list(names), list[AgentName]()
+    while left:
+        ready = next(name for name in left if not after.get(name, frozenset()) & set(left))
+        left.remove(ready)
+        found.append(ready)
+    return tuple(found)
+
+
+def _made(repository: Repository, branch: Branch, commit: CommitId) -> bool:
+    """Whether ``commit`` is one of the branch's own."""
+    return repository.is_ancestor(commit, branch.tip) and not repository.is_ancestor(commit, branch.base)
+
+
+def _waits(after: After, one: Branch, other: Branch) -> bool:
+    return other.agent in after.get(one.agent, frozenset())
+
+
+def _add(after: dict[AgentName, frozenset[AgentName]], agent: AgentName, before: set[AgentName]) -> None:
+    """``agent``, and whoever waits for it, after all of ``before``."""
+    for name in (agent, *(name for name, others in after.items() if agent in others)):
+        after[name] = after.get(name, frozenset()) | before
