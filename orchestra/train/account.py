@@ -5,16 +5,17 @@ Invariant: an agent is entered once. Refuses: to decide anything; it explains wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orchestra.blueprint.model import AgentName, Builtin
 from orchestra.fleet import Fleet
 from orchestra.ledger import Json
 from orchestra.repository.conflict import Conflict, hunks
-from orchestra.repository.integrate import AGENT_TRAILER, FLEET_TRAILER, Empty
+from orchestra.repository.integrate import Empty
 from orchestra.repository.objects import Objects
 from orchestra.repository.refs import CommitId, Kind, agent_ref
+from orchestra.train.clash import Clash
 from orchestra.train.diagnose import Case, Cause
 from orchestra.train.events import Teller
 from orchestra.train.explain import Work, failed_tests, intent, notes_of, touch
@@ -99,16 +100,17 @@ class Account:
     def evict_empty(self, passenger: Passenger, found: Empty) -> None:
         self.add(Evicted(passenger.agent.name, EvictReason.EMPTY, found.sentence))
 
-    def evict_conflict(self, passenger: Passenger, conflict: Conflict, target: CommitId, objects: Objects) -> None:
+    def evict_conflict(
+        self, passenger: Passenger, conflict: Conflict, clash: Clash, target: CommitId, objects: Objects
+    ) -> None:
         """Its text does not merge with the target: say with whose work, and keep the hunks."""
         name = passenger.agent.name
         log = self._fleet.folder / "gates" / f"{passenger.branch.tip[:12]}.{name}.conflict.txt"
         shown = hunks(self._fleet.repository.git, objects, conflict, str(name)) if conflict.stages else ""
-        with_ = self._who_changed(conflict.paths, passenger, target)
         told = [f"{name} on {self._fleet.target} at {target}", *conflict.messages]
-        intents = "".join(self._intent_of(other) for other in with_)
+        intents = "".join(self._intent_of(other) for other in clash.agents)
         write_log(log, "\n".join(told) + f"\n\n{shown}\n{intents}")
-        self.add(Evicted(name, EvictReason.CONFLICT, conflict.sentence, with_, log))
+        self.add(Evicted(name, EvictReason.CONFLICT, conflict.sentence + clash.told, clash.agents, log))
 
     def _intent_of(self, agent: AgentName) -> str:
         """What the other side was after, from the notes that are kept with its landed commit."""
@@ -133,7 +135,7 @@ class Account:
             raise AssertionError(f"{case.report.state} was not red")
         git = self._fleet.repository.git
         mine = Work(str(agent), case.fork, case.passenger.branch.tip, case.passenger.notes)
-        others = [Work(str(u.agent or u.told), u.onto, u.commit, notes_of(git, u.commit)) for u in cause.units]
+        others = [Work(u.name, u.onto, u.commit, notes_of(git, u.commit)) for u in cause.units]
         touches = {other.name: touch(git, mine, other) for other in others}
         tests = failed_tests(run.log)
         names = " and ".join(other.name for other in others)
@@ -147,19 +149,6 @@ class Account:
         reason = EvictReason.LOGICAL_CONFLICT if cause.agents else EvictReason.GATE
         del self._fates[agent]
         self.add(Evicted(agent, reason, detail, cause.agents, log, run.gate))
-
-    def _who_changed(self, paths: Sequence[str], passenger: Passenger, target: CommitId) -> tuple[AgentName, ...]:
-        """The agents of this fleet whose landed commits touch these paths since the branch was cut."""
-        git = self._fleet.repository.git
-        if not paths:
-            return ()
-        shape = f"%(trailers:key={AGENT_TRAILER},valueonly,separator=%x20)%x09%(trailers:key={FLEET_TRAILER},valueonly)"
-        literal = [f":(top,literal){path}" for path in paths[:100]]
-        since = passenger.branch.base
-        rows = git.run("log", f"--format={shape}", f"{since}..{target}", "--", *literal).lines
-        found = {row.partition("\t")[0].strip() for row in rows if row.partition("\t")[2].strip() == self._fleet.name}
-        declared = [agent.name for agent in self._fleet.blueprint.agents]
-        return tuple(name for name in declared if name in found and name != passenger.agent.name)
 
     # -- telling ------------------------------------------------------------------------------------------------
 

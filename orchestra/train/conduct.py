@@ -22,6 +22,7 @@ from orchestra.repository.integrate import Candidate, Empty, Integrator
 from orchestra.repository.refs import CommitId
 from orchestra.train import queue
 from orchestra.train.account import Account
+from orchestra.train.clash import Clashes
 from orchestra.train.diagnose import Case, Diagnosis
 from orchestra.train.events import Teller
 from orchestra.train.land import Landing, TargetMoved, VerdictChanged, land
@@ -238,7 +239,9 @@ class Conductor:
         if why is queue.Why.EMPTY and isinstance(candidate, Empty):
             self._account.evict_empty(passenger, candidate)
         elif isinstance(candidate, Conflict):
-            self._account.evict_conflict(passenger, candidate, self._railway.target, self._integrator.objects)
+            clash = Clashes(self._fleet, self._integrator_for).find(passenger.branch, candidate, self._railway.target)
+            objects = self._integrator.objects
+            self._account.evict_conflict(passenger, candidate, clash, self._railway.target, objects)
         elif isinstance(candidate, BuiltCandidate):
             report = self._railway.reports[(agent,)]
             self._account.evict_red(passenger, report, self._railway.target)

@@ -15,23 +15,14 @@ from dataclasses import dataclass
 
 from orchestra.blueprint.model import AgentName, Strategy
 from orchestra.fleet import Fleet
-from orchestra.repository.integrate import AGENT_TRAILER, FLEET_TRAILER, Branch, Built, Integrator
+from orchestra.repository.integrate import Branch, Built, Integrator
 from orchestra.repository.refs import CommitId
 from orchestra.train.queue import State
 from orchestra.train.roster import Passenger
+from orchestra.train.row import Unit, units
 from orchestra.train.tester import Ended, Report, Tester
 
 _MOST_MEMBERS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What the target took in at once: from ``onto`` to ``commit``. ``agent`` None: a person's, told in ``told``."""
-
-    agent: AgentName | None
-    onto: CommitId
-    commit: CommitId
-    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +66,10 @@ class Diagnosis:
 
     def causes(self, cases: Sequence[Case]) -> Mapping[AgentName, Cause]:
         """The cause for each case that has one; a branch that is red alone has none."""
-        rows = {case.passenger.agent.name: self.units(case) for case in cases}
+        rows = {
+            case.passenger.agent.name: units(self._fleet.repository.git, self._fleet.name, case.fork, case.target)
+            for case in cases
+        }
         starts = {name: self._start(name, rows[name]) for name in rows}
         asked = {name: (case, rows[name]) for case in cases if (name := case.passenger.agent.name) and rows[name]}
         alone = self._ask([self._candidate(c, _point(c, row, starts[n]), ()) for n, (c, row) in asked.items()])
@@ -86,24 +80,6 @@ class Diagnosis:
                 if cause is not None:
                     found[name] = cause
         return found
-
-    def units(self, case: Case) -> tuple[Unit, ...]:
-        """What the target took in since the branch left it, oldest first."""
-        agent = f"%(trailers:key={AGENT_TRAILER},valueonly,separator=%x20)"
-        fleet = f"%(trailers:key={FLEET_TRAILER},valueonly,separator=%x20)"
-        shape = f"%H%x1f%P%x1f{agent}%x1f{fleet}%x1f%an: %s"
-        walk = ("log", "--first-parent", "--reverse", "-z", f"--format={shape}", f"{case.fork}..{case.target}", "--")
-        units: list[Unit] = []
-        for row in self._fleet.repository.git.text(*walk).split("\0"):
-            if not row:
-                continue
-            commit, parents, who, whose, told = row.split("\x1f", 4)
-            name = AgentName(who.strip()) if who.strip() and whose.strip() == self._fleet.name else None
-            onto = CommitId(parents.split(" ")[0])
-            if units and name is not None and units[-1].agent == name:
-                onto = units.pop().onto
-            units.append(Unit(name, onto, CommitId(commit), f"{commit[:10]} ({told})"))
-        return tuple(units)
 
     def _start(self, name: AgentName, row: Sequence[Unit]) -> int:
         """How many units the branch cannot do without: up to the last one that it must land after."""

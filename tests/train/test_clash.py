@@ -1,0 +1,81 @@
+"""Whom a text conflict is with: those whose work does not fit, and nobody else (docs/replay.md, fault 5)."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestra.blueprint.model import AgentName
+from orchestra.repository.refs import Kind, agent_ref
+from tests.conftest import MakeRepository
+from tests.train.yard import Strategy, Yard, landed, make_yard
+
+LINES = "".join(f"line {n}\n" for n in range(1, 41))
+
+
+def changed(number: int, text: str, lines: str = LINES) -> str:
+    return lines.replace(f"line {number}\n", f"{text}\n")
+
+
+@pytest.fixture
+def yard(make_repository: MakeRepository) -> Yard:
+    return make_yard(make_repository({"f": LINES}), "top", "middle", "bottom", "last")
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_who_changed_the_same_file_elsewhere_is_not_named(yard: Yard, strategy: Strategy) -> None:
+    yard.merge_settings(strategy=strategy)
+    yard.approved(top={"f": changed(1, "top")}, middle={"f": changed(20, "middle")}, last={"f": changed(20, "last")})
+    (out,) = yard.merge().evicted
+    assert (out.agent, out.reason, out.with_) == ("last", "conflict", ("middle",))
+    assert "top says" not in (out.log.read_text("utf-8") if out.log else "")
+
+
+def test_everybody_who_conflicts_is_named(yard: Yard) -> None:
+    yard.approved(top={"f": changed(1, "top")}, middle={"f": changed(20, "m")}, bottom={"f": changed(40, "b")})
+    yard.approved(last={"f": changed(1, "mine", changed(40, "mine"))})
+    (out,) = yard.merge().evicted
+    assert out.with_ == ("top", "bottom")
+
+
+def test_what_landed_in_an_earlier_train_and_in_a_rehearsal(yard: Yard) -> None:
+    yard.approved(top={"f": changed(1, "top")}, middle={"f": changed(20, "middle")}, last={"f": changed(20, "last")})
+    assert [out.with_ for out in yard.rehearse().evicted] == [("middle",)]
+    assert landed(yard.merge(agents=["top", "middle"])) == ["top", "middle"]
+    assert [out.with_ for out in yard.merge(agents=["last"]).evicted] == [("middle",)]
+
+
+def test_a_persons_commit_is_said_and_nobody_is_named_instead(yard: Yard) -> None:
+    yard.approved(top={"f": changed(1, "top")}, last={"f": changed(20, "last")})
+    yard.merge(agents=["top"])
+    yard.checkout.commit("Ada tidies", {"f": changed(1, "top", changed(20, "ada"))})
+    (out,) = yard.merge(agents=["last"]).evicted
+    assert out.with_ == ()
+    assert "(Ada Test: Ada tidies)" in out.detail
+
+
+def test_work_that_the_branch_was_begun_on_and_that_the_target_lacks_is_said(yard: Yard) -> None:
+    """Chai's #1005: begun on a commit that nobody lands; who else changed the file has nothing to do with it."""
+    place = yard.world.at("last")
+    below = place.commit("what nobody lands", {"f": changed(20, "below")})
+    yard.checkout.git("update-ref", agent_ref(yard.fleet.name, AgentName("last"), Kind.BASE), below)
+    yard.approved(top={"f": changed(1, "top")}, last={"f": changed(20, "last")})
+    (out,) = yard.merge().evicted
+    assert (out.agent, out.with_) == ("last", ())
+    assert f"begun on {below[:10]} (what nobody lands), which the target does not hold" in out.detail
+
+
+def test_those_who_conflict_only_together_are_named_together(yard: Yard) -> None:
+    """``top`` moves the file, which is no conflict; ``middle`` goes on with it at its new place."""
+    yard.world.at("top").git("mv", "f", "g")
+    yard.approved(top={})
+    yard.merge(agents=["top"])
+    yard.world.at("middle").git("reset", "-q", "--hard", "main")
+    yard.approved(middle={"g": changed(20, "middle")}, last={"f": changed(20, "last")})
+    (out,) = yard.merge().evicted
+    assert (out.agent, out.with_) == ("last", ("top", "middle"))
+
+
+def test_a_submodule_or_a_file_deleted_on_one_side(yard: Yard) -> None:
+    yard.approved(top={"f": None}, middle={"other": "1\n"}, last={"f": changed(20, "last")})
+    (out,) = yard.merge().evicted
+    assert out.with_ == ("top",)
