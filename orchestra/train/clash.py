@@ -52,15 +52,15 @@ class Clashes:
         self._fleet, self._integrator_for = fleet, integrator
         self._builders: dict[CommitId, Integrator] = {}
 
-    def find(self, branch: Branch, conflict: Conflict, target: CommitId) -> Clash:
-        """With whom ``branch`` conflicts on ``target``."""
+    def find(self, branch: Branch, conflict: Conflict, target: CommitId, above: Integrator) -> Clash:
+        """With whom ``branch`` conflicts on ``target``, for which ``above`` builds."""
         if not conflict.stages:  # nothing about text: unrelated histories, or the audit stopped it
             return NOBODY
         repository = self._fleet.repository
         fork = repository.fork(target, branch.tip, branch.base)
         row = units(repository.git, self._fleet.name, fork, target)
         start = row[0].onto if row else target
-        search = _Search(self._builder(start), self._builder(target), branch, frozenset(conflict.paths))
+        search = _Search(self._builder(start), above, branch, frozenset(conflict.paths))
         if not search.fits(start):
             told = repository.git.text("log", "-1", "--format=%s", fork, "--")
             return Clash(lacking=f"{fork[:10]} ({told})") if fork != start else NOBODY
@@ -71,6 +71,7 @@ class Clashes:
         return not set(conflict.paths).isdisjoint(changes(self._fleet.repository.git, unit.onto, unit.commit))
 
     def _builder(self, target: CommitId) -> Integrator:
+        """For units on the place where a branch left the target; most branches of a fleet left it at the same."""
         if target not in self._builders:
             self._builders[target] = self._integrator_for(target)
         return self._builders[target]

@@ -92,6 +92,7 @@ class Conductor:
         self._order = in_order(riding, self._after)
         self._railway = Railway(ground.start)
         self._integrator = integrator(ground.start)
+        self._clashes = Clashes(fleet, integrator)
         self._moves = self._losses = 0
         self._red: list[Case] = []
 
@@ -239,9 +240,9 @@ class Conductor:
         if why is queue.Why.EMPTY and isinstance(candidate, Empty):
             self._account.evict_empty(passenger, candidate)
         elif isinstance(candidate, Conflict):
-            clash = Clashes(self._fleet, self._integrator_for).find(passenger.branch, candidate, self._railway.target)
-            objects = self._integrator.objects
-            self._account.evict_conflict(passenger, candidate, clash, self._railway.target, objects)
+            target = self._railway.target
+            clash = self._clashes.find(passenger.branch, candidate, target, self._integrator)
+            self._account.evict_conflict(passenger, candidate, clash, target, self._integrator.objects)
         elif isinstance(candidate, BuiltCandidate):
             report = self._railway.reports[(agent,)]
             self._account.evict_red(passenger, report, self._railway.target)
