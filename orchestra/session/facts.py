@@ -17,6 +17,7 @@ from orchestra.engine import family
 from orchestra.engine.process import Ending
 from orchestra.fleet import Fleet
 from orchestra.session.folder import AgentFolder, FleetFolder, Order, RunFolder
+from orchestra.session.message import Course, course_of, read_message
 from orchestra.session.state import Client, Digest, Exit, SessionFacts, Signal, Usage
 from orchestra.session.tail import last_line
 from orchestra.session.usage import total
@@ -97,6 +98,8 @@ def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client
     if not alive and ending is None:
         ending = newest.ending  # it may have written its last word and gone between our two looks
     started = run.started_at if run is not None else (ending.started_at if ending else None)
+    message = read_message(agent)
+    course = course_of(message, newest) if message is not None else None
     return replace(
         facts,
         started_at=started or (stop.at if stop else None),
@@ -109,6 +112,8 @@ def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client
         client=client if client is not None and started is not None and client.at > started else None,
         heard_at=_changed(newest.out),
         window=run.window if run is not None else "",
+        message=str(course) if course is not None else "",
+        message_stuck=course is Course.STUCK,
     )
 
 
@@ -139,6 +144,15 @@ def _signal(agent: AgentFolder, since: float | None) -> Signal | None:
     except (ValueError, KeyError, TypeError):
         return None
     return found if since is None or found.at >= since else None
+
+
+def takes_prompts(folder: FleetFolder, agent: AgentFolder, session: str, since: float) -> bool:
+    """Whether an interactive session waits for a prompt, and for nothing else: by its newest signal, or the client's
+    word where that is newer."""
+    found, client = _signal(agent, since), _clients(folder).get(session)
+    if client is not None and client.at > (found.at if found is not None else since):
+        return client.status == "idle"
+    return found is not None and (found.event in ("Stop", "StopFailure") or found.detail == "idle_prompt")
 
 
 def is_turn_over(agent: AgentFolder) -> bool:

@@ -29,18 +29,26 @@ _MOST_NAMES = 10
 def main(arguments: list[str]) -> int:
     """The exit code: 0 lets the client go on, 2 blocks, with the reason on standard error."""
     what, folder = arguments[0], Path(arguments[1])
+    event: Json = {}
     sys.path.append(str(Path(__file__).resolve().parents[2]))
     try:
         event = json.loads(sys.stdin.buffer.read() or b"{}")
         reason = _ANSWERS[what](event, folder)
-    except Exception as error:  # noqa: BLE001 - whatever it is, an unguarded call must not pass
-        reason = (
-            f"orchestra's guard could not judge this call: {type(error).__name__}: {error}" if what == "guard" else ""
-        )
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        reason = _unjudged(what, event, folder, error)
     if reason:
         sys.stderr.write(reason + "\n")
         return _BLOCK
     return 0
+
+
+def _unjudged(what: str, event: Json, folder: Path, error: Exception) -> str:
+    """An unguarded call must not pass; a turn that could not be judged is over, and that must be known."""
+    if what == "guard":
+        return f"orchestra's guard could not judge this call: {type(error).__name__}: {error}"
+    if what in ("gate", "turn"):
+        append(folder, event, "")
+    return ""
 
 
 def signal(event: Json, folder: Path) -> str:
@@ -77,26 +85,18 @@ def guard(event: Json, folder: Path) -> str:
 
 def gate(event: Json, folder: Path) -> str:
     """What a headless session lacks before it may end; it is asked three times at most, then the train decides."""
-    append(folder, event, "")
     asked = _asked(folder, event)
-    if asked >= _MOST_ASKS:
-        return ""
     policy = _policy(folder)
-    lacking = [*_lacks(policy, folder), *_red(policy)]
-    if lacking:
-        _ask(folder, event, asked)
+    lacking = [*_lacks(policy, folder), *_red(policy)] if asked < _MOST_ASKS else []
+    _conclude(folder, event, asked, lacking)
     return "\n".join(("Before you stop:", *(f"- {what}" for what in lacking))) if lacking else ""
 
 
 def turn(event: Json, folder: Path) -> str:
     """An interactive session is asked once; a person who talks with it must not be nagged."""
-    append(folder, event, "")
     asked = _asked(folder, event)
-    if asked:
-        return ""
-    lacking = list(_lacks(_policy(folder), folder))
-    if lacking:
-        _ask(folder, event, asked)
+    lacking = [] if asked else list(_lacks(_policy(folder), folder))
+    _conclude(folder, event, asked, lacking)
     return "\n".join(("Before you stop:", *(f"- {what}" for what in lacking))) if lacking else ""
 
 
@@ -176,6 +176,13 @@ def _red(policy: Json) -> Iterator[str]:
         )
         if done.code not in (0, None, 125, 127):
             yield f"`{check['run']}` fails (exit {done.code}); it must pass:\n{(done.stdout + done.stderr)[-_TAIL:]}"
+
+
+def _conclude(folder: Path, event: Json, asked: int, lacking: list[str]) -> None:
+    """Say what comes of it, only when it is known: a turn that is asked to go on is not over."""
+    if lacking:
+        _ask(folder, event, asked)
+    append(folder, {**event, "hook_event_name": "Asked"} if lacking else event, "")
 
 
 def _asked(folder: Path, event: Json) -> int:

@@ -20,10 +20,12 @@ from orchestra.blueprint.naming import render_all, render_env
 from orchestra.engine import family, process
 from orchestra.fleet import Fleet
 from orchestra.repository.refs import CommitId, read_fleet
-from orchestra.session import prompts, tmux
+from orchestra.session import prompts
 from orchestra.session.byhand import what_to_type
-from orchestra.session.folder import AgentFolder, FleetFolder, Limits, Order, RunFolder, write_json
+from orchestra.session.carrying import carry
+from orchestra.session.folder import AgentFolder, FleetFolder, Limits, Order, Run, RunFolder, write_json
 from orchestra.session.inbox import has_request
+from orchestra.session.message import Course, forget_message, leave_message, read_message
 from orchestra.session.policy import make_policy
 from orchestra.session.runner import runner_of
 from orchestra.session.schedule import Weather
@@ -47,12 +49,14 @@ _WHY_NOT = {
 
 @dataclass(frozen=True)
 class StartReport:
-    """What became of each agent that was named. ``by_hand``: lines to type; ``supervisor``: its process."""
+    """What became of each agent that was named. ``by_hand``: lines to type; ``messages``: what became of a message to
+    an open window; ``supervisor``: its process."""
 
     queued: list[AgentName] = field(default_factory=list)
     running: list[AgentName] = field(default_factory=list)
     skipped: list[tuple[AgentName, str]] = field(default_factory=list)
     by_hand: list[tuple[AgentName, tuple[str, ...]]] = field(default_factory=list)
+    messages: list[tuple[AgentName, Course]] = field(default_factory=list)
     supervisor: int | None = None
 
 
@@ -93,7 +97,9 @@ def send_back(
 ) -> StartReport:
     """Give ``message`` to the agent's own session: typed where it is open in tmux, else as the prompt that resumes it.
 
-    A headless session that is still at work gets it when it has ended. An agent without a session starts one.
+    A session that is still at work gets it when its turn, or, headless, the session, has ended. An agent without a
+    session starts one. Of a message that was typed this waits some seconds for the client to take it; the supervisor
+    goes on with what was not taken by then.
     """
     report, folder = StartReport(), FleetFolder(fleet.folder)
     own = folder.agent(agent.name)
@@ -105,14 +111,30 @@ def send_back(
         newest = own.newest()
         run = newest.run if newest is not None else None
         if run is not None and run.window and family.is_alive(run.keeper):
-            tmux.type_message(run.window, run.mark, prompt)
+            leave_message(own, prompt)
             report.running.append(agent.name)
-            return report
-        start = _Start(fleet, agent, own, environment)
-        if (waiting := own.order) is not None:
-            prompt = f"{waiting.prompt}\n\n{prompt}"
-        start.queue(start.order(prompt), report)
-    return _work_off(fleet, folder, report)
+        else:
+            start = _Start(fleet, agent, own, environment)
+            if (waiting := own.order) is not None:
+                prompt = f"{waiting.prompt}\n\n{prompt}"
+            start.queue(start.order(prompt), report)
+    if run is None or not report.running:
+        return _work_off(fleet, folder, report)
+    report.messages.append((agent.name, _see_taken(folder, own, run)))
+    return replace(report, supervisor=ensure_supervisor(folder))
+
+
+def _see_taken(folder: FleetFolder, agent: AgentFolder, run: Run) -> Course:
+    """Carry the message as far as it goes within a few seconds; the supervisor's own helper (inbox.py) does not wait,
+    since nothing else is looked after meanwhile."""
+    who = folder.supervisor
+    patience = 0.0 if who is not None and who.pid == os.getppid() else _PATIENCE_S
+    deadline = time.monotonic() + patience
+    while True:
+        with folder.control():
+            course = carry(folder, agent)
+        if course is not Course.TYPED or time.monotonic() >= deadline or process.wait_gone(run.keeper, _LOOK_S * 5):
+            return course
 
 
 @dataclass(frozen=True)
@@ -123,8 +145,9 @@ class _Start:
     environment: Environment
 
     def order(self, prompt: str) -> Order:
-        """A session that goes on with the agent's last one, or its first."""
-        last = self._last_session()
+        """A session that goes on with the agent's last one, or its first; it is also told what the last one was not."""
+        last, left = self._last_session(), read_message(self.folder)
+        prompt = "\n\n".join((prompt, *(left.texts if left is not None else ())))
         fleet, agent, runner = self.fleet, self.agent, self.agent.runner
         names = {"worktree": str(fleet.worktree(agent)), "repo": str(fleet.repository.home)}
         return Order(
@@ -156,6 +179,7 @@ class _Start:
         policy = make_policy(self.fleet, self.agent, base, names.all if names else ())
         write_json(self.folder.policy, policy)
         self.folder.queue(order)
+        forget_message(self.folder)
         self.fleet.ledger.record("session.queued", self.agent.name, session=order.session_id, resume=order.resume)
         report.queued.append(self.agent.name)
 
@@ -233,4 +257,5 @@ def ensure_supervisor(folder: FleetFolder) -> int | None:
 
 
 _LOOK_S = 0.02
+_PATIENCE_S = 8.0
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]

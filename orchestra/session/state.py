@@ -38,7 +38,7 @@ class AgentState:
 
     state: State
     reason: str
-    source: str  # refs, git, worktree, setup, order, process, exit, hook, client
+    source: str  # refs, git, worktree, setup, order, process, exit, hook, client, message
     at: float | None = None
 
     def age_s(self, now: float) -> float | None:
@@ -147,6 +147,8 @@ class SessionFacts:
     heard_at: float | None = None  # when its output last grew
     usage: Usage = Usage()  # of all its sessions together
     window: str = ""
+    message: str = ""  # where a person's message is that it has not taken yet
+    message_stuck: bool = False  # it was typed, and needs a person
 
     @property
     def interactive(self) -> bool:
@@ -199,6 +201,16 @@ def _alive(work: Work, session: SessionFacts) -> AgentState:
         return AgentState(State.STOPPED, f"{session.stop.reason}; it is ending", "order", session.stop.at)
     if not work.worktree_there:
         return AgentState(State.UNKNOWN, "its worktree was removed under it", "worktree")
+    told = _told(work, session)
+    if session.message_stuck:
+        return AgentState(State.WAITING, session.message, "message", told.at)
+    if session.message and told.state in (State.IDLE, State.FINISHED):
+        return AgentState(State.IDLE, session.message, "message", told.at)
+    return told
+
+
+def _told(work: Work, session: SessionFacts) -> AgentState:
+    """What one that runs says of itself, its newest word."""
     if session.client is not None and (session.signal is None or session.client.at > session.signal.at):
         return _by_client(work, session, session.client)
     if session.signal is not None:
@@ -253,20 +265,25 @@ def _lacking(work: Work) -> str:
 def _over(work: Work, session: SessionFacts) -> AgentState:
     """Its process has ended: on purpose, by itself, or nobody knows how."""
     if session.stop is not None:
-        if session.stop.idle and _complete(work):
-            return AgentState(State.FINISHED, "its session was closed", "git", session.stop.at)
-        return AgentState(State.STOPPED, session.stop.reason, "order", session.stop.at)
+        return _stopped(work, session, session.stop)
     if session.exit is None:
         how = "it ended without a word" if session.same_machine else "the machine restarted, or it ran on another one"
         return AgentState(
             State.LOST, f"{how}; start goes on with it", "process", session.heard_at or session.started_at
         )
-    fault = _fault(session.exit, session.digest)
     if session.exit.why == "told":
-        return AgentState(State.STOPPED, "ended from outside", "exit", session.exit.at)
-    if fault:
-        return AgentState(State.FAILED, fault, "exit", session.exit.at)
-    return _by_worktree(work, session.exit.at)
+        return AgentState(State.STOPPED, session.message or "ended from outside", "exit", session.exit.at)
+    fault = _fault(session.exit, session.digest)
+    found = AgentState(State.FAILED, fault, "exit", session.exit.at) if fault else _by_worktree(work, session.exit.at)
+    if session.message and found.state is State.FINISHED:
+        return AgentState(State.STOPPED, session.message, "message", session.exit.at)
+    return found
+
+
+def _stopped(work: Work, session: SessionFacts, stop: Stop) -> AgentState:
+    if stop.idle and _complete(work) and not session.message:
+        return AgentState(State.FINISHED, "its session was closed", "git", stop.at)
+    return AgentState(State.STOPPED, session.message or stop.reason, "order", stop.at)
 
 
 def _fault(end: Exit, digest: Digest | None) -> str:

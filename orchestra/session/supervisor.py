@@ -26,9 +26,11 @@ from orchestra.errors import GroundError, OrchestraError
 from orchestra.ledger import Ledger
 from orchestra.session import prompts, schedule
 from orchestra.session.asking import Asking
+from orchestra.session.carrying import carry_on
 from orchestra.session.folder import AgentFolder, FleetFolder, Order, Run, RunFolder
 from orchestra.session.inbox import hand_over, has_request
 from orchestra.session.launching import end_session, launch, recover_half_started
+from orchestra.session.message import read_message
 from orchestra.session.runner import Notice, Reader, Trouble, read_digest, runner_of
 from orchestra.session.saving import Save, save_work
 from orchestra.session.schedule import Hold, Refuse, Situation, Start, Weather
@@ -103,7 +105,11 @@ class Supervisor:
         for agent in self.fleet.agents():
             if has_request(agent):
                 self._guarded(agent.name, partial(self._send_back, agent))
-        self._asking.ask([self.fleet.agent(one.agent) for one in self._watched.values() if _is_open(one.order)])
+        opened = [self.fleet.agent(one.agent) for one in self._watched.values() if _is_open(one.order)]
+        self._asking.ask(opened)
+        for agent in opened:
+            if read_message(agent) is not None:
+                self._guarded(agent.name, partial(carry_on, self.fleet, agent))
         decision = self._start_due()
         self._guarded(AgentName(""), partial(self._tell_why, decision))
         return not self.is_done()

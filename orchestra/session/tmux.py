@@ -101,15 +101,28 @@ def close_window(pane_id: str, mark: str) -> None:
 
 
 def type_message(pane_id: str, mark: str, message: str) -> None:
-    """Paste ``message`` into the program that runs there, as one, and send it. GroundError when the pane is gone."""
-    pane = find_pane(pane_id, mark)
-    if pane is None or pane.dead:
-        raise GroundError("the tmux window of the session is gone", hint="orchestra start goes on with it")
+    """Paste ``message`` into the program that runs there, as one, and send it. GroundError when the pane is gone.
+
+    That it was typed does not say that it was taken: see message.py.
+    """
+    _require_pane(pane_id, mark)
     buffer = f"orchestra-{pane_id.lstrip('%')}"
     tmux("load-buffer", "-b", buffer, "-", stdin=message)  # as an argument, a final semicolon would be tmux's
     # Bracketed paste (-p), so that a line break in the message does not send half of it.
     tmux("paste-buffer", "-d", "-p", "-b", buffer, "-t", pane_id)
     tmux("send-keys", "-t", pane_id, "Enter")
+
+
+def press_enter(pane_id: str, mark: str) -> None:
+    """Send what was typed there. GroundError when the pane is gone."""
+    _require_pane(pane_id, mark)
+    tmux("send-keys", "-t", pane_id, "Enter")
+
+
+def _require_pane(pane_id: str, mark: str) -> None:
+    pane = find_pane(pane_id, mark)
+    if pane is None or pane.dead:
+        raise GroundError("the tmux window of the session is gone", hint="orchestra start goes on with it")
 
 
 def attach_argv(session: str, pane_id: str) -> tuple[str, ...]:

@@ -51,7 +51,9 @@ def show_started(report: StartReport) -> None:
     """What a start did, one line a group."""
     if report.queued:
         say(f"queued: {', '.join(report.queued)}")
-    if report.running:
+    for name, course in report.messages:
+        say(f"{name}: {course}")
+    if report.running and not report.messages:
         say(f"already at work: {', '.join(report.running)}")
     for name, why in report.skipped:
         say(f"{name}: not started, {why}", Tone.QUIET)
