@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -11,12 +12,13 @@ from invoke.context import Context
 from orchestra.blueprint.model import AgentName
 from orchestra.errors import ExitCode
 from orchestra.fleet import Fleet
-from orchestra.tasks.console import Tone, is_terminal, say, show_json, tell
+from orchestra.tasks.console import is_terminal, say, show_json, tell
 from orchestra.tasks.opening import chosen, opened
 from orchestra.tasks.program import task
+from orchestra.tasks.train_state import tone_of
 
 if TYPE_CHECKING:
-    from orchestra.train.events import TrainEvent
+    from orchestra.train.events import Listener, TrainEvent
     from orchestra.train.outcome import MergeReport
 
 _AGENTS = {"agents": "Names or numbers, separated by commas. Default: all of the fleet."}
@@ -41,7 +43,9 @@ def rebase_and_test(
 
     fleet = opened(repo, blueprint)
     names = [agent.name for agent in chosen(fleet, agents) or ()]
-    return _show(run(fleet, names, progress=_progress(events)), json)
+    with _progress(events) as listener:
+        report = run(fleet, names, progress=listener)
+    return _show(report, json)
 
 
 @task(help={**_AGENTS, **_EVENTS})
@@ -60,12 +64,8 @@ def rehearse(
     from orchestra.train.merge import rehearse as run
 
     fleet = opened(repo, blueprint)
-    report = run(
-        fleet,
-        agents=_names(fleet, agents),
-        unfinished=_unfinished(fleet),
-        progress=_progress(events),
-    )
+    with _progress(events) as listener:
+        report = run(fleet, agents=_names(fleet, agents), unfinished=_unfinished(fleet), progress=listener)
     return _show(report, json)
 
 
@@ -101,14 +101,15 @@ def merge(
 
         if not walk_through(fleet, _names(fleet, agents)):
             return ExitCode.SHORT
-    report = run(
-        fleet,
-        agents=_names(fleet, agents),
-        push=push or None,
-        accept_finished=yes,
-        unfinished=_unfinished(fleet),
-        progress=_progress(events),
-    )
+    with _progress(events) as listener:
+        report = run(
+            fleet,
+            agents=_names(fleet, agents),
+            push=push or None,
+            accept_finished=yes,
+            unfinished=_unfinished(fleet),
+            progress=listener,
+        )
     return _show(report, json)
 
 
@@ -124,24 +125,27 @@ def _unfinished(fleet: Fleet) -> Mapping[AgentName, str]:
     return {row.agent.name: row.unfinished for row in read_status(fleet).rows if row.unfinished}
 
 
-def _progress(events: bool) -> Callable[[TrainEvent], None]:
-    if events:
-        return _event_line
-    return _plain_line
+@contextmanager
+def _progress(events: bool) -> Iterator[Listener]:
+    """Who is told how the train goes: a script, by JSON lines; a terminal, by a live view; else plain lines."""
+    from orchestra.tasks.block import can_draw
+
+    if events or not can_draw(sys.stderr):
+        yield _event_line if events else _plain_line
+        return
+    from orchestra.tasks.train_live import live_view
+
+    with live_view(sys.stderr) as listener:
+        yield listener
 
 
 def _plain_line(event: TrainEvent) -> None:
-    if event.kind != "train.finished":  # the report on standard output says it
-        tell(event.text, _TONES.get(event.kind, Tone.QUIET))
+    if event.kind not in _UNSAID:
+        tell(event.text, tone_of(event))
 
 
-_TONES = {
-    "landed": Tone.GOOD,
-    "evicted": Tone.BAD,
-    "blocked": Tone.WAITING,
-    "waiting": Tone.WAITING,
-    "recovered": Tone.WAITING,
-}
+# What passes in a moment or is said by the next line; the end is said by the report on standard output.
+_UNSAID = frozenset(("test.queued", "test.preparing", "landing", "train.interrupted", "train.finished"))
 
 
 def _event_line(event: TrainEvent) -> None:

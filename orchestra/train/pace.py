@@ -44,10 +44,19 @@ def seconds_left(facts: Facts, one_run: float | None) -> float | None:
 
 
 def spoken(seconds: float | None) -> str:
-    """``about 4 min left``; the empty text when nobody knows."""
+    """``about 4 min left``; the empty text when nobody knows. No finer than a guess can be."""
     if seconds is None:
         return ""
     if seconds < 90:  # noqa: PLR2004 - where minutes begin to read better
-        return f"about {max(1, round(seconds))} s left"
+        return f"about {rough(seconds)} s left"
     minutes = round(seconds / 60)
     return f"about {minutes} min left" if minutes < 90 else f"about {seconds / 3600:.1f} h left"  # noqa: PLR2004
+
+
+def rough(seconds: float) -> int:
+    """Rounded as a guess: whole seconds up to ten, fives up to two minutes, tens up to ten, whole minutes beyond."""
+    grain = next((grain for below, grain in _GRAINS if seconds < below), 60)
+    return max(1, grain * round(seconds / grain))
+
+
+_GRAINS = ((10, 1), (120, 5), (600, 10))

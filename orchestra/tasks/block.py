@@ -1,0 +1,169 @@
+"""A few lines at the bottom of a terminal, drawn again in place, and lines above them that stay.
+
+Invariant: each drawing is one write that leaves the terminal as it found it (line wrap on, no colour, cursor shown), so
+that a process that is killed at any moment leaves a sane terminal; lines given to ``above`` stay in the scrollback,
+whole. Refuses: the alternate screen, hiding the cursor, reading from the terminal.
+
+Not rich's Live: that one erases before it draws, hides the cursor, and counts on lines that no resize has wrapped.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import IO
+
+from orchestra.tasks.console import Cell, Tone, clean, is_terminal
+
+Line = Sequence[Cell]
+
+_WRAP_OFF, _WRAP_ON = "\x1b[?7l", "\x1b[?7h"
+_REST_OF_LINE, _REST_OF_SCREEN = "\x1b[K", "\x1b[J"
+_COLOURS = {Tone.GOOD: "\x1b[32m", Tone.BAD: "\x1b[31m", Tone.WAITING: "\x1b[33m", Tone.QUIET: "\x1b[2m"}
+_PLAIN = "\x1b[0m"
+_DEFAULT_SIZE = (80, 24)
+# What says so itself: after a resize, lines that have become too long are wrapped, and more rows are ours.
+_REWRAPPING = ("tmux", "screen-256color", "alacritty", "foot", "xterm-kitty", "xterm-ghostty", "wezterm")
+
+
+def can_draw(stream: IO[str]) -> bool:
+    """Whether a block can be drawn there: a terminal that moves its cursor."""
+    return is_terminal(stream) and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
+
+
+class Block:
+    """Owns the bottom of one terminal. Safe to use from several threads."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._coloured = not os.environ.get("NO_COLOR")
+        term = os.environ.get("TERM", "")
+        self._rewraps = "TMUX" in os.environ or term.startswith(_REWRAPPING)
+        self._lock = threading.RLock()
+        self._widths: list[int] = []  # of the lines that are drawn
+        self._lines: list[str] = []
+        self._size = _DEFAULT_SIZE
+
+    def size(self) -> tuple[int, int]:
+        """Columns and rows now."""
+        try:
+            columns, rows = os.get_terminal_size(self._stream.fileno())
+        except (OSError, ValueError):
+            return _DEFAULT_SIZE
+        return (columns, rows) if columns > 0 and rows > 0 else _DEFAULT_SIZE
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Draw these lines in place of the last ones, if anything is different."""
+        from rich.cells import cell_len
+
+        with self._lock:
+            texts = [self._drawn(line) for line in lines]
+            if (texts, self.size()) == (self._lines, self._size) or not self._in_front():
+                return
+            written = self._home() + self._body(texts)
+            self._lines, self._size = texts, self.size()
+            self._widths = [cell_len("".join(cell.text for cell in line)) for line in lines]
+            self._write(written)
+
+    def above(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        """A line, or several, that stay: above the block, wrapped by the terminal, never cut."""
+        with self._lock:
+            said = "".join(self._toned(row, tone) + "\r\n" for row in clean(text).split("\n"))
+            if self._in_front():
+                said = self._home() + self._emptied() + said + self._body(self._lines)
+            self._write(said)
+
+    def clear(self) -> None:
+        """Take the block away; the cursor is where it was."""
+        with self._lock:
+            if self._lines and self._in_front():
+                self._write(self._home() + self._emptied())
+            self.forget()
+
+    def forget(self) -> None:
+        """What was drawn is no longer ours to draw over."""
+        self._lines, self._widths = [], []
+
+    def _home(self) -> str:
+        """To the first cell of the block."""
+        columns, _ = self.size()
+        rows = len(self._widths)
+        if self._rewraps and columns < self._size[0]:
+            rows = sum(max(1, -(-width // columns)) for width in self._widths)
+        return (f"\x1b[{rows - 1}A" if rows > 1 else "") + "\r"
+
+    def _emptied(self) -> str:
+        """Nothing from here down. tmux keeps what is erased from its first cell down as history: begin a row lower."""
+        below = f"\x1b[1B{_REST_OF_SCREEN}\x1b[1A" if len(self._widths) > 1 else ""
+        return _REST_OF_LINE + below
+
+    def _body(self, texts: Sequence[str]) -> str:
+        lines = "\r\n".join(text + _REST_OF_LINE for text in texts)
+        return _WRAP_OFF + lines + _REST_OF_SCREEN + _WRAP_ON if texts else ""
+
+    def _drawn(self, line: Line) -> str:
+        return "".join(self._toned(cell.text, cell.tone) for cell in line)
+
+    def _toned(self, text: str, tone: Tone) -> str:
+        colour = _COLOURS.get(tone) if self._coloured else None
+        return f"{colour}{text}{_PLAIN}" if colour and text else text
+
+    def _in_front(self) -> bool:
+        """Not put into the background by the shell; a terminal that is not our controlling one has no background."""
+        try:
+            ours = os.tcgetpgrp(self._stream.fileno()) == os.getpgrp()
+        except (OSError, ValueError):
+            return True
+        if not ours:
+            self.forget()
+        return ours
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # the terminal is gone; the work goes on
+            self.forget()
+
+
+@contextmanager
+def drawn_again(block: Block, lines: Callable[[int, int], Sequence[Line]], every_s: float) -> Iterator[None]:
+    """Show ``lines(columns, rows)`` now and every so often until the end; then the block is taken away."""
+    over = threading.Event()
+
+    def draw() -> None:
+        while True:
+            block.show(lines(*block.size()))
+            if over.wait(every_s):
+                return
+
+    drawing = threading.Thread(target=draw, name="orchestra-view", daemon=True)
+    with _after_a_stop(block.forget):
+        drawing.start()
+        try:
+            yield
+        finally:
+            over.set()
+            drawing.join()
+            block.clear()
+
+
+@contextmanager
+def _after_a_stop(resumed: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-Z and ``fg``: what the shell wrote meanwhile is not ours."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def hear(_signal: int, _frame: FrameType | None) -> None:
+        resumed()
+
+    before = signal.signal(signal.SIGCONT, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCONT, before if before is not None else signal.SIG_DFL)

@@ -1,0 +1,60 @@
+"""The live view of a train in a terminal: the picture at the bottom, what is final above it, once and for good.
+
+Invariant: every line that is final for an agent is printed exactly as the plain lines have it, so that the scrollback
+tells the whole story. Refuses: to hold up the train; the terminal is drawn from a thread of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+from orchestra.tasks.block import Block, Line, drawn_again
+from orchestra.tasks.train_state import FATES, TrainState, fold, tone_of
+from orchestra.tasks.train_view import ASCII, UNICODE, render
+from orchestra.train.events import Listener, TrainEvent
+
+_EVERY_S = 0.25
+_STAYS = frozenset((*FATES, "advice", "recovered"))
+_PASSED = ("passed", "cancelled")
+
+
+@contextmanager
+def live_view(stream: IO[str]) -> Iterator[Listener]:
+    """A listener that keeps a live view on ``stream``, which is a terminal, until the end of the context."""
+    state = TrainState()
+    block = Block(stream)
+    marks = UNICODE if _encodes(stream, "".join(_all_marks())) else ASCII
+
+    def hear(event: TrainEvent) -> None:
+        nonlocal state
+        state = fold(state, event)
+        if stays(event):
+            block.above(event.text, tone_of(event))
+
+    def lines(columns: int, rows: int) -> Sequence[Line]:
+        # One column and one row less: the last column wraps in some terminals, and a line above is to be seen.
+        return render(state, columns - 1, rows - 1, time.time(), marks)
+
+    with drawn_again(block, lines, _EVERY_S):
+        yield hear
+
+
+def stays(event: TrainEvent) -> bool:
+    """Whether it is final, or worth finding in the scrollback: fates, advice, and gates that did not pass."""
+    red = event.kind == "gate.finished" and event.data.get("outcome") not in _PASSED
+    return (red and event.data.get("purpose") != "explain") or event.kind in _STAYS
+
+
+def _all_marks() -> Iterator[str]:
+    return (str(getattr(UNICODE, name)) for name in UNICODE.__dataclass_fields__)
+
+
+def _encodes(stream: IO[str], text: str) -> bool:
+    try:
+        text.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
