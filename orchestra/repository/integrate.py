@@ -8,7 +8,8 @@ every commit. Refuses: to land a tree that plain merging would not give.
             Merge commits are left out, as ``git rebase`` does; when the result then is not what ``git merge`` gives
             (a merge resolved something), the branch lands as one commit with exactly the merge's tree.
 ``squash``  one commit with the merge's tree.
-``merge``   a merge commit; the branch's own commits stay as they are, or are cleaned of instruction files.
+``merge``   a merge commit; the branch's own commits stay as they are, or are cleaned of instruction files. Where the
+            target does not hold what they were begun on, they are moved there first, as ``rebase`` moves them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from orchestra.repository.trailers import add_trailers
 AGENT_TRAILER = "Orchestra-Agent"
 FLEET_TRAILER = "Orchestra-Fleet"
 _UNRELATED = "the branch shares no history with the target (git fetch --unshallow, if shallow)"
-_NOT_HELD = "the target does not hold {base}, which the branch was begun on, and merging would bring it in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,20 @@ class Integrator:
         if span.fork is None:
             return Conflict((), (_UNRELATED,))
         if base in span.commits:
-            return Conflict((), (_NOT_HELD.format(base=branch.base[:10]),))
+            return self._merge_moved(onto, branch)
         return self._join(onto, replace(branch, tip=tip), span, span.fork)
+
+    def _merge_moved(self, onto: CommitId, branch: Branch) -> Candidate:
+        """A merge of the branch's own commits, made anew on ``onto``, which does not hold what they were begun on.
+
+        As they are they would bring in the commits below them: another agent's, or what a rewritten target dropped.
+        """
+        span = self._spans.since_base(branch.base, branch.tip)
+        moved = self._rebase(onto, replace(branch, strategy=Strategy.REBASE), span, branch.base)
+        if not isinstance(moved, Built):
+            return moved
+        commit = replace(self._merge_commit(replace(branch, tip=moved.commit)), tree=moved.tree)
+        return replace(moved, commit=self._write(commit, onto, branch))
 
     def _rebase(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Candidate:
         replayed = self._replay(onto, branch, span, fork)

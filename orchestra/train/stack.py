@@ -1,9 +1,9 @@
 """Who was begun on whose work, where that decides who can land before whom. Reads git, decides nothing else.
 
 With strategy ``merge`` an agent's commits land as they are, with those that they were made on. So one whose recorded
-base is another passenger's commit lands after that one, whatever was declared, and not at all without it: merging it
-alone would land commits under a name that nobody approved them for. With ``rebase`` and ``squash`` only what an agent
-did since its base is moved, so nothing of the kind is needed there.
+base is another passenger's commit lands after that one, whatever was declared, and not in a train in which that one
+does not land: it would have to be made anew without it, and under a name that its agent does not know. With ``rebase``
+and ``squash`` every commit is made anew anyway, so only what was declared counts there.
 
 Invariant: what was declared is kept; an order that contradicts it, or itself, is left out and the building then says
 what does not fit.

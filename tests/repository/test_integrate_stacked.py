@@ -8,7 +8,6 @@ import pytest
 
 from orchestra.blueprint.model import AgentName, FleetName, Strategy
 from orchestra.repository.audit import Step, audit
-from orchestra.repository.conflict import Conflict
 from orchestra.repository.git import Git
 from orchestra.repository.integrate import Branch, Built, Candidate, Empty, build_candidate, build_chain
 from orchestra.repository.refs import CommitId
@@ -87,10 +86,13 @@ def test_merge_does_not_bring_in_what_only_the_base_holds(stack: Checkout) -> No
     """Without ``one`` on board, merging ``two`` would land commits of ``one`` that nobody looked at as ``two``'s."""
     two = branch(stack, "two", "below", Strategy.MERGE)
 
-    made = chain(stack, two)[two.agent]
+    made = built(chain(stack, two)[two.agent])
 
-    assert isinstance(made, Conflict)
-    assert f"the target does not hold {two.base[:10]}, which the branch was begun on" in made.sentence
+    assert stack.git("show", f"{made.commit}:f") + "\n" == LINES.replace("line 20\n", "twenty\n")
+    assert stack.git("log", "--format=%s", f"main..{made.commit}").splitlines() == ["Merge two: Two", "two 1"]
+    assert (
+        stack.git("rev-parse", f"{made.commit}^1", f"{made.commit}^2~1").split() == [stack.git("rev-parse", "main")] * 2
+    )
 
 
 def test_merge_does_not_bring_in_what_the_branch_below_dropped(stack: Checkout) -> None:
@@ -102,7 +104,10 @@ def test_merge_does_not_bring_in_what_the_branch_below_dropped(stack: Checkout) 
     made = chain(stack, branch(stack, "one", "start", Strategy.MERGE), branch(stack, "two", "below", Strategy.MERGE))
 
     assert isinstance(made[AgentName("one")], Built)
-    assert isinstance(made[AgentName("two")], Conflict)
+    text = stack.git("show", f"{built(made[AgentName('two')]).commit}:f") + "\n"
+    assert text == LINES.replace("line 4\n", "four\n").replace("line 20\n", "twenty\n")
+    subjects = stack.git("log", "--format=%s", f"main..{built(made[AgentName('two')]).commit}").splitlines()
+    assert "one 1" not in subjects
 
 
 def test_merge_of_a_stack_keeps_instruction_files_out_of_the_history(stack: Checkout) -> None:

@@ -39,7 +39,7 @@ def test_everybody_who_conflicts_is_named(yard: Yard) -> None:
 
 def test_what_landed_in_an_earlier_train_and_in_a_rehearsal(yard: Yard) -> None:
     yard.approved(top={"f": changed(1, "top")}, middle={"f": changed(20, "middle")}, last={"f": changed(20, "last")})
-    assert {out.agent: out.with_ for out in yard.rehearse().evicted}["last"] == ("middle",)
+    assert {out.agent: out.with_ for out in yard.rehearse().evicted}[AgentName("last")] == ("middle",)
     assert landed(yard.merge(agents=["top", "middle"])) == ["top", "middle"]
     assert [out.with_ for out in yard.merge(agents=["last"]).evicted] == [("middle",)]
 
