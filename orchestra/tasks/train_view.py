@@ -110,17 +110,15 @@ def _order(state: TrainState, width: int, rows: int, marks: Marks) -> Sequence[L
 
 
 def _details(state: TrainState, marks: Marks) -> Iterable[Sequence[Cell]]:
-    """The order in less and less detail: whole names, short names, the decided counted, those to come counted."""
+    """The order in less and less detail: whole names, short names, only who is undecided, of those the first."""
     standing = [(name, _standing(state, name)) for name in state.order]
     for most in (10_000, _SHORT_NAME):
         yield [_entry(name, kind, most, marks) for name, kind in standing]
-    decided = Counter(kind for name, kind in standing if name in state.fates)
-    head = [Cell(f"{_mark(marks, kind)} {count} {kind}", _TONES[kind]) for kind, count in decided.items()]
     left = [(name, kind) for name, kind in standing if name not in state.fates]
     for shown in range(len(left), -1, -1):
         rest = len(left) - shown
         tail = [Cell(f"{marks.cut} {rest} more", Tone.QUIET)] if rest else []
-        yield [*head, *(_entry(name, kind, _SHORT_NAME, marks) for name, kind in left[:shown]), *tail]
+        yield [*(_entry(name, kind, _SHORT_NAME, marks) for name, kind in left[:shown]), *tail]
 
 
 def _entry(name: str, kind: str, most: int, marks: Marks) -> Cell:
@@ -165,7 +163,7 @@ def _tests(state: TrainState, width: int, most: int, now: float, marks: Marks) -
     if not runs:
         return [_fitted((Cell(_plain(state.doing), Tone.QUIET),), width, marks)]
     shown = runs if len(runs) <= most else runs[: most - 1]
-    lines = _columns([_row(state, run, now) for run in shown], width, marks)
+    lines = _columns([_row(state, run, now) for run in shown], width, marks) if shown else []
     if len(shown) < len(runs):
         more = f"{marks.cut} {len(runs) - len(shown)} more in test"
         lines.append(_fitted((Cell(more, Tone.QUIET),), width, marks))
