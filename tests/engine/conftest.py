@@ -61,3 +61,10 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Every engine there is, with two places: the contract tests run once for each."""
     with LocalEngine(2, grace_s=0.5) as made:
         yield made
+
+
+@pytest.fixture(params=["local"])
+def patient_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """The same, for jobs that do something when they are told to end: on a loaded machine that may take seconds."""
+    with LocalEngine(2, grace_s=60.0) as made:
+        yield made

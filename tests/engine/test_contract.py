@@ -99,12 +99,13 @@ def test_a_job_that_ignores_term_is_killed(engine: Engine, bench: Bench) -> None
     assert bench.result(engine, "a").outcome is Outcome.TIMED_OUT
 
 
-def test_term_comes_first_so_that_a_job_can_tidy_up(engine: Engine, bench: Bench) -> None:
+def test_term_comes_first_so_that_a_job_can_tidy_up(patient_engine: Engine, bench: Bench) -> None:
     ready = bench.fifo("ready")
-    engine.submit(bench.job("a", f"trap 'echo tidied; exit 9' TERM; echo $$ > {ready}; while :; do sleep 600; done"))
+    script = f"trap 'echo tidied; exit 9' TERM; echo $$ > {ready}; while :; do sleep 600; done"
+    patient_engine.submit(bench.job("a", script))
     said(ready)
-    engine.cancel(JobId("a"))
-    assert bench.result(engine, "a").outcome is Outcome.CANCELLED
+    patient_engine.cancel(JobId("a"))
+    assert bench.result(patient_engine, "a").outcome is Outcome.CANCELLED
     assert "tidied" in bench.text("a")
 
 

@@ -321,7 +321,7 @@ def test_the_fleets_money_is_a_limit_and_the_work_is_kept(office: MakeOffice) ->
     assert "demo/a/saved/1" in site.world.refs()
 
 
-@pytest.mark.skipif(not sandbox_available(), reason="no bubblewrap and socat here")
+@pytest.mark.skipif(not sandbox_available(), reason="no bubblewrap and socat, or none that work here")
 def test_in_the_sandbox_no_program_writes_what_is_protected_and_commits_work(office: MakeOffice) -> None:
     site = office("a")
     python = "python3 -c \"open('package.json', 'w').write('mine')\"; true"
