@@ -4,7 +4,9 @@ Invariant: each drawing is one write that leaves the terminal as it found it (li
 that a process that is killed at any moment leaves a sane terminal; lines given to ``above`` stay in the scrollback,
 whole. Refuses: the alternate screen, hiding the cursor, reading from the terminal.
 
-Not rich's Live: that one erases before it draws, hides the cursor, and counts on lines that no resize has wrapped.
+Not rich's Live: that one hides the cursor, and blanks its lines in one write and draws them in another. After a resize
+that wrapped drawn lines, what is left of them stays above: going further up could hit lines that are to stay, since
+terminals differ in what they wrap, and tmux says the new size a quarter of a second late.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ from orchestra.tasks.console import Cell, Tone, clean, is_terminal
 
 Line = Sequence[Cell]
 
-_WRAP_OFF, _WRAP_ON = "\x1b[?7l", "\x1b[?7h"
+# Line wrap off, so that a character that is wider than we think is clipped; drawn at once where a terminal can
+# (mode 2026; the others ignore it).
+_BEGIN, _END = "\x1b[?2026h\x1b[?7l", "\x1b[?7h\x1b[?2026l"
 _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[K", "\x1b[J"
 _COLOURS = {Tone.GOOD: "\x1b[32m", Tone.BAD: "\x1b[31m", Tone.WAITING: "\x1b[33m", Tone.QUIET: "\x1b[2m"}
 _PLAIN = "\x1b[0m"
 _DEFAULT_SIZE = (80, 24)
-# What says so itself: after a resize, lines that have become too long are wrapped, and more rows are ours.
-_REWRAPPING = ("tmux", "screen-256color", "alacritty", "foot", "xterm-kitty", "xterm-ghostty", "wezterm")
 
 
 def can_draw(stream: IO[str]) -> bool:
@@ -41,11 +43,8 @@ class Block:
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._coloured = not os.environ.get("NO_COLOR")
-        term = os.environ.get("TERM", "")
-        self._rewraps = "TMUX" in os.environ or term.startswith(_REWRAPPING)
         self._lock = threading.RLock()
-        self._widths: list[int] = []  # of the lines that are drawn
-        self._lines: list[str] = []
+        self._lines: list[str] = []  # that are drawn
         self._size = _DEFAULT_SIZE
 
     def size(self) -> tuple[int, int]:
@@ -58,23 +57,20 @@ class Block:
 
     def show(self, lines: Sequence[Line]) -> None:
         """Draw these lines in place of the last ones, if anything is different."""
-        from rich.cells import cell_len
-
         with self._lock:
-            texts = [self._drawn(line) for line in lines]
+            texts = ["".join(self._toned(cell.text, cell.tone) for cell in line) for line in lines]
             if (texts, self.size()) == (self._lines, self._size) or not self._in_front():
                 return
-            written = self._home() + self._body(texts)
+            written = _BEGIN + self._home() + self._body(texts) + _END
             self._lines, self._size = texts, self.size()
-            self._widths = [cell_len("".join(cell.text for cell in line)) for line in lines]
             self._write(written)
 
     def above(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         """A line, or several, that stay: above the block, wrapped by the terminal, never cut."""
         with self._lock:
             said = "".join(self._toned(row, tone) + "\r\n" for row in clean(text).split("\n"))
-            if self._in_front():
-                said = self._home() + self._emptied() + said + self._body(self._lines)
+            if self._in_front() and self._lines:
+                said = self._home() + self._emptied() + said + _BEGIN + self._body(self._lines) + _END
             self._write(said)
 
     def clear(self) -> None:
@@ -86,27 +82,21 @@ class Block:
 
     def forget(self) -> None:
         """What was drawn is no longer ours to draw over."""
-        self._lines, self._widths = [], []
+        self._lines = []
 
     def _home(self) -> str:
         """To the first cell of the block."""
-        columns, _ = self.size()
-        rows = len(self._widths)
-        if self._rewraps and columns < self._size[0]:
-            rows = sum(max(1, -(-width // columns)) for width in self._widths)
-        return (f"\x1b[{rows - 1}A" if rows > 1 else "") + "\r"
+        up = len(self._lines) - 1
+        return (f"\x1b[{up}A" if up > 0 else "") + "\r"
 
     def _emptied(self) -> str:
         """Nothing from here down. tmux keeps what is erased from its first cell down as history: begin a row lower."""
-        below = f"\x1b[1B{_REST_OF_SCREEN}\x1b[1A" if len(self._widths) > 1 else ""
+        below = f"\x1b[1B{_REST_OF_SCREEN}\x1b[1A" if len(self._lines) > 1 else ""
         return _REST_OF_LINE + below
 
     def _body(self, texts: Sequence[str]) -> str:
-        lines = "\r\n".join(text + _REST_OF_LINE for text in texts)
-        return _WRAP_OFF + lines + _REST_OF_SCREEN + _WRAP_ON if texts else ""
-
-    def _drawn(self, line: Line) -> str:
-        return "".join(self._toned(cell.text, cell.tone) for cell in line)
+        # Erased first: from its first cell on, tmux then also forgets that the row was the rest of a wrapped one.
+        return "\r\n".join(_REST_OF_LINE + text for text in texts) + _REST_OF_SCREEN if texts else ""
 
     def _toned(self, text: str, tone: Tone) -> str:
         colour = _COLOURS.get(tone) if self._coloured else None

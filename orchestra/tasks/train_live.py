@@ -17,6 +17,7 @@ from orchestra.tasks.train_view import ASCII, UNICODE, render
 from orchestra.train.events import Listener, TrainEvent
 
 _EVERY_S = 0.25
+_WIDEST = 99  # cells: easier to read, and left whole by most resizes
 _STAYS = frozenset((*FATES, "advice", "recovered"))
 _PASSED = ("passed", "cancelled")
 
@@ -36,7 +37,7 @@ def live_view(stream: IO[str]) -> Iterator[Listener]:
 
     def lines(columns: int, rows: int) -> Sequence[Line]:
         # One column and one row less: the last column wraps in some terminals, and a line above is to be seen.
-        return render(state, columns - 1, rows - 1, time.time(), marks)
+        return render(state, min(columns - 1, _WIDEST), rows - 1, time.time(), marks)
 
     with drawn_again(block, lines, _EVERY_S):
         yield hear

@@ -36,8 +36,8 @@ def started(*agents: str, rehearsed: bool = False) -> TrainEvent:
 
 
 def gate(run: int, slot: int, *agents: str, at: float = 100.0, **data: Json) -> TrainEvent:
-    facts: dict[str, Json] = {"gate": "tests", "step": 2, "steps": 3, "usual_s": 90.0, "purpose": "land"}
-    return event("gate.started", *agents, at=at, run=run, slot=slot, **{**facts, **data})
+    usual: dict[str, Json] = {"gate": "tests", "step": 2, "steps": 3, "usual_s": 90.0, "purpose": "land"}
+    return TrainEvent("gate.started", agents, "", {**usual, "run": run, "slot": slot, **data}, at)
 
 
 def drawn(state: TrainState, width: int = 79, height: int = 23, now: float = 172.0) -> list[str]:
