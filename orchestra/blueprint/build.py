@@ -103,8 +103,13 @@ def _merge(data: Data) -> model.Merge:
             train=model.Train,
             guarantee=model.Guarantee,
             conflicts=_conflicts,
+            proposals=_proposals,
         )
     )
+
+
+def _proposals(names: list[str]) -> tuple[model.Proposer, ...]:
+    return tuple(model.Proposer(name) for name in names)
 
 
 def _conflicts(data: Data) -> Mapping[str, model.ConflictRule]:

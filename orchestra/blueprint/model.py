@@ -188,6 +188,11 @@ class Forbid:
 ConflictRule = Union | Regenerate | Forbid
 
 
+class Proposer(StrEnum):
+    RERERE = "rerere"  # how a person resolved the same conflict before, as git remembers it in this repository
+    MERGIRAF = "mergiraf"  # a merge by syntax, by the program of that name
+
+
 @dataclass(frozen=True, slots=True)
 class Merge:
     review: Review = Review.REQUIRED
@@ -198,6 +203,7 @@ class Merge:
     conflicts: Mapping[str, ConflictRule] = field(
         default_factory=lambda: MappingProxyType({})
     )  # glob -> rule, first match
+    proposals: tuple[Proposer, ...] = ()  # what may propose a resolution of other text conflicts, in the order tried
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ submodule, a symlink, a file deleted on one side), and to run commands.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,9 @@ RuleOf = Callable[[str], ConflictRule | None]
 """Path -> the rule for a conflict there."""
 Remake = Callable[[TreeId, str, str], bytes | None]
 """Tree to check out, path, command -> the file's new content; None when the command failed or left no file."""
+
+Settle = Callable[[Merged, tuple[str, ...]], Mapping[str, Entry]]
+"""A merge and its conflicted paths that no rule is for -> what each that could be settled becomes."""
 
 _FILE_MODES = ("100644", "100755")
 _MARKER_BYTES = 200_000  # of one file; hunks of a larger one are not shown
@@ -45,16 +49,22 @@ class Conflict:
     @property
     def sentence(self) -> str:
         """One sentence for a person."""
-        where = f" in {_few(self.paths)}" if self.paths else ""
+        where = f" in {few(self.paths)}" if self.paths else ""
         what = f"commit {self.commit[:10]} ({self.subject})" if self.commit else "the branch"
         if not self.stages and self.messages:
             return self.messages[0]
         return f"{what} conflicts with the target{where}"
 
 
-def _few(paths: tuple[str, ...]) -> str:
+def few(paths: Sequence[str]) -> str:
+    """The first three, and how many more."""
     shown = ", ".join(paths[:3])
     return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"  # noqa: PLR2004
+
+
+def spoken(path: str) -> str:
+    """A path in a sentence: as it is, or as a JSON string where it holds what no terminal should print."""
+    return path if path.isprintable() else json.dumps(path)
 
 
 class Resolver:
@@ -63,19 +73,23 @@ class Resolver:
     def __init__(self, git: Git, objects: Objects, rule_of: RuleOf, remake: Remake | None = None) -> None:
         self._git, self._objects, self._rule_of, self._remake = git, objects, rule_of, remake
 
-    def resolve(self, merged: Merged) -> TreeId | None:
-        """The tree with every conflict resolved by a rule; None when one of them is not."""
-        sides = _by_path(merged)
+    def resolve(self, merged: Merged, settle: Settle | None = None) -> TreeId | None:
+        """The tree with every conflict resolved by a rule, or else by ``settle``; None when one of them is not."""
+        sides = by_path(merged)
         rules = {path: self._rule_of(path) for path in sides}
-        if not sides or any(not _plain(sides[path]) or rules[path] is None for path in sides):
+        if not sides or not all(is_plain(of_path) for of_path in sides.values()):
             return None
         if any(isinstance(rule, Forbid) for rule in rules.values()):
+            return None
+        unruled = tuple(path for path, rule in rules.items() if rule is None)
+        settled = settle(merged, unruled) if unruled and settle else {}
+        if len(settled) != len(unruled):
             return None
         united = {path: self._union(sides[path]) for path, rule in rules.items() if isinstance(rule, Union)}
         if None in united.values():
             return None
         ours = {path: _entry(sides[path][2]) for path, rule in rules.items() if isinstance(rule, Regenerate)}
-        tree = self._objects.with_entries(merged.tree, _encoded({**united, **ours}))
+        tree = self._objects.with_entries(merged.tree, _encoded({**settled, **united, **ours}))
         for path, rule in sorted(rules.items()):
             if isinstance(rule, Regenerate):
                 made = self._remake(tree, path, rule.command) if self._remake else None
@@ -93,8 +107,8 @@ class Resolver:
 def hunks(git: Git, objects: Objects, conflict: Conflict, theirs: str) -> str:
     """The conflicted places with base, the target's side and ``theirs``, as ``git merge`` would write them (diff3)."""
     shown = []
-    for path, sides in _by_path(Merged(False, TreeId(""), conflict.stages)).items():
-        if not _plain(sides):
+    for path, sides in by_path(Merged(False, TreeId(""), conflict.stages)).items():
+        if not is_plain(sides):
             shown.append(f"== {path}\n{_one_sided(sides)}\n")
             continue
         labels = ("-L", "target", "-L", "base", "-L", theirs)
@@ -136,14 +150,16 @@ def _one_sided(sides: Mapping[int, Stage]) -> str:
     return f"({there}{'; absent on the ' + ' and the '.join(gone) + ' side' if gone else ''})"
 
 
-def _by_path(merged: Merged) -> dict[str, dict[int, Stage]]:
+def by_path(merged: Merged) -> dict[str, dict[int, Stage]]:
+    """Conflicted path -> stage number (1 base, 2 ours, 3 theirs) -> that side; a side that is not there is left out."""
     sides: dict[str, dict[int, Stage]] = {}
     for stage in merged.stages:
         sides.setdefault(stage.path, {})[stage.number] = stage
     return sides
 
 
-def _plain(sides: Mapping[int, Stage]) -> bool:
+def is_plain(sides: Mapping[int, Stage]) -> bool:
+    """Whether both sides of a conflict are plain files."""
     return {2, 3} <= set(sides) and all(stage.mode in _FILE_MODES for stage in sides.values())
 
 

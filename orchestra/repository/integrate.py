@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from orchestra.blueprint.model import AgentName, FleetName, Strategy
-from orchestra.repository.conflict import Conflict, Remake, Resolver, RuleOf
+from orchestra.repository.conflict import Conflict, Remake, Resolver, RuleOf, Settle
 from orchestra.repository.delta import EMPTY_TREES
 from orchestra.repository.git import Git
 from orchestra.repository.mergetree import Merged, Rung, TreeMerger
@@ -183,16 +183,32 @@ class Integrator:
         here = self.objects.write_commit(replace(self.objects.commit(onto), parents=(onto, fork)))
         return self._merger.merge_commits(here, stand_in)
 
+    def whole(self, onto: CommitId, branch: Branch) -> Merged | None:
+        """The whole branch merged into ``onto``, as ``git merge`` would, whatever the strategy: conflicts and all.
+
+        Instruction files are as ``onto`` has them. None: the two share no history.
+        """
+        span = self._spans.since_base(branch.base, branch.tip)
+        if span.fork is None:
+            return None
+        return self._opened(self._true_merge(onto, branch, span, span.fork), self.objects.commit(onto).tree, branch)
+
+    def resolve(self, merged: Merged, settle: Settle | None = None) -> TreeId | None:
+        """The tree of a merge: by the rules, and where there is none by ``settle``. None: a conflict is left."""
+        return merged.tree if merged.clean else self._resolver.resolve(merged, settle)
+
     def _settled(self, merged: Merged, here: TreeId, branch: Branch) -> TreeId | None:
         """The merge's tree if it is clean, or after the rules resolved it; else None."""
+        return self.resolve(self._opened(merged, here, branch))
+
+    def _opened(self, merged: Merged, here: TreeId, branch: Branch) -> Merged:
+        """The merge with the instruction files as ``here`` has them, so that conflicts in them are none."""
         if merged.clean:
-            return merged.tree
+            return merged
         aside = {path.encode(): self.objects.entry_at(here, path.encode()) for path in branch.kept_out}
         open_stages = tuple(stage for stage in merged.stages if stage.path not in branch.kept_out)
         tree = self.objects.with_entries(merged.tree, aside)
-        if merged.stages and not open_stages:
-            return tree
-        return self._resolver.resolve(replace(merged, tree=tree, stages=open_stages))
+        return replace(merged, clean=bool(merged.stages and not open_stages), tree=tree, stages=open_stages)
 
     def _cleaned(self, branch: Branch) -> Mapping[CommitId, CommitId]:
         """Every commit that merging the branch may bring into the target -> the one to land, without instruction files.
@@ -248,16 +264,23 @@ class Integrator:
 
 @contextmanager
 def integrator(
-    git: Git, target: CommitId, rule_of: RuleOf = lambda _: None, remake: Remake | None = None, rung: Rung | None = None
+    git: Git,
+    target: CommitId,
+    rule_of: RuleOf = lambda _: None,
+    remake: Remake | None = None,
+    rung: Rung | None = None,
+    *,
+    style: str = "merge",
 ) -> Iterator[Integrator]:
     """An Integrator for that value of the target; its git processes end with the body.
 
-    ``remake`` runs the command of a ``regenerate`` rule; without it such a conflict stays one. ``rung`` is for tests.
+    ``remake`` runs the command of a ``regenerate`` rule; without it such a conflict stays one. ``style`` is how
+    conflicts are written into files (git's ``merge.conflictStyle``). ``rung`` is for tests.
     """
     with ExitStack() as stack:
         objects = stack.enter_context(Objects(git))
         attributes = objects.commit(target).tree
-        merger = stack.enter_context(TreeMerger(git, objects, attributes, rung))
+        merger = stack.enter_context(TreeMerger(git, objects, attributes, rung, style))
         yield Integrator(git, objects, merger, Resolver(git, objects, rule_of, remake), target)
 
 

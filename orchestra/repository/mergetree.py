@@ -30,7 +30,6 @@ _SETTINGS = {
     "merge.renames": "true",
     "merge.directoryRenames": "conflict",
     "merge.renormalize": "false",
-    "merge.conflictStyle": "merge",
     "merge.verbosity": "2",
     "diff.renameLimit": "7000",
     "merge.renameLimit": "7000",
@@ -83,20 +82,25 @@ class TreeMerger:
     """Merges trees of one repository. Use as a context manager.
 
     ``attributes``: the tree whose ``.gitattributes`` rule (merge drivers, text conversion): the target's, never the
-    branch's (law 6), and whatever is checked out at the time.
+    branch's (law 6), and whatever is checked out at the time. ``style``: how conflicts are written into files, as
+    git's ``merge.conflictStyle``.
     """
 
-    def __init__(self, git: Git, objects: Objects, attributes: TreeId, rung: Rung | None = None) -> None:
+    def __init__(
+        self, git: Git, objects: Objects, attributes: TreeId, rung: Rung | None = None, style: str = "merge"
+    ) -> None:
         self._objects = objects
         self._attributes = attributes
         self.rung = Rung.of(installed()) if rung is None else rung
         self._plain = git
         self._git = git
+        self._style = style
         self._stack = ExitStack()
         self._talk: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> TreeMerger:
-        self._git = self._stack.enter_context(_ruled_by(self._plain, self._objects, self._attributes))
+        ruled = self._stack.enter_context(_ruled_by(self._plain, self._objects, self._attributes))
+        self._git = ruled.with_config({"merge.conflictStyle": self._style})
         return self
 
     def __exit__(self, *_: object) -> None:

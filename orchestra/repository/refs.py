@@ -7,6 +7,8 @@
 ``candidate``          the agent's commit in a candidate that is about to land; pins it against gc
 ``landed``             the agent's commit on the target
 ``discarded``          the head that was discarded
+``proposed``           the branch with the target merged in and conflicts resolved, after its gates passed; its first
+                       parent is the head that it is for (repository/proposal.py)
 
 Invariant: refs move by compare-and-swap only. A transaction over many refs is not atomic under a kill
 (facts/merge.md 0.2), so no two refs are ever needed to agree.
@@ -30,6 +32,7 @@ RefName = NewType("RefName", str)
 
 PREFIX = "refs/orchestra/"
 NOTES = RefName("refs/notes/orchestra")
+_PROPOSED_FOR = "proposed^"  # no ref can be called that
 
 
 class Kind(StrEnum):
@@ -39,11 +42,15 @@ class Kind(StrEnum):
     CANDIDATE = "candidate"
     LANDED = "landed"
     DISCARDED = "discarded"
+    PROPOSED = "proposed"
 
 
 @dataclass(frozen=True, slots=True)
 class AgentRefs:
-    """Where each of an agent's refs points; None where there is none. All are commits, peeled."""
+    """Where each of an agent's refs points; None where there is none. All are commits, peeled.
+
+    ``proposed_for`` is no ref: the first parent of ``proposed``, the head of the branch that it is a proposal for.
+    """
 
     base: CommitId | None = None
     approved: CommitId | None = None
@@ -51,6 +58,8 @@ class AgentRefs:
     candidate: CommitId | None = None
     landed: CommitId | None = None
     discarded: CommitId | None = None
+    proposed: CommitId | None = None
+    proposed_for: CommitId | None = None
     saved: tuple[CommitId, ...] = ()
 
 
@@ -94,17 +103,22 @@ def read_refs(git: Git, patterns: Sequence[str]) -> dict[RefName, CommitId]:
 def read_fleet(git: Git, fleet: FleetName) -> dict[AgentName, AgentRefs]:
     """The refs of every agent of a fleet, in one git call. Refs of no known kind are ignored."""
     prefix = f"{PREFIX}{fleet}/"
+    shape = "%(refname)%00%(objectname)%00%(*objectname)%00%(parent)"
     by_agent: dict[AgentName, dict[str, CommitId]] = {}
-    for ref, commit in read_refs(git, [prefix]).items():
+    for line in git.run("for-each-ref", f"--format={shape}", prefix).lines:
+        ref, own, peeled, parents = line.split("\0")
         agent, _, kind = ref.removeprefix(prefix).partition("/")
-        by_agent.setdefault(AgentName(agent), {})[kind] = commit
+        kinds = by_agent.setdefault(AgentName(agent), {})
+        kinds[kind] = CommitId(peeled or own)
+        if kind == Kind.PROPOSED and parents:
+            kinds[_PROPOSED_FOR] = CommitId(parents.split(" ")[0])
     return {agent: _agent_refs(kinds) for agent, kinds in by_agent.items()}
 
 
 def _agent_refs(kinds: Mapping[str, CommitId]) -> AgentRefs:
     saved = sorted((int(k.removeprefix("saved/")), c) for k, c in kinds.items() if k.startswith("saved/"))
     known = {kind.replace("-", "_"): kinds[kind] for kind in Kind if kind in kinds}
-    return AgentRefs(**known, saved=tuple(commit for _, commit in saved))
+    return AgentRefs(**known, proposed_for=kinds.get(_PROPOSED_FOR), saved=tuple(commit for _, commit in saved))
 
 
 def read_fleets(git: Git) -> tuple[FleetName, ...]:

@@ -1,7 +1,8 @@
 """What a person decided about an agent's work: approve, request changes, discard.
 
-Invariant: a verdict is a ref, moved by compare-and-swap, and an approval names one exact commit; any other head makes
-it stale. Refuses to judge what has landed or does not exist, and never touches an agent's branch.
+Invariant: a verdict is a ref, moved by compare-and-swap, and an approval names one exact commit: the branch's tip, or a
+proposal that was made for that tip. Any other tip, and any other proposal, makes it stale. Refuses to judge what has
+landed or does not exist, and never touches an agent's branch.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from orchestra.repository.refs import AgentRefs, CommitId, Kind, RefUpdate, agen
 
 class Verdict(StrEnum):
     NONE = "none"  # nobody decided yet
-    APPROVED = "approved"  # the branch is at exactly the commit that was approved
+    APPROVED = "approved"  # the branch is at exactly the commit that was approved, or that a proposal taken is for
     STALE = "stale"  # it was approved, and then the branch moved
     CHANGES_REQUESTED = "changes-requested"  # sent back with a message
     DISCARDED = "discarded"  # out; its head is kept
@@ -43,19 +44,38 @@ def verdict(refs: AgentRefs, head: CommitId | None) -> Verdict:
         return Verdict.CHANGES_REQUESTED
     if refs.approved is None:
         return Verdict.NONE
-    return Verdict.APPROVED if refs.approved == head or refs.landed is not None else Verdict.STALE
+    approved = refs.approved == work(refs, head) or refs.landed is not None
+    return Verdict.APPROVED if approved else Verdict.STALE
 
 
-def approve(fleet: Fleet, agent: Agent) -> Decision:
-    """Pin the branch's tip as what may land. The work that is not committed is not part of it, and is named."""
+def work(refs: AgentRefs, head: CommitId | None) -> CommitId | None:
+    """What is to land for a branch at ``head``: the proposal for it that a person took, else ``head`` itself. Pure."""
+    taken = refs.approved is not None and refs.approved == refs.proposed
+    return refs.approved if taken and head is not None and refs.proposed_for == head else head
+
+
+def approve(fleet: Fleet, agent: Agent, *, proposal: bool = False) -> Decision:
+    """Pin the branch's tip, or the ``proposal`` for it, as what may land; what is not committed is named."""
     refs, head = _judged(fleet, agent)
     if refs.base == head:
         raise UsageError(f"{agent.name} has no commits to approve", hint=f"look at {fleet.worktree(agent)}")
+    commit = require_proposal(agent, refs, head) if proposal else head
     # Withdrawn first: a kill between the two leaves no verdict rather than two.
     _move(fleet, agent, _Move(Kind.CHANGES_REQUESTED, refs.changes_requested, None), "approve")
-    _move(fleet, agent, _Move(Kind.APPROVED, refs.approved, head), "approve")
-    fleet.ledger.record("verdict.approved", agent.name, commit=head)
-    return Decision(agent.name, Verdict.APPROVED, head, _unfinished(fleet, agent))
+    _move(fleet, agent, _Move(Kind.APPROVED, refs.approved, commit), "approve")
+    fleet.ledger.record("verdict.approved", agent.name, commit=commit, proposal=proposal)
+    return Decision(agent.name, Verdict.APPROVED, commit, _unfinished(fleet, agent))
+
+
+def require_proposal(agent: Agent, refs: AgentRefs, head: CommitId | None) -> CommitId:
+    """The proposal for a branch at ``head``. UsageError where there is none, or only one for another head."""
+    again = f"orchestra rebase-and-test {agent.name} tries for one, where merge.proposals names what may make it"
+    if refs.proposed is None:
+        raise UsageError(f"there is no proposal for {agent.name}", hint=again)
+    if refs.proposed_for != head:
+        made_for = (refs.proposed_for or "")[:10]
+        raise UsageError(f"the proposal for {agent.name} is for {made_for}, and its branch has moved", hint=again)
+    return refs.proposed
 
 
 def request_changes(fleet: Fleet, agent: Agent, message: str) -> Decision:

@@ -32,6 +32,7 @@ KINDS = (
     "evicted",
     "blocked",
     "waiting",
+    "proposal",  # how the text conflict of somebody evicted could be resolved: tried, offered, or not
     "recovered",
     "train.interrupted",
     "train.finished",

@@ -37,7 +37,7 @@ from orchestra.repository.refs import (
     update,
 )
 from orchestra.repository.remote import Pushed, look, push
-from orchestra.review.verdicts import Verdict, verdict
+from orchestra.review.verdicts import Verdict, verdict, work
 from orchestra.train.intent import Intent, drop_intent, read_intent, write_intent
 from orchestra.train.roster import Passenger
 
@@ -108,8 +108,9 @@ def _require_verdicts(fleet: Fleet, landing: Landing, refs: Mapping[AgentName, A
         agent = passenger.agent
         own = refs.get(agent.name, AgentRefs())
         head = fleet.repository.branch_tip(agent.branch)
-        if head != passenger.branch.tip:
+        if work(own, head) != passenger.branch.tip:
             what = "was committed to" if head else "lost its branch"
+            what = "had a proposal taken" if own.approved == own.proposed and own.proposed_for == head else what
             raise VerdictChanged(agent.name, f"it {what} while the train ran")
         now = verdict(own, head)
         if now not in (Verdict.APPROVED, passenger.decided):

@@ -36,6 +36,25 @@ class Landed:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """How a text conflict could be resolved: ``commit`` waits for a person to take it; None: nothing is offered.
+
+    ``resolved``: path -> the method that resolved it. ``detail`` is a sentence, ``gates`` what they said of it, ``log``
+    where to read on.
+    """
+
+    commit: CommitId | None
+    resolved: Mapping[str, str]
+    detail: str
+    log: Path | None = None
+    gates: Mapping[str, str] = field(default_factory=lambda: NO_GATES)
+
+    @property
+    def line(self) -> str:
+        return f"{self.detail} (log: {self.log})" if self.log else self.detail
+
+
+@dataclass(frozen=True, slots=True)
 class Evicted:
     """``detail`` is a sentence; ``with_`` the other side of a conflict; ``log`` where to read on."""
 
@@ -45,6 +64,7 @@ class Evicted:
     with_: tuple[AgentName, ...] = ()
     log: Path | None = None
     gate: str | None = None
+    proposal: Offer | None = None  # None: the blueprint asks for none, or it is no conflict of text
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +136,7 @@ class MergeReport:
             log = f" (log: {out.log})" if out.log else ""
             others = f" with {', '.join(out.with_)}" if out.with_ else ""
             lines.append(f"{out.agent}: evicted, {out.reason}{others}: {out.detail}{log}")
+            lines += [f"{out.agent}: {out.proposal.line}"] if out.proposal else []
         lines += [f"{item.agent}: blocked by {item.by}: {item.reason}" for item in self.blocked]
         lines += [f"{item.agent}: waiting: {item.reason}" for item in self.waiting]
         lines += self.advice
@@ -138,7 +159,18 @@ def _evicted_json(item: Evicted) -> dict[str, Json]:
     found["with"] = list(item.with_)
     found["log"] = str(item.log) if item.log else None
     found["gate"] = item.gate
+    found["proposal"] = _offer_json(item.proposal) if item.proposal else None
     return found
+
+
+def _offer_json(offer: Offer) -> dict[str, Json]:
+    return {
+        "commit": offer.commit,
+        "resolved": dict(offer.resolved),
+        "detail": offer.detail,
+        "log": str(offer.log) if offer.log else None,
+        "gates": dict(offer.gates),
+    }
 
 
 NO_GATES: Mapping[str, str] = MappingProxyType({})

@@ -16,7 +16,7 @@ from orchestra.fleet import Fleet
 from orchestra.repository.integrate import Branch
 from orchestra.repository.refs import AgentRefs, CommitId, RefName, branch_ref, read_fleet, read_refs
 from orchestra.review.standing import read_notes
-from orchestra.review.verdicts import Verdict, uncommitted, verdict
+from orchestra.review.verdicts import Verdict, uncommitted, verdict, work
 from orchestra.train.outcome import Waiting
 from orchestra.workspace.places import NOTES, STANDARDS, instruction_names
 
@@ -81,7 +81,7 @@ def read_roster(
         elif reason := _why_not(fleet, agent, verdict(own, head), accept, unfinished):
             waiting.append(Waiting(agent.name, reason))
         else:
-            riding.append(_passenger(fleet, agent, own.base, head, verdict(own, head)))
+            riding.append(_passenger(fleet, agent, own, head))
     # What is only tested may stand without those who would have to land before it.
     held_up = frozenset[AgentName]() if accept is Accept.NAMED else frozenset(aside)
     return Roster(tuple(riding), tuple(waiting), frozenset(settled), held_up, merged)
@@ -126,11 +126,13 @@ def _why_unfinished(fleet: Fleet, agent: Agent, unfinished: Mapping[AgentName, s
     return f"not finished: {dirty} uncommitted files in {fleet.worktree(agent)}" if dirty else None
 
 
-def _passenger(fleet: Fleet, agent: Agent, base: CommitId, head: CommitId, decided: Verdict) -> Passenger:
-    kept_out = _kept_out(fleet, agent, base)
-    strategy = fleet.blueprint.merge.strategy
-    branch = Branch(agent.name, fleet.name, base, head, agent.title, strategy, tuple(sorted(kept_out)))
-    return Passenger(agent, branch, _notes(fleet, agent, head), decided)
+def _passenger(fleet: Fleet, agent: Agent, own: AgentRefs, head: CommitId) -> Passenger:
+    """At its branch's head, or at the proposal for it that a person took."""
+    assert own.base is not None  # noqa: S101 - the caller has looked
+    kept_out = tuple(sorted(_kept_out(fleet, agent, own.base)))
+    tip = work(own, head) or head
+    branch = Branch(agent.name, fleet.name, own.base, tip, agent.title, fleet.blueprint.merge.strategy, kept_out)
+    return Passenger(agent, branch, _notes(fleet, agent, head), verdict(own, head))
 
 
 def _kept_out(fleet: Fleet, agent: Agent, base: CommitId) -> set[str]:

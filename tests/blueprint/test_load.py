@@ -68,6 +68,7 @@ merge:
     CHANGELOG.md: union
     db/schema.sql: forbid
     package-lock.json: {regenerate: "npm install --package-lock-only"}
+  proposals: [rerere, mergiraf]
 agents:
   - name: api
     title: The API
@@ -133,6 +134,7 @@ def test_everything_that_is_declared_is_there(tmp_path: Path) -> None:
             "db/schema.sql": model.Forbid(),
             "package-lock.json": model.Regenerate("npm install --package-lock-only"),
         },
+        proposals=(model.Proposer.RERERE, model.Proposer.MERGIRAF),
     )
 
 

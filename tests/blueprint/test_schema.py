@@ -180,6 +180,7 @@ def test_gates_have_the_models_defaults() -> None:
         (ROOT["merge"]["properties"]["strategy"], model.Strategy),
         (ROOT["merge"]["properties"]["train"], model.Train),
         (ROOT["merge"]["properties"]["guarantee"], model.Guarantee),
+        (ROOT["merge"]["properties"]["proposals"]["items"], model.Proposer),
     ],
 )
 def test_enums_are_those_of_the_model(schema: dict[str, Any], enum: Any) -> None:

@@ -164,6 +164,7 @@ CHOICES = {
     f"merge:\n  strategy: {MARK}\n{AGENTS}": {"rebase", "squash", "merge"},
     f"merge:\n  train: {MARK}\n{AGENTS}": {"auto", "serial", "speculative", "batch"},
     f"merge:\n  guarantee: {MARK}\n{AGENTS}": {"tip-green", "step-green"},
+    f"merge:\n  proposals:\n    - {MARK}\n{AGENTS}": {"rerere", "mergiraf"},
 }
 
 
