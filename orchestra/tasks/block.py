@@ -58,19 +58,21 @@ class Block:
     def show(self, lines: Sequence[Line]) -> None:
         """Draw these lines in place of the last ones, if anything is different."""
         with self._lock:
-            texts = ["".join(self._toned(cell.text, cell.tone) for cell in line) for line in lines]
+            texts = self._texts(lines)
             if (texts, self.size()) == (self._lines, self._size) or not self._in_front():
                 return
             written = _BEGIN + self._home() + self._body(texts) + _END
             self._lines, self._size = texts, self.size()
             self._write(written)
 
-    def above(self, text: str, tone: Tone = Tone.PLAIN) -> None:
-        """A line, or several, that stay: above the block, wrapped by the terminal, never cut."""
+    def above(self, text: str, tone: Tone, lines: Sequence[Line]) -> None:
+        """A line, or several, that stay, wrapped by the terminal, never cut; ``lines`` is the block below them."""
         with self._lock:
             said = "".join(self._toned(row, tone) + "\r\n" for row in clean(text).split("\n"))
-            if self._in_front() and self._lines:
-                said = self._home() + self._emptied() + said + _BEGIN + self._body(self._lines) + _END
+            if self._in_front():
+                said = self._home() + self._emptied() + said
+                self._lines, self._size = self._texts(lines), self.size()
+                said += _BEGIN + self._body(self._lines) + _END
             self._write(said)
 
     def clear(self) -> None:
@@ -97,6 +99,9 @@ class Block:
     def _body(self, texts: Sequence[str]) -> str:
         # Erased first: from its first cell on, tmux then also forgets that the row was the rest of a wrapped one.
         return "\r\n".join(_REST_OF_LINE + text for text in texts) + _REST_OF_SCREEN if texts else ""
+
+    def _texts(self, lines: Sequence[Line]) -> list[str]:
+        return ["".join(self._toned(cell.text, cell.tone) for cell in line) for line in lines]
 
     def _toned(self, text: str, tone: Tone) -> str:
         colour = _COLOURS.get(tone) if self._coloured else None

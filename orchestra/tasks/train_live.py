@@ -33,7 +33,7 @@ def live_view(stream: IO[str]) -> Iterator[Listener]:
         nonlocal state
         state = fold(state, event)
         if stays(event):
-            block.above(event.text, tone_of(event))
+            block.above(event.text, tone_of(event), lines(*block.size()))
 
     def lines(columns: int, rows: int) -> Sequence[Line]:
         # One column and one row less: the last column wraps in some terminals, and a line above is to be seen.

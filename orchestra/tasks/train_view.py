@@ -20,6 +20,7 @@ Line = tuple[Cell, ...]
 _MOST_ORDER_ROWS = 4
 _SHORT_NAME = 16  # cells of a name where whole names do not fit
 _LEAST_WHAT = 18  # cells that a candidate's agents get before its other columns do
+_ROOMY = 4  # lines from which one is kept for the order, however many candidates there are
 _TALL = 8  # lines from which one is spent on a rule above the block
 _GAP = "  "
 
@@ -63,7 +64,7 @@ def render(state: TrainState, width: int, height: int, now: float, marks: Marks 
     if height >= _TALL:
         head.insert(0, (Cell(marks.rule * width, Tone.QUIET),))
     room = height - len(head) - 1
-    tests = _tests(state, width, max(0, room - 1) or room, now, marks)
+    tests = _tests(state, width, room - (room >= _ROOMY), now, marks)
     order = _order(state, width, min(_MOST_ORDER_ROWS, room - len(tests)), marks)
     return (*head, *order, *tests, foot)
 

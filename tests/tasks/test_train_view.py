@@ -173,7 +173,9 @@ def test_small_windows_keep_the_counts(width: int, height: int) -> None:
 
 
 def test_more_candidates_than_lines() -> None:
-    assert "… 3 more in test" in drawn(fleet(8), 79, 5)
+    assert [line.split()[1] for line in drawn(fleet(8), 79, 5)[1:-1]] == ["1", "2", "2"]
+    assert "… 2 more in test" in drawn(fleet(8), 79, 5)
+    assert drawn(fleet(8), 79, 6)[1].startswith("▸ agent-0")
 
 
 def test_long_names_do_not_push_the_columns_out() -> None:
