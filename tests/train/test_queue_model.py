@@ -1,14 +1,21 @@
-"""The planner against every small world: all outcomes, every order of events, beside the naive serial loop."""
+"""The planner against every small world: all outcomes, every order of events, beside the naive serial loop.
+
+Here are all runs of up to three, those of four that are quick, and samples of five with three slots. All of them:
+``ORCHESTRA_ALL_PLANS=5 pytest -s tests/train/test_queue_model.py -k four_and_five``.
+"""
 
 from __future__ import annotations
 
+import os
 from itertools import combinations, product
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.blueprint.model import AgentName, Guarantee, Train
+from tests.train.adversary import NAMES, Walk, orders
 from tests.train.railway import World, begin, explore, finish, serial_oracle, settle
 
 MODES = [
@@ -60,6 +67,48 @@ def test_every_world_of_three(mode: tuple[Train, Guarantee], slots: int) -> None
     for after, bad, pair, clash in product(graphs(agents), subsets(agents), pairs, pairs):
         pairs_of, clashes_of = (frozenset({p} if p else ()) for p in (pair, clash))
         check(World(agents, after, bad, pairs_of, clashes_of), mode, slots)
+
+
+ALL = int(os.environ.get("ORCHESTRA_ALL_PLANS", "0"))
+
+
+@pytest.mark.parametrize("mode", MODES, ids="-".join)
+@pytest.mark.parametrize("slots", [1, 2, 3])
+@pytest.mark.parametrize("world", ["plain", "red-target", "conflicts", "red-twice"])
+def test_every_run_of_up_to_three(mode: tuple[Train, Guarantee], slots: int, world: str) -> None:
+    """All outcomes that tests and merges may have, on all orders, whatever ends first."""
+    needed = 2 if world == "red-twice" else 1
+    walk = Walk(*mode, slots, conflicts=world == "conflicts", red_target=world == "red-target", needed=needed)
+    for count in (1, 2, 3):
+        for after in orders(count):
+            walk.explore(count, after)
+    assert walk.ends >= 1
+
+
+@pytest.mark.parametrize("mode", MODES, ids="-".join)
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_every_run_of_four_and_five(mode: tuple[Train, Guarantee], slots: int) -> None:
+    steps = mode[0] is Train.SPECULATIVE or mode[1] is Guarantee.STEP_GREEN
+    most = ALL or (3 if steps and slots == 3 else 4)
+    walk = Walk(*mode, slots)
+    for count in range(1, most + 1):
+        for after in orders(count):
+            walk.explore(count, after)
+    print(f"{'-'.join(mode)}, {slots} slots, up to {most}: {len(walk.seen)} sets of facts, {walk.plans} plans")
+
+
+@pytest.mark.parametrize("mode", MODES, ids="-".join)
+def test_some_runs_of_five_with_three_slots(mode: tuple[Train, Guarantee]) -> None:
+    choices, known = Random(5), orders(5)  # noqa: S311 - a sample that is the same every time
+    for number in range(60):
+        walk = Walk(*mode, 3, conflicts=number % 2 == 0, red_target=number % 3 == 0, needed=1 + number % 4 // 3)
+        walk.stroll(5, choices.choice(known), choices)
+
+
+def test_the_orders_are_all_there_are() -> None:
+    """Naturally labelled posets (OEIS A006455)."""
+    assert [len(orders(count)) for count in (1, 2, 3, 4, 5)] == [1, 2, 7, 40, 357]
+    assert orders(1) == [{NAMES[0]: frozenset()}]
 
 
 @st.composite
