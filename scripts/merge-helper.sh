@@ -128,12 +128,12 @@ _merge_helper_run() {
 
 # ==== The fleet, as the blueprint declares it ======================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 2bcb8da4cad3'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 7f05f9f82ce9'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 2bcb8da4cad3'
+	o_identity='mvp5 0.1.0 7f05f9f82ce9'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -223,7 +223,7 @@ _orchestra_teardown_commands() {
 }
 
 # _orchestra_slot_variables COMMAND...: becomes it, with the variables of a gate.
-_orchestra_slot_variables() { _orchestra_allowed "TMPDIR=$o_slot.tmp" "ORCHESTRA_FLEET=$o_fleet" ORCHESTRA_GATE_SLOT=gate-1 'PORT=3007' 'COMPOSE_PROJECT_NAME=mvp5-gate-1' "$@"; }
+_orchestra_slot_variables() { _orchestra_allowed "TMPDIR=$o_scratch/tmp" "ORCHESTRA_FLEET=$o_fleet" ORCHESTRA_GATE_SLOT=gate-1 'PORT=3007' 'COMPOSE_PROJECT_NAME=mvp5-gate-1' "$@"; }
 
 # ==== The train: one agent after the other, each on the target as it is then ======================================
 
@@ -774,7 +774,7 @@ _orchestra_prepare_slot() {
 		o_told="the slot $o_slot cannot hold $(_orchestra_short "$1")"
 		return 1
 	fi
-	command rm -rf -- "$o_slot.tmp" && command mkdir -p -- "$o_slot.tmp" || return 1
+	command rm -rf -- "$o_scratch/tmp" && command mkdir -- "$o_scratch/tmp" || return 1
 	_orchestra_find_belongings
 	_orchestra_copy_belongings "$o_slot"
 	_orchestra_shared _orchestra_share_in_slot
@@ -2460,7 +2460,7 @@ _orchestra_no_link() {
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 2bcb8da4cad3' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 7f05f9f82ce9' "$0"; then
 		_merge_helper_run "$@"
 		exit
 	fi

@@ -44,9 +44,18 @@ def _nothing(*_: object) -> None:
     return None
 
 
-def add(repository: Repository, place: Place, *, furnish: Callable[[Place, Path], None] = _nothing) -> None:
-    """Make one worktree (see ``add_all``)."""
-    add_all(repository, [place], furnish=furnish)
+def add_empty(repository: Repository, place: Place) -> None:
+    """Register a worktree that has no files and no index yet: whoever uses it fills it. Errors as of ``add_all``.
+
+    Only this needs the lock; a checkout takes long, and the places of several may be filled at once.
+    """
+    try:
+        _clear_leftovers(repository, [place])
+        _appear(_register(repository, place), place)
+    except OSError as error:
+        raise as_ground_error(error, place.path) from error
+    finally:
+        registration.remove_if_empty(staged(place.path).parent)
 
 
 def add_all(

@@ -200,7 +200,8 @@ def slot_variables(blueprint: Blueprint) -> str:
     """``_orchestra_slot_variables COMMAND...``: the same for gates: as for an agent numbered after the last one."""
     number = len(blueprint.agents) + 2
     stand_in = replace(blueprint.agents[0], name=AgentName("gate-1"), number=number, title="gate-1", stage=None)
-    row = f'"TMPDIR=$o_slot.tmp" "ORCHESTRA_FLEET=$o_fleet" ORCHESTRA_GATE_SLOT=gate-1{_variables(blueprint, stand_in)}'
+    fixed = '"TMPDIR=$o_scratch/tmp" "ORCHESTRA_FLEET=$o_fleet" ORCHESTRA_GATE_SLOT=gate-1'
+    row = fixed + _variables(blueprint, stand_in)
     return _becomes("_orchestra_slot_variables", "with the variables of a gate", "_orchestra_allowed", {"*": row})
 
 

@@ -23,7 +23,7 @@ from orchestra.train.explain import tell as explanation
 from orchestra.train.gates.branch import Checked
 from orchestra.train.outcome import Blocked, Evicted, EvictReason, Landed, Waiting
 from orchestra.train.roster import Passenger
-from orchestra.train.tester import GateRun, Report
+from orchestra.train.trial import GateRun, Report
 
 Fate = Landed | Evicted | Blocked | Waiting
 

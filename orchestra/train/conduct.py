@@ -32,7 +32,8 @@ from orchestra.train.pins import Pins
 from orchestra.train.queue import Built, Facts, Record, State
 from orchestra.train.roster import Passenger, Roster
 from orchestra.train.stack import begun_on, in_order
-from orchestra.train.tester import Ended, Report, Tester
+from orchestra.train.tester import Tester
+from orchestra.train.trial import Ended, Report
 
 _MOVES = 20  # times that the target may move under a train before it gives up
 _LOSSES = 20  # times that candidates may be taken from it before they are pinned

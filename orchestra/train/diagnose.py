@@ -20,7 +20,8 @@ from orchestra.repository.refs import CommitId
 from orchestra.train.queue import State
 from orchestra.train.roster import Passenger
 from orchestra.train.row import Unit, units
-from orchestra.train.tester import Ended, Report, Tester
+from orchestra.train.tester import Tester
+from orchestra.train.trial import Ended, Report
 
 _MOST_MEMBERS = 3
 

@@ -254,10 +254,11 @@ def _pins(fleet: Fleet) -> Iterator[Pins]:
 def _tester(fleet: Fleet, engine: Engine | None, teller: Teller) -> Iterator[Tester]:
     places = fleet.blueprint.limits.gates
     if engine is not None:
-        yield Tester(fleet, engine, places, teller)
+        with Tester(fleet, engine, places, teller) as tester:
+            yield tester
         return
-    with LocalEngine(places) as own:
-        yield Tester(fleet, own, places, teller)
+    with LocalEngine(places) as own, Tester(fleet, own, places, teller) as tester:
+        yield tester
 
 
 class _Builders:

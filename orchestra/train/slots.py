@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +40,7 @@ _LOCK_FILES = frozenset(
     gradle.lockfile mix.exs mix.lock pubspec.yaml pubspec.lock Package.swift Package.resolved flake.nix flake.lock
     CMakeLists.txt conanfile.txt conanfile.py vcpkg.json .gitmodules Makefile""".split()
 )
+_SCRATCH = "orchestra-slot-"
 _WAIT_S = 60.0
 
 
@@ -63,7 +65,15 @@ class Slots:
         return slots_root(self._fleet) / str(number)
 
     def scratch(self, number: int) -> Path:
-        """The slot's own TMPDIR, beside it; emptied before every candidate."""
+        """The TMPDIR of what runs in the slot: new for every candidate, the machine's own where there is none yet.
+
+        Its path is short: the name of a UNIX socket has 107 bytes at most, and that of a slot may be longer.
+        """
+        link = self._scratch_link(number)
+        return Path(os.readlink(link)) if link.is_symlink() else Path(tempfile.gettempdir())  # noqa: PTH115
+
+    def _scratch_link(self, number: int) -> Path:
+        """What says, also after a kill, where the scratch folder is."""
         return slots_root(self._fleet) / f"{number}.tmp"
 
     def environment(self, number: int) -> dict[str, str]:
@@ -91,12 +101,22 @@ class Slots:
             slot = self._ready(number, commit)
             setup = self._setup(slot, commit)
             slot.check(commit, tree_of(self._fleet.repository.git, commit), setup.key if not setup.commands else None)
-            self._empty_scratch(number)
+            self._renew_scratch(number)
             return setup
         except GitError as error:
             raise SlotTrouble(f"gate slot {self.path(number)} cannot hold {commit[:10]}: {error}") from error
         except OSError as error:
             raise worktrees.as_ground_error(error, self.path(number)) from error
+
+    def drop_scratch(self, number: int) -> None:
+        """Delete the slot's scratch folder, if the link leads to one of ours."""
+        link = self._scratch_link(number)
+        if not link.is_symlink():
+            return
+        folder = self.scratch(number)
+        if folder.name.startswith(_SCRATCH) and not folder.is_symlink() and folder.is_dir():
+            registration.delete(folder)
+        link.unlink()
 
     def setup_done(self, number: int, setup: Setup) -> None:
         """Note that the setup commands passed: what they made stays while the lock files stay the same."""
@@ -129,7 +149,7 @@ class Slots:
         if admin is None or not registration.is_linked(path, admin):
             self._drop(number)
             with exclusive(repository.state_folder, "make a gate slot", wait_s=_WAIT_S):
-                worktrees.add(repository, Place(path, commit, None, _reason(number)))
+                worktrees.add_empty(repository, Place(path, commit, None, _reason(number)))
             admin = registration.admin_of(path)
         return Slot(path, admin)
 
@@ -150,9 +170,10 @@ class Slots:
             registration.delete(path)
             registration.forget(repository, admin, path)
 
-    def _empty_scratch(self, number: int) -> None:
-        registration.delete(self.scratch(number))
-        self.scratch(number).mkdir(parents=True)
+    def _renew_scratch(self, number: int) -> None:
+        self.drop_scratch(number)
+        folder = tempfile.mkdtemp(prefix=_SCRATCH)
+        self._scratch_link(number).symlink_to(folder)
 
     # -- what makes a checkout build ----------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ def work(main: Checkout) -> Checkout:
     opened = Repository.discover(main.path)
     main.git("branch", "work")
     place = Place(main.path.parent / "trees" / "one", opened.require_commit("HEAD"), "work", REASON)
-    worktrees.add(opened, place)
+    worktrees.add_all(opened, [place])
     return Checkout(place.path)
 
 
@@ -260,7 +260,7 @@ def test_a_repository_with_submodules(make_repository: MakeRepository, checked_o
     main.git("branch", "work")
     opened = Repository.discover(main.path)
     place = Place(main.path.parent / "trees" / "one", opened.require_commit("HEAD"), "work", REASON)
-    worktrees.add(opened, place)
+    worktrees.add_all(opened, [place])
     work = Checkout(place.path)
     if checked_out:
         work.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "update", "--init")

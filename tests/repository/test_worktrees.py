@@ -161,7 +161,7 @@ def test_branches_at_different_commits(make_repository: MakeRepository) -> None:
 def test_a_detached_worktree_for_a_gate(repository: Checkout) -> None:
     opened = Repository.discover(repository.path)
     place = Place(repository.path.parent / "slots" / "1", opened.require_commit("HEAD"), None, "orchestra: slot")
-    worktrees.add(opened, place)
+    worktrees.add_all(opened, [place])
     entry = registration.entry(opened, place.path)
     assert entry is not None
     assert (entry.branch, entry.locked) == (None, "orchestra: slot")

@@ -10,7 +10,7 @@ _orchestra_prepare_slot() {
 		o_told="the slot $o_slot cannot hold $(_orchestra_short "$1")"
 		return 1
 	fi
-	command rm -rf -- "$o_slot.tmp" && command mkdir -p -- "$o_slot.tmp" || return 1
+	command rm -rf -- "$o_scratch/tmp" && command mkdir -- "$o_scratch/tmp" || return 1
 	_orchestra_find_belongings
 	_orchestra_copy_belongings "$o_slot"
 	_orchestra_shared _orchestra_share_in_slot

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestra.fleet import write_atomically
+from orchestra.ledger import Ledger
+from orchestra.repository.refs import CommitId
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +61,22 @@ def forget_unused(folder: Path, days: float = 30.0) -> None:
         with suppress(OSError):
             if path.is_file() and path.stat().st_mtime < border:
                 path.unlink()
+
+
+def seconds_before(ledger: Ledger) -> dict[str, list[float]]:
+    """Gate -> how many seconds its passes took before, as the ledger remembers."""
+    found: dict[str, list[float]] = {}
+    for event in ledger.events("gate"):
+        gate, seconds = event.data.get("gate"), event.data.get("seconds")
+        if isinstance(gate, str) and isinstance(seconds, int | float) and event.data.get("outcome") == "passed":
+            found.setdefault(gate, []).append(float(seconds))
+    return found
+
+
+def fresh_log(folder: Path, commit: CommitId, gate: str) -> Path:
+    """Where a run writes: ``<commit>.<gate>.<n>.log`` in ``folder``, which is made; never a log that is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while (path := folder / f"{commit[:12]}.{gate}.{number}.log").exists():
+        number += 1
+    return path

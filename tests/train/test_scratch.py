@@ -1,0 +1,45 @@
+"""The folder for temporary files that gates get: short, their own, and gone afterwards."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from orchestra.blueprint.model import RunGate
+from orchestra.workspace.places import slots_root
+from tests.train.yard import Yard, landed
+
+
+def test_a_gate_can_open_a_socket_there_however_deep_the_worktrees_are(yard: Yard) -> None:
+    """The name of a UNIX socket has 107 bytes at most (unix(7)); a folder below the slot's may be longer."""
+    deep = yard.checkout.path.parent / ("deep-" * 10) / ("deeper-" * 10)
+    opens = "import os, socket; socket.socket(socket.AF_UNIX).bind(os.environ['TMPDIR'] + '/s')"
+    yard.gates(RunGate("tests", f'{sys.executable} -c "{opens}"')).approved(one={"a": "1\n"})
+    yard.blueprint(worktrees=replace(yard.fleet.blueprint.worktrees, root=str(deep)))
+    assert landed(yard.merge()) == ["one"]
+    assert slots_root(yard.fleet).is_relative_to(deep)
+
+
+def test_what_gates_leave_there_goes_also_after_a_kill(yard: Yard, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    yard.gates(RunGate("tests", f'echo "$TMPDIR" >>{seen}; touch "$TMPDIR/left"')).approved(one={"a": "1\n"})
+    left = Path(tempfile.mkdtemp(prefix="orchestra-slot-"))
+    slots = slots_root(yard.fleet)
+    slots.mkdir(parents=True)
+    (slots / "1.tmp").symlink_to(left)  # as a killed train leaves it
+    assert landed(yard.merge()) == ["one"]
+    assert not Path(seen.read_text("utf-8").strip()).exists()
+    assert not left.exists()
+    assert not (slots / "1.tmp").is_symlink()
+
+
+def test_a_link_to_somewhere_else_is_not_followed(yard: Yard, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "work").write_text("unsaved\n", "utf-8")
+    slot = slots_root(yard.fleet) / "1.tmp"
+    yard.gates(RunGate("tests", f"ln -sfn {precious} {slot}")).approved(one={"a": "1\n"}, two={"b": "2\n"})
+    assert landed(yard.merge()) == ["one", "two"]
+    assert (precious / "work").read_text("utf-8") == "unsaved\n"
