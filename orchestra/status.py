@@ -132,6 +132,7 @@ def _row_json(row: Row, now: float) -> dict[str, Json]:
         "uncommitted_files": None if standing.uncommitted is None else len(standing.uncommitted),
         "notes": "filled" if row.notes_filled else "empty",
         "verdict": standing.verdict.value,
+        "proposal": standing.proposal,
         "landed": standing.refs.landed,
         "conflicts_with": list(row.conflicts_with),
         "scope_findings": [{"path": finding.path, "why": finding.why} for finding in row.scope_findings],

@@ -7,15 +7,17 @@ come to terms with. Refuses to speak of an agent that no train left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from orchestra.blueprint.model import Agent, RunGate
+from orchestra.blueprint.model import Agent, AgentName, RunGate
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
 from orchestra.ledger import Event, Json
 from orchestra.repository.git import Git
 from orchestra.repository.mergetree import parse_merge
+from orchestra.repository.refs import Kind, agent_ref
+from orchestra.review.intent import intent, notes_of
 from orchestra.session.feedback import Conflict, Eviction
 from orchestra.workspace.places import instruction_names
 
@@ -34,16 +36,21 @@ def last_eviction(fleet: Fleet, agent: Agent) -> Eviction:
 
 def _eviction(fleet: Fleet, agent: Agent, event: Event) -> Eviction:
     gate = fleet.blueprint.gates.get(_text(event.data.get("gate")))
-    others = event.data.get("with")
+    with_ = event.data.get("with")
+    others = [_text(name) for name in with_] if isinstance(with_, list) else []
+    reason = _text(event.data.get("reason"))
+    conflicts = tuple(_conflicts(fleet, agent))
     return Eviction(
-        reason=_text(event.data.get("reason")),
+        reason=reason,
         detail=_text(event.data.get("detail")),
         target=fleet.target,
-        others=[_text(name) for name in others] if isinstance(others, list) else [],
+        others=others,
         gate=gate.name if gate is not None else "",
         command=gate.run if isinstance(gate, RunGate) else "",
-        log=_end_of(_text(event.data.get("log"))),
-        conflicts=tuple(_conflicts(fleet, agent)),
+        # The log of a conflict of text holds what is told here as it is today, unless only single commits conflict.
+        log="" if reason == "conflict" and conflicts else _end_of(_text(event.data.get("log"))),
+        conflicts=conflicts,
+        intents=tuple(_intents(fleet, others)),
     )
 
 
@@ -54,7 +61,8 @@ def _conflicts(fleet: Fleet, agent: Agent) -> Iterator[Conflict]:
     if head is None or target is None:
         return
     options = ("--write-tree", "-z", "--messages", "--allow-unrelated-histories")
-    done = git.run("merge-tree", *options, target, head, ok=(0, 1))
+    with_base = git.with_config({"merge.conflictStyle": "diff3"})
+    done = with_base.run("merge-tree", *options, target, head, ok=(0, 1))
     if done.code == 0 or not done.stdout:
         return
     merged = parse_merge(done.fields, clean=False)
@@ -62,6 +70,15 @@ def _conflicts(fleet: Fleet, agent: Agent) -> Iterator[Conflict]:
     for path in merged.conflicted_paths:
         if path not in hidden:
             yield Conflict(path, tuple(_hunks(git, merged.tree, path)))
+
+
+def _intents(fleet: Fleet, others: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What those on the other side said of their work, where it has landed."""
+    for name in others:
+        landed = fleet.repository.resolve(agent_ref(fleet.name, AgentName(name), Kind.LANDED))
+        said = intent(notes_of(fleet.repository.git, landed)) if landed else ()
+        if said:
+            yield name, said
 
 
 def _hunks(git: Git, tree: str, path: str) -> list[str]:

@@ -44,6 +44,12 @@ class Standing:
         return verdict(self.refs, self.head)
 
     @property
+    def proposal(self) -> CommitId | None:
+        """How its conflict with the target could be resolved; None where nothing is proposed for it as it is."""
+        mine = self.head is not None and self.refs.proposed_for == self.head and self.refs.landed is None
+        return self.refs.proposed if mine else None
+
+    @property
     def spawned(self) -> bool:
         return self.refs.base is not None
 

@@ -16,7 +16,7 @@ _LONGEST_LINE = 400
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """One file that could not be merged; ``hunks``: the conflicting pieces with git's markers."""
+    """One file that could not be merged; ``hunks``: the conflicting pieces with git's markers, base included."""
 
     path: str
     hunks: tuple[str, ...] = ()
@@ -34,6 +34,7 @@ class Eviction:
     command: str = ""
     log: str = ""  # the text of the gate's log, or its end
     conflicts: Sequence[Conflict] = ()
+    intents: Sequence[tuple[str, Sequence[str]]] = ()  # with whom, and what they said of their work
 
 
 def from_train(evicted: Eviction) -> str:
@@ -42,6 +43,7 @@ def from_train(evicted: Eviction) -> str:
     if evicted.others:
         parts.append(f"It does not go together with the work of: {', '.join(evicted.others)}.")
     parts += [_conflict(conflict) for conflict in evicted.conflicts]
+    parts += [f"{name} says of its work:\n\n{fenced(tail(chr(10).join(said)))}" for name, said in evicted.intents]
     if evicted.gate:
         run = f" (`{evicted.command}`)" if evicted.command else ""
         parts.append(f"The gate {evicted.gate}{run} failed on your work on top of the newest {evicted.target}.")

@@ -10,6 +10,7 @@ from orchestra.fleet import Fleet
 from orchestra.ledger import Json
 from orchestra.repository.history import FileChange
 from orchestra.review.examine import Examination
+from orchestra.review.standing import Standing
 from orchestra.tasks.console import Cell, Tone, say, show_table
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -41,6 +42,7 @@ def to_json(shown: Examination) -> dict[str, Json]:
         "head": standing.head,
         "since": shown.since,
         "verdict": standing.verdict.value,
+        "proposal": standing.proposal,
         "requested_changes": shown.requested,
         "notes": standing.notes,
         "uncommitted": list(standing.uncommitted) if standing.uncommitted is not None else None,
@@ -67,11 +69,19 @@ def _show_head(fleet: Fleet, shown: Examination) -> None:
         f" {standing.behind} behind {fleet.target}"
     )
     say(f"  worktree  {standing.worktree}")
-    say(f"  verdict   {standing.verdict}")
+    say(f"  verdict   {standing.verdict}{_of_what(standing)}")
     if shown.requested:
         _show_text("Changes requested", shown.requested)
     if standing.uncommitted:
         say(f"  {len(standing.uncommitted)} uncommitted: {', '.join(standing.uncommitted[:10])}", Tone.WAITING)
+
+
+def _of_what(standing: Standing) -> str:
+    proposal = standing.proposal
+    if proposal is None:
+        return ""
+    taken = proposal == standing.refs.approved
+    return f", of its proposal {proposal[:10]}" if taken else f"; a proposal {proposal[:10]} waits"
 
 
 def _show_notes(shown: Examination) -> None:
@@ -119,6 +129,8 @@ def _show_changes(shown: Examination) -> None:
 def _show_next(shown: Examination) -> None:
     name = shown.standing.agent.name
     say("Next")
+    if shown.standing.proposal is not None:
+        say(f"  orchestra review {name} --proposal")
     say(f"  orchestra approve {name}")
     say(f'  orchestra request-changes {name} --message "..."')
     say(f'  orchestra discard {name} --reason "..."')

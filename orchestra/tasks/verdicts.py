@@ -24,19 +24,29 @@ _PATIENCE_S = 5.0
 _AGENT = {"agent": "Its name or number."}
 
 
-@task(positional=["agent"], help=_AGENT)
+@task(
+    positional=["agent"],
+    help={**_AGENT, "proposal": "How its conflict with the target could be resolved, instead of its own work."},
+)
 def review(
-    c: Context, agent: str, repo: str | None = None, blueprint: str | None = None, json: bool = False
+    c: Context,
+    agent: str,
+    proposal: bool = False,
+    repo: str | None = None,
+    blueprint: str | None = None,
+    json: bool = False,
 ) -> ExitCode:
     """One agent's work for a verdict: notes, commits, changes, gate results, findings.
 
     The diff is against the merge base with today's target: the agent's own work, without the files that orchestra
-    rendered for it.
+    rendered for it. With --proposal: what the last train proposes for it where its text conflicts with the target.
     """
     from orchestra.review.examine import examine
     from orchestra.tasks import review_screen
 
     fleet = opened(repo, blueprint)
+    if proposal:
+        return _review_proposal(fleet, fleet.require_agent(agent), json)
     shown = examine(fleet, fleet.require_agent(agent))
     if json:
         show_json(review_screen.to_json(shown))
@@ -45,15 +55,35 @@ def review(
     return ExitCode.DONE
 
 
-@task(positional=["agent"], help=_AGENT)
-def approve(c: Context, agent: str, repo: str | None = None, blueprint: str | None = None) -> ExitCode:
-    """Approve the exact commit that an agent's branch is at; a later commit makes the approval stale."""
+def _review_proposal(fleet: Fleet, agent: Agent, json: bool) -> ExitCode:
+    from orchestra.review import proposal
+    from orchestra.tasks import proposal_screen
+
+    shown = proposal.show_proposal(fleet, agent)
+    if json:
+        show_json(proposal.to_json(shown))
+    else:
+        proposal_screen.show(fleet, shown)
+    return ExitCode.DONE
+
+
+@task(
+    positional=["agent"],
+    help={**_AGENT, "proposal": "Take the resolution that the last train proposes for its conflict; merge lands it."},
+)
+def approve(
+    c: Context, agent: str, proposal: bool = False, repo: str | None = None, blueprint: str | None = None
+) -> ExitCode:
+    """Approve the exact commit that an agent's branch is at; a later commit makes the approval stale.
+
+    With --proposal it is the proposal for that commit that may land, and another proposal makes it stale, too.
+    """
     from orchestra.review import verdicts
 
     fleet = opened(repo, blueprint)
     with _judging(fleet, "approve"):
         found = fleet.require_agent(agent)
-        _report(found, verdicts.approve(fleet, found))
+        _report(found, verdicts.approve(fleet, found, proposal=proposal))
     return ExitCode.DONE
 
 

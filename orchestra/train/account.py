@@ -6,6 +6,7 @@ Invariant: an agent is entered once. Refuses: to decide anything; it explains wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from orchestra.blueprint.model import AgentName, Builtin
@@ -15,13 +16,14 @@ from orchestra.repository.conflict import Conflict, hunks
 from orchestra.repository.integrate import Empty
 from orchestra.repository.objects import Objects
 from orchestra.repository.refs import CommitId, Kind, agent_ref
+from orchestra.review.intent import intent, notes_of
 from orchestra.train.clash import Clash
 from orchestra.train.diagnose import Case, Cause
 from orchestra.train.events import Teller
-from orchestra.train.explain import Work, failed_tests, intent, notes_of, touch
+from orchestra.train.explain import Work, failed_tests, touch
 from orchestra.train.explain import tell as explanation
 from orchestra.train.gates.branch import Checked
-from orchestra.train.outcome import Blocked, Evicted, EvictReason, Landed, Waiting
+from orchestra.train.outcome import Blocked, Evicted, EvictReason, Landed, Offer, Waiting
 from orchestra.train.roster import Passenger
 from orchestra.train.trial import GateRun, Report
 
@@ -36,6 +38,7 @@ class Account:
         self._fates: dict[AgentName, Fate] = {}
         self._checks: dict[AgentName, tuple[Checked, ...]] = {}
         self.judged = self.rejected = 0
+        self.conflicted: list[Passenger] = []  # evicted because their text does not merge
         self.advice: list[str] = []
 
     @property
@@ -111,6 +114,19 @@ class Account:
         intents = "".join(self._intent_of(other) for other in clash.agents)
         write_log(log, "\n".join(told) + f"\n\n{shown}\n{intents}")
         self.add(Evicted(name, EvictReason.CONFLICT, conflict.sentence + clash.told, clash.agents, log))
+        if conflict.stages:
+            self.conflicted.append(passenger)
+
+    def offer(self, agent: AgentName, offer: Offer) -> None:
+        """How the conflict of an agent that was evicted could be resolved, or why nobody knows."""
+        fate = self._fates[agent]
+        if not isinstance(fate, Evicted):
+            raise AssertionError(f"{agent} was not evicted")
+        self._fates[agent] = replace(fate, proposal=offer)
+        resolved: dict[str, Json] = dict(offer.resolved)
+        facts: dict[str, Json] = {"commit": offer.commit, "resolved": resolved, "gates": dict(offer.gates)}
+        self._fleet.ledger.record("proposal", agent, detail=offer.detail, **facts)
+        self._teller.tell("proposal", (agent,), f"{agent}: {offer.line}", **facts)
 
     def _intent_of(self, agent: AgentName) -> str:
         """What the other side was after, from the notes that are kept with its landed commit."""

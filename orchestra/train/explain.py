@@ -12,7 +12,8 @@ from pathlib import Path
 
 from orchestra.repository.delta import changes
 from orchestra.repository.git import Git
-from orchestra.repository.refs import NOTES, CommitId
+from orchestra.repository.refs import CommitId
+from orchestra.review.intent import intent
 
 _FAILED_TESTS = re.compile(
     r"""(?mx)
@@ -28,7 +29,6 @@ _FAILED_TESTS = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
 _LOG_BYTES = 2_000_000
-_SECTIONS = ("What I Built", "Key Decisions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +77,6 @@ def _words(git: Git, work: Work) -> tuple[set[str], set[str]]:
     added = {word for line in lines if line[:1] == "+" and line[:4] != "+++ " for word in _WORD.findall(line)}
     removed = {word for line in lines if line[:1] == "-" and line[:4] != "--- " for word in _WORD.findall(line)}
     return removed - added, added
-
-
-def intent(notes: str | None, most: int = 6) -> tuple[str, ...]:
-    """What an agent says of its work: the first lines of the sections that tell what and why."""
-    if not notes:
-        return ()
-    lines: list[str] = []
-    wanted = False
-    for line in notes.splitlines():
-        if line.startswith("#"):
-            wanted = line.strip("# ").strip() in _SECTIONS
-        elif wanted and line.strip() and not line.strip().startswith("<!--"):
-            lines.append(line.strip())
-    return tuple(lines[:most])
-
-
-def notes_of(git: Git, commit: CommitId) -> str | None:
-    """The notes that are kept with a landed commit."""
-    found = git.run("notes", f"--ref={NOTES}", "show", commit, ok=(0, 1, 128))
-    return found.text if found.code == 0 else None
 
 
 def tell(

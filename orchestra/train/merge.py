@@ -39,6 +39,7 @@ from orchestra.train.intent import read_intent
 from orchestra.train.land import derive_landed, mark_derived
 from orchestra.train.outcome import Blocked, Evicted, Landed, MergeReport, Waiting
 from orchestra.train.pins import Pins
+from orchestra.train.propose import Proposals
 from orchestra.train.recover import recover_within
 from orchestra.train.roster import Accept, Passenger, Roster, read_roster
 from orchestra.train.tester import Tester
@@ -140,6 +141,8 @@ def _conducted(fleet: Fleet, ride: _Ride, progress: Listener, engine: Engine | N
             )
             try:
                 after = conductor.run()
+                proposals = Proposals(fleet, tester=tester, build=build, teller=teller, account=account, pins=pins)
+                proposals.offer(account.conflicted, ground.start if ride.rehearsed else after)
             except KeyboardInterrupt:
                 teller.tell("train.interrupted", (), "interrupted: ending what runs; what has landed stays landed")
                 raise
@@ -267,8 +270,8 @@ class _Builders:
     def __init__(self, fleet: Fleet, stack: ExitStack, rule_of: RuleOf, bench: Workbench) -> None:
         self._fleet, self._stack, self._rule_of, self._bench = fleet, stack, rule_of, bench
 
-    def __call__(self, target: CommitId) -> Integrator:
-        made = integrator(self._fleet.repository.git, target, self._rule_of, self._bench.remake)
+    def __call__(self, target: CommitId, style: str = "merge") -> Integrator:
+        made = integrator(self._fleet.repository.git, target, self._rule_of, self._bench.remake, style=style)
         return self._stack.enter_context(made)
 
 

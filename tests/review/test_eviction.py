@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from orchestra.review.eviction import last_eviction
 from orchestra.session.feedback import from_train
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
+from tests.train.yard import NOTES, make_yard, reasons
 
 API: dict[str, Json] = {"with": ["api"]}
 ALONE: dict[str, Json] = {"with": []}
@@ -37,11 +39,33 @@ def test_a_conflict_comes_with_its_pieces(world: World) -> None:
     pieces = {conflict.path: conflict.hunks for conflict in eviction.conflicts}
     assert set(pieces) == {"shared", "bin"}
     (hunk,) = pieces["shared"]
-    assert "mine" in hunk
-    assert "theirs" in hunk
+    ours, base, theirs = re.split(r"^(?:[|]{7}|={7}).*$", hunk, flags=re.MULTILINE)
+    assert ("theirs" in ours, "two" in base, "mine" in theirs) == (True, True, True)
     message = from_train(eviction)
     assert "git rebase main" in message
     assert "api" in message
+    assert hunk in message
+
+
+def test_a_conflict_comes_with_what_the_other_side_was_after(make_repository: MakeRepository) -> None:
+    """As a real merge leaves it: the other one has landed, its notes are kept with its commit."""
+    yard = make_yard(make_repository({"shared": "one\ntwo\nthree\n"}), "api", "schema")
+    yard.notes("api", NOTES.replace("A thing that works.", "The second line is what clients ask for."))
+    yard.approved(api={"shared": "one\nof api\nthree\n"}, schema={"shared": "one\nof schema\nthree\n"})
+    assert reasons(yard.merge()) == {"schema": "conflict"}
+    message = from_train(last_eviction(yard.fleet, yard.fleet.require_agent("schema")))
+    assert "It does not go together with the work of: api." in message
+    assert "api says of its work:\n\n```\nThe second line is what clients ask for." in message
+    assert "two\n=======\nof schema" in message
+
+
+def test_a_conflict_of_single_commits_comes_with_the_log(world: World, tmp_path: Path) -> None:
+    """The branch as a whole merges, so what is told is what the train wrote down."""
+    world.at("schema").commit("mine", {"shared": "one\nmine\nthree\n"})
+    log = tmp_path / "conflict.txt"
+    log.write_text("== shared\nthe pieces of a commit\n", "utf-8")
+    world.fleet.ledger.record("evicted", "schema", reason="conflict", detail="shared", log=str(log), **API)
+    assert "the pieces of a commit" in from_train(last_eviction(world.fleet, world.fleet.require_agent("schema")))
 
 
 def test_a_red_gate_comes_with_its_command_and_the_end_of_its_log(world: World, tmp_path: Path) -> None:
