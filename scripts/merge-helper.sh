@@ -128,12 +128,12 @@ _merge_helper_run() {
 
 # ==== The fleet, as the blueprint declares it ======================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 7f05f9f82ce9'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 e1e6e52ac882'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 7f05f9f82ce9'
+	o_identity='mvp5 0.1.0 e1e6e52ac882'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -909,14 +909,21 @@ _orchestra_build() {
 # The branch's own commits, oldest first, each with its parents; whether some are merges; and where it left the target:
 # its base, when the target was rewritten since.
 _orchestra_find_span() {
-	_orchestra_git -C "$o_common" rev-list --reverse --topo-order --parents "$o_head" --not "$o_tip" "$o_base" -- \
-		>"$o_scratch/span" || exit 3
-	o_merges=
-	! command grep -q ' .* ' "$o_scratch/span" || o_merges=1
+	_orchestra_list_span "$o_head" "$o_tip" "$o_base"
 	o_rewritten=
 	_orchestra_is_ancestor "$o_base" "$o_tip" || ! _orchestra_is_ancestor "$o_base" "$o_head" || o_rewritten=1
 	o_fork=$o_base
 	[ -n "$o_rewritten" ] || o_fork=$(_orchestra_git -C "$o_common" merge-base "$o_tip" "$o_head") || o_fork=
+}
+
+# _orchestra_list_span HEAD WITHOUT...: the commits of HEAD that none of the others hold, and whether some are merges.
+_orchestra_list_span() {
+	o_of=$1
+	shift
+	_orchestra_git -C "$o_common" rev-list --reverse --topo-order --parents "$o_of" --not "$@" -- \
+		>"$o_scratch/span" || exit 3
+	o_merges=
+	! command grep -q ' .* ' "$o_scratch/span" || o_merges=1
 }
 
 # _orchestra_done COMMIT: it is the candidate, unless nothing changed.
@@ -1012,6 +1019,20 @@ _orchestra_authors() {
 	while read -r o_own; do
 		_orchestra_git -C "$o_common" cat-file commit "$o_own" | command sed -n '/^$/q; s/^author \(.*>\) .*/\1/p'
 	done <"$o_scratch/plain"
+}
+
+# ---- Both: each commit, or, where that loses something, all at once
+
+# Leaving merges out may lose what they resolved: then the tree of one merge of the whole branch decides.
+_orchestra_rebase() {
+	if [ -z "$o_merges" ]; then
+		_orchestra_replay
+		return
+	fi
+	_orchestra_replay || o_built=
+	o_replayed=$o_built
+	_orchestra_squash || return 1
+	[ -z "$o_replayed" ] || [ "$(_orchestra_tree "$o_replayed")" != "$(_orchestra_tree "$o_built")" ] || o_built=$o_replayed
 }
 
 # ---- Commits
@@ -1173,17 +1194,7 @@ _orchestra_without_renamed() {
 
 # ---- The blueprint's strategy is rebase: each commit of the branch
 
-# Leaving merges out may lose what they resolved: then the tree of one merge of the whole branch decides.
-_orchestra_put_on_top() {
-	if [ -z "$o_merges" ]; then
-		_orchestra_replay
-		return
-	fi
-	_orchestra_replay || o_built=
-	o_replayed=$o_built
-	_orchestra_squash || return 1
-	[ -z "$o_replayed" ] || [ "$(_orchestra_tree "$o_replayed")" != "$(_orchestra_tree "$o_built")" ] || o_built=$o_replayed
-}
+_orchestra_put_on_top() { _orchestra_rebase; }
 
 # ==== Conflicts that the blueprint has a rule for ==================================================================
 
@@ -2460,7 +2471,7 @@ _orchestra_no_link() {
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 7f05f9f82ce9' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 e1e6e52ac882' "$0"; then
 		_merge_helper_run "$@"
 		exit
 	fi

@@ -106,12 +106,12 @@ _orchestrate_run() {
 
 # ==== The fleet, as the blueprint declares it ======================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 7f05f9f82ce9'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 e1e6e52ac882'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 7f05f9f82ce9'
+	o_identity='mvp5 0.1.0 e1e6e52ac882'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -2605,7 +2605,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 7f05f9f82ce9' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 e1e6e52ac882' "$0"; then
 		_orchestrate_run "$@"
 		exit
 	fi

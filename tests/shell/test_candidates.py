@@ -231,6 +231,24 @@ def a_folder_that_the_target_renamed(checkout: Checkout) -> tuple[str, ...]:
 
 
 @scene
+def begun_on_a_neighbour_s_work(checkout: Checkout) -> tuple[str, ...]:
+    cut(checkout, "below", {"below": "1\n", "CLAUDE.md": "notes of below\n"})
+    checkout.git("branch", "above", "below")
+    checkout.git("update-ref", "refs/orchestra/demo/above/base", "below")
+    checkout.git("switch", "--quiet", "above")
+    checkout.commit("above", {"above": "1\n"})
+    checkout.git("switch", "--quiet", "main")
+    checkout.commit("main moves", {"g": "main\n"})
+    return ("below", "above")
+
+
+@scene
+def begun_on_the_work_of_one_who_does_not_land(checkout: Checkout) -> tuple[str, ...]:
+    begun_on_a_neighbour_s_work(checkout)
+    return ("above",)
+
+
+@scene
 def conflicts_with_rules(checkout: Checkout) -> tuple[str, ...]:
     hostile = 'docs/a,b "c"\t 1\t\n$(x).md'
     checkout.commit("more", {"CHANGELOG.md": "# Changes\n", hostile: "a\n", "b": b"\0a", "never": "a\n"})

@@ -50,7 +50,7 @@ _orchestra_land_now() {
 _orchestra_require_same_verdict() {
 	o_tested=$o_head
 	_orchestra_read
-	[ "$o_head" = "$o_tested" ] || _orchestra_turn 4 'it was committed to while the train ran'
+	[ "$o_work" = "$o_tested" ] || _orchestra_turn 4 'it was committed to while the train ran'
 	case "$o_verdict" in
 	approved | "$o_decided") ;;
 	*) _orchestra_turn 4 "its verdict changed to $o_verdict while the train ran" ;;

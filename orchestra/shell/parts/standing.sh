@@ -11,11 +11,17 @@ _orchestra_read() {
 	_orchestra_read_verdict
 }
 
-# Sets o_verdict. An approval is of one commit: at any other head it is stale.
+# Sets o_work, the commit that is to land, and o_verdict. An approval is of one commit, the head or what the tool proposed
+# for that head; at any other head it is stale.
 _orchestra_read_verdict() {
+	o_work=$o_head
+	if [ -n "$o_approved" ] && [ "$o_approved" = "$(_orchestra_ref proposed)" ] &&
+		[ "$(_orchestra_tip "$o_approved^1")" = "${o_head:-gone}" ]; then
+		o_work=$o_approved
+	fi
 	o_verdict=none
 	[ -z "$o_approved" ] || o_verdict=stale
-	[ -z "$o_approved" ] || { [ "$o_approved" != "$o_head" ] && [ -z "$o_landed" ]; } || o_verdict=approved
+	[ -z "$o_approved" ] || { [ "$o_approved" != "$o_work" ] && [ -z "$o_landed" ]; } || o_verdict=approved
 	[ -z "$o_asked" ] || o_verdict=changes-requested
 	[ -z "$o_discarded" ] || o_verdict=discarded
 }

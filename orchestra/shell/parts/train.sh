@@ -98,7 +98,7 @@ _orchestra_board() {
 	if [ -n "$o_why" ]; then
 		_orchestra_wait "$o_why"
 	else
-		command printf '%s %s %s\n' "$o_agent" "$o_head" "$o_verdict" >>"$o_scratch/riders"
+		command printf '%s %s %s\n' "$o_agent" "$o_work" "$o_verdict" >>"$o_scratch/riders"
 	fi
 }
 
