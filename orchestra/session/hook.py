@@ -136,7 +136,8 @@ def _detail(event: Json) -> str:
     given = event.get("tool_input")
     if not isinstance(given, dict):
         return ""
-    shown = given.get("file_path") or given.get("notebook_path") or given.get("command") or given.get("pattern") or ""
+    named = ("file_path", "notebook_path", "command", "pattern", "url")
+    shown = next((given[name] for name in named if given.get(name)), "")
     return f"{event.get('tool_name')} {_near(str(shown), event)}".strip()
 
 

@@ -10,9 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestra.blueprint.model import AgentName, FleetName
+from orchestra.errors import MovedError
 
 Save = Callable[[FleetName, AgentName, Path, str], str | None]
 """``save(fleet, agent, worktree, why)``: the ref that now holds the uncommitted work, None when there is none."""
+
+
+_ATTEMPTS = 5
 
 
 def save_work(fleet: FleetName, agent: AgentName, worktree: Path, why: str) -> str | None:
@@ -29,8 +33,17 @@ def save_work(fleet: FleetName, agent: AgentName, worktree: Path, why: str) -> s
     snapshot = take_snapshot(worktree)
     if snapshot.saved:
         return None
-    kept = saved_as(git, fleet, agent, snapshot)
-    if kept is None:
+    for attempt in range(1, _ATTEMPTS + 1):
+        kept = saved_as(git, fleet, agent, snapshot)
+        if kept is not None:
+            return kept
         kept = next_saved(git, fleet, agent)
-        keep_snapshot(worktree, snapshot, kept, f"orchestra: uncommitted work of {agent}: {why}")
-    return kept
+        try:
+            keep_snapshot(worktree, snapshot, kept, f"orchestra: uncommitted work of {agent}: {why}")
+        except MovedError:
+            # The supervisor saves what a session left that fell, stop what one left that it ended: maybe both at once.
+            if attempt == _ATTEMPTS:
+                raise
+        else:
+            return kept
+    return None

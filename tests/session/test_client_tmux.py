@@ -99,17 +99,18 @@ def test_it_works_in_a_window_and_its_turn_ends(office: MakeOffice) -> None:
 def test_who_waits_for_a_permission_is_seen_and_can_be_answered(office: MakeOffice) -> None:
     site = office("a", "b", mode=RunnerMode.TMUX)
     set_up(site)
+    # The shell of a sandboxed session asks for nothing; the network is asked for with a sandbox and without.
+    fetch = tool("WebFetch", url="http://127.0.0.1:9/", prompt="p")
     asks: Turns = [
-        {"tools": [READ_NOTES, tool("Bash", command="date > src-date.txt; mkdir -p src; date > src/date.txt")]},
-        {"tools": [tool("Bash", command="git add src && git commit -qm date")]},
+        {"tools": [READ_NOTES, tool("Write", file_path="${CWD}/src/name.txt", content="1\n"), fetch]},
+        {"tools": [tool("Bash", command="git add src && git commit -qm name")]},
         {"tools": [WRITE_NOTES]},
         {"text": "Done."},
     ]
-    asks[0]["tools"][1]["input"]["command"] = "mkdir -p src && curl -s file:///etc/hostname -o src/name.txt"
     with site.model({"a": asks, "b": [{"text": "Which of the two?"}]}):
         site.start()
         site.until(lambda: site.state("a").state is State.WAITING)
-        assert site.state("a").reason.startswith("permission: Bash mkdir -p src && curl")
+        assert site.state("a").reason.startswith("permission: WebFetch http://127.0.0.1:9/")
         site.until(lambda: site.state("b").state is State.IDLE)
         assert next_waiting(site.states()) == "a"
         window, mark = pane_of(site, "a")
