@@ -75,6 +75,7 @@ class Facts:
 
     ``order``: the undecided agents, predecessors first. ``after``: who must land before each. ``out``: agents that
     will not land in this run, whatever happens. ``decided`` and ``rejected`` count what gates have judged so far.
+    ``recall``: how tests came out may be known from before as soon as a state is built.
     """
 
     order: tuple[AgentName, ...]
@@ -87,6 +88,7 @@ class Facts:
     guarantee: Guarantee = Guarantee.TIP_GREEN
     decided: int = 0
     rejected: int = 0
+    recall: bool = False
 
     def test(self, state: State) -> Record:
         return self.tests.get(state, _UNTESTED)
@@ -164,10 +166,14 @@ def plan(facts: Facts) -> tuple[Action, ...]:
     free = _without_held(facts)
     if not free.order:
         return (*_cancel(facts, ()), *(Hold(agent, HeldBy.RED_TARGET) for agent in facts.order))
+    unexplored = _unexplored(free) if facts.recall else None
+    if unexplored is not None:
+        return (Build(unexplored),)
     landing = _landable(free)
-    if landing:
+    verdict = _judge_head(free) if free.order[0] not in landing else ()
+    if landing and not any(isinstance(action, Evict) for action in verdict):
         return (Land(landing),)
-    return _judge_head(free) or _test(free)
+    return verdict or _test(free)
 
 
 def _blocked(facts: Facts) -> list[Block]:
@@ -196,6 +202,15 @@ def _without_held(facts: Facts) -> Facts:
     return replace(facts, order=tuple(agent for agent in facts.order if agent not in held))
 
 
+def _unexplored(facts: Facts) -> State | None:
+    """What to build next to see what is known already: on to the end of the chain, around what is known to fail.
+
+    A rehearsal has tested all of it, but which states it asked about on the way depended on what ended first. So the
+    whole is looked at before a part of it lands, and before anything is run that the whole makes needless.
+    """
+    return _chain(facts, len(facts.order), skip_failing=True)[1]
+
+
 # -- landing and blaming -----------------------------------------------------------------------------------------
 
 
@@ -209,7 +224,22 @@ def _landable(facts: Facts) -> State:
             state = (*state, agent)
         return state
     green = [state for state in facts.tests if state and facts.may_land(state) and _is_closed(facts, state)]
-    return max(green, key=lambda state: (len(state), [-facts.order.index(agent) for agent in state]), default=())
+    longest = max(green, key=lambda state: (len(state), [-facts.order.index(agent) for agent in state]), default=())
+    return _up_to_a_verdict(facts, longest)
+
+
+def _up_to_a_verdict(facts: Facts, landing: State) -> State:
+    """Of what may land only as much as keeps what is known of the next one to be blamed.
+
+    It is known red on exactly that much. Once more has landed it would have to be asked again, there.
+    """
+    for size in range(1, len(landing)):
+        following = facts.order[facts.order.index(landing[size - 1]) + 1 :]
+        skipped = following[: following.index(landing[size])] if landing[size] in following else ()
+        kept = landing[:size]
+        if facts.may_land(kept) and any(facts.test((*kept, agent)).red for agent in skipped):
+            return kept
+    return landing
 
 
 def _is_closed(facts: Facts, state: State) -> bool:

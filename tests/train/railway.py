@@ -27,6 +27,7 @@ from orchestra.train.queue import (
 )
 
 Fate = tuple[str, ...]
+Known = frozenset[tuple[frozenset[AgentName], bool]]
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,30 @@ class Play:
     facts: Facts
     landed: tuple[AgentName, ...] = ()
     fates: tuple[tuple[AgentName, str], ...] = ()
+    known: Known = frozenset()  # how tests came out, by who was on board: what a rehearsal leaves to the merge
+    runs: int = 0
 
 
 def begin(world: World, policy: Train, guarantee: Guarantee, slots: int, needed: int = 1) -> Play:
     facts = Facts(order=world.agents, after=world.after, slots=slots, policy=policy, guarantee=guarantee)
     return Play(facts)
+
+
+def begin_after(rehearsal: Play, first: Play) -> Play:
+    """A merge after a rehearsal: what was seen there is known here as soon as a state is built."""
+    known = rehearsal.known
+    play = replace(first, facts=replace(first.facts, recall=True), known=known)
+    return _recalled(play, ())
+
+
+def _recalled(play: Play, state: State) -> Play:
+    """With what was known of a state before it was built."""
+    on_board = frozenset(play.landed + state)
+    found = {green for agents, green in play.known if agents == on_board}
+    if not play.facts.recall or not found:
+        return play
+    test = Record(green=True in found, reds=int(False in found))
+    return replace(play, facts=replace(play.facts, tests={**play.facts.tests, state: test}))
 
 
 def serial_oracle(world: World) -> tuple[tuple[AgentName, ...], dict[AgentName, str]]:
@@ -115,7 +135,8 @@ def finish(world: World, play: Play, state: State, needed: int = 1) -> Play:
     test = play.facts.tests[state]
     green = world.green(play.landed + state)
     done = replace(test, running=False, green=green, reds=test.reds + (not green), needed=needed)
-    return replace(play, facts=replace(play.facts, tests={**play.facts.tests, state: done}))
+    known = play.known | {(frozenset(play.landed + state), green)}
+    return replace(play, facts=replace(play.facts, tests={**play.facts.tests, state: done}), known=known)
 
 
 def carry_out(world: World, play: Play, action: object) -> Play:  # noqa: PLR0911 - one for each action
@@ -124,14 +145,14 @@ def carry_out(world: World, play: Play, action: object) -> Play:  # noqa: PLR091
         case Build(state):
             assert state not in facts.built
             fits = world.fits(state[-1], play.landed + state[:-1])
-            return replace(
-                play, facts=replace(facts, built={**facts.built, state: Built.CLEAN if fits else Built.CONFLICT})
-            )
+            built = {**facts.built, state: Built.CLEAN if fits else Built.CONFLICT}
+            return _recalled(replace(play, facts=replace(facts, built=built)), state)
         case Run(state):
             assert not state or facts.built[state] is Built.CLEAN
             test = facts.test(state)
             assert not test.running and not test.green
-            return replace(play, facts=replace(facts, tests={**facts.tests, state: replace(test, running=True)}))
+            facts = replace(facts, tests={**facts.tests, state: replace(test, running=True)})
+            return replace(play, facts=facts, runs=play.runs + 1)
         case Cancel(state):
             assert facts.tests[state].running
             return replace(
@@ -193,12 +214,13 @@ def land(world: World, play: Play, state: State) -> Play:
         decided=facts.decided + keep,
     )
     fates = tuple((agent, "landed") for agent in state)
-    return Play(rebased, landed, (*play.fates, *fates))
+    return replace(play, facts=rebased, landed=landed, fates=(*play.fates, *fates))
 
 
 def _mark(play: Play) -> object:
     facts = play.facts
-    return facts.order, play.landed, play.fates, frozenset(facts.tests.items()), frozenset(facts.built.items())
+    known = frozenset(facts.tests.items()), frozenset(facts.built.items())
+    return facts.order, play.landed, play.fates, play.known, *known
 
 
-__all__ = ["Play", "Record", "World", "begin", "explore", "finish", "serial_oracle", "settle"]
+__all__ = ["Play", "Record", "World", "begin", "begin_after", "explore", "finish", "serial_oracle", "settle"]

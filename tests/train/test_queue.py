@@ -100,6 +100,31 @@ def test_blame_needs_a_green_target_without_it() -> None:
     assert plan(facts(Train.SERIAL, tests={(A,): Record(reds=1, needed=2), (): GREEN})) == (Run((A,)),)
 
 
+def test_a_head_that_is_known_to_be_bad_is_judged_before_others_land() -> None:
+    """Afterwards the target is another, and it would have to be asked again."""
+    known = {(): GREEN, (A,): RED, (B, C): GREEN}
+    built = chain(A) | chain(B, C)
+    assert plan(facts(Train.AUTO, tests=known, built=built)) == (Evict(A, Why.GATE),)
+    assert plan(facts(Train.AUTO, tests=known | {(A, B): GREEN}, built=built | chain(A, B))) == (Land((A, B)),)
+    assert plan(facts(Train.AUTO, tests=known | {(A,): Record(reds=1, needed=2)}, built=built)) == (Land((B, C)),)
+
+
+def test_what_lands_first_is_what_the_next_to_be_blamed_was_red_on() -> None:
+    built = chain(*FIVE) | {(A, C): Built.CLEAN, (A, C, D): Built.CLEAN}
+    known = {(A,): GREEN, (A, B): RED, (A, C, D): GREEN}
+    assert plan(facts(Train.AUTO, tests=known, built=built)) == (Land((A,)),)
+    assert plan(facts(Train.AUTO, tests=known | {(A, B): Record(reds=1, needed=2)}, built=built)) == (Land((A, C, D)),)
+    assert plan(facts(Train.AUTO, tests={(A, B): RED, (A, C, D): GREEN}, built=built)) == (Land((A, C, D)),)
+
+
+def test_all_is_built_before_anything_is_run_when_results_may_be_known() -> None:
+    known = {(A,): GREEN}
+    assert plan(facts(Train.SERIAL, tests=known, built=chain(A, B), recall=True)) == (Build((A, B, C)),)
+    assert plan(facts(Train.SERIAL, tests=known, built=chain(A, B))) == (Land((A,)),)
+    around = {(A,): GREEN, (A, B): RED}
+    assert plan(facts(Train.AUTO, tests=around, built=chain(A, B), recall=True)) == (Build((A, C)),)
+
+
 def test_infrastructure_blames_nobody() -> None:
     stuck = Record(broken=3)
     assert plan(facts(Train.SERIAL, tests={(A,): Record(broken=1)})) == (Run((A,)),)

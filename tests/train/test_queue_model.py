@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from orchestra.blueprint.model import AgentName, Guarantee, Train
 from tests.train.adversary import NAMES, Walk, orders
-from tests.train.railway import World, begin, explore, finish, serial_oracle, settle
+from tests.train.railway import World, begin, begin_after, explore, finish, serial_oracle, settle
 
 MODES = [
     (Train.SERIAL, Guarantee.TIP_GREEN),
@@ -109,6 +109,26 @@ def test_the_orders_are_all_there_are() -> None:
     """Naturally labelled posets (OEIS A006455)."""
     assert [len(orders(count)) for count in (1, 2, 3, 4, 5)] == [1, 2, 7, 40, 357]
     assert orders(1) == [{NAMES[0]: frozenset()}]
+
+
+def check_merge_after_rehearsal(world: World, mode: tuple[Train, Guarantee], slots: int) -> None:
+    """However the rehearsal went, the merge does the same and runs nothing."""
+    for rehearsal in explore(world, begin(world, *mode, slots)):
+        for play in explore(world, begin_after(rehearsal, begin(world, *mode, slots))):
+            assert play.runs == 0
+            assert set(play.landed) == set(rehearsal.landed)
+            assert dict(play.fates) == dict(rehearsal.fates)
+
+
+@pytest.mark.parametrize("mode", MODES, ids="-".join)
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_a_merge_after_a_rehearsal_runs_nothing(mode: tuple[Train, Guarantee], slots: int) -> None:
+    agents = names(3)
+    pairs = [frozenset[AgentName](), *map(frozenset, combinations(agents, 2))]
+    for after, bad, pair, clash in product(graphs(agents), subsets(agents), pairs, pairs):
+        if len(bad) + bool(pair) + bool(clash) < 3:
+            pairs_of, clashes_of = (frozenset({p} if p else ()) for p in (pair, clash))
+            check_merge_after_rehearsal(World(agents, after, bad, pairs_of, clashes_of), mode, slots)
 
 
 @st.composite
