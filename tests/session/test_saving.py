@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from orchestra.session.saving import save_work
 
@@ -15,8 +16,9 @@ def test_many_that_save_at_once_find_it_saved(make_site: Callable[..., Site]) ->
     site = make_site("a")
     place = site.fleet.worktree(site.agent("a"))
     (place / "precious.txt").write_text("1\n", "utf-8")
-    with ThreadPoolExecutor(6) as pool:
-        refs = list(pool.map(lambda _: save_work(site.fleet.name, site.agent("a").name, place, "test"), range(6)))
-    assert None not in refs
-    for ref in refs:
+    given = (site.fleet.name, site.agent("a").name, place, "test")
+    with ProcessPoolExecutor(4, get_context("forkserver")) as pool:
+        saved = [pool.submit(save_work, *given) for _ in range(12)]
+    for ref in [one.result() for one in saved]:
+        assert ref is not None
         assert site.world.checkout.git("show", f"{ref}:precious.txt") == "1"
