@@ -21,17 +21,17 @@ from orchestra.engine.local import run
 from orchestra.repository.proposal import Question, Side
 
 PROGRAM = "mergiraf"
-_LIMIT_S = 60.0  # its own limit is 10 s, after which it falls back to a merge of lines
+LIMIT_S = 60.0  # its own limit is 10 s, after which it falls back to a merge of lines
 _GRACE_S = 1.0
 _SPARE = 4096  # bytes that a result may have beyond what went in
 
 
-def merge_syntax(question: Question, log: Path) -> Mapping[str, bytes]:
-    """Path -> the merged file, for those that it merges whole. What it says goes to ``log``."""
+def merge_syntax(question: Question, log: Path, limit_s: float = LIMIT_S) -> Mapping[str, bytes]:
+    """Path -> the merged file, for those that it merges whole within ``limit_s`` each. What it says goes to ``log``."""
     program = shutil.which(PROGRAM)
     if program is None:
         return {}
-    merged = {path: _merge(program, path, sides, log) for path, sides in question.sides.items()}
+    merged = {path: _merge(program, path, sides, log, limit_s) for path, sides in question.sides.items()}
     return {path: text for path, text in merged.items() if text is not None}
 
 
@@ -39,7 +39,7 @@ def is_installed() -> bool:
     return shutil.which(PROGRAM) is not None
 
 
-def _merge(program: str, path: str, sides: tuple[Side, Side, Side], log: Path) -> bytes | None:
+def _merge(program: str, path: str, sides: tuple[Side, Side, Side], log: Path, limit_s: float) -> bytes | None:
     ends = {end for side in sides for end in [_line_end(side.data)] if end != b""}
     if len(ends) > 1 or None in ends:
         return None
@@ -52,7 +52,7 @@ def _merge(program: str, path: str, sides: tuple[Side, Side, Side], log: Path) -
         argv = [program, "merge", *map(str, names), "--output", str(out), f"--path-name={path}"]
         log.parent.mkdir(parents=True, exist_ok=True)
         job = JobId(f"mergiraf-{secrets.token_hex(4)}")
-        ended = run(JobSpec(job, shlex.join(argv), place, _environment(place), log, _LIMIT_S), grace_s=_GRACE_S)
+        ended = run(JobSpec(job, shlex.join(argv), place, _environment(place), log, limit_s), grace_s=_GRACE_S)
         text = _result(out, _SPARE + sum(len(side.data) for side in sides))
     if ended.outcome is not Outcome.PASSED or text is None:
         return None
