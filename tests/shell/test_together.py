@@ -38,6 +38,36 @@ def test_a_fleet_that_a_script_spawned_is_seen_by_the_tool(ground: Ground) -> No
     assert ground.checkout.git("for-each-ref") == before
 
 
+def test_a_proposal_that_was_taken_is_landed_by_the_script(ground: Ground) -> None:
+    """The scripts make no proposals; one that the tool made, and a person took, is what lands, as long as it is for
+    the branch as it is."""
+    ground.work("one", {"src/one": "1\n"})
+    ground.work("three", {"README.md": "of three\n"})
+    ground.checkout.commit("of main", {"README.md": "of main\n"})
+    target, head = ground.checkout.git("rev-parse", "main"), ground.at("three").git("rev-parse", "HEAD")
+    git = ground.checkout.git
+    git("switch", "--quiet", "--detach", head)
+    git("merge", "--quiet", "main", ok=False)
+    ground.checkout.commit("resolved", {"README.md": "of both\n"})
+    proposed = git("rev-parse", "HEAD")
+    git("switch", "--quiet", "main")
+    for kind in ("proposed", "approved"):
+        git("update-ref", f"refs/orchestra/small/three/{kind}", proposed)
+    assert git("rev-parse", f"{proposed}^@").split() == [head, target]
+    ground.helper("merge", "three")
+    assert ground.checkout.read("README.md", "main") == "of both"
+    assert ground.ref("three/landed") == git("rev-parse", "main")
+    assert ground.at("three").git("rev-parse", "HEAD") == head
+
+
+def test_a_proposal_for_another_head_is_stale_to_the_script(ground: Ground) -> None:
+    ground.work("three", {"README.md": "of three\n"})
+    for kind in ("proposed", "approved"):
+        ground.checkout.git("update-ref", f"refs/orchestra/small/three/{kind}", "main")
+    done = ground.helper("merge", "three", ok=False)
+    assert "three: waiting: its approval is stale: it was committed to since" in done.out
+
+
 def test_a_verdict_given_by_a_script_is_honoured_by_the_tool(ground: Ground) -> None:
     ground.work("one", {"src/one": "1\n"})
     ground.work("three", {"three": "1\n"})
