@@ -100,6 +100,7 @@ class TrainState:
 
 _OPEN = Fate("", -math.inf)
 _ENDLESS_S = 1e9
+_BUILDING = "building candidates"
 
 
 def tone_of(event: TrainEvent) -> Tone:
@@ -132,7 +133,7 @@ def _started(state: TrainState, event: TrainEvent) -> TrainState:
         order=tuple(dict.fromkeys(event.agents)),
         rehearsed=event.data.get("rehearsed") is True,
         begun=event.at,
-        doing="building candidates",
+        doing=_BUILDING,
     )
 
 
@@ -142,7 +143,7 @@ def _progress(state: TrainState, event: TrainEvent) -> TrainState:
 
 
 def _built(state: TrainState, event: TrainEvent) -> TrainState:
-    return replace(state, doing="building candidates")
+    return replace(state, doing=_BUILDING)
 
 
 def _landing(state: TrainState, event: TrainEvent) -> TrainState:
@@ -154,7 +155,8 @@ def _fate(state: TrainState, event: TrainEvent) -> TrainState:
     for name in event.agents:
         if known.get(name, _OPEN).at <= event.at:
             known[name] = Fate(event.kind, event.at)
-    return replace(state, fates=MappingProxyType(known), doing="building candidates")
+    left = any(name not in known for name in state.order) or state.begun is None
+    return replace(state, fates=MappingProxyType(known), doing=state.doing if left else "finishing")
 
 
 def _queued(state: TrainState, event: TrainEvent) -> TrainState:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestra.blueprint.model import AgentName
-from orchestra.errors import GroundError
+from orchestra.errors import GitError, GroundError
 from orchestra.fleet import Fleet
 from orchestra.ledger import Json
 from orchestra.repository.audit import Step, audit, strays
@@ -96,18 +96,18 @@ class Conductor:
         self._clashes = Clashes(fleet, integrator)
         self._moves = self._losses = 0
         self._red: list[Case] = []
+        tester.reds.begin(rehearsed=rehearsed)
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
     def run(self) -> CommitId:
         """Conduct it to the end; where the target is then (or would be). The account holds what became of whom."""
-        if self._order:
-            self._tell_progress()
         while self._order or self._railway.tests:
             actions = queue.plan(self._facts())
-            for action in actions:
+            known = [action for action in actions if isinstance(action, queue.Run) and self._is_known(action.state)]
+            for action in known or actions:  # what is known may make the rest needless
                 self._carry_out(action)
-            if not actions and not self._listen():
+            if (known or not actions) and not self._listen():
                 break
         self._diagnose()
         return self._railway.target
@@ -125,16 +125,33 @@ class Conductor:
             guarantee=merge.guarantee,
             decided=self._account.judged,
             rejected=self._account.rejected,
+            recall=self._recalls(),
         )
+
+    def _recalls(self) -> bool:
+        """Until something had to be run, all that a rehearsal before us found is looked up as it is built."""
+        return self._tester.tests_run == 0
+
+    def _is_known(self, state: State) -> bool:
+        try:
+            return self._tester.known(state, self._railway.commit(state)) is not None
+        except GitError:  # the candidate was lost before it was pinned: starting its test will say so
+            return False
+
+    def _recall(self, state: State) -> None:
+        if self._recalls() and self._is_known(state):
+            self._carry_out(queue.Run(state))
+            self._listen()
 
     def _listen(self) -> bool:
         """Wait until a test ends; False when none runs."""
         if not any(test.running for test in self._railway.tests.values()):
             return False
+        if self._order:
+            self._tell_progress()
         for report in self._tester.wait():
             if report.ended is not Ended.CANCELLED:
                 self._note(report)
-        self._tell_progress()
         return True
 
     def _tell_progress(self) -> None:
@@ -151,7 +168,7 @@ class Conductor:
         )
 
     def _note(self, report: Report) -> None:
-        test = self._railway.tests.get(report.state, Record())
+        test, needed = self._railway.tests.get(report.state, Record()), 1 + self._retries(report)
         if report.ended is Ended.BROKEN:
             self._build_afresh()
         self._railway.reports[report.state] = report
@@ -159,9 +176,9 @@ class Conductor:
             test,
             running=False,
             green=test.green or report.ended is Ended.GREEN,
-            reds=test.reds + (report.ended is Ended.RED),
+            reds=max(test.reds + (report.ended is Ended.RED), needed * report.recalled_red),
             broken=test.broken + (report.ended is Ended.BROKEN),
-            needed=1 + self._retries(report),
+            needed=needed,
         )
 
     def _build_afresh(self) -> None:
@@ -213,6 +230,8 @@ class Conductor:
             return
         self._railway.built[state] = candidate
         self._tell_built(state, candidate)
+        if isinstance(candidate, BuiltCandidate):
+            self._recall(state)
 
     def _built(self, state: State) -> Candidate:
         passenger = self._roster.passenger(state[-1])

@@ -79,6 +79,7 @@ PHASES: Sequence[tuple[TrainEvent, str]] = [
     (event("test.cancelled", "auth", run=1, slot=4), "slot 4  main + auth  giving up  1:12"),
     (event("landing", "auth", text="landing auth"), "landing auth"),
     (event("landed", "auth"), "building candidates"),
+    (event("landed", *AGENTS), "finishing"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from jsonschema import Draft202012Validator
@@ -95,3 +96,21 @@ def test_looking_for_a_reason_is_told_with_the_agents_name(yard: Yard) -> None:
     assert [item.reason for item in report.evicted] == ["logical-conflict"]
     asked = [event for event in of_kind(events, "test.finished") if event.data["purpose"] == "explain"]
     assert {event.agents for event in asked} == {("two",)}
+
+
+def test_the_page_lists_what_the_schema_has() -> None:
+    page = (Path(__file__).parents[2] / "docs/train.md").read_text("utf-8")
+    rows = [
+        line.split("|")[1:4] for line in page.partition("<!-- events -->")[2].splitlines() if line.startswith("| `")
+    ]
+    documented = {kind.strip(" `"): set(re.findall(r"`(\w+)`", data)) for kind, _, data in rows}
+    rules = {rule["if"]["properties"]["kind"]["const"]: rule["then"]["properties"]["data"] for rule in SCHEMA["allOf"]}
+    assert documented == {kind: set(data["properties"]) for kind, data in rules.items()}
+
+
+def test_the_example_on_the_page_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs/train.md").read_text("utf-8")
+    lines = page.partition("```json\n")[2].partition("```")[0].splitlines()
+    assert lines
+    for line in lines:
+        Draft202012Validator(SCHEMA).validate(json.loads(line))
