@@ -123,8 +123,8 @@ class Account:
         if not isinstance(fate, Evicted):
             raise AssertionError(f"{agent} was not evicted")
         self._fates[agent] = replace(fate, proposal=offer)
-        resolved: dict[str, Json] = dict(offer.resolved)
-        facts: dict[str, Json] = {"commit": offer.commit, "resolved": resolved, "gates": dict(offer.gates)}
+        stage = "offered" if offer.commit else "not-offered"
+        facts = proposal_facts(stage, offer.commit, offer.resolved, offer.gates)
         self._fleet.ledger.record("proposal", agent, detail=offer.detail, **facts)
         self._teller.tell("proposal", (agent,), f"{agent}: {offer.line}", **facts)
 
@@ -142,6 +142,7 @@ class Account:
             raise AssertionError(f"{report.state} was not red")
         what = f"{run.gate} {run.outcome}" + (f" ({run.detail})" if run.detail else "")
         detail = f"{what} on {self._fleet.target} at {target[:10]} with this branch, and passes without it"
+        detail += " (as the rehearsal found; another merge tests it again)" if run.cached else ""
         self.add(Evicted(passenger.agent.name, EvictReason.GATE, detail, (), run.log, run.gate), report)
 
     def explain(self, case: Case, cause: Cause) -> None:
@@ -200,6 +201,13 @@ def _facts(fate: Fate) -> dict[str, Json]:
             return {"reason": reason, "by": by}
         case Waiting(_, reason):
             return {"reason": reason}
+
+
+def proposal_facts(
+    stage: str, commit: CommitId | None, resolved: Mapping[str, str], gates: Mapping[str, str]
+) -> dict[str, Json]:
+    """What an event about a proposal says."""
+    return {"stage": stage, "commit": commit, "resolved": dict(resolved), "gates": dict(gates)}
 
 
 def write_log(path: Path, text: str) -> None:

@@ -2,8 +2,8 @@
 
 Invariant: a verdict is green only when every gate passed, now or before, on exactly that tree, with that definition,
 environment and set-up; red only when a gate's command itself said so or ran out of its own time. Everything else is
-broken: the machine's doing (facts/merge.md, I9). Passes are kept in ``results``, everything else is forgotten. Refuses:
-to run two candidates in one slot.
+broken: the machine's doing (facts/merge.md, I9). Passes are kept in ``results``, reds of a rehearsal in ``reds`` for
+one merge, everything else is forgotten. Refuses: to run two candidates in one slot.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from orchestra.repository.delta import tree_of
 from orchestra.repository.refs import CommitId
 from orchestra.train.events import Teller
 from orchestra.train.gates.environment import result_key
+from orchestra.train.gates.reds import Red, Reds
 from orchestra.train.gates.results import Pass, Results, forget_unused, fresh_log, seconds_before
 from orchestra.train.pace import typical_seconds
 from orchestra.train.queue import State
@@ -57,7 +58,7 @@ class Tester:
         kept = fleet.repository.state_folder / "gates"
         for folder in (kept / "results", kept / "remade", fleet.folder / "gates"):
             forget_unused(folder)
-        self._results = Results(kept / "results")
+        self._results, self.reds = Results(kept / "results"), Reds(kept / "reds")
         self._free = list(range(1, places + 1))
         self._preparers = ThreadPoolExecutor(min(places, os.cpu_count() or 1), thread_name_prefix="slot")
         self._preparing: list[Preparation] = []
@@ -84,22 +85,21 @@ class Tester:
         return tuple(gate for gate in self._fleet.blueprint.gates.values() if isinstance(gate, RunGate))
 
     def start(self, state: State, commit: CommitId, about: AgentName | None = None) -> None:
-        """Begin to test a candidate; ``wait`` tells how it ended, also when all its gates had passed before.
+        """Begin to test a candidate; ``wait`` tells how it ended, also when that is known from before.
 
         ``about``: its test is a question about that agent, and ``state`` only the question's name.
         """
         try:
             tree = tree_of(self._fleet.repository.git, commit)
-            known = [self._known(gate, commit, tree) for gate in self.gates]
+            known = self.known(state, commit)
         except GitError as error:  # the candidate was lost before it was pinned
             self._done.append(untestable(state, commit, "", error))
             return
         self._cases += 1
         case = Case(self._cases, state, commit, tree, about)
-        if all(known):
-            runs = tuple(run for run in known if run is not None)
-            tell_finished(self._teller, case, Ended.GREEN, cached=True)
-            self._done.append(Report(state, commit, tree, Ended.GREEN, runs))
+        if known is not None:
+            tell_finished(self._teller, case, known.ended, cached=True)
+            self._done.append(known)
             return
         self._queue.append(case)
         self._fill()
@@ -253,11 +253,14 @@ class Tester:
     def _gate_ended(self, trial: Trial, gate: RunGate, result: Result) -> None:
         run = self._run_of(trial, gate.name, result)
         trial.runs.append(run)
+        key = self._key(gate, trial.case.commit, trial.case.tree)
+        facts = (key, gate.name, trial.case.tree, run.seconds, result.ended_at, str(run.log))
+        if result.outcome is Outcome.FAILED:
+            self.reds.keep(Red(*facts, run.detail))
         if result.outcome is not Outcome.PASSED:
             self._end(trial, Ended.BROKEN if result.outcome is Outcome.BROKEN else Ended.RED)
             return
-        key = self._key(gate, trial.case.commit, trial.case.tree)
-        self._results.keep(Pass(key, gate.name, trial.case.tree, run.seconds, result.ended_at, str(run.log)))
+        self._results.keep(Pass(*facts))
         trial.gates_left.pop(0)
         self._next(trial)
 
@@ -298,6 +301,25 @@ class Tester:
         return typical_seconds(self.measured, (gate,))
 
     # -- what is known ------------------------------------------------------------------------------------------
+
+    def known(self, state: State, commit: CommitId) -> Report | None:
+        """How the test of a candidate comes out, where every gate passed before or one is known to be red."""
+        tree = tree_of(self._fleet.repository.git, commit)
+        runs: list[GateRun] = []
+        for gate in self.gates:
+            run = self._known(gate, commit, tree) or self._known_red(gate, commit, tree)
+            if run is None:
+                return None
+            runs.append(run)
+            if run.outcome is not Outcome.PASSED:
+                return Report(state, commit, tree, Ended.RED, tuple(runs))
+        return Report(state, commit, tree, Ended.GREEN, tuple(runs))
+
+    def _known_red(self, gate: RunGate, commit: CommitId, tree: str) -> GateRun | None:
+        red = self.reds.find(self._key(gate, commit, tree), tree, gate.retries)
+        if red is None:
+            return None
+        return GateRun(gate.name, Outcome.FAILED, red.seconds, Path(red.log), red.detail, cached=True)
 
     def _key(self, gate: RunGate, commit: CommitId, tree: str) -> str:
         if self._known_env is None:

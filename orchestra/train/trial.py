@@ -59,6 +59,11 @@ class Report:
         return self.runs[-1] if self.runs and self.ended in (Ended.RED, Ended.BROKEN) else None
 
     @property
+    def recalled_red(self) -> bool:
+        """A rehearsal found it red, as often as the gate wants to be asked."""
+        return self.ended is Ended.RED and bool(self.runs) and self.runs[-1].cached
+
+    @property
     def gates(self) -> Mapping[str, str]:
         return {run.gate: run.outcome.value for run in self.runs}
 

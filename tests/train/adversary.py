@@ -67,7 +67,7 @@ class Walk:
     conflicts: bool = False  # merges may conflict, or change nothing
     red_target: bool = False  # the target may be red before anything lands
     needed: int = 1  # how often a gate has to be red
-    seen: set[object] = field(default_factory=set)
+    seen: set[int] = field(default_factory=set)  # hashes: of ten million sets of facts two agree once in 10^5 walks
     plans: int = 0
     ends: int = 0
 
@@ -217,10 +217,10 @@ def _renamed(facts: Facts, *, counting: bool) -> Facts:
     return Facts(left, after, out, built, tests, facts.slots, facts.policy, facts.guarantee, *judged)
 
 
-def _key(facts: Facts) -> object:
+def _key(facts: Facts) -> int:
     after = tuple(sorted((agent, before) for agent, before in facts.after.items() if before))
     known = frozenset(facts.tests.items()), frozenset(facts.built.items())
-    return len(facts.order), after, *known, facts.decided, facts.rejected
+    return hash((len(facts.order), after, *known, facts.decided, facts.rejected))
 
 
 def orders(count: int) -> list[After]:
