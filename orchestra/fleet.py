@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,8 +106,8 @@ def open_fleet(folder: Path, blueprint: str | None, load: Callable[[str, Reposit
 
 def remember(fleet: Fleet) -> None:
     """Note that this fleet was spawned last, and where it lands. Written whole or not at all."""
-    facts = {"source": str(fleet.blueprint.source), "target": fleet.target}
-    write_atomically(fleet.folder / "blueprint.json", json.dumps(facts) + "\n")
+    write_atomically(fleet.folder / "blueprint.json", json.dumps({"source": str(fleet.blueprint.source)}) + "\n")
+    write_atomically(fleet.folder / "target", f"{fleet.target}\n")
     write_atomically(fleet.repository.state_folder / "current", f"{fleet.name}\n")
 
 
@@ -116,20 +117,18 @@ def last_blueprint(repository: Repository) -> str | None:
         name = (repository.state_folder / "current").read_text("utf-8").strip()
     except OSError:
         return None
-    return _remembered(repository, name, "source")
+    try:
+        facts = json.loads((repository.state_folder / "fleets" / name / "blueprint.json").read_text("utf-8"))
+        return str(facts["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def spawned_target(repository: Repository, fleet: FleetName) -> str | None:
     """The branch where the fleet of that name lands since it was spawned; None when it was not."""
-    return _remembered(repository, fleet, "target")
-
-
-def _remembered(repository: Repository, fleet: str, fact: str) -> str | None:
-    place = repository.state_folder / "fleets" / fleet / "blueprint.json"
-    try:
-        return str(json.loads(place.read_text("utf-8"))[fact])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    with suppress(OSError):
+        return (repository.state_folder / "fleets" / fleet / "target").read_text("utf-8").strip() or None
+    return None
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -128,12 +128,12 @@ _merge_helper_run() {
 
 # ==== The fleet, as the blueprint declares it ======================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 e1e6e52ac882'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 5571003a5428'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 e1e6e52ac882'
+	o_identity='mvp5 0.1.0 5571003a5428'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -325,7 +325,7 @@ _orchestra_board() {
 	if [ -n "$o_why" ]; then
 		_orchestra_wait "$o_why"
 	else
-		command printf '%s %s %s\n' "$o_agent" "$o_head" "$o_verdict" >>"$o_scratch/riders"
+		command printf '%s %s %s\n' "$o_agent" "$o_work" "$o_verdict" >>"$o_scratch/riders"
 	fi
 }
 
@@ -1333,7 +1333,7 @@ _orchestra_land_now() {
 _orchestra_require_same_verdict() {
 	o_tested=$o_head
 	_orchestra_read
-	[ "$o_head" = "$o_tested" ] || _orchestra_turn 4 'it was committed to while the train ran'
+	[ "$o_work" = "$o_tested" ] || _orchestra_turn 4 'it was committed to while the train ran'
 	case "$o_verdict" in
 	approved | "$o_decided") ;;
 	*) _orchestra_turn 4 "its verdict changed to $o_verdict while the train ran" ;;
@@ -1813,11 +1813,17 @@ _orchestra_read() {
 	_orchestra_read_verdict
 }
 
-# Sets o_verdict. An approval is of one commit: at any other head it is stale.
+# Sets o_work, the commit that is to land, and o_verdict. An approval is of one commit, the head or what the tool proposed
+# for that head; at any other head it is stale.
 _orchestra_read_verdict() {
+	o_work=$o_head
+	if [ -n "$o_approved" ] && [ "$o_approved" = "$(_orchestra_ref proposed)" ] &&
+		[ "$(_orchestra_tip "$o_approved^1")" = "${o_head:-gone}" ]; then
+		o_work=$o_approved
+	fi
 	o_verdict=none
 	[ -z "$o_approved" ] || o_verdict=stale
-	[ -z "$o_approved" ] || { [ "$o_approved" != "$o_head" ] && [ -z "$o_landed" ]; } || o_verdict=approved
+	[ -z "$o_approved" ] || { [ "$o_approved" != "$o_work" ] && [ -z "$o_landed" ]; } || o_verdict=approved
 	[ -z "$o_asked" ] || o_verdict=changes-requested
 	[ -z "$o_discarded" ] || o_verdict=discarded
 }
@@ -2243,11 +2249,17 @@ _orchestra_find_target() {
 	fi
 	[ -z "$o_remote" ] || _orchestra_git -C "$o_home" remote | command grep -qx -e "$o_remote" ||
 		_orchestra_fail 3 "$o_home has no remote $o_remote" "git remote add $o_remote URL"
+	[ -n "$o_target" ] || _orchestra_spawned_target
 	[ -n "$o_target" ] || [ -z "$o_remote" ] || _orchestra_remote_default
 	[ -n "$o_target" ] || o_target=$(_orchestra_git -C "$o_home" symbolic-ref --quiet --short HEAD) ||
 		_orchestra_fail 3 "HEAD is detached in $o_home, so the target cannot be told" \
 			"name the branch where work lands in the blueprint, or check one out"
 	o_target_ref=refs/heads/$o_target
+}
+
+# The first spawn settles it: which branch somebody checks out later must not decide where the work lands.
+_orchestra_spawned_target() {
+	[ ! -f "$o_state/fleets/$o_fleet/target" ] || read -r o_target <"$o_state/fleets/$o_fleet/target" || :
 }
 
 _orchestra_remote_default() {
@@ -2471,7 +2483,7 @@ _orchestra_no_link() {
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 e1e6e52ac882' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 5571003a5428' "$0"; then
 		_merge_helper_run "$@"
 		exit
 	fi

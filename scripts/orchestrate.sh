@@ -106,12 +106,12 @@ _orchestrate_run() {
 
 # ==== The fleet, as the blueprint declares it ======================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 e1e6e52ac882'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 5571003a5428'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 e1e6e52ac882'
+	o_identity='mvp5 0.1.0 5571003a5428'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -499,6 +499,8 @@ _orchestra_remember() {
 	[ ! -f "$o_home/$o_blueprint" ] || o_blueprint=$o_home/$o_blueprint
 	command printf '{"source": "%s"}\n' "$(command printf '%s' "$o_blueprint" | _orchestra_json)" >"$o_scratch/text"
 	_orchestra_put_file "$o_state/fleets/$o_fleet/blueprint.json"
+	command printf '%s\n' "$o_target" >"$o_scratch/text"
+	_orchestra_put_file "$o_state/fleets/$o_fleet/target"
 	command printf '%s\n' "$o_fleet" >"$o_scratch/text"
 	_orchestra_put_file "$o_state/current"
 }
@@ -813,11 +815,17 @@ _orchestra_read() {
 	_orchestra_read_verdict
 }
 
-# Sets o_verdict. An approval is of one commit: at any other head it is stale.
+# Sets o_work, the commit that is to land, and o_verdict. An approval is of one commit, the head or what the tool proposed
+# for that head; at any other head it is stale.
 _orchestra_read_verdict() {
+	o_work=$o_head
+	if [ -n "$o_approved" ] && [ "$o_approved" = "$(_orchestra_ref proposed)" ] &&
+		[ "$(_orchestra_tip "$o_approved^1")" = "${o_head:-gone}" ]; then
+		o_work=$o_approved
+	fi
 	o_verdict=none
 	[ -z "$o_approved" ] || o_verdict=stale
-	[ -z "$o_approved" ] || { [ "$o_approved" != "$o_head" ] && [ -z "$o_landed" ]; } || o_verdict=approved
+	[ -z "$o_approved" ] || { [ "$o_approved" != "$o_work" ] && [ -z "$o_landed" ]; } || o_verdict=approved
 	[ -z "$o_asked" ] || o_verdict=changes-requested
 	[ -z "$o_discarded" ] || o_verdict=discarded
 }
@@ -1243,11 +1251,17 @@ _orchestra_find_target() {
 	fi
 	[ -z "$o_remote" ] || _orchestra_git -C "$o_home" remote | command grep -qx -e "$o_remote" ||
 		_orchestra_fail 3 "$o_home has no remote $o_remote" "git remote add $o_remote URL"
+	[ -n "$o_target" ] || _orchestra_spawned_target
 	[ -n "$o_target" ] || [ -z "$o_remote" ] || _orchestra_remote_default
 	[ -n "$o_target" ] || o_target=$(_orchestra_git -C "$o_home" symbolic-ref --quiet --short HEAD) ||
 		_orchestra_fail 3 "HEAD is detached in $o_home, so the target cannot be told" \
 			"name the branch where work lands in the blueprint, or check one out"
 	o_target_ref=refs/heads/$o_target
+}
+
+# The first spawn settles it: which branch somebody checks out later must not decide where the work lands.
+_orchestra_spawned_target() {
+	[ ! -f "$o_state/fleets/$o_fleet/target" ] || read -r o_target <"$o_state/fleets/$o_fleet/target" || :
 }
 
 _orchestra_remote_default() {
@@ -2605,7 +2619,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 e1e6e52ac882' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 5571003a5428' "$0"; then
 		_orchestrate_run "$@"
 		exit
 	fi

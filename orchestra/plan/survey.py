@@ -70,13 +70,13 @@ def survey(repository: Repository, commit: CommitId | None) -> Survey:
 
 
 def read_tree(git: Git, commit: str, *, sizes: bool = True) -> dict[str, int | None]:
-    """Every tracked path -> its bytes (0 for a submodule), in git's order; without ``sizes`` all None."""
+    """Every tracked path -> its bytes (0 for a submodule, None for a lost object); without ``sizes`` all None."""
     listed = git.run("ls-tree", "-r", "-z", "--full-tree", *(["-l"] if sizes else []), commit)
     tree: dict[str, int | None] = {}
     for entry in listed.fields:
         about, _, path = entry.partition("\t")
-        size = about.split()[-1] if sizes else None
-        tree[path] = size if size is None else 0 if size == "-" else int(size)
+        size = about.split()[-1] if sizes else ""
+        tree[path] = 0 if size == "-" else int(size) if size.isdecimal() else None
     return tree
 
 

@@ -101,6 +101,13 @@ def test_a_submodule_is_a_path_without_bytes(repository: Checkout) -> None:
     assert surveyed(repository).sizes["vendor/lib"] == 0
 
 
+def test_a_file_whose_object_is_lost_has_no_size(make_repository: MakeRepository) -> None:
+    checkout = make_repository({"a": "gone\n", "b": "here\n"})
+    blob = checkout.git("rev-parse", "HEAD:a")
+    (checkout.path / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    assert read_tree(Repository.discover(checkout.path).git, "HEAD") == {"a": None, "b": 5}
+
+
 def test_without_a_commit_there_is_nothing(tmp_path: Path) -> None:
     Checkout(tmp_path).git("init", "-q")
     assert survey(Repository.discover(tmp_path), None) == Survey(None, {}, None, History())

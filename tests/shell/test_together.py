@@ -21,7 +21,7 @@ from orchestra.train.merge import merge
 from orchestra.workspace.clean import clean
 from orchestra.workspace.spawn import spawn
 from tests.conftest import Checkout
-from tests.shell.conftest import Ground
+from tests.shell.conftest import SMALL, Ground, write_scripts
 from tests.shell.shells import SHELLS, run
 
 
@@ -36,6 +36,24 @@ def test_a_fleet_that_a_script_spawned_is_seen_by_the_tool(ground: Ground) -> No
         report = spawn(fleet, engine=engine)
     assert [type(step).__name__ for step in report.steps] in ([], ["Remember"])
     assert ground.checkout.git("for-each-ref") == before
+
+
+@pytest.mark.parametrize("spawner", ["tool", "script"])
+def test_where_work_lands_is_settled_by_the_first_spawn(repository: Checkout, tmp_path: Path, spawner: str) -> None:
+    """Whatever somebody checks out later: for both, whoever spawned."""
+    ground = Ground(repository, write_scripts(tmp_path, SMALL.replace("target: main\n", "")))
+    if spawner == "tool":
+        with LocalEngine(1) as engine:
+            spawn(ground.fleet(), engine=engine)
+    else:
+        ground.spawn()
+    ground.work("one", {"src/one": "1\n"})
+    ground.checkout.git("switch", "--quiet", "--create", "feature")
+    assert ground.fleet().target == "main"
+    ground.helper("approve", "one")
+    ground.helper("merge", "one")
+    assert ground.checkout.read("src/one", "main") == "1"
+    assert ground.checkout.git("ls-tree", "--name-only", "feature", "src/one") == ""
 
 
 def test_a_proposal_that_was_taken_is_landed_by_the_script(ground: Ground) -> None:

@@ -165,11 +165,17 @@ _orchestra_find_target() {
 	fi
 	[ -z "$o_remote" ] || _orchestra_git -C "$o_home" remote | command grep -qx -e "$o_remote" ||
 		_orchestra_fail 3 "$o_home has no remote $o_remote" "git remote add $o_remote URL"
+	[ -n "$o_target" ] || _orchestra_spawned_target
 	[ -n "$o_target" ] || [ -z "$o_remote" ] || _orchestra_remote_default
 	[ -n "$o_target" ] || o_target=$(_orchestra_git -C "$o_home" symbolic-ref --quiet --short HEAD) ||
 		_orchestra_fail 3 "HEAD is detached in $o_home, so the target cannot be told" \
 			"name the branch where work lands in the blueprint, or check one out"
 	o_target_ref=refs/heads/$o_target
+}
+
+# The first spawn settles it: which branch somebody checks out later must not decide where the work lands.
+_orchestra_spawned_target() {
+	[ ! -f "$o_state/fleets/$o_fleet/target" ] || read -r o_target <"$o_state/fleets/$o_fleet/target" || :
 }
 
 _orchestra_remote_default() {

@@ -325,6 +325,8 @@ _orchestra_remember() {
 	[ ! -f "$o_home/$o_blueprint" ] || o_blueprint=$o_home/$o_blueprint
 	command printf '{"source": "%s"}\n' "$(command printf '%s' "$o_blueprint" | _orchestra_json)" >"$o_scratch/text"
 	_orchestra_put_file "$o_state/fleets/$o_fleet/blueprint.json"
+	command printf '%s\n' "$o_target" >"$o_scratch/text"
+	_orchestra_put_file "$o_state/fleets/$o_fleet/target"
 	command printf '%s\n' "$o_fleet" >"$o_scratch/text"
 	_orchestra_put_file "$o_state/current"
 }
