@@ -1,8 +1,9 @@
 """A few lines at the bottom of a terminal, drawn again in place, and lines above them that stay.
 
 Invariant: each drawing is one write that leaves the terminal as it found it (line wrap on, no colour, cursor shown), so
-that a process that is killed at any moment leaves a sane terminal; lines given to ``above`` stay in the scrollback,
-whole. Refuses: the alternate screen, hiding the cursor, reading from the terminal.
+that a process that is killed at any moment leaves a sane terminal; lines given as ``above`` stay in the scrollback,
+whole. Refuses: the alternate screen, hiding the cursor, reading from the terminal, and to hold up whoever is watched: a
+terminal that takes nothing (Ctrl-S) stops the drawing thread alone.
 
 Not rich's Live: that one hides the cursor, and blanks its lines in one write and draws them in another. After a resize
 that wrapped drawn lines, what is left of them stays above: going further up could hit lines that are to stay, since
@@ -15,7 +16,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import FrameType
 from typing import IO
 
@@ -37,15 +39,23 @@ def can_draw(stream: IO[str]) -> bool:
     return is_terminal(stream) and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """``lines`` for the block, and what is to stay above it from now on."""
+
+    lines: Sequence[Line]
+    above: Sequence[Cell] = ()
+
+
 class Block:
-    """Owns the bottom of one terminal. Safe to use from several threads."""
+    """Owns the bottom of one terminal, for one thread; but for ``forget``, which any may call."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._coloured = not os.environ.get("NO_COLOR")
-        self._lock = threading.RLock()
         self._lines: list[str] = []  # that are drawn
         self._size = _DEFAULT_SIZE
+        self._lost = False
 
     def size(self) -> tuple[int, int]:
         """Columns and rows now."""
@@ -55,36 +65,31 @@ class Block:
             return _DEFAULT_SIZE
         return (columns, rows) if columns > 0 and rows > 0 else _DEFAULT_SIZE
 
-    def show(self, lines: Sequence[Line]) -> None:
-        """Draw these lines in place of the last ones, if anything is different."""
-        with self._lock:
-            texts = self._texts(lines)
-            if (texts, self.size()) == (self._lines, self._size) or not self._in_front():
-                return
-            written = _BEGIN + self._home() + self._body(texts) + _END
-            self._lines, self._size = texts, self.size()
-            self._write(written)
-
-    def above(self, text: str, tone: Tone, lines: Sequence[Line]) -> None:
-        """A line, or several, that stay, wrapped by the terminal, never cut; ``lines`` is the block below them."""
-        with self._lock:
-            said = "".join(self._toned(row, tone) + "\r\n" for row in clean(text).split("\n"))
-            if self._in_front():
-                said = self._home() + self._emptied() + said
-                self._lines, self._size = self._texts(lines), self.size()
-                said += _BEGIN + self._body(self._lines) + _END
-            self._write(said)
+    def show(self, picture: Picture) -> None:
+        """Draw it in place of the last one, if anything differs. What stays is wrapped by the terminal, not cut."""
+        in_front = self._in_front()
+        if self._lost or not in_front:
+            self._lines, self._lost = [], False
+        texts = ["".join(self._toned(cell) for cell in line) for line in picture.lines] if in_front else []
+        if (texts, self.size(), ()) == (self._lines, self._size, tuple(picture.above)):
+            return
+        said = [self._toned(Cell(row, cell.tone)) for cell in picture.above for row in clean(cell.text).split("\n")]
+        written = self._home() if in_front else ""
+        if self._lines and (said or not texts):
+            written += self._emptied()
+        written += "".join(f"{row}\r\n" for row in said)
+        self._lines, self._size = texts, self.size()
+        self._write(written + (_BEGIN + self._body() + _END if texts else ""))
 
     def clear(self) -> None:
         """Take the block away; the cursor is where it was."""
-        with self._lock:
-            if self._lines and self._in_front():
-                self._write(self._home() + self._emptied())
-            self.forget()
+        if self._lines and not self._lost and self._in_front():
+            self._write(self._home() + self._emptied())
+        self._lines = []
 
     def forget(self) -> None:
         """What was drawn is no longer ours to draw over."""
-        self._lines = []
+        self._lost = True
 
     def _home(self) -> str:
         """To the first cell of the block."""
@@ -96,45 +101,38 @@ class Block:
         below = f"\x1b[1B{_REST_OF_SCREEN}\x1b[1A" if len(self._lines) > 1 else ""
         return _REST_OF_LINE + below
 
-    def _body(self, texts: Sequence[str]) -> str:
+    def _body(self) -> str:
         # Erased first: from its first cell on, tmux then also forgets that the row was the rest of a wrapped one.
-        return "\r\n".join(_REST_OF_LINE + text for text in texts) + _REST_OF_SCREEN if texts else ""
+        return "\r\n".join(_REST_OF_LINE + text for text in self._lines) + _REST_OF_SCREEN
 
-    def _texts(self, lines: Sequence[Line]) -> list[str]:
-        return ["".join(self._toned(cell.text, cell.tone) for cell in line) for line in lines]
-
-    def _toned(self, text: str, tone: Tone) -> str:
-        colour = _COLOURS.get(tone) if self._coloured else None
-        return f"{colour}{text}{_PLAIN}" if colour and text else text
+    def _toned(self, cell: Cell) -> str:
+        colour = _COLOURS.get(cell.tone) if self._coloured else None
+        return f"{colour}{cell.text}{_PLAIN}" if colour and cell.text else cell.text
 
     def _in_front(self) -> bool:
         """Not put into the background by the shell; a terminal that is not our controlling one has no background."""
         try:
-            ours = os.tcgetpgrp(self._stream.fileno()) == os.getpgrp()
+            return os.tcgetpgrp(self._stream.fileno()) == os.getpgrp()
         except (OSError, ValueError):
             return True
-        if not ours:
-            self.forget()
-        return ours
 
     def _write(self, text: str) -> None:
-        try:
+        with suppress(OSError, ValueError):  # the terminal is gone; the work goes on
             self._stream.write(text)
             self._stream.flush()
-        except (OSError, ValueError):  # the terminal is gone; the work goes on
-            self.forget()
 
 
 @contextmanager
-def drawn_again(block: Block, lines: Callable[[int, int], Sequence[Line]], every_s: float) -> Iterator[None]:
-    """Show ``lines(columns, rows)`` now and every so often until the end; then the block is taken away."""
+def drawn_again(block: Block, look: Callable[[int, int], Picture], every_s: float) -> Iterator[None]:
+    """Show ``look(columns, rows)`` now, every so often, and once more at the end; then the block is taken away."""
     over = threading.Event()
 
     def draw() -> None:
-        while True:
-            block.show(lines(*block.size()))
-            if over.wait(every_s):
-                return
+        while not over.is_set():
+            block.show(look(*block.size()))
+            over.wait(every_s)
+        block.show(look(*block.size()))
+        block.clear()
 
     drawing = threading.Thread(target=draw, name="orchestra-view", daemon=True)
     with _after_a_stop(block.forget):
@@ -144,7 +142,6 @@ def drawn_again(block: Block, lines: Callable[[int, int], Sequence[Line]], every
         finally:
             over.set()
             drawing.join()
-            block.clear()
 
 
 @contextmanager

@@ -7,11 +7,13 @@ tells the whole story. Refuses: to hold up the train; the terminal is drawn from
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import IO
 
-from orchestra.tasks.block import Block, Line, drawn_again
+from orchestra.tasks.block import Block, Picture, drawn_again
+from orchestra.tasks.console import Cell
 from orchestra.tasks.train_state import FATES, TrainState, fold, tone_of
 from orchestra.tasks.train_view import ASCII, UNICODE, render
 from orchestra.train.events import Listener, TrainEvent
@@ -25,21 +27,25 @@ _PASSED = ("passed", "cancelled")
 @contextmanager
 def live_view(stream: IO[str]) -> Iterator[Listener]:
     """A listener that keeps a live view on ``stream``, which is a terminal, until the end of the context."""
-    state = TrainState()
-    block = Block(stream)
+    state, above = TrainState(), list[Cell]()
+    heard = Lock()
     marks = UNICODE if _encodes(stream, "".join(_all_marks())) else ASCII
 
     def hear(event: TrainEvent) -> None:
         nonlocal state
-        state = fold(state, event)
-        if stays(event):
-            block.above(event.text, tone_of(event), lines(*block.size()))
+        with heard:
+            state = fold(state, event)
+            if stays(event):
+                above.append(Cell(event.text, tone_of(event)))
 
-    def lines(columns: int, rows: int) -> Sequence[Line]:
+    def look(columns: int, rows: int) -> Picture:
+        nonlocal above
+        with heard:
+            now, said, above = state, above, []
         # One column and one row less: the last column wraps in some terminals, and a line above is to be seen.
-        return render(state, min(columns - 1, _WIDEST), rows - 1, time.time(), marks)
+        return Picture(render(now, min(columns - 1, _WIDEST), rows - 1, time.time(), marks), said)
 
-    with drawn_again(block, lines, _EVERY_S):
+    with drawn_again(Block(stream), look, _EVERY_S):
         yield hear
 
 

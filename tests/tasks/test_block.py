@@ -8,13 +8,13 @@ import pty
 import re
 import struct
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
 import pytest
 
-from orchestra.tasks.block import Block, can_draw, drawn_again
+from orchestra.tasks.block import Block, Picture, can_draw, drawn_again
 from orchestra.tasks.console import Cell, Tone
 
 _TOKEN = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")
@@ -113,8 +113,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     os.close(reader)
 
 
-def lines(*texts: str) -> list[tuple[Cell, ...]]:
-    return [(Cell(text),) for text in texts]
+def picture(*texts: str, above: Sequence[Cell] = ()) -> Picture:
+    return Picture([(Cell(text),) for text in texts], above)
 
 
 def screen(terminal: Terminal, mark: str = "end", width: int = 40) -> Screen:
@@ -134,16 +134,26 @@ def written(terminal: Terminal, mark: str = "end") -> str:
 
 def test_it_is_drawn_in_place_and_what_stays_scrolls_above(terminal: Terminal) -> None:
     block = Block(terminal.stream)
-    block.show(lines("one", "two", "three"))
-    block.above("schema landed " + "x" * 40, Tone.GOOD, lines("four", "five"))
-    block.show(lines("six", "seven", "eight", "nine"))
+    block.show(picture("one", "two", "three"))
+    block.show(picture("four", "five", above=[Cell("schema landed " + "x" * 40, Tone.GOOD)]))
+    block.show(picture("six", "seven", "eight", "nine"))
     assert screen(terminal).text == ["schema landed " + "x" * 26, "x" * 14, "six", "seven", "eight", "nine"]
+
+
+def test_an_empty_picture_takes_the_block_away(terminal: Terminal) -> None:
+    block = Block(terminal.stream)
+    block.show(picture("one", "two"))
+    block.show(picture())
+    block.show(picture(above=[Cell("stays")]))
+    block.clear()
+    left = screen(terminal)
+    assert (left.text, left.at) == (["stays"], (1, 0))
 
 
 def test_it_leaves_nothing_behind(terminal: Terminal) -> None:
     block = Block(terminal.stream)
-    block.show(lines("one", "two"))
-    block.above("stays", Tone.PLAIN, lines("three", "four"))
+    block.show(picture("one", "two"))
+    block.show(picture("three", "four", above=[Cell("stays")]))
     block.clear()
     left = screen(terminal)
     assert (left.text, left.at, left.wrap) == (["stays"], (1, 0), True)
@@ -151,8 +161,8 @@ def test_it_leaves_nothing_behind(terminal: Terminal) -> None:
 
 def test_every_write_leaves_a_sane_terminal(terminal: Terminal) -> None:
     block = Block(terminal.stream)
-    block.show([(Cell("red", Tone.BAD), Cell(" plain"))])
-    block.above("green", Tone.GOOD, lines("x" * 60))
+    block.show(Picture([(Cell("red", Tone.BAD), Cell(" plain"))]))
+    block.show(picture("x" * 60, above=[Cell("green", Tone.GOOD)]))
     text = written(terminal)
     assert "\x1b[31mred\x1b[0m plain" in text
     assert "\x1b[32mgreen\x1b[0m\r\n" in text
@@ -164,30 +174,30 @@ def test_every_write_leaves_a_sane_terminal(terminal: Terminal) -> None:
 
 def test_a_line_that_is_wider_than_it_seemed_is_clipped(terminal: Terminal) -> None:
     block = Block(terminal.stream)
-    block.show(lines("x" * 60, "two"))
-    block.show(lines("y" * 60, "four"))
+    block.show(picture("x" * 60, "two"))
+    block.show(picture("y" * 60, "four"))
     assert screen(terminal).text == ["y" * 40, "four"]
 
 
 def test_what_did_not_change_is_not_drawn_again(terminal: Terminal) -> None:
     block = Block(terminal.stream)
-    block.show(lines("one"))
+    block.show(picture("one"))
     before = written(terminal, "first")
-    block.show(lines("one"))
+    block.show(picture("one"))
     assert written(terminal, "second") == before + "second"
     terminal.resize(30, 10)
-    block.show(lines("one"))
+    block.show(picture("one"))
     assert written(terminal, "third").count("one") == 2
 
 
 def test_control_characters_are_shown(terminal: Terminal) -> None:
-    Block(terminal.stream).above("evil\x1b[2J\rone\ntwo", Tone.PLAIN, ())
+    Block(terminal.stream).show(picture(above=[Cell("evil\x1b[2J\rone\ntwo")]))
     assert screen(terminal).text == ["evil^[[2J^Mone", "two"]
 
 
 def test_no_colour_when_asked(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    Block(terminal.stream).above("red", Tone.BAD, [(Cell("green", Tone.GOOD),)])
+    Block(terminal.stream).show(Picture([(Cell("green", Tone.GOOD),)], [Cell("red", Tone.BAD)]))
     assert not re.search(r"\x1b\[\d*m", written(terminal))
 
 
@@ -204,10 +214,10 @@ def test_where_it_can_be_drawn(
 
 def test_a_terminal_that_went_away_stops_nothing(terminal: Terminal) -> None:
     block = Block(terminal.stream)
-    block.show(lines("one"))
+    block.show(picture("one"))
     os.close(terminal.reader)
     try:
-        block.above("gone", Tone.PLAIN, lines("two"))
+        block.show(picture("two", above=[Cell("gone")]))
         block.clear()
     finally:  # what could not be written is still in the stream's buffer
         terminal.reader = os.open(os.devnull, os.O_RDWR)
@@ -217,12 +227,37 @@ def test_a_terminal_that_went_away_stops_nothing(terminal: Terminal) -> None:
 def test_it_goes_on_by_itself_and_is_gone_when_the_work_fails(terminal: Terminal) -> None:
     asked: list[tuple[int, int]] = []
 
-    def now(columns: int, rows: int) -> list[tuple[Cell, ...]]:
+    def now(columns: int, rows: int) -> Picture:
         asked.append((columns, rows))
-        return lines(f"look {len(asked)}")
+        return picture(f"look {min(len(asked), 3)}")
 
     with pytest.raises(KeyboardInterrupt), drawn_again(Block(terminal.stream), now, 0.001):
         terminal.read("look 3")
         raise KeyboardInterrupt
     assert screen(terminal).text == [""]
     assert asked[0] == (40, 10)
+
+
+def test_what_the_shell_wrote_meanwhile_is_not_drawn_over(terminal: Terminal) -> None:
+    block = Block(terminal.stream)
+    block.show(picture("one", "two"))
+    block.forget()
+    terminal.stream.write("^Z\r\n$ fg\r\n")
+    block.show(picture("three", "four"))
+    assert screen(terminal).text == ["one", "two^Z", "$ fg", "three", "four"]
+
+
+def test_a_terminal_that_takes_nothing_holds_up_nobody(terminal: Terminal) -> None:
+    """Ctrl-S: the drawing waits, the work goes on, and all of it is there once the terminal takes it."""
+    termios.tcflow(terminal.stream.fileno(), termios.TCOOFF)
+    said: list[Cell] = []
+
+    def look(columns: int, rows: int) -> Picture:
+        fresh = said.copy()
+        said.clear()
+        return picture("block", above=fresh)
+
+    with drawn_again(Block(terminal.stream), look, 0.001):
+        said.extend(Cell(f"line {number}") for number in range(3))
+        termios.tcflow(terminal.stream.fileno(), termios.TCOON)
+    assert screen(terminal).text == ["line 0", "line 1", "line 2"]

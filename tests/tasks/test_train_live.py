@@ -146,10 +146,11 @@ def test_what_is_folded_of_a_train_is_its_report_and_what_stays_is_all_of_it(
             report = yard.merge(progress=hear)
         stream.write("end")
         stream.flush()
-        text = ""
-        while not text.endswith("end"):
-            text += os.read(reader, 1 << 16).decode()
+        shown = b""
+        while not shown.endswith(b"end"):
+            shown += os.read(reader, 1 << 16)
     os.close(reader)
+    text = shown.decode()
     state = TrainState()
     for event in events:
         state = fold(state, event)
