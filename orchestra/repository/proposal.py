@@ -69,9 +69,10 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """Why there is no proposal, in one sentence for a person."""
+    """Why there is no proposal, in one sentence for a person. ``asked``: every method was, and left something open."""
 
     sentence: str
+    asked: bool = False
 
 
 class Proposer:
@@ -91,7 +92,7 @@ class Proposer:
         trial = _Trial(self._build, self._styled, self._methods, branch)
         tree = self._build.resolve(merged, trial.settle)
         if tree is None:
-            return Unresolved(trial.why or "a rule forbids it, or a side of the conflict is no plain file")
+            return Unresolved(trial.why or "a rule forbids it, or a side of the conflict is no plain file", trial.asked)
         if tree == self._build.objects.commit(target).tree:
             return Unresolved("with the conflicts resolved nothing of the branch is left")
         return Proposal(self._commit(branch, tree, trial.resolved, words), MappingProxyType(trial.resolved))
@@ -117,6 +118,7 @@ class _Trial:
         self._build, self._styled, self._methods, self._branch = build, styled, methods, branch
         self.resolved: dict[str, str] = {}
         self.why = ""
+        self.asked = False
 
     def settle(self, merged: Merged, paths: tuple[str, ...]) -> Mapping[str, Entry]:
         """``conflict.Settle``: what each path becomes; fewer than ``paths`` when one is left."""
@@ -138,6 +140,7 @@ class _Trial:
                     self.resolved[path] = name
             left = {path: of_path for path, of_path in left.items() if path not in settled}
         if left:
+            self.asked = True
             asked = " and ".join(name for name, _ in self._methods)
             leave = f"{asked} leave{'s' * (len(self._methods) == 1)}" if asked else "there is still"
             self.why = f"{leave} a conflict in {few(sorted(map(spoken, left)))}"

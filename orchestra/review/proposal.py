@@ -7,6 +7,7 @@ show a proposal for a head that is not there any more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -27,6 +28,7 @@ from orchestra.review.verdicts import require_proposal
 from orchestra.workspace.places import instruction_names
 
 _PARENTS = 2
+_LABEL = re.compile(r"^(-(<{7}|\|{7}|>{7}) )[0-9a-f]{7,64}$", re.MULTILINE)  # git knows the sides by their ids alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,9 @@ def _decides(fleet: Fleet, branch: Branch, commit: CommitId, target: CommitId) -
         merged = build.whole(target, branch)
     if merged is None:
         return ""
-    return patch(fleet.repository, CommitId(merged.tree), commit, leave_out=branch.kept_out)
+    told = patch(fleet.repository, CommitId(merged.tree), commit, leave_out=branch.kept_out)
+    names = {"<": fleet.target, "|": "base", ">": branch.agent}
+    return _LABEL.sub(lambda found: f"{found[1]}{names[found[2][0]]}", told)
 
 
 def _gates(fleet: Fleet, agent: Agent, commit: CommitId) -> Mapping[str, str]:

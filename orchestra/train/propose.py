@@ -25,7 +25,7 @@ from orchestra.repository.proposal import Method, Proposal, Proposer, Unresolved
 from orchestra.repository.refs import AgentRefs, CommitId, Kind, RefUpdate, agent_ref, branch_ref, read_fleet, read_refs
 from orchestra.repository.refs import update as update_refs
 from orchestra.repository.rerere import recall
-from orchestra.train.account import Account
+from orchestra.train.account import Account, proposal_facts
 from orchestra.train.events import Teller
 from orchestra.train.mergiraf import PROGRAM, is_installed, merge_syntax
 from orchestra.train.outcome import Offer
@@ -81,10 +81,12 @@ class Proposals:
             made = Unresolved(str(error))
         if isinstance(made, _Draft):
             said = f"trying a proposal for {name}: {_told(made.proposal.resolved)}"
-            self._teller.tell("proposal", (name,), said, commit=made.id)
+            facts = proposal_facts("tried", made.id, made.proposal.resolved, {})
+            self._teller.tell("proposal", (name,), said, **facts)
             return made
         self._drop(passenger)
-        missing = f"; {PROGRAM} is not installed here" if Name.MERGIRAF in self._wanted and not is_installed() else ""
+        absent = made.asked and Name.MERGIRAF in self._wanted and not is_installed()
+        missing = f"; {PROGRAM} is not installed here" if absent else ""
         self._account.offer(name, Offer(None, _NONE, f"no proposal: {made.sentence}{missing}"))
         return None
 

@@ -126,7 +126,7 @@ def test_all_or_nothing_and_the_first_that_answers(git: Git) -> None:
     target, branch = fork(git, base, ours, theirs)
     only_a = ("rerere", lambda _: {"a": b"a of rerere\n", "c": b"nobody asked\n"})
     found = propose(git, target, branch, only_a)
-    assert found == Unresolved("rerere leaves a conflict in b")
+    assert found == Unresolved("rerere leaves a conflict in b", asked=True)
     found = propose(git, target, branch, only_a, ("mergiraf", take(b"of mergiraf\n")))
     assert isinstance(found, Proposal)
     assert found.resolved == {"a": "rerere", "b": "mergiraf"}
@@ -234,8 +234,8 @@ def test_resolving_to_what_the_target_has_leaves_nothing(git: Git) -> None:
 
 def test_nobody_to_ask(git: Git) -> None:
     target, branch = fork(git, {b"a": BASE}, {b"a": OURS}, {b"a": THEIRS})
-    assert propose(git, target, branch) == Unresolved("there is still a conflict in a")
-    assert propose(git, target, branch, ("rerere", nothing)) == Unresolved("rerere leaves a conflict in a")
+    assert propose(git, target, branch) == Unresolved("there is still a conflict in a", asked=True)
+    assert propose(git, target, branch, ("rerere", nothing)) == Unresolved("rerere leaves a conflict in a", asked=True)
 
 
 def test_a_history_of_its_own(git: Git) -> None:
