@@ -18,6 +18,7 @@ from orchestra.repository.refs import CommitId
 from orchestra.review.findings import ScopeFinding
 from orchestra.review.forecast import Forecast, forecast
 from orchestra.review.standing import Standing, orphans, read_standings
+from orchestra.review.trees import Look, Tree, look_at_all
 from orchestra.review.verdicts import Verdict
 from orchestra.session.facts import session_facts
 from orchestra.session.state import AgentState, SessionFacts, State, Work, derive
@@ -29,9 +30,11 @@ _SETTLED = (State.FINISHED, State.LANDED)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One agent. ``forecast`` says with whom its branch conflicts today and what it changes outside its scope."""
+    """One agent. ``tree``: its uncommitted files, which may be an older look's figure, with its time; the forecast
+    says with whom its branch conflicts today and what it changes outside its scope."""
 
     standing: Standing
+    tree: Tree
     state: AgentState
     session: SessionFacts | None
     notes_filled: bool
@@ -47,8 +50,8 @@ class Row:
         """Why this work is not finished, in a person's words; None when it is, or has landed."""
         if self.state.state in _SETTLED:
             return None
-        if self.standing.uncommitted:
-            return f"{len(self.standing.uncommitted)} uncommitted files"
+        if self.tree.files:
+            return f"{self.tree.files} uncommitted files"
         return f"{self.state.state}: {self.state.reason}" if self.state.reason else str(self.state.state)
 
 
@@ -72,48 +75,56 @@ class Status:
         }
 
 
-def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None) -> Status:
-    """The status of ``agents`` (None: all), in declared order."""
+def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None, *, look: Look = look_at_all) -> Status:
+    """The status of ``agents`` (None: all), in declared order.
+
+    ``look``: how the uncommitted files are looked at. A status that something is decided by looks at all of them now.
+    """
     asked = fleet.blueprint.agents if agents is None else tuple(agents)
-    standings = read_standings(fleet, asked)
+    standings = read_standings(fleet, asked, trees=False)
+    trees = look(fleet, [standing.agent for standing in standings if standing.spawned])
     sessions = session_facts(fleet)
     now = time.time()
     ahead = forecast(fleet, standings)
-    rows = tuple(_row(fleet, standing, sessions, ahead) for standing in standings)
+    rows = tuple(
+        _row(fleet, standing, trees.get(standing.agent.name, Tree(there=False)), sessions, ahead)
+        for standing in standings
+    )
     return Status(fleet, fleet.target_tip(), rows, tuple(sorted(orphans(fleet))), now)
 
 
 def _row(
     fleet: Fleet,
     standing: Standing,
+    tree: Tree,
     sessions: Mapping[AgentName, SessionFacts],
     ahead: Forecast,
 ) -> Row:
     name = standing.agent.name
     session = sessions.get(name)
     filled = standing.notes is not None and notes_filled(standing.notes)
-    state = derive(_work(fleet, standing, filled), session)
-    return Row(standing, state, session, filled, ahead.conflicts.get(name, ()), ahead.scope.get(name, ()))
+    state = derive(_work(fleet, standing, tree, filled), session)
+    return Row(standing, tree, state, session, filled, ahead.conflicts.get(name, ()), ahead.scope.get(name, ()))
 
 
-def _work(fleet: Fleet, standing: Standing, filled: bool) -> Work:
+def _work(fleet: Fleet, standing: Standing, tree: Tree, filled: bool) -> Work:
     ready = readiness(fleet.repository, fleet.name, standing.agent.name)
     return Work(
         spawned=standing.spawned,
         ready={"ready": True, "not-ready": False}.get(ready.state),
         ready_reason=ready.reason,
         commits=standing.commits,
-        uncommitted=None if standing.uncommitted is None else len(standing.uncommitted),
+        uncommitted=tree.files,
         notes_filled=filled,
         landed=standing.refs.landed is not None,
         discarded=standing.verdict is Verdict.DISCARDED,
-        worktree_there=standing.uncommitted is not None,
+        worktree_there=tree.there,
     )
 
 
 def _row_json(row: Row, now: float) -> dict[str, Json]:
     standing, agent = row.standing, row.agent
-    age = row.state.age_s(now)
+    age, looked = row.state.age_s(now), row.tree.age_s(now)
     return {
         "name": agent.name,
         "number": agent.number,
@@ -129,7 +140,8 @@ def _row_json(row: Row, now: float) -> dict[str, Json]:
         "state_age_s": None if age is None else round(age, 1),
         "commits": standing.commits,
         "behind": standing.behind,
-        "uncommitted_files": None if standing.uncommitted is None else len(standing.uncommitted),
+        "uncommitted_files": row.tree.files,
+        "uncommitted_age_s": None if row.tree.files is None or looked is None else round(looked, 1),
         "notes": "filled" if row.notes_filled else "empty",
         "verdict": standing.verdict.value,
         "proposal": standing.proposal,

@@ -308,4 +308,6 @@ def _by_worktree(work: Work, at: float) -> AgentState:
         return AgentState(State.FAILED, f"ended without a commit{left}", "git", at)
     if work.uncommitted:
         return AgentState(State.FAILED, f"ended with {work.uncommitted} files uncommitted", "git", at)
+    if work.uncommitted is None:
+        return AgentState(State.UNKNOWN, "it ended well; its worktree has not been looked at yet", "exit", at)
     return AgentState(State.FINISHED, "" if work.notes_filled else "the notes are empty", "exit", at)

@@ -29,6 +29,8 @@ COLUMNS = (
     "landed",
     "look at",
 )
+_PATIENCE_S = 1.0  # for looking at worktrees; all that a small repository needs is a tenth of it
+_OLD_S = 30.0
 _STATE_TONES = {
     "finished": Tone.GOOD,
     "landed": Tone.GOOD,
@@ -67,9 +69,10 @@ def status(
     """Who works, who waits for a person, who is done: one row an agent, derived from git, sessions and set-up.
 
     state and since: what the agent does and for how long; commits: on its branch; behind: commits of the target it
-    lacks; dirty: uncommitted files (? when they could not be read); look at: conflicts with others' pending work and
-    paths outside its scope.
+    lacks; dirty: uncommitted files (? when not known; where looking takes long, an older figure with its age); look
+    at: conflicts with others' pending work and paths outside its scope.
     """
+    from orchestra.review.trees import Rounds, look_within
     from orchestra.status import read_status
 
     fleet = opened(repo, blueprint)
@@ -77,9 +80,10 @@ def status(
     if watch:
         from orchestra.tasks.live import watch_status
 
-        watch_status(lambda: read_status(fleet, asked))
+        rounds = Rounds()
+        watch_status(lambda: read_status(fleet, asked, look=rounds))
         return ExitCode.DONE
-    found = read_status(fleet, asked)
+    found = read_status(fleet, asked, look=look_within(_PATIENCE_S))
     if json:
         show_json(found.to_json())
     else:
@@ -103,7 +107,7 @@ def row_cells(row: Row, now: float) -> Sequence[str | Cell]:
     standing, state = row.standing, row.state
     spawned = standing.spawned
     settled = state.state in ("landed", "discarded")
-    dirty = ("" if settled else "?") if standing.uncommitted is None else str(len(standing.uncommitted))
+    dirty = ("" if settled else "?") if row.tree.files is None else _counted(row.tree.files, row.tree.age_s(now))
     return [
         str(row.agent.number),
         row.agent.name,
@@ -118,6 +122,12 @@ def row_cells(row: Row, now: float) -> Sequence[str | Cell]:
         standing.refs.landed[:10] if standing.refs.landed else "",
         Cell(_look_at(row), Tone.WAITING),
     ]
+
+
+def _counted(files: int, age_s: float | None) -> str:
+    """A figure of now, or an older one with its age; what was clean a while ago may not be."""
+    old = age_s is not None and age_s >= _OLD_S
+    return f"{files}, {since(age_s)} ago" if old else str(files)
 
 
 def remarks(found: Status) -> list[str]:

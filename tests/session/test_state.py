@@ -27,6 +27,7 @@ DONE = Work(spawned=True, ready=True, commits=2, uncommitted=0, notes_filled=Tru
 HEADLESS = SessionFacts("a", "claude", "headless", started_at=100.0, alive=True)
 WINDOW = replace(HEADLESS, mode="tmux")
 COMMAND = replace(HEADLESS, kind="command")
+UNSEEN = "it ended well; its worktree has not been looked at yet"
 OVER = replace(HEADLESS, alive=False, exit=Exit("exited", 0, "", 200.0))
 STOP = Stop("stopped by you", 150.0)
 
@@ -82,7 +83,7 @@ CASES: list[tuple[Work, SessionFacts | None, State, str, str]] = [
     # over
     (DONE, OVER, State.FINISHED, "", "exit"),
     (replace(DONE, notes_filled=False), OVER, State.FINISHED, "the notes are empty", "exit"),
-    (replace(DONE, uncommitted=None), OVER, State.FINISHED, "", "exit"),
+    (replace(DONE, uncommitted=None), OVER, State.UNKNOWN, UNSEEN, "exit"),
     (READY, OVER, State.FAILED, "ended without a commit", "git"),
     (replace(READY, uncommitted=2), OVER, State.FAILED, "ended without a commit, 2 files uncommitted", "git"),
     (replace(DONE, uncommitted=2), OVER, State.FAILED, "ended with 2 files uncommitted", "git"),
