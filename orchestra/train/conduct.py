@@ -94,6 +94,7 @@ class Conductor:
         self._railway = Railway(ground.start)
         self._integrator = integrator(ground.start)
         self._clashes = Clashes(fleet, integrator)
+        self._made: set[CommitId] = set()
         self._moves = self._losses = 0
         self._red: list[Case] = []
         tester.reds.begin(rehearsed=rehearsed)
@@ -152,6 +153,7 @@ class Conductor:
         for report in self._tester.wait():
             if report.ended is not Ended.CANCELLED:
                 self._note(report)
+        self._require_own_target()
         return True
 
     def _tell_progress(self) -> None:
@@ -221,6 +223,7 @@ class Conductor:
         try:
             candidate = self._built(state)
             if isinstance(candidate, BuiltCandidate):
+                self._made.add(candidate.commit)
                 self._pins.pin(state[-1], candidate.commit)
         except GroundError:  # what it is built of was lost: a ``gc --prune=now`` beside us takes what no ref holds
             self._losses += 1
@@ -348,6 +351,18 @@ class Conductor:
         names = {s: s[len(state) :] for s in self._railway.tests if s[: len(state)] == state}
         self._tester.rename(names)
         self._railway = self._railway.after(state)
+
+    def _require_own_target(self) -> None:
+        """Nobody but us knows our candidates, so who moved the target to one is a gate; then nothing more lands.
+
+        Anywhere else a person may have moved it, and the next landing finds out.
+        """
+        now = self._fleet.target_tip()
+        if now is None or now == self._ground.local or now not in self._made:
+            return
+        was, target = self._ground.local, self._fleet.target
+        mend = f"git update-ref refs/heads/{target} {was} {now}"
+        self._stop(GroundError(f"{target} was moved to the candidate {now[:10]}, and not by this train", hint=mend))
 
     def _start_again(self, turn: TargetMoved) -> None:
         """The target moved under us: everything is built anew on what it is now; gate results are kept by tree."""

@@ -298,6 +298,16 @@ def test_attributes_come_from_the_target_and_not_from_the_branch(make_repository
     assert conflict(made[AgentName("sly")]).paths == ("free",)
 
 
+def test_attributes_that_a_person_has_only_staged_do_not_count(make_repository: MakeRepository) -> None:
+    """Before git 2.43 merge-tree falls back to the main checkout's index, where no file of the target's speaks."""
+    checkout = make_repository({"f": "base\n", "dir/g": "base\n"})
+    cut(checkout, "work", {"f": "theirs\n", "dir/g": "theirs\n"})
+    checkout.commit("main moves", {"f": "ours\n", "dir/g": "ours\n"})
+    checkout.write({".gitattributes": "f merge=union\n", "dir/.gitattributes": "g merge=union\n"})
+    checkout.git("add", "--all")
+    assert conflict(one(checkout, branch(checkout, "work"))).paths == ("dir/g", "f")
+
+
 def test_a_new_file_in_a_folder_that_the_target_renamed_is_a_conflict(make_repository: MakeRepository) -> None:
     checkout = make_repository({"old/a": LINES, "old/b": LINES + "b\n"})
     cut(checkout, "work", {"old/new": "1\n"})

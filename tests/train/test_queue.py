@@ -61,6 +61,11 @@ def test_speculative_goes_on_from_the_nearest_that_does_not_fail() -> None:
     )
 
 
+def test_speculative_goes_on_behind_what_is_green_already() -> None:
+    known = {(A,): RUNNING, (A, B): GREEN}
+    assert plan(facts(Train.SPECULATIVE, slots=2, tests=known)) == (Run((A, B, C)),)
+
+
 def test_batch_takes_all_then_the_first_half() -> None:
     assert plan(facts(Train.BATCH, slots=4)) == (Run(FIVE),)
     assert plan(facts(Train.BATCH, slots=4, tests={FIVE: RED})) == (Run((A, B)),)
@@ -123,6 +128,33 @@ def test_all_is_built_before_anything_is_run_when_results_may_be_known() -> None
     assert plan(facts(Train.SERIAL, tests=known, built=chain(A, B))) == (Land((A,)),)
     around = {(A,): GREEN, (A, B): RED}
     assert plan(facts(Train.AUTO, tests=around, built=chain(A, B), recall=True)) == (Build((A, C)),)
+
+
+def test_nothing_lands_without_a_candidate() -> None:
+    """It was forgotten because objects were lost: it is built again first."""
+    assert plan(facts(Train.SERIAL, tests={(A,): GREEN}, built={})) == (Build((A,)),)
+
+
+def test_nothing_lands_whose_predecessor_comes_after_it() -> None:
+    built = chain(A, B) | chain(B, A)
+    order = {"order": (A, B), "after": {B: frozenset({A})}}
+    assert plan(facts(Train.AUTO, tests={(B, A): GREEN}, built=built, **order)) != (Land((B, A)),)
+
+
+def test_what_was_cut_short_once_is_still_worth_building_on() -> None:
+    known = {(A,): Record(broken=1)}
+    assert plan(facts(Train.SPECULATIVE, slots=2, tests=known)) == (Run((A,)), Run((A, B)))
+    assert plan(facts(Train.SERIAL, tests=known | {(): GREEN})) == (Run((A,)),)
+
+
+def test_the_more_was_rejected_the_shorter_the_steps() -> None:
+    order = tuple(AgentName(f"{n:02}") for n in range(15))
+
+    def lengths(decided: int, rejected: int) -> list[int]:
+        known = Facts(order, built=chain(*order), slots=2, policy=Train.AUTO, decided=decided, rejected=rejected)
+        return [len(action.state) for action in plan(known) if isinstance(action, Run)]
+
+    assert (lengths(0, 0), lengths(60, 0), lengths(20, 10)) == ([5, 13], [15], [1, 3])
 
 
 def test_infrastructure_blames_nobody() -> None:
