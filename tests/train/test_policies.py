@@ -6,7 +6,7 @@ import pytest
 
 from orchestra.blueprint.model import Guarantee, Limits, RunGate
 from tests.conftest import MakeRepository
-from tests.train.yard import TESTS, Train, Yard, landed, make_yard, reasons
+from tests.train.yard import TESTS, Strategy, Train, Yard, landed, make_yard, reasons
 
 NAMES = ("a", "b", "c", "d", "e", "f")
 
@@ -42,6 +42,29 @@ def test_the_same_work_lands(six: Yard, policy: Train, guarantee: Guarantee, slo
     assert six.checkout.git("status", "--porcelain") == ""
     shape = "--format=%(trailers:key=Orchestra-Agent,valueonly,separator=%x2C)"
     assert six.checkout.git("log", "--reverse", shape, f"{before}..main").split() == landed(report)
+
+
+@pytest.mark.parametrize("strategy", [Strategy.SQUASH, Strategy.MERGE])
+@pytest.mark.parametrize("policy", list(Train))
+def test_every_policy_with_every_strategy(make_repository: MakeRepository, policy: Train, strategy: Strategy) -> None:
+    """bad is red alone, late conflicts with early; rebase is what all the other tests use."""
+    yard = make_yard(make_repository({"README.md": "# sample\n"}), "early", "bad", "late", "last")
+    yard.approved(early={"README.md": "# early\n"}, bad={"c.txt": "RED\n"}, late={"README.md": "# late\n"})
+    yard.approved(last={"last": "1\n"}).merge_settings(train=policy, strategy=strategy)
+    yard.commit("last", {"last": "2\n"})
+    yard.approve("last")
+    before = yard.tip()
+    report = yard.merge()
+    assert landed(report) == ["early", "last"]
+    assert reasons(report) == {"bad": "gate", "late": "conflict"}
+    assert [out.with_ for out in report.evicted if out.agent == "late"] == [("early",)]
+    own = yard.checkout.git("log", "--first-parent", "--format=%H", f"{before}..main").splitlines()
+    assert len(own) == 2, "one commit for each agent on the first-parent line"
+    assert {len(yard.checkout.git("log", "-1", "--format=%P", one).split()) for one in own} == {
+        2 if strategy is Strategy.MERGE else 1
+    }
+    assert (yard.checkout.path / "last").read_text("utf-8") == "2\n"
+    assert yard.checkout.git("status", "--porcelain") == ""
 
 
 def test_batch_lands_all_that_is_green_with_one_test(make_repository: MakeRepository) -> None:
