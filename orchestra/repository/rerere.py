@@ -126,9 +126,12 @@ class _Aside:
         """Copy what the repository remembers of the open conflicts; False when that is nothing."""
         known = False
         for name in {name for name in self.open().values() if _ID.fullmatch(name)}:
+            ours = self.admin / "rr-cache" / name
+            shutil.rmtree(ours)  # git has just written a preimage there: without it, a memory has none
+            ours.mkdir()
             for file in _memories(memory / name):
                 known = known or file.name.startswith("post")
-                shutil.copyfile(file, self.admin / "rr-cache" / name / file.name)
+                shutil.copyfile(file, ours / file.name)
         (self.admin / "MERGE_RR").unlink(missing_ok=True)
         return known
 
