@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,7 +53,8 @@ def _recall(git: Git, question: Question, memory: Path, texts: Mapping[str, byte
     with TemporaryDirectory(prefix="orchestra-") as folder:
         aside = _Aside.make(Path(folder), git)
         aside.write_attributes(question.attributes)
-        aside.write_conflicts(question, texts)
+        texts = {path: texts[path] for path in aside.stage(question, texts)}
+        aside.write_conflicts(texts)
         before = {path: aside.file(path).read_bytes() for path in texts}
         aside.git.run("rerere", timeout_s=_LIMIT_S)
         if not aside.remember(memory):
@@ -95,18 +96,25 @@ class _Aside:
         for row in self.git.run("ls-tree", "-r", "-z", tree).fields:
             facts, _, path = row.partition("\t")
             mode, _, blob = facts.split(" ")
-            if path.rpartition("/")[2] == ".gitattributes" and mode.startswith("100") and ".." not in path.split("/"):
+            inside = not {"", ".", ".."} & set(path.split("/"))
+            if inside and path.rpartition("/")[2] == ".gitattributes" and mode.startswith("100"):
                 self._put(path, self.git.run("cat-file", "blob", blob).stdout)
 
-    def write_conflicts(self, question: Question, texts: Mapping[str, bytes]) -> None:
-        """Index and files as a merge leaves them. Git refuses names that would lead out of the work tree."""
+    def stage(self, question: Question, paths: Iterable[str]) -> list[str]:
+        """The index as a merge leaves it; the paths that git took: it ignores those that lead out of the work tree."""
+        wanted = {path: question.sides[path] for path in paths}
         stages = (
             f"{side.mode} {side.id} {number}\t{path}\0"
-            for path in texts
-            for number, side in enumerate(question.sides[path], 1)
+            for path, sides in wanted.items()
+            for number, side in enumerate(sides, 1)
             if side.id
         )
         self.git.run("update-index", "-z", "--index-info", stdin=os.fsencode("".join(stages)))
+        taken = set(self.git.run("ls-files", "-z").fields)
+        return [path for path in wanted if path in taken]
+
+    def write_conflicts(self, texts: Mapping[str, bytes]) -> None:
+        """Files as a merge leaves them."""
         for path, text in texts.items():
             blob = self.git.run("hash-object", "-w", "--no-filters", "--stdin", stdin=text).text
             self._put(path, self.git.run("cat-file", "--filters", f"--path={path}", blob).stdout)
