@@ -172,7 +172,8 @@ def _write_attributes(git: Git, objects: Objects, tree: TreeId, folder: Path) ->
     for row in git.run("ls-tree", "-r", "-z", tree).fields:
         facts, _, path = row.partition("\t")
         mode, _, blob = facts.split(" ")
-        if path.rpartition("/")[2] == ".gitattributes" and mode.startswith("100"):
+        inside = not {"", ".", ".."} & set(path.split("/"))  # a tree made by hand may name anything
+        if inside and path.rpartition("/")[2] == ".gitattributes" and mode.startswith("100"):
             place = folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(objects.blob(blob))
