@@ -27,7 +27,7 @@ from orchestra.fleet import Fleet, write_atomically
 from orchestra.review.verdicts import uncommitted
 
 _AT_ONCE = 4
-_REST_PER_LOOK = 24.0  # a background round takes 4 % of a core
+_REST_PER_LOOK = 66.0  # a background round takes 1.5 % of a core
 _SHORTEST_REST_S, _LONGEST_REST_S = 0.05, 60.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
     from orchestra.status import Status
 
 _SHORTEST_S = 2.0
-# A look at a big fleet costs CPU for its length: looking one part in twenty-five of the time is 4 % of a core.
-_REST_PER_LOOK = 24.0
+_REST_PER_LOOK = 40.0  # times the CPU that a look takes, git's included: 2.5 % of a core
+_BELL = "\a"
 
 
-def watch_status(look: Callable[[], Status]) -> None:
-    """Look again and again until interrupted; the pause grows with what a look costs."""
+def watch_status(look: Callable[[], Status], *, bell: bool = False) -> None:
+    """Look again and again until interrupted; the pause grows with what a look costs.
+
+    ``bell``: ring the terminal's bell when an agent begins to wait for a person.
+    """
     if not is_terminal():
         tell("--watch draws in a terminal; this is one look")
         show_status(look())
@@ -30,11 +34,26 @@ def watch_status(look: Callable[[], Status]) -> None:
 
     console = Console(highlight=False, markup=False, emoji=False)
     with Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop") as live:
+        waiting: frozenset[str] | None = None  # None: those who wait when the view begins are seen, not heard
         while True:
-            began = time.process_time()
-            live.update(_drawn(look()), refresh=True)
-            cost = time.process_time() - began
-            time.sleep(max(_SHORTEST_S, _REST_PER_LOOK * cost))
+            began = _cpu_s()
+            found = look()
+            live.update(_drawn(found), refresh=True)
+            before, waiting = waiting, who_waits(found)
+            if bell and before is not None and waiting - before:
+                console.file.write(_BELL)
+                console.file.flush()
+            time.sleep(max(_SHORTEST_S, _REST_PER_LOOK * (_cpu_s() - began)))
+
+
+def who_waits(found: Status) -> frozenset[str]:
+    """The agents that wait for a person."""
+    return frozenset(row.agent.name for row in found.rows if row.state.state == "waiting")
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + used.ru_utime + used.ru_stime
 
 
 def _drawn(found: Status) -> RenderableType:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from orchestra.errors import ExitCode
+from orchestra.errors import ExitCode, UsageError
 from orchestra.tasks.console import Cell, Tone, say, show_json, show_table, tell
 from orchestra.tasks.opening import chosen, opened
 from orchestra.tasks.program import task
@@ -56,12 +56,14 @@ _VERDICT_TONES = {
     help={
         "agents": "Names or numbers, separated by commas. Default: all of the fleet.",
         "watch": "Show it live until interrupted.",
+        "bell": "With --watch: ring the terminal's bell when an agent begins to wait for a person.",
     }
 )
 def status(
     c: Context,
     agents: str | None = None,
     watch: bool = False,
+    bell: bool = False,
     repo: str | None = None,
     blueprint: str | None = None,
     json: bool = False,
@@ -75,13 +77,15 @@ def status(
     from orchestra.review.trees import Rounds, look_within
     from orchestra.status import read_status
 
+    if bell and not watch:
+        raise UsageError("--bell is for the live view", hint="orchestra status --watch --bell")
     fleet = opened(repo, blueprint)
     asked = chosen(fleet, agents)
     if watch:
         from orchestra.tasks.live import watch_status
 
         rounds = Rounds()
-        watch_status(lambda: read_status(fleet, asked, look=rounds))
+        watch_status(lambda: read_status(fleet, asked, look=rounds), bell=bell)
         return ExitCode.DONE
     found = read_status(fleet, asked, look=look_within(_PATIENCE_S))
     if json:

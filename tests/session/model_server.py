@@ -29,6 +29,7 @@ from uuid import uuid4
 
 Json = dict[str, Any]
 _FOLDER = re.compile(r"(?:[Ww]orking directory|cwd)[`*\"]*:\s*[`\"]*([^\n`\"<]+)")
+_SANDBOX_RACE = "bwrap: Can't get type of source"
 _LAST: Json = {"text": "Nothing more to do."}
 
 
@@ -104,7 +105,7 @@ class ModelServer(ThreadingHTTPServer):
     def play(self, request: Json, session: str) -> tuple[str, int, Json, str]:
         """The agent's name, the number and content of its turn, and its folder."""
         folder = _folder(request)
-        turn = sum(1 for message in request["messages"] if message["role"] == "assistant" and not _is_filler(message))
+        turn = _turns_played(request["messages"])
         for name, agent in self.script["agents"].items():
             match = agent["match"]
             if "cwd" in match and not fnmatch(folder, match["cwd"]):
@@ -114,6 +115,14 @@ class ModelServer(ThreadingHTTPServer):
             turns = agent["turns"]
             return name, turn, turns[turn] if turn < len(turns) else _LAST, folder
         return "", turn, {"text": f"no agent in the script works in {folder!r}"}, folder
+
+
+def _turns_played(messages: list[Json]) -> int:
+    """As a model does, one whose command the sandbox could not even start plays that turn again: of two clients at
+    once, one may find the other's placeholder for ``.git/config.lock`` gone (seen with 2.1.330)."""
+    after = [*messages[1:], {}]
+    pairs = [(said, told) for said, told in zip(messages, after, strict=True) if said["role"] == "assistant"]
+    return sum(1 for said, told in pairs if not _is_filler(said) and _SANDBOX_RACE not in json.dumps(told))
 
 
 class _Handler(BaseHTTPRequestHandler):
