@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -20,6 +21,7 @@ from orchestra.errors import DiskFull
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
+_ROOM = 64 * 1024  # bytes: what SQLite makes that file grow by, and as much again
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
   id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, agent TEXT, data TEXT NOT NULL);
@@ -51,9 +53,20 @@ class Ledger:
             with self._open() as db, db:
                 db.execute("INSERT INTO events (at, kind, agent, data) VALUES (?, ?, ?, ?)", row)
         except sqlite3.OperationalError as error:
-            if "full" in str(error):  # SQLITE_FULL: "database or disk is full"
+            if self._is_full(error):
                 raise DiskFull(self.path) from error
             raise
+
+    def _is_full(self, error: sqlite3.OperationalError) -> bool:
+        """SQLITE_FULL, or no room for the file of shared memory beside a WAL: that reads as any I/O error."""
+        named = error.sqlite_errorname
+        no_memory = named in (
+            "SQLITE_IOERR_SHMSIZE",
+            "SQLITE_IOERR_SHMOPEN",
+            "SQLITE_IOERR_SHMMAP",
+            "SQLITE_IOERR_WRITE",
+        )
+        return named == "SQLITE_FULL" or (no_memory and shutil.disk_usage(self.path.parent).free < _ROOM)
 
     def events(self, kind: str | None = None, agent: str | None = None) -> list[Event]:
         """Events in the order they were recorded; ``kind`` also matches its dotted children."""

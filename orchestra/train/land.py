@@ -11,14 +11,14 @@ whose work is in the way, verdicts that changed, a remote that moved.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import AgentName, FleetName, Review
 from orchestra.errors import GitError, GroundError, MovedError
 from orchestra.fleet import Fleet
 from orchestra.ledger import Ledger
-from orchestra.repository.checkout import can_follow, follow, in_the_way
+from orchestra.repository.checkout import can_follow, in_the_way
 from orchestra.repository.delta import tree_of
 from orchestra.repository.gateway import Repository
 from orchestra.repository.git import Git
@@ -38,6 +38,7 @@ from orchestra.repository.refs import (
 )
 from orchestra.repository.remote import Pushed, look, push
 from orchestra.review.verdicts import Verdict, verdict, work
+from orchestra.train.along import behind, bring_along, catch_up
 from orchestra.train.intent import Intent, drop_intent, read_intent, write_intent
 from orchestra.train.roster import Passenger
 
@@ -118,8 +119,10 @@ def _require_verdicts(fleet: Fleet, landing: Landing, refs: Mapping[AgentName, A
 
 
 def _require_clear_checkouts(fleet: Fleet, landing: Landing) -> None:
+    shown = behind(fleet.repository.state_folder)
     for folder in quiet_checkouts(fleet.repository, fleet.target):
-        obstacles = can_follow(folder, landing.old, landing.new)
+        note = shown.get(str(folder))
+        obstacles = can_follow(folder, note.shows if note else landing.old, landing.new)
         if obstacles:
             raise in_the_way(folder, obstacles)
 
@@ -215,10 +218,16 @@ def _only_there(intent: Intent) -> GroundError:
 
 
 def settle(repository: Repository) -> tuple[str, ...]:
-    """Finish, or take back, what a killed landing left open. The caller holds both locks. Done twice it is nothing."""
+    """Finish, or take back, what a killed landing left open, and checkouts that could not be brought along.
+
+    The caller holds both locks. Done twice it is nothing.
+    """
     intent = read_intent(repository.state_folder)
-    if intent is None:
-        return ()
+    finished = _finish(repository, intent) if intent else ()
+    return (*finished, *catch_up(repository))
+
+
+def _finish(repository: Repository, intent: Intent) -> tuple[str, ...]:
     git = repository.git
     now = resolve(git, branch_ref(intent.target))
     if now is not None and repository.is_ancestor(intent.new, now):
@@ -235,7 +244,7 @@ def settle(repository: Repository) -> tuple[str, ...]:
 
 def _follow_up(repository: Repository, intent: Intent, *, resume: bool = False) -> tuple[str, ...]:
     """All that follows from the swap. Every step is done at most once, however often this is called."""
-    told = [*_bring_along(repository, intent, resume=resume)]
+    told = [*bring_along(repository, intent.target, intent.old, intent.new, resume=resume)]
     ledger = Ledger(repository.state_folder / "fleets" / intent.fleet)
     refs = read_fleet(repository.git, FleetName(intent.fleet))
     for name, commit in intent.agents.items():
@@ -246,20 +255,6 @@ def _follow_up(repository: Repository, intent: Intent, *, resume: bool = False) 
         _mark_landed(repository.git, intent, AgentName(name), own)
     drop_intent(repository.state_folder)
     return tuple(told)
-
-
-def _bring_along(repository: Repository, intent: Intent, *, resume: bool) -> Iterable[str]:
-    """Checkouts of the target. One that has moved on since is its user's; one in the way is left and named."""
-    for known in repository.worktrees():
-        if known.branch != intent.target or known.head != intent.new or not known.path.is_dir():
-            continue
-        try:
-            left = follow(known.path, intent.old, intent.new, resume=resume)
-        except GroundError as error:
-            yield f"{known.path} still shows {intent.old[:10]}: {error} (git -C {known.path} status)"
-            continue
-        if left:
-            yield f"{known.path}: {', '.join(left)} hold your own changes and were left as they are"
 
 
 def _mark_landed(git: Git, intent: Intent, agent: AgentName, own: AgentRefs) -> None:
