@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from orchestra.blueprint.model import RunnerKind, RunnerMode
+from orchestra.blueprint.model import Proposer, RunnerKind, RunnerMode
 from orchestra.engine import process
 from orchestra.errors import OrchestraError
 from orchestra.fleet import Fleet
@@ -58,6 +58,7 @@ def examine(fleet: Fleet | None) -> list[Finding]:
         found = fleet
         looks += [
             lambda: _programs(found),
+            lambda: _proposals(found),
             lambda: _dialogs(found),
             lambda: _limits(found),
             lambda: _memory(found),
@@ -170,6 +171,19 @@ def _programs(fleet: Fleet) -> Iterator[Finding]:
             yield Finding(Level.FAIL, "program", f"the runner's program {name} is not on PATH", f"install {name}")
         else:
             yield Finding(Level.OK, "program", f"{name} is on PATH")
+
+
+def _proposals(fleet: Fleet) -> Iterator[Finding]:
+    """What ``merge.proposals`` names has to be there, and to know something."""
+    wanted = fleet.blueprint.merge.proposals
+    if Proposer.MERGIRAF in wanted and shutil.which(Proposer.MERGIRAF) is None:
+        what = "merge.proposals names mergiraf, which is not on PATH: it proposes nothing"
+        yield Finding(Level.WARN, "mergiraf", what, "cargo install --locked mergiraf (see mergiraf.org)")
+    elif Proposer.MERGIRAF in wanted:
+        yield Finding(Level.OK, "mergiraf", "mergiraf is on PATH")
+    if Proposer.RERERE in wanted and not (fleet.repository.common_dir / "rr-cache").is_dir():
+        what = "merge.proposals names rerere, and git remembers no resolution in this repository yet"
+        yield Finding(Level.WARN, "rerere", what, "git config rerere.enabled true")
 
 
 def _dialogs(fleet: Fleet) -> Iterator[Finding]:

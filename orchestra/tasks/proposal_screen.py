@@ -26,7 +26,8 @@ def _show_head(fleet: Fleet, shown: Shown) -> None:
     say(f"{agent.number} {agent.name}: {agent.title}")
     say(f"  proposal  {shown.commit[:10]}: {agent.branch} at {(shown.standing.head or '')[:10]} with {fleet.target}")
     say(f"  target    {fleet.target} at {shown.target[:10]}; {shown.behind} commits have landed there since")
-    say(f"  verdict   {shown.standing.verdict}")
+    of_what = "of this" if shown.standing.refs.approved == shown.commit else "of the branch as it is"
+    say(f"  verdict   {shown.standing.verdict}, {of_what}")
     for path, method in sorted(shown.resolved.items()):
         say(f"  {spoken(path)}: resolved by {method}")
     for gate, outcome in shown.gates.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.blueprint.model import Limits, Runner, RunnerKind, RunnerMode, Worktrees
+from orchestra.blueprint.model import Limits, Merge, Proposer, Runner, RunnerKind, RunnerMode, Worktrees
 from orchestra.fleet import Fleet
 from orchestra.session.doctor import Finding, Level, examine
 from tests.conftest import Checkout
@@ -112,6 +112,19 @@ def test_a_runners_program(tools: Path, repository: Checkout) -> None:
     assert found(examine(fleet), "program")[0].level is Level.FAIL
     stand_in(tools, "codex", "exit 0")
     assert found(examine(fleet), "program")[0].level is Level.OK
+
+
+def test_what_is_to_propose_resolutions(tools: Path, repository: Checkout) -> None:
+    both = Merge(proposals=(Proposer.RERERE, Proposer.MERGIRAF))
+    fleet = make_fleet(repository, Runner(kind=RunnerKind.NONE), merge=both)
+    assert [item.level for item in found(examine(fleet), "mergiraf")] == [Level.WARN]
+    assert [item.mend for item in found(examine(fleet), "rerere")] == ["git config rerere.enabled true"]
+    stand_in(tools, "mergiraf", "exit 0")
+    (repository.path / ".git/rr-cache").mkdir()
+    assert [item.level for item in found(examine(fleet), "mergiraf")] == [Level.OK]
+    assert found(examine(fleet), "rerere") == []
+    plain = replace(fleet, blueprint=replace(fleet.blueprint, merge=Merge()))
+    assert found(examine(plain), "mergiraf") == []
 
 
 def test_dialogs_are_foreseen(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import secrets
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from orchestra.blueprint.model import Forbid, Limits, Proposer, RunGate, Strategy
@@ -27,6 +29,8 @@ from tests.train.mergiraf import GIVES_UP, stand_in
 from tests.train.test_killed import pickled, run
 from tests.train.yard import Yard, landed, make_yard, reasons
 
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+MERGE, EVENT = (json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8")) for name in ("merge", "train-event"))
 KILLS = int(os.environ.get("ORCHESTRA_KILLS", "2"))
 BASE = "".join(f"line {n}\n" for n in range(1, 31))
 
@@ -69,6 +73,7 @@ def test_a_proposal_is_tested_offered_taken_and_lands(yard: Yard) -> None:
     remember(yard)
     head = yard.tip("agent/demo/two")
     report = yard.merge()
+    jsonschema.validate(report.to_json(), MERGE)
     assert (landed(report), reasons(report)) == (["one"], {"two": "conflict"})
     found = offer(report)
     assert found.detail == (
@@ -129,6 +134,7 @@ def test_mergiraf_resolves_what_rerere_does_not(yard: Yard, monkeypatch: pytest.
 def test_a_red_proposal_is_not_offered(yard: Yard) -> None:
     remember(yard, said("RED"))
     report = yard.merge()
+    jsonschema.validate(report.to_json(), MERGE)
     found = offer(report)
     assert found.commit is None
     assert found.detail == (
@@ -389,6 +395,8 @@ def test_the_train_says_so_in_events(yard: Yard) -> None:
     seen: list[TrainEvent] = []
     yard.merge(progress=seen.append)
     about = [event for event in seen if event.kind == "proposal"]
+    for event in seen:
+        jsonschema.validate(event.to_json(), EVENT)
     assert [event.data["stage"] for event in about] == ["tried", "offered"]
     assert {event.agents for event in about} == {("two",)}
     assert about[0].text == "trying a proposal for two: a proposal by rerere resolves f.txt"
