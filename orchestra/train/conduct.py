@@ -8,7 +8,7 @@ Refuses: to land what its own audit does not pass, and to go on after the target
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from orchestra.blueprint.model import AgentName
 from orchestra.errors import GitError, GroundError
@@ -25,11 +25,27 @@ from orchestra.train.account import Account
 from orchestra.train.clash import Clashes
 from orchestra.train.diagnose import Case, Diagnosis
 from orchestra.train.events import Teller
+from orchestra.train.facts import (
+    Action,
+    Block,
+    Build,
+    Built,
+    Cancel,
+    Evict,
+    Facts,
+    HeldBy,
+    Hold,
+    Land,
+    Record,
+    Run,
+    State,
+    Why,
+)
 from orchestra.train.land import Landing, TargetMoved, VerdictChanged, land
 from orchestra.train.outcome import Blocked, Landed, Waiting
 from orchestra.train.pace import seconds_left, spoken, typical_seconds
 from orchestra.train.pins import Pins
-from orchestra.train.queue import Built, Facts, Record, State
+from orchestra.train.railway import Railway
 from orchestra.train.roster import Passenger, Roster
 from orchestra.train.stack import begun_on, in_order
 from orchestra.train.tester import Tester
@@ -37,34 +53,6 @@ from orchestra.train.trial import Ended, Report
 
 _MOVES = 20  # times that the target may move under a train before it gives up
 _LOSSES = 20  # times that candidates may be taken from it before they are pinned
-
-
-@dataclass(slots=True)
-class Railway:
-    """What is known about one value of the target: candidates on it, and their tests."""
-
-    target: CommitId
-    built: dict[State, Candidate] = field(default_factory=dict)
-    tests: dict[State, Record] = field(default_factory=dict)
-    reports: dict[State, Report] = field(default_factory=dict)
-
-    def commit(self, state: State) -> CommitId:
-        """The commit of a state that was built clean."""
-        if not state:
-            return self.target
-        found = self.built[state]
-        if not isinstance(found, BuiltCandidate):
-            raise AssertionError(f"{state} has no candidate")
-        return found.commit
-
-    def after(self, state: State) -> Railway:
-        """The target is now at ``state``: what begins with it stays known."""
-        size = len(state)
-        kept = Railway(self.commit(state))
-        kept.built = {s[size:]: c for s, c in self.built.items() if s[:size] == state and len(s) > size}
-        kept.tests = {s[size:]: t for s, t in self.tests.items() if s[:size] == state}
-        kept.reports = {s[size:]: r for s, r in self.reports.items() if s[:size] == state}
-        return kept
 
 
 class Conductor:
@@ -105,7 +93,7 @@ class Conductor:
         """Conduct it to the end; where the target is then (or would be). The account holds what became of whom."""
         while self._order or self._railway.tests:
             actions = queue.plan(self._facts())
-            known = [action for action in actions if isinstance(action, queue.Run) and self._is_known(action.state)]
+            known = [action for action in actions if isinstance(action, Run) and self._is_known(action.state)]
             for action in known or actions:  # what is known may make the rest needless
                 self._carry_out(action)
             if (known or not actions) and not self._listen():
@@ -141,7 +129,7 @@ class Conductor:
 
     def _recall(self, state: State) -> None:
         if self._recalls() and self._is_known(state):
-            self._carry_out(queue.Run(state))
+            self._carry_out(Run(state))
             self._listen()
 
     def _listen(self) -> bool:
@@ -193,24 +181,24 @@ class Conductor:
         gate = next((gate for gate in self._tester.gates if decided and gate.name == decided.gate), None)
         return gate.retries if gate else 0
 
-    def _carry_out(self, action: queue.Action) -> None:
+    def _carry_out(self, action: Action) -> None:
         match action:
-            case queue.Build(state):
+            case Build(state):
                 self._build(state)
-            case queue.Run(state):
+            case Run(state):
                 self._railway.tests[state] = replace(self._railway.tests.get(state, Record()), running=True)
                 self._tester.start(state, self._railway.commit(state))
-            case queue.Cancel(state):
+            case Cancel(state):
                 self._railway.tests[state] = replace(self._railway.tests[state], running=False)
                 self._tester.cancel(state)
-            case queue.Land(state):
+            case Land(state):
                 self._land(state)
-            case queue.Evict(agent, why):
+            case Evict(agent, why):
                 self._evict(agent, why)
-            case queue.Block(agent, by):
+            case Block(agent, by):
                 reason = f"it must land after {by}, which does not land in this run"
                 self._decide(Blocked(agent, reason, by))
-            case queue.Hold(agent, by):
+            case Hold(agent, by):
                 self._decide(Waiting(agent, self._why_held(agent, by)))
 
     def _decide(self, fate: Blocked | Waiting) -> None:
@@ -256,11 +244,11 @@ class Conductor:
 
     # -- deciding -----------------------------------------------------------------------------------------------
 
-    def _evict(self, agent: AgentName, why: queue.Why) -> None:
+    def _evict(self, agent: AgentName, why: Why) -> None:
         passenger = self._roster.passenger(agent)
         self._order = tuple(name for name in self._order if name != agent)
         candidate = self._railway.built[(agent,)]
-        if why is queue.Why.EMPTY and isinstance(candidate, Empty):
+        if why is Why.EMPTY and isinstance(candidate, Empty):
             self._account.evict_empty(passenger, candidate)
         elif isinstance(candidate, Conflict):
             target = self._railway.target
@@ -280,15 +268,15 @@ class Conductor:
             if cause is not None:
                 self._account.explain(case, cause)
 
-    def _why_held(self, agent: AgentName, by: queue.HeldBy) -> str:
-        about: State = (agent,) if by is queue.HeldBy.STUCK else ()
+    def _why_held(self, agent: AgentName, by: HeldBy) -> str:
+        about: State = (agent,) if by is HeldBy.STUCK else ()
         report = self._railway.reports.get(about)
         run = report.decided_by if report else None
         told = f": {run.gate} {run.detail or run.outcome}" if run else ""
         log = f" (log: {run.log})" if run and run.log else ""
-        if by is queue.HeldBy.RED_TARGET:
+        if by is HeldBy.RED_TARGET:
             return f"the target itself is red, so nobody can be blamed{told}{log}"
-        if by is queue.HeldBy.STUCK:
+        if by is HeldBy.STUCK:
             return f"its gates could not be run to an end{told}{log}"
         return f"gates cannot be run here at all{told}{log}"
 

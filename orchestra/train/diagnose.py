@@ -17,7 +17,7 @@ from orchestra.blueprint.model import AgentName, Strategy
 from orchestra.fleet import Fleet
 from orchestra.repository.integrate import Branch, Built, Integrator
 from orchestra.repository.refs import CommitId
-from orchestra.train.queue import State
+from orchestra.train.facts import State
 from orchestra.train.roster import Passenger
 from orchestra.train.row import Unit, units
 from orchestra.train.tester import Tester

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
 from orchestra.blueprint.model import Guarantee, Train
-from orchestra.train.queue import Facts, chance_of_failure
+from orchestra.train.facts import Facts
+from orchestra.train.queue import chance_of_failure
 
 _RECENT = 20
 

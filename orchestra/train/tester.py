@@ -26,11 +26,11 @@ from orchestra.ledger import Json
 from orchestra.repository.delta import tree_of
 from orchestra.repository.refs import CommitId
 from orchestra.train.events import Teller
+from orchestra.train.facts import State
 from orchestra.train.gates.environment import result_key
 from orchestra.train.gates.reds import Red, Reds
 from orchestra.train.gates.results import Pass, Results, forget_unused, fresh_log, seconds_before
 from orchestra.train.pace import typical_seconds
-from orchestra.train.queue import State
 from orchestra.train.slot import SlotTrouble
 from orchestra.train.slots import Slots
 from orchestra.train.trial import (

@@ -17,7 +17,7 @@ from orchestra.errors import GroundError
 from orchestra.ledger import Json
 from orchestra.repository.refs import CommitId
 from orchestra.train.events import Teller
-from orchestra.train.queue import State
+from orchestra.train.facts import State
 from orchestra.train.slots import Setup
 
 SETUP_GATE = "setup"

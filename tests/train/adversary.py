@@ -18,7 +18,7 @@ from itertools import combinations, product
 from random import Random
 
 from orchestra.blueprint.model import AgentName, Guarantee, Train
-from orchestra.train.queue import (
+from orchestra.train.facts import (
     Action,
     Block,
     Build,
@@ -33,8 +33,8 @@ from orchestra.train.queue import (
     Run,
     State,
     Why,
-    plan,
 )
+from orchestra.train.queue import plan
 
 NAMES = tuple(AgentName(name) for name in "abcdefgh")
 After = Mapping[AgentName, frozenset[AgentName]]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestra.blueprint.model import AgentName, Guarantee, Train
-from orchestra.train.queue import (
+from orchestra.train.facts import (
     Block,
     Build,
     Built,
@@ -23,8 +23,8 @@ from orchestra.train.queue import (
     Run,
     State,
     Why,
-    plan,
 )
+from orchestra.train.queue import plan
 
 Fate = tuple[str, ...]
 Known = frozenset[tuple[frozenset[AgentName], bool]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestra.blueprint.model import AgentName, Train
+from orchestra.train.facts import Facts
 from orchestra.train.pace import rounds_left, seconds_left, spoken, typical_seconds
-from orchestra.train.queue import Facts
 from tests.train.yard import Yard
 
 TEN = tuple(AgentName(f"a{n}") for n in range(10))

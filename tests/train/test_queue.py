@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestra.blueprint.model import AgentName, Guarantee, Train
-from orchestra.train.queue import (
+from orchestra.train.facts import (
     Block,
     Build,
     Built,
@@ -19,8 +19,8 @@ from orchestra.train.queue import (
     Run,
     State,
     Why,
-    plan,
 )
+from orchestra.train.queue import plan
 from tests.train.railway import World, begin, explore
 
 A, B, C, D, E = (AgentName(name) for name in "abcde")
