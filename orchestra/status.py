@@ -21,7 +21,8 @@ from orchestra.review.standing import Standing, orphans, read_standings
 from orchestra.review.trees import Look, Tree, look_at_all
 from orchestra.review.verdicts import Verdict
 from orchestra.session.facts import session_facts
-from orchestra.session.state import AgentState, SessionFacts, State, Work, derive
+from orchestra.session.state import AgentState, SessionFacts, State, Usage, Work, derive
+from orchestra.session.usage import add
 from orchestra.workspace.provision import readiness
 from orchestra.workspace.render import notes_filled
 
@@ -64,6 +65,14 @@ class Status:
     rows: tuple[Row, ...]
     not_declared: tuple[AgentName, ...]
     taken_at: float
+
+    @property
+    def usage(self) -> Usage:
+        """What the sessions of all its rows used together."""
+        used = Usage()
+        for row in self.rows:
+            used = add(used, row.session.usage) if row.session is not None else used
+        return used
 
     def to_json(self) -> dict[str, Json]:
         """As ``status --json`` prints it; validates against schemas/status.schema.json."""
@@ -124,6 +133,7 @@ def _work(fleet: Fleet, standing: Standing, tree: Tree, filled: bool) -> Work:
 
 def _row_json(row: Row, now: float) -> dict[str, Json]:
     standing, agent = row.standing, row.agent
+    used = row.session.usage if row.session is not None else Usage()
     age, looked = row.state.age_s(now), row.tree.age_s(now)
     return {
         "name": agent.name,
@@ -148,5 +158,7 @@ def _row_json(row: Row, now: float) -> dict[str, Json]:
         "landed": standing.refs.landed,
         "conflicts_with": list(row.conflicts_with),
         "scope_findings": [{"path": finding.path, "why": finding.why} for finding in row.scope_findings],
-        "cost_usd": row.session.usage.cost_usd if row.session else None,
+        "cost_usd": used.cost_usd,
+        "cost_untold_sessions": used.untold,
+        "tokens": {"input": used.input_tokens, "output": used.output_tokens, "cache": used.cache_tokens},
     }

@@ -10,7 +10,8 @@ last result and a look at the worktree (state.py). Refuses: shells; an argv is a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -82,12 +83,10 @@ def runner_of(kind: RunnerKind) -> Runner:
 
 
 def read_digest(order: Order, run: RunFolder) -> Digest:
-    """What the whole output of a session says."""
+    """What the whole output of a session that is over says, and whether it says what the session cost."""
     reader = runner_of(order.kind).reader(order)
-    try:
-        with run.out.open("rb") as lines:
-            for line in lines:
-                reader.feed(line.rstrip(b"\r\n"))
-    except OSError:
-        return reader.digest()
-    return reader.digest()
+    with suppress(OSError), run.out.open("rb") as lines:
+        for line in lines:
+            reader.feed(line.rstrip(b"\r\n"))
+    found = reader.digest()
+    return replace(found, usage=replace(found.usage, untold=int(found.usage.cost_usd is None)))

@@ -64,13 +64,15 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a session used. ``cost_usd`` None: its program does not say."""
+    """What a session used. ``cost_usd`` None: its program does not say. ``untold``: ended sessions whose cost is not in
+    it, since nobody said it: killed ones, and those in windows."""
 
     cost_usd: float | None = None
     input_tokens: int = 0
     output_tokens: int = 0
     cache_tokens: int = 0
     turns: int = 0
+    untold: int = 0
 
 
 @dataclass(frozen=True, slots=True)

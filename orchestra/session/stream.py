@@ -15,6 +15,7 @@ from typing import Any
 from orchestra.session.parsers import as_object
 from orchestra.session.runner import Notice, Trouble
 from orchestra.session.state import Digest, Usage
+from orchestra.session.usage import add
 
 GREETING = "orchestra agent"
 """What our SessionStart hook says; a repository may have hooks of its own, which prove nothing about ours."""
@@ -41,6 +42,7 @@ class ClaudeReader:
         self._begun = False
         self._found = Digest()
         self._ended = False
+        self._messages: dict[str, Usage] = {}
 
     def feed(self, line: bytes) -> Notice | None:
         """One line."""
@@ -53,8 +55,13 @@ class ClaudeReader:
             return None
 
     def digest(self) -> Digest:
-        """So far. Without a result, the session was cut off."""
-        return self._found
+        """So far. Without a result it was cut off: its tokens are those of its messages, its cost is not known."""
+        if self._ended:
+            return self._found
+        used = Usage()
+        for usage in self._messages.values():
+            used = add(used, usage)
+        return replace(self._found, usage=used)
 
     def _read(self, event: Json) -> Notice | None:
         match event.get("type"), event.get("subtype"):
@@ -81,6 +88,12 @@ class ClaudeReader:
         return None
 
     def _note_text(self, event: Json) -> None:
+        message = event["message"]
+        used = message.get("usage")
+        if isinstance(used, dict):  # a message comes in pieces, each with the message's own usage
+            cache = int(used.get("cache_read_input_tokens") or 0) + _written(used)
+            tokens = (int(used.get("input_tokens") or 0), int(used.get("output_tokens") or 0))
+            self._messages[str(message.get("id"))] = Usage(None, *tokens, cache)
         for block in event["message"]["content"]:
             if block.get("type") == "text" and block.get("text"):
                 self._found = replace(self._found, text=block["text"][:_LONGEST])

@@ -100,6 +100,8 @@ def show_status(found: Status) -> None:
     tip = found.target_commit[:10] if found.target_commit else "no commit yet"
     say(f"{found.fleet.name} on {found.fleet.target} at {tip}")
     show_table(COLUMNS, [row_cells(row, found.taken_at) for row in found.rows])
+    if used := money(found):
+        say(used, Tone.QUIET)
     for name in found.not_declared:
         tell(f"{name} has work in this fleet and is not in {found.fleet.blueprint.source} any more", Tone.WAITING)
     for line in remarks(found):
@@ -141,6 +143,16 @@ def remarks(found: Status) -> list[str]:
         for row in found.rows
         if row.state.state in ("failed", "lost", "not-ready", "waiting", "unknown") and row.state.reason
     ]
+
+
+def money(found: Status) -> str:
+    """What the sessions said they cost, and of how many that is not known; empty where none has ended."""
+    used, budget = found.usage, found.fleet.blueprint.limits.budget_usd
+    if used.cost_usd is None and not used.untold:
+        return ""
+    of = f" of {budget:.2f}" if budget is not None else ""
+    told = f"spent {used.cost_usd:.2f}{of} USD" if used.cost_usd is not None else "cost unknown"
+    return told + (f"; {used.untold} sessions did not say theirs" if used.untold and used.cost_usd is not None else "")
 
 
 def since(seconds: float | None) -> str:

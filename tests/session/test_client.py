@@ -206,12 +206,18 @@ def test_one_that_is_killed_goes_on_in_its_session(office: MakeOffice) -> None:
         assert process.wait_gone(run.run.keeper, 30)
         site.wait_for_the_end()
         assert site.state("a").state is State.LOST
+        killed = site.facts("a").usage
+        assert (killed.cost_usd, killed.input_tokens > 0, killed.untold) == (None, True, 1)
         server.release("middle")
         session = site.facts("a").session_id
         assert site.start().queued == ["a"]
         site.wait_for_the_end()
     assert site.state("a").state is State.FINISHED, site.log()
     assert {request["session"] for request in server.requests} == {session}
+    # Of the cost that the resumed run tells, the part of the killed one is missing, in either version.
+    used = site.facts("a").usage
+    assert used.cost_usd is not None
+    assert (used.input_tokens > killed.input_tokens, used.untold) == (True, 1)
 
 
 def test_one_is_sent_back_and_its_cost_is_counted_once(office: MakeOffice) -> None:

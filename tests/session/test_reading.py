@@ -224,6 +224,36 @@ def test_costs_are_counted_once(digests: list[Digest], cost: float | None) -> No
     assert used.turns == len(digests)
 
 
+def untold(session: str, version: str) -> Digest:
+    return Digest(session_id=session, version=version, usage=Usage(untold=1))
+
+
+@pytest.mark.parametrize(
+    ("digests", "sessions"),
+    [
+        ([untold("s", "2.1.330")], 1),
+        ([untold("s", "2.1.330"), spent("s", "2.1.330", 0.5)], 1),
+        ([untold("s", "2.1.197"), spent("s", "2.1.197", 0.5)], 1),
+        ([spent("s", "2.1.330", 0.5), untold("s", "2.1.330")], 1),
+        ([untold("s", ""), untold("t", ""), spent("u", "2.1.330", 0.5)], 2),
+    ],
+)
+def test_what_nobody_told_is_not_nothing(digests: list[Digest], sessions: int) -> None:
+    assert total(digests).untold == sessions
+
+
+def test_a_run_that_is_cut_off_used_what_its_messages_say() -> None:
+    reader = ClaudeReader()
+    usage = {"input_tokens": 10, "output_tokens": 1, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 3}
+    pieces = [{"type": "text", "text": "a"}, {"type": "tool_use"}]
+    first = [{"type": "assistant", "message": {"id": "m1", "content": [piece], "usage": usage}} for piece in pieces]
+    second = {"type": "assistant", "message": {"id": "m2", "content": [], "usage": {**usage, "output_tokens": 5}}}
+    assert feed(reader, HOOKED, INIT, *first, second) == []
+    assert reader.digest().usage == Usage(None, 20, 6, 14, 0)
+    feed(reader, {"type": "assistant", "message": {"id": "m3", "content": [], "usage": {"input_tokens": "odd"}}}, GOOD)
+    assert reader.digest().usage == Usage(0.5, 10, 5, 7, 3)
+
+
 def test_versions() -> None:
     assert [is_cumulative(v) for v in ("2.1.276", "2.1.277", "2.2.0", "3.0.0-beta.1", "", "nonsense")] == [
         False, True, True, True, False, False,
