@@ -68,6 +68,23 @@ def test_beside_a_running_train(road: Road) -> None:
     road.assert_final_state()
 
 
+def test_beside_a_train_that_is_suspended(road: Road) -> None:
+    """It holds its lock while it sleeps; what happened meanwhile is found when it goes on (facts/merge.md 5, 5)."""
+    with held_gate(road) as begun:
+        road.ready("one")
+        running = road.begin("merge", "--json", "--agents", "one")
+        await_gate(begun)
+        running.process.send_signal(signal.SIGSTOP)
+        assert "is held by orchestra merge" in road.refused("merge")
+        road.checkout.commit("a person, meanwhile", {"person.txt": "1\n"})
+        release(road)
+        running.process.send_signal(signal.SIGCONT)
+        done = running.wait()
+    assert [one["agent"] for one in json.loads(done.out)["landed"]] == ["one"], done
+    assert road.checkout.git("log", "--format=%s", "main").splitlines()[1] == "a person, meanwhile"
+    road.assert_final_state()
+
+
 def test_two_spawns_and_a_merge_at_once(road: Road) -> None:
     words = ("spawn", "--blueprint", str(road.blueprint))
     running = [road.begin(*words) for _ in range(3)]
