@@ -74,11 +74,13 @@ def test_beside_a_train_that_is_suspended(road: Road) -> None:
         road.ready("one")
         running = road.begin("merge", "--json", "--agents", "one")
         await_gate(begun)
-        running.process.send_signal(signal.SIGSTOP)
+        pid = running.process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
         assert "is held by orchestra merge" in road.refused("merge")
         road.checkout.commit("a person, meanwhile", {"person.txt": "1\n"})
         release(road)
-        running.process.send_signal(signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
         done = running.wait()
     assert [one["agent"] for one in json.loads(done.out)["landed"]] == ["one"], done
     assert road.checkout.git("log", "--format=%s", "main").splitlines()[1] == "a person, meanwhile"

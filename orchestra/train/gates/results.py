@@ -1,8 +1,8 @@
 """Gate results that are kept: a pass is a fact about a tree, so it holds for every candidate with that tree.
 
-Invariant: only passes are kept, each in one file that is written whole or not at all and says itself what it is about;
-a damaged or foreign one counts as absent. Red and interrupted runs are never kept: they are run again. Deleting the
-folder costs time and nothing else.
+Invariant: only passes are kept here, each in one file that is written whole or not at all and says itself what it is
+about; a damaged or foreign one counts as absent. Interrupted runs are never kept, red ones only by ``reds``. Deleting
+the folder costs time and nothing else.
 """
 
 from __future__ import annotations
