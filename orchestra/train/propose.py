@@ -55,8 +55,9 @@ class Proposals:
     def __init__(
         self, fleet: Fleet, *, tester: Tester, build: BuildOn, teller: Teller, account: Account, pins: Pins
     ) -> None:
-        self._fleet, self._tester, self._build = fleet, tester, build
+        self._fleet, self._tester, self._make_builder = fleet, tester, build
         self._teller, self._account, self._pins = teller, account, pins
+        self._builders: dict[tuple[CommitId, str], Integrator] = {}
 
     def offer(self, conflicted: Sequence[Passenger], target: CommitId) -> None:
         """Try for a proposal for each, on ``target``, which is the branch's own value; the account tells what came."""
@@ -78,7 +79,9 @@ class Proposals:
         try:
             made = self._attempt(passenger, replace(passenger.branch, tip=head), target)
         except GroundError as error:  # objects taken by a ``gc`` beside us: another run makes it again
-            made = Unresolved(str(error))
+            self._builders.clear()
+            self._account.offer(name, Offer(None, _NONE, f"no proposal could be made: {error}"))
+            return None
         if isinstance(made, _Draft):
             said = f"trying a proposal for {name}: {_told(made.proposal.resolved)}"
             facts = proposal_facts("tried", made.id, made.proposal.resolved, {})
@@ -117,6 +120,12 @@ class Proposals:
 
     def _styled(self, target: CommitId) -> Callable[[str], Integrator]:
         return lambda style: self._build(target, style)
+
+    def _build(self, target: CommitId, style: str) -> Integrator:
+        """One for each target and style: every one keeps processes of git open until the train ends."""
+        if (target, style) not in self._builders:
+            self._builders[target, style] = self._make_builder(target, style)
+        return self._builders[target, style]
 
     @property
     def _wanted(self) -> Collection[Name]:

@@ -436,3 +436,23 @@ def test_killed_while_it_proposes(make_repository: MakeRepository, group: tuple[
         assert landed(yard.merge()) == ["two"]
         assert yard.checkout.git("fsck", "--strict", "--no-dangling") == ""
         assert not list((yard.checkout.path / ".git").rglob("MERGE_RR"))
+
+
+def test_objects_that_are_lost_meanwhile_are_no_answer(yard: Yard) -> None:
+    """What is proposed already stays, and the next train finds it again."""
+    remember(yard)
+    found = offer(yard.merge())
+    blob = yard.checkout.git("rev-parse", "agent/demo/two:f.txt")
+    place = yard.checkout.path / ".git/objects" / blob[:2] / blob[2:]
+    kept = place.read_bytes()
+
+    def lose(event: TrainEvent) -> None:
+        if event.kind == "evicted":
+            place.unlink(missing_ok=True)
+
+    report = yard.merge(progress=lose)
+    place.write_bytes(kept)
+    assert offer(report).commit is None
+    assert offer(report).detail.startswith("no proposal could be made: ")
+    assert yard.world.refs()["demo/two/proposed"] == found.commit
+    assert offer(yard.merge()) == found
