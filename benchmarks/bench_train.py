@@ -12,7 +12,7 @@ import math
 import random
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,30 +80,37 @@ def measure(repeat: int) -> Iterator[Case]:
         origins = {files: make_repository(folder / f"origin{files}", files) for files in (236, 20_000)}
         for files, branches in ((236, 15), (20_000, 15), (20_000, 50)):
             for policy in ("serial", "auto"):
-                yield _case(origins[files], Fleet(files, branches), Train(0, 2, policy), repeat or 3)
+                yield from _cases(origins[files], Fleet(files, branches), [Train(0, 2, policy)], repeat or 3)
         for files, branches in ((236, 15), (236, 50), (20_000, 15)):
             yield _against_one_run(origins[files], Fleet(files, branches), Train(60, 2), repeat or 1)
+        trains = [Train(2, slots) for slots in (1, 2, 4, 8)]
         for branches in (5, 15, 50):
-            for slots in (1, 2, 4, 8):
-                for bad in (0.0, 0.05, 0.2):
-                    yield _case(origins[236], Fleet(236, branches, bad), Train(2, slots), repeat or 1)
+            for bad in (0.0, 0.05, 0.2):
+                yield from _cases(origins[236], Fleet(236, branches, bad), trains, repeat or 1)
 
 
-def _case(origin: Path, fleet: Fleet, train: Train, repeat: int) -> Case:
-    """Both ways in turn, each on a fresh clone; ``what`` tells the makespan in T and the tests for each branch."""
-    ours, plain = Side("orchestra merge"), Side("rebase, test, fast-forward, one by one")
-    runs = 0
+def _cases(origin: Path, fleet: Fleet, trains: Sequence[Train], repeat: int) -> Iterator[Case]:
+    """The loop and each train in turn, every one on a fresh clone; the loop knows neither slots nor policies."""
+    plain = Side("rebase, test, fast-forward, one by one")
+    sides = [Side("orchestra merge") for _ in trains]
+    runs = [0 for _ in trains]
     for _ in range(repeat):
-        plain.times.append(_loop(_ground(origin, fleet, train), fleet, train))
-        seconds, runs = _merge(_ground(origin, fleet, train), fleet)
-        ours.times.append(seconds)
+        plain.times.append(_loop(_ground(origin, fleet, trains[0]), fleet, trains[0]))
+        for number, train in enumerate(trains):
+            seconds, runs[number] = _merge(_ground(origin, fleet, train), fleet)
+            sides[number].times.append(seconds)
+    for train, ours, tests in zip(trains, sides, runs, strict=True):
+        yield Case(_told(fleet, train, ours, tests), f"{fleet.files} files, T = {train.wait:g} s", ours, plain)
+
+
+def _told(fleet: Fleet, train: Train, ours: Side, tests: int) -> str:
+    """The case, with the makespan in T and the tests for each branch; without a T, what each branch costs."""
     told = f"{fleet.branches} branches, {fleet.bad:.0%} bad, {train.policy}, {train.slots} slots"
-    if train.wait:
-        least = _least(fleet, train)
-        told += f": {ours.median / train.wait:.1f} T (at least {least}), {runs / fleet.branches:.2f} tests a branch"
-    else:
-        told += f": {(ours.median / fleet.branches) * 1000:.0f} ms a branch beside the tests"
-    return Case(told, f"{fleet.files} files, T = {train.wait:g} s", ours, plain)
+    if not train.wait:
+        return told + f": {(ours.median / fleet.branches) * 1000:.0f} ms a branch beside the tests"
+    least = _least(fleet, train)
+    makespan = f"{ours.median / train.wait:.1f} T (at least {least})"
+    return f"{told}: {makespan}, {tests / fleet.branches:.2f} tests a branch"
 
 
 def _least(fleet: Fleet, train: Train) -> int:
