@@ -173,6 +173,8 @@ class Supervisor:
 
     def _settle(self, watched: Watched) -> None:
         """Sum up a session that is over, queue it again if the API turned it away, keep its work if it fell."""
+        if watched.folder.ending is None:  # its keeper was killed: nobody else ends what the session began
+            end_session(watched.run)
         digest = read_digest(watched.order, watched.folder)
         watched.folder.write("digest", digest)
         del self._watched[watched.agent]

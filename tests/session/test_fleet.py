@@ -357,6 +357,22 @@ def test_sixteen_agents_finish_at_once(make_site: MakeSite) -> None:
     assert len(site.fleet.ledger.events("session.ended")) == 16
 
 
+def test_what_a_lost_session_left_running_is_ended_before_another_begins(make_site: MakeSite) -> None:
+    """It would go on writing beside the next one, and after its work was saved."""
+    site = make_site("a")
+    site.run_script(f"setsid sleep 600 & {site.hold}; exec sleep 600", resume=COMMIT)
+    site.start()
+    site.who("a")
+    run = site.files("a").newest()
+    assert run is not None
+    assert run.run is not None
+    assert len(family.members(run.run.mark, run.run.keeper.pid)) > 1
+    os.kill(run.run.keeper.pid, signal.SIGKILL)
+    site.wait_for_the_end()
+    assert site.state("a").state is State.LOST
+    assert family.members(run.run.mark) == ()
+
+
 def test_the_pulse_says_who_works_the_queue_off(make_site: MakeSite) -> None:
     site = make_site("a")
     site.run_script(f"{site.hold}; {COMMIT}")
