@@ -32,6 +32,7 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
         "agent": agent.name,
         "worktree": os.path.realpath(fleet.worktree(agent)),
         "home": os.path.realpath(fleet.repository.home),
+        "state": os.path.realpath(fleet.repository.state_folder),
         "branch": agent.branch,
         "base": base,
         "include": None if scope is None else _source(scope.include),

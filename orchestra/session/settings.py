@@ -45,7 +45,7 @@ def make_settings(policy: Mapping[str, Any], folder: Path, *, interactive: bool,
             "failIfUnavailable": True,
             "autoAllowBashIfSandboxed": True,
             "allowUnsandboxedCommands": False,
-            "filesystem": {"denyWrite": [f"{policy['worktree']}/{name}" for name in shut_paths(policy)]},
+            "filesystem": {"denyWrite": _shut(policy)},
         }
     return settings
 
@@ -66,6 +66,14 @@ def shut_paths(policy: Mapping[str, Any]) -> list[str]:
     """
     protected = [] if policy["may_edit_patterns"] else policy["protected_patterns"]
     return [name.rstrip("/") for name in (*protected, *policy["instructions"]) if is_literal(name)]
+
+
+def _shut(policy: Mapping[str, Any]) -> list[str]:
+    """What nothing in the sandbox may write. The shared .git stays open, since commits go there; but not what orchestra
+    keeps in it: orders that the supervisor runs, and configuration that every git reads, both without a sandbox.
+    """
+    worktree = policy["worktree"]
+    return [policy["state"], *(f"{worktree}/{name}" for name in shut_paths(policy))]
 
 
 def _denied(policy: Mapping[str, Any], *, sandbox: bool) -> list[str]:

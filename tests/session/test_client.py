@@ -328,6 +328,32 @@ def test_the_fleets_money_is_a_limit_and_the_work_is_kept(office: MakeOffice) ->
 
 
 @pytest.mark.skipif(not sandbox_available(), reason="no bubblewrap and socat, or none that work here")
+def test_in_the_sandbox_nobody_writes_what_orchestra_and_git_believe_outside_of_it(office: MakeOffice) -> None:
+    """An order would be run by the supervisor, and a git configuration by every git, both without a sandbox."""
+    site = office("a")
+    state = site.fleet.repository.state_folder
+    order, config = site.files("a").path / "order.json", state / "worktrees.config"
+    writes = [f"python3 -c \"open('{path}', 'a').write('mine')\"; true" for path in (order, config, "${CWD}/.git")]
+    moves = f"mv '{state}' '{state}.mine'; mv '${{CWD}}/.git' '${{CWD}}/mine'; true"
+    turns: Turns = [
+        {"tools": [READ_NOTES, tool("Write", file_path="${CWD}/src/f.js", content="1\n")]},
+        *({"tools": [tool("Bash", command=command)]} for command in (*writes, moves)),
+        {"tools": [tool("Bash", command="git add -A && git commit -qm 'Add f'")]},
+        {"tools": [WRITE_NOTES]},
+        {"text": "Done."},
+    ]
+    pointer = (site.fleet.worktree(site.agent("a")) / ".git").read_text("utf-8")
+    with site.model({"a": turns}):
+        site.start()
+        site.wait_for_the_end()
+    assert not config.exists()
+    assert site.files("a").order is None
+    assert (site.fleet.worktree(site.agent("a")) / ".git").read_text("utf-8") == pointer
+    assert site.world.at("a").tree() == ["README.md", "src/f.js"]
+    assert site.state("a").state is State.FINISHED
+
+
+@pytest.mark.skipif(not sandbox_available(), reason="no bubblewrap and socat, or none that work here")
 def test_in_the_sandbox_no_program_writes_what_is_protected_and_commits_work(office: MakeOffice) -> None:
     site = office("a")
     python = "python3 -c \"open('package.json', 'w').write('mine')\"; true"

@@ -257,7 +257,14 @@ def test_the_sandbox_is_all_or_nothing(world: World) -> None:
         "failIfUnavailable": True,
         "autoAllowBashIfSandboxed": True,
         "allowUnsandboxedCommands": False,
-        "filesystem": {"denyWrite": [f"{place}/package.json", f"{place}/CLAUDE.md", f"{place}/TASK.md"]},
+        "filesystem": {
+            "denyWrite": [
+                os.path.realpath(world.checkout.path / ".git/orchestra"),
+                f"{place}/package.json",
+                f"{place}/CLAUDE.md",
+                f"{place}/TASK.md",
+            ]
+        },
     }
     opened = settings_of(world, sandbox=True, protected=["package.json"], may_edit=["package.json"])["sandbox"]
     assert f"{place}/package.json" not in opened["filesystem"]["denyWrite"]
