@@ -60,10 +60,10 @@ def _drawn(found: Status) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from orchestra.tasks.console import table
+    from orchestra.tasks.console import clean, table
 
     tip = found.target_commit[:10] if found.target_commit else "no commit yet"
     clock = time.strftime("%H:%M:%S", time.localtime(found.taken_at))
     head = Text(f"{found.fleet.name} on {found.fleet.target} at {tip}   {clock}   Ctrl-C leaves")
     rows = [row_cells(row, found.taken_at) for row in found.rows]
-    return Group(head, table(COLUMNS, rows), *(Text(line) for line in remarks(found)))
+    return Group(head, table(COLUMNS, rows), *(Text(clean(line)) for line in remarks(found)))

@@ -34,7 +34,7 @@ def look():
     if word is None:
         raise KeyboardInterrupt
     found = read_status(fleet)
-    waits = AgentState(State.WAITING, "permission", "hook", found.taken_at)
+    waits = AgentState(State.WAITING, "permission: Bash \\x1b]0;mine \\x9b2Jx", "hook", found.taken_at)
     rows = (replace(row, state=waits) if row.agent.name in word else row for row in found.rows)
     return replace(found, rows=tuple(rows))
 
@@ -71,3 +71,12 @@ def test_it_rings_when_somebody_begins_to_wait(
     seen = watch(world.checkout.path, looks, bell)
     assert b"Ctrl-C leaves" in seen
     assert seen.count(b"\a") == rings
+
+
+def test_what_an_agent_asks_for_is_shown_and_not_obeyed(make_repository: MakeRepository) -> None:
+    """The reason that a permission is wanted for holds the agent's own command."""
+    world = make_world(make_repository(), "a", "b")
+    seen = watch(world.checkout.path, "a", "quiet")
+    assert b"permission: Bash ^[]0;mine" in seen
+    assert b"\x1b]0;" not in seen
+    assert "\x9b".encode() not in seen
