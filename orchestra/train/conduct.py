@@ -158,8 +158,10 @@ class Conductor:
         )
 
     def _note(self, report: Report) -> None:
-        test, needed = self._railway.tests.get(report.state, Record()), 1 + self._retries(report)
-        if report.ended is Ended.BROKEN:
+        test = self._railway.tests.get(report.state, Record())
+        # What ended without a verdict does not say how many reds make one.
+        needed = 1 + self._tester.retries(report) if report.ended is Ended.RED else test.needed
+        if report.unheld:
             self._build_afresh()
         self._railway.reports[report.state] = report
         self._railway.tests[report.state] = replace(
@@ -175,11 +177,6 @@ class Conductor:
         """Forget what was built: a ``gc --prune=now`` beside us may have taken it. The same commits come out again."""
         self._railway.built = {}
         self._integrator = self._integrator_for(self._railway.target)
-
-    def _retries(self, report: Report) -> int:
-        decided = report.decided_by
-        gate = next((gate for gate in self._tester.gates if decided and gate.name == decided.gate), None)
-        return gate.retries if gate else 0
 
     def _carry_out(self, action: Action) -> None:
         match action:

@@ -20,7 +20,7 @@ from typing import Self
 
 from orchestra.blueprint.model import AgentName, RunGate
 from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Result
-from orchestra.errors import GitError
+from orchestra.errors import DiskFull, GitError, GroundError
 from orchestra.fleet import Fleet
 from orchestra.ledger import Json
 from orchestra.repository.delta import tree_of
@@ -31,7 +31,6 @@ from orchestra.train.gates.environment import result_key
 from orchestra.train.gates.reds import Red, Reds
 from orchestra.train.gates.results import Pass, Results, forget_unused, fresh_log, seconds_before
 from orchestra.train.pace import typical_seconds
-from orchestra.train.slot import SlotTrouble
 from orchestra.train.slots import Slots
 from orchestra.train.trial import (
     SETUP_GATE,
@@ -84,6 +83,11 @@ class Tester:
         """The gates that need a checkout, in the order they run."""
         return tuple(gate for gate in self._fleet.blueprint.gates.values() if isinstance(gate, RunGate))
 
+    def retries(self, report: Report) -> int:
+        """How often the gate that decided a report is to be asked again before its red counts."""
+        decided = report.decided_by
+        return next((gate.retries for gate in self.gates if decided and gate.name == decided.gate), 0)
+
     def start(self, state: State, commit: CommitId, about: AgentName | None = None) -> None:
         """Begin to test a candidate; ``wait`` tells how it ended, also when that is known from before.
 
@@ -126,7 +130,9 @@ class Tester:
         case, slot = ready.case, ready.slot
         try:
             setup = ready.setup.result()
-        except (SlotTrouble, GitError) as trouble:
+        except DiskFull:
+            raise
+        except GroundError as trouble:  # git, the file system, a lock that somebody holds for long
             self._let_go(slot)
             if not ready.unwanted:
                 tell_finished(self._teller, case, Ended.BROKEN, slot=slot)
@@ -276,6 +282,8 @@ class Tester:
         return GateRun(gate, result.outcome, seconds, trial.log, result.detail)
 
     def _end(self, trial: Trial, ended: Ended) -> None:
+        """One that nobody wants is cancelled however it ended: by now its state may be the name of another commit."""
+        ended = Ended.CANCELLED if trial.unwanted else ended
         self._trials.remove(trial)
         self._let_go(trial.slot)
         tell_finished(self._teller, trial.case, ended, slot=trial.slot)

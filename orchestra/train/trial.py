@@ -59,6 +59,11 @@ class Report:
         return self.runs[-1] if self.runs and self.ended in (Ended.RED, Ended.BROKEN) else None
 
     @property
+    def unheld(self) -> bool:
+        """No slot could be made to hold it, so nothing ran: what it is made of may be gone."""
+        return self.ended is Ended.BROKEN and self.decided_by is not None and self.decided_by.log is None
+
+    @property
     def recalled_red(self) -> bool:
         """A rehearsal found it red, as often as the gate wants to be asked."""
         return self.ended is Ended.RED and bool(self.runs) and self.runs[-1].cached
