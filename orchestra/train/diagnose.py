@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import AgentName, Strategy
+from orchestra.errors import GroundError
 from orchestra.fleet import Fleet
-from orchestra.repository.integrate import Branch, Built, Integrator
+from orchestra.repository.integrate import Branch, Built, Candidate, Integrator
 from orchestra.repository.refs import CommitId
-from orchestra.train.facts import State
+from orchestra.train.ask import Question, ask
 from orchestra.train.roster import Passenger
 from orchestra.train.row import Unit, units
 from orchestra.train.tester import Tester
@@ -47,14 +48,6 @@ class Case:
     target: CommitId
     fork: CommitId
     report: Report
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """Is this commit green? Asked about an agent; None where there is no such candidate."""
-
-    about: AgentName
-    commit: CommitId | None
 
 
 class Diagnosis:
@@ -102,7 +95,14 @@ class Diagnosis:
                 return Cause(_point(case, row, start), members, proven=green is False)
             last -= 1
         (green,) = self._ask([self._candidate(case, _point(case, row, start), members)])
+        if green is not False and self._is_green_now(case):
+            return None
         return Cause(_point(case, row, start), members, proven=green is False)
+
+    def _is_green_now(self, case: Case) -> bool:
+        """Whether it was red by chance: then nobody may be named for it."""
+        (green,) = self._ask([self._candidate(case, case.target, ())])
+        return green is True
 
     def _shortest_red(self, case: Case, row: Sequence[Unit], members: tuple[Unit, ...], low: int, high: int) -> int:
         """The least k above ``low`` so that the branch is red on k units and ``members``: green at low, red at high."""
@@ -119,41 +119,38 @@ class Diagnosis:
                 return high
         return high
 
-    def _candidate(self, case: Case, onto: CommitId, members: Sequence[Unit]) -> _Question:
-        """``onto``, the members, the branch."""
-        about = case.passenger.agent.name
+    def _candidate(self, case: Case, onto: CommitId, members: Sequence[Unit]) -> Question | None:
+        """``onto``, the members, the branch: is that green? None where they do not build."""
+        try:
+            built = self._build(case, onto, members)
+        except GroundError:  # objects taken by a ``gc`` beside us
+            self._builders.clear()
+            return None
+        self._asked += 1
+        name = AgentName(f"question {self._asked}")
+        return Question((name,), built.commit, case.passenger.agent.name) if isinstance(built, Built) else None
+
+    def _build(self, case: Case, onto: CommitId, members: Sequence[Unit]) -> Candidate:
         at = onto
         for unit in members:
             name = unit.agent or AgentName("history")
             branch = Branch(name, self._fleet.name, unit.onto, unit.commit, unit.told, Strategy.REBASE)
             built = self._builder(onto).build(at, branch)
             if not isinstance(built, Built):
-                return _Question(about, None)
+                return built
             at = built.commit
-        built = self._builder(case.target).build(at, case.passenger.branch)
-        return _Question(about, built.commit if isinstance(built, Built) else None)
+        return self._builder(case.target).build(at, case.passenger.branch)
 
     def _builder(self, target: CommitId) -> Integrator:
         if target not in self._builders:
             self._builders[target] = self._integrator_for(target)
         return self._builders[target]
 
-    def _ask(self, questions: Sequence[_Question]) -> list[bool | None]:
-        """Green, red, or None where there is no verdict; as many at once as there are slots."""
-        names: dict[State, int] = {}
-        for place, question in enumerate(questions):
-            if question.commit is not None:
-                self._asked += 1
-                state: State = (AgentName(f"question {self._asked}"),)
-                names[state] = place
-                self._tester.start(state, question.commit, question.about)
-        answers: list[bool | None] = [None] * len(questions)
-        while names:
-            for report in self._tester.wait():
-                asked = names.pop(report.state, None)
-                if asked is not None and report.ended in (Ended.GREEN, Ended.RED):
-                    answers[asked] = report.ended is Ended.GREEN
-        return answers
+    def _ask(self, questions: Sequence[Question | None]) -> list[bool | None]:
+        """Green, red, or None where there is no candidate or no verdict."""
+        known = {Ended.GREEN: True, Ended.RED: False}
+        reports = ask(self._tester, [question for question in questions if question is not None])
+        return [None if q is None else known.get(reports[q.state].ended) for q in questions]
 
 
 def _point(case: Case, row: Sequence[Unit], count: int) -> CommitId:

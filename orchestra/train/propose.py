@@ -26,6 +26,7 @@ from orchestra.repository.refs import AgentRefs, CommitId, Kind, RefUpdate, agen
 from orchestra.repository.refs import update as update_refs
 from orchestra.repository.rerere import recall
 from orchestra.train.account import Account, proposal_facts
+from orchestra.train.ask import Question, ask
 from orchestra.train.events import Teller
 from orchestra.train.mergiraf import PROGRAM, is_installed, merge_syntax
 from orchestra.train.outcome import Offer
@@ -144,28 +145,10 @@ class Proposals:
     # -- testing ------------------------------------------------------------------------------------------------
 
     def _test(self, drafts: Sequence[_Draft]) -> Mapping[CommitId, Report]:
-        """Every gate on what would land, as often as it may be retried."""
-        waiting = {draft.candidate: draft for draft in drafts}
-        tries: dict[CommitId, int] = {}
-        found: dict[CommitId, Report] = {}
-        for draft in waiting.values():
-            self._tester.start((draft.passenger.agent.name,), draft.candidate)
-        while waiting:
-            for report in self._tester.wait():
-                known = waiting.get(report.commit)
-                if known is None or report.ended is Ended.CANCELLED:  # of the train before us
-                    continue
-                tries[known.id] = tries.get(known.id, 0) + 1
-                if report.ended is Ended.RED and tries[known.id] <= self._retries(report):
-                    self._tester.start(report.state, known.candidate)
-                    continue
-                found[known.id] = report
-                del waiting[known.candidate]
-        return found
-
-    def _retries(self, report: Report) -> int:
-        decided = report.decided_by
-        return next((gate.retries for gate in self._tester.gates if decided and gate.name == decided.gate), 0)
+        """Every gate on what would land."""
+        names = {draft.id: (draft.passenger.agent.name,) for draft in drafts}
+        reports = ask(self._tester, [Question(names[draft.id], draft.candidate) for draft in drafts])
+        return {draft: reports[name] for draft, name in names.items()}
 
     # -- offering -----------------------------------------------------------------------------------------------
 

@@ -118,3 +118,29 @@ def test_failed_tests_are_read_from_logs(tmp_path: Path, text: str, names: list[
     log.write_text(text, encoding="utf-8")
     assert list(failed_tests(log))[: len(names)] == names
     assert bool(failed_tests(log)) == bool(names)
+
+
+def flaky(log: Path, *reds: int) -> str:
+    """A command that is red where ``late`` is, in its first, second... run as said; it counts them in ``log``."""
+    numbers = "|".join(map(str, reds))
+    return f'test -e late || exit 0; echo run >>"{log}"; case $(wc -l <"{log}") in {numbers}) exit 1;; esac'
+
+
+def test_a_branch_that_was_red_by_chance_is_red_with_nobody(make_repository: MakeRepository, tmp_path: Path) -> None:
+    yard = make_yard(make_repository({"f": "\n"}), "one", "two", "late")
+    yard.gates(RunGate("tests", flaky(tmp_path / "runs", 1)))
+    yard.approved(one={"1": "1\n"}, two={"2": "1\n"}, late={"late": "1\n"})
+    (out,) = yard.merge().evicted
+    assert (out.agent, out.reason, out.with_) == ("late", "gate", ())
+
+
+def test_what_is_asked_to_explain_is_asked_as_often_as_the_gate_wants(
+    make_repository: MakeRepository, tmp_path: Path
+) -> None:
+    """Red twice with one; the first look at the branch alone is red by chance."""
+    yard = make_yard(make_repository({"f": "\n"}), "one", "late")
+    together = "if test -e 1 && test -e late; then exit 1; fi"
+    yard.gates(RunGate("tests", f"{together}; {flaky(tmp_path / 'runs', 1)}", retries=1))
+    yard.approved(one={"1": "1\n"}, late={"late": "1\n"})
+    (out,) = yard.merge().evicted
+    assert (out.agent, out.reason, out.with_) == ("late", "logical-conflict", ("one",))
