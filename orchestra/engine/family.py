@@ -87,6 +87,18 @@ def members(mark: str | None, root: int | None = None, group: int | None = None)
     return tuple(sorted((who for who in found if who.pid not in (os.getpid(), root)), key=lambda who: who.pid))
 
 
+def is_marked(pid: int) -> bool:
+    """Whether that process belongs to some job of ours; False where it is gone, or another user's."""
+    if _LINUX:
+        return any(entry.startswith(f"{MARK}=".encode()) for entry in _environment(pid))
+    import psutil
+
+    try:
+        return MARK in psutil.Process(pid).environ()
+    except (psutil.Error, OSError):
+        return False
+
+
 def end(
     find: Callable[[], tuple[Identity, ...]], grace_s: float, wait: Callable[[float], None] = time.sleep
 ) -> tuple[Identity, ...]:

@@ -110,8 +110,8 @@ def _require_verdicts(fleet: Fleet, landing: Landing, refs: Mapping[AgentName, A
         own = refs.get(agent.name, AgentRefs())
         head = fleet.repository.branch_tip(agent.branch)
         if work(own, head) != passenger.branch.tip:
-            what = "was committed to" if head else "lost its branch"
-            what = "had a proposal taken" if own.approved == own.proposed and own.proposed_for == head else what
+            taken = own.proposed is not None and own.approved == own.proposed and own.proposed_for == head
+            what = "had a proposal taken" if taken else "was committed to" if head else "lost its branch"
             raise VerdictChanged(agent.name, f"it {what} while the train ran")
         now = verdict(own, head)
         if now not in (Verdict.APPROVED, passenger.decided):

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestra.engine.family import MARK
 from orchestra.errors import GroundError
 from orchestra.fleet import write_atomically
 from orchestra.repository.git import Git
@@ -35,9 +36,13 @@ class Slot:
 
     @property
     def git(self) -> Git:
-        return Git(self.path).with_env(
-            GIT_INDEX_FILE=str(self._index), GIT_DIR=str(self.admin), GIT_WORK_TREE=str(self.path)
-        )
+        own = {"GIT_INDEX_FILE": self._index, "GIT_DIR": self.admin, "GIT_WORK_TREE": self.path}
+        return self._plain.with_env(**{name: str(path) for name, path in own.items()})
+
+    @property
+    def _plain(self) -> Git:
+        """Marked as ours, so that one which outlives its killed train is known for what it is."""
+        return Git(self.path).with_env(**{MARK: "gate-slot"})
 
     @property
     def _index(self) -> Path:
@@ -93,9 +98,8 @@ class Slot:
     def _update_submodules(self, commit: CommitId) -> None:
         if not self.git.run("ls-tree", commit, "--", ".gitmodules").stdout:
             return
-        plain = Git(self.path)
         shutil.copy2(self._index, self.admin / "index")
-        plain.run("submodule", "update", "--init", "--recursive", "--checkout")
+        self._plain.run("submodule", "update", "--init", "--recursive", "--checkout")
 
     # -- what the set-up made ------------------------------------------------------------------------------------
 

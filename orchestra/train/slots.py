@@ -12,16 +12,20 @@ import hashlib
 import json
 import os
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestra.blueprint.model import AgentName
 from orchestra.blueprint.naming import render_env
+from orchestra.engine.family import is_marked
 from orchestra.errors import GitError
 from orchestra.fleet import Fleet
 from orchestra.repository import registration, worktrees
 from orchestra.repository.delta import tree_of
 from orchestra.repository.lock import exclusive
+from orchestra.repository.occupants import occupants
 from orchestra.repository.refs import CommitId
 from orchestra.repository.worktrees import Place
 from orchestra.train.gates.environment import allowed
@@ -42,6 +46,7 @@ _LOCK_FILES = frozenset(
 )
 _SCRATCH = "orchestra-slot-"
 _WAIT_S = 60.0
+_LEAVE_S, _LOOK_AGAIN_S = 15.0, 0.02  # a keeper ends its job within 5 s of its owner's death
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Slots:
         self._belongings: Belongings | None = None
         self._looked = False
         self._setup_keys: dict[str, str] = {}
+        self._entered: set[int] = set()
 
     def path(self, number: int) -> Path:
         return slots_root(self._fleet) / str(number)
@@ -96,8 +102,12 @@ class Slots:
     # -- making one ready ---------------------------------------------------------------------------------------
 
     def prepare(self, number: int, commit: CommitId) -> Setup:
-        """Put exactly ``commit`` into the slot; what is still to be run there before its gates. Raises SlotTrouble."""
+        """Put exactly ``commit`` into the slot; what is still to be run there before its gates.
+
+        Raises SlotTrouble, or what else kept it from being made: LockHeld, DiskFull, GroundError.
+        """
         try:
+            self._require_alone(number)
             slot = self._ready(number, commit)
             setup = self._setup(slot, commit)
             slot.check(commit, tree_of(self._fleet.repository.git, commit), setup.key if not setup.commands else None)
@@ -115,7 +125,8 @@ class Slots:
             return
         folder = self.scratch(number)
         if folder.name.startswith(_SCRATCH) and not folder.is_symlink() and folder.is_dir():
-            registration.delete(folder)
+            with suppress(OSError):  # a container may have left what only root can delete: no candidate's fault
+                registration.delete(folder)
         link.unlink()
 
     def setup_done(self, number: int, setup: Setup) -> None:
@@ -129,6 +140,18 @@ class Slots:
         if tree not in self._setup_keys:
             self._setup_keys[tree] = self._find_setup_key(tree)
         return self._setup_keys[tree]
+
+    def _require_alone(self, number: int) -> None:
+        """Wait for the git and the jobs of a train that was killed: they would write over what is checked out now."""
+        deadline = time.monotonic() + _LEAVE_S
+        while number not in self._entered:
+            left = [who for who in occupants(self.path(number)) if is_marked(who.pid)]
+            if not left:
+                self._entered.add(number)
+            elif time.monotonic() > deadline:
+                raise SlotTrouble(f"{left[0]} of a train that was killed still works in {self.path(number)}")
+            else:
+                time.sleep(_LOOK_AGAIN_S)
 
     def _ready(self, number: int, commit: CommitId) -> Slot:
         """The slot, made if it is not there, made again if a job damaged it, holding ``commit``."""

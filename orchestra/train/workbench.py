@@ -31,7 +31,10 @@ class Workbench:
         kept = self._kept(tree, path, command)
         if kept.is_file():
             return kept.read_bytes()
-        made = self._make(tree, path, command)
+        try:
+            made = self._make(tree, path, command)
+        finally:
+            self._slots.drop_scratch(WORKBENCH)
         if made is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
             aside = kept.with_suffix(f".{secrets.token_hex(4)}")

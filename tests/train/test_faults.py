@@ -7,15 +7,19 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from orchestra.blueprint.model import AgentName, Limits, RunGate
+from orchestra.engine.family import MARK
 from orchestra.errors import DiskFull, GroundError
 from orchestra.repository.audit import Step, strays
 from orchestra.repository.git import Git
+from orchestra.repository.lock import exclusive
 from orchestra.repository.refs import CommitId, Kind, agent_ref
+from orchestra.train import slots
 from orchestra.train.events import TrainEvent
 from orchestra.train.intent import Intent, intent_path, read_intent, write_intent
 from orchestra.train.recover import recover
@@ -167,6 +171,19 @@ def test_14_an_agent_plays_with_its_branch_while_it_is_tested(yard: Yard, how: s
     report = yard.merge(progress=once(yard, "gate.started", play))
     assert landed(report) == ["two"]
     assert "while the train ran" in reasons(report)["one"]
+
+
+def test_14_a_branch_that_goes_while_it_is_tested_is_said_to_be_gone(yard: Yard) -> None:
+    """Also where nobody approved it: no proposal was taken then."""
+    yard.commit("one", {"a": "1\n"})
+
+    def delete() -> None:
+        at = yard.world.at("one")
+        at.git("checkout", "-q", "--detach")
+        at.git("branch", "-q", "-D", "agent/demo/one")
+
+    report = yard.merge(agents=["one"], accept_finished=True, progress=once(yard, "gate.started", delete))
+    assert reasons(report)["one"] == "it lost its branch while the train ran"
 
 
 def test_15_the_agents_worktree_is_gone_and_its_branch_lands(yard: Yard) -> None:
@@ -397,3 +414,53 @@ def test_the_ground_is_looked_at_before_anything_is_made(yard: Yard) -> None:
     with pytest.raises(GroundError, match="in the middle of a merge"):
         yard.merge()
     assert not (yard.fleet.worktrees_root / "repo.gates").exists()
+
+
+def test_a_lock_that_is_held_for_long_while_a_slot_is_made_is_no_verdict(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spawn of fifty, or our own push to a slow remote. Once it is free, the train goes on."""
+    monkeypatch.setattr(slots, "_WAIT_S", 0.01)
+    yard.approved(one={"a": "1\n"})
+    seen: list[str] = []
+    with ExitStack() as held:
+
+        def listen(event: TrainEvent) -> None:
+            if event.kind == "test.preparing" and not seen:
+                held.enter_context(exclusive(yard.fleet.repository.state_folder, "spawn"))
+            if event.kind == "test.finished":
+                seen.append(str(event.data["ended"]))
+                held.close()
+
+        report = yard.merge(agents=["one"], progress=listen)
+    assert seen == ["broken", "green"]
+    assert landed(report) == ["one"]
+
+
+@pytest.mark.parametrize(("mark", "fate"), [({MARK: "tests-1"}, "waiting"), ({}, "landed")], ids=["ours", "a-persons"])
+def test_nothing_is_tested_where_a_killed_train_is_still_at_work(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, mark: dict[str, str], fate: str
+) -> None:
+    """Its git or its gate would write over what is checked out. A person's shell there is no reason to wait."""
+    yard.approved(one={"a": "1\n"})
+    yard.merge()
+    slot = yard.fleet.worktrees_root / "repo.gates" / "1"
+    yard.approved(two={"b": "1\n"})
+    monkeypatch.setattr(slots, "_LEAVE_S", 0.05)
+    with subprocess.Popen(["tail", "-f", "/dev/null"], cwd=slot, env={"PATH": os.environ["PATH"], **mark}) as left:
+        try:
+            report = yard.merge(agents=["two"])
+        finally:
+            left.kill()
+    if fate == "waiting":
+        assert f"process {left.pid} (tail) of a train that was killed still works in {slot}" in reasons(report)["two"]
+        report = yard.merge()
+    assert landed(report) == ["two"]
+
+
+def test_the_git_that_fills_a_slot_is_known_as_ours(yard: Yard, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    yard.checkout.git("config", "filter.look.smudge", f"env >>'{seen}'; cat")
+    yard.approved(one={".gitattributes": "a filter=look\n", "a": "1\n"})
+    assert landed(yard.merge()) == ["one"]
+    assert f"{MARK}=gate-slot\n" in seen.read_text("utf-8")

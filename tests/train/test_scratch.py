@@ -7,7 +7,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from orchestra.blueprint.model import RunGate
+import pytest
+
+from orchestra.blueprint.model import Regenerate, RunGate
+from orchestra.repository import registration
 from orchestra.workspace.places import slots_root
 from tests.train.yard import Yard, landed
 
@@ -43,3 +46,33 @@ def test_a_link_to_somewhere_else_is_not_followed(yard: Yard, tmp_path: Path) ->
     yard.gates(RunGate("tests", f"ln -sfn {precious} {slot}")).approved(one={"a": "1\n"}, two={"b": "2\n"})
     assert landed(yard.merge()) == ["one", "two"]
     assert (precious / "work").read_text("utf-8") == "unsaved\n"
+
+
+def test_nothing_of_a_train_stays_in_the_temporary_folder(
+    yard: Yard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither of gates nor of what makes a conflicted file anew."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    yard.merge_settings(conflicts={"made": Regenerate('touch "$TMPDIR/left"; cat *.in >made')})
+    yard.approved(one={"made": "1\n", "1.in": "1\n"}, two={"made": "2\n", "2.in": "2\n"})
+    assert landed(yard.merge()) == ["one", "two"]
+    assert yard.checkout.read("made") == "1\n2"
+    assert list(temporary.iterdir()) == []
+    assert [link.name for link in slots_root(yard.fleet).iterdir() if link.is_symlink()] == []
+
+
+def test_what_only_root_may_delete_there_stops_nobody(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate that starts containers leaves such files; the next candidate gets another folder."""
+    delete = registration.delete
+
+    def refuse(folder: Path) -> None:
+        if folder.name.startswith("orchestra-slot-"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        delete(folder)
+
+    monkeypatch.setattr(registration, "delete", refuse)
+    yard.gates(RunGate("tests", 'test -z "$(ls "$TMPDIR")" && touch "$TMPDIR/left"'))
+    yard.approved(one={"a": "1\n"}, two={"b": "2\n"})
+    assert landed(yard.merge()) == ["one", "two"]
