@@ -44,22 +44,26 @@ def changes(git: Git, old: str, new: str) -> Mapping[str, Change]:
     ``old`` and ``new`` are full object names of commits or trees, so the answer holds for ever and is remembered.
     """
     key = (git.folder, old, new)
-    if key not in _KNOWN:
+    found = _KNOWN.get(key)
+    if found is None:
+        done = git.run("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--end-of-options", old, new, "--")
+        found = MappingProxyType(dict(_changes(done.fields)))
         if len(_KNOWN) >= _MOST_KNOWN:
             _KNOWN.clear()
-        done = git.run("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--end-of-options", old, new, "--")
-        _KNOWN[key] = MappingProxyType(dict(_changes(done.fields)))
-    return _KNOWN[key]
+        _KNOWN[key] = found
+    return found
 
 
 def tree_of(git: Git, commit: CommitId) -> TreeId:
     """The tree of a commit, by its full name; remembered, since it never changes."""
     key = (git.folder, commit)
-    if key not in _TREES:
-        if len(_TREES) >= _MOST_KNOWN:
+    found = _TREES.get(key)
+    if found is None:
+        found = TreeId(git.text("rev-parse", "--verify", f"{commit}^{{tree}}"))
+        if len(_TREES) >= _MOST_KNOWN:  # slots are filled in threads: nothing is read back after this
             _TREES.clear()
-        _TREES[key] = TreeId(git.text("rev-parse", "--verify", f"{commit}^{{tree}}"))
-    return _TREES[key]
+        _TREES[key] = found
+    return found
 
 
 _TREES: dict[tuple[Path, str], TreeId] = {}

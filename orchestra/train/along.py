@@ -74,7 +74,8 @@ def catch_up(repository: Repository) -> Iterable[str]:
 def _is_still_so(repository: Repository, worktree: Worktree, note: Behind) -> bool:
     """Whether it is still a checkout of that branch, which still holds what the checkout shows."""
     there = worktree.path.is_dir() and worktree.branch == note.branch and worktree.head is not None
-    return there and repository.is_ancestor(note.shows, worktree.head or note.shows)
+    known = there and repository.resolve(note.shows) is not None  # else a rewritten branch left it to a ``gc``
+    return known and repository.is_ancestor(note.shows, worktree.head or note.shows)
 
 
 def _follow(repository: Repository, worktree: Worktree, old: CommitId, new: CommitId, *, resume: bool) -> Iterable[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import AgentName, Strategy
+from orchestra.errors import GroundError
 from orchestra.fleet import Fleet
 from orchestra.repository.conflict import Conflict
 from orchestra.repository.delta import changes
@@ -54,6 +55,13 @@ class Clashes:
 
     def find(self, branch: Branch, conflict: Conflict, target: CommitId, above: Integrator) -> Clash:
         """With whom ``branch`` conflicts on ``target``, for which ``above`` builds."""
+        try:
+            return self._find(branch, conflict, target, above)
+        except GroundError:  # objects taken by a ``gc`` beside us: the eviction stands without it
+            self._builders.clear()
+            return NOBODY
+
+    def _find(self, branch: Branch, conflict: Conflict, target: CommitId, above: Integrator) -> Clash:
         if not conflict.stages:  # nothing about text: unrelated histories, or the audit stopped it
             return NOBODY
         repository = self._fleet.repository

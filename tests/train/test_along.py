@@ -93,3 +93,14 @@ def test_what_the_person_did_about_it_counts(yard: Yard, lock: Path, deed: str) 
     recover(yard.fleet.repository)
     now = yard.checkout.git("rev-parse", "HEAD"), yard.checkout.git("status", "--porcelain")
     assert now == before
+
+
+def test_a_note_of_a_commit_that_is_gone_holds_nothing_up(yard: Yard, lock: Path) -> None:
+    """The branch was rewritten and a ``gc`` took what the checkout shows: then it is the person's."""
+    yard.approved(one={"a": "1\n"})
+    yard.merge(agents=["one"])
+    lock.unlink()
+    note = behind_path(yard.fleet.repository.state_folder)
+    note.write_text(note.read_text("utf-8").replace(yard.tip("main~1"), "1" * 40), "utf-8")
+    assert recover(yard.fleet.repository) == ()
+    assert not note.exists()

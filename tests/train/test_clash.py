@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from orchestra.blueprint.model import AgentName
-from orchestra.repository.refs import Kind, agent_ref
+from orchestra.errors import GroundError
+from orchestra.repository.integrate import Integrator
+from orchestra.repository.refs import CommitId, Kind, agent_ref
+from orchestra.train import clash
 from tests.conftest import MakeRepository
 from tests.train.yard import Strategy, Yard, landed, make_yard
 
@@ -79,3 +82,18 @@ def test_a_file_that_is_deleted_on_one_side(yard: Yard) -> None:
     yard.approved(top={"f": None}, middle={"other": "1\n"}, last={"f": changed(20, "last")})
     (out,) = yard.merge().evicted
     assert out.with_ == ("top",)
+
+
+def test_who_it_is_with_may_stay_unknown_but_nobody_is_kept_from_landing(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ``gc --prune=now`` beside a train takes what is built for the question, and no ref holds."""
+
+    def gone(_: object, target: CommitId) -> Integrator:
+        raise GroundError(f"object {target} is missing")
+
+    monkeypatch.setattr(clash.Clashes, "_builder", gone)
+    yard.approved(top={"f": changed(1, "top")}, middle={"f": changed(1, "middle")}, last={"g": "1\n"})
+    report = yard.merge()
+    assert landed(report) == ["top", "last"]
+    assert [(out.agent, out.reason, out.with_) for out in report.evicted] == [("middle", "conflict", ())]
