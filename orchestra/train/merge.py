@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from orchestra.blueprint.model import AgentName, ConflictRule, Scope
+from orchestra.blueprint.model import AgentName, ConflictRule, Regenerate, Scope, Union
 from orchestra.blueprint.scope import Matcher
 from orchestra.engine.job import Engine
 from orchestra.engine.local import LocalEngine
@@ -232,7 +232,9 @@ def _announce(fleet: Fleet, roster: Roster, teller: Teller, account: Account, *,
     slots = fleet.blueprint.limits.gates
     facts: dict[str, Json] = {"target": fleet.target, "policy": merge.train, "slots": slots, "rehearsed": rehearsed}
     teller.tell("train.started", names, text, **facts)
-    clashes = by_agent(forecast(fleet.repository.git, [passenger.branch for passenger in riding]))
+    rule_of = conflict_rules(fleet)
+    found = forecast(fleet.repository.git, [passenger.branch for passenger in riding])
+    clashes = by_agent([clash for clash in found if not _is_settled(clash.paths, rule_of)])
     for sentence in advise(names, fleet.blueprint.predecessors, clashes):
         teller.tell("advice", names, sentence)
         account.advice.append(sentence)
@@ -289,6 +291,11 @@ def conflict_rules(fleet: Fleet) -> RuleOf:
         return next((rule for matcher, rule in rules if matcher.matches(path)), None)
 
     return rule_of
+
+
+def _is_settled(paths: Collection[str], rule_of: RuleOf) -> bool:
+    """Whether rules are there for all of these conflicts, so that nobody goes back for them."""
+    return all(isinstance(rule_of(path), Union | Regenerate) for path in paths)
 
 
 def _report(fleet: Fleet, ride: _Ride, account: Account, ground: Ground, after: CommitId) -> MergeReport:

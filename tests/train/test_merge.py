@@ -344,6 +344,7 @@ def test_conflict_rules_of_the_blueprint(yard: Yard) -> None:
     assert landed(report) == ["one", "two"]
     assert yard.checkout.read("CHANGES") == "one\ntwo"
     assert yard.checkout.read("made.lock") == "1\n2"
+    assert report.advice == (), "nobody goes back for what a rule settles"
     assert yard.checkout.git("status", "--porcelain") == ""
 
 
