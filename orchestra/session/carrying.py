@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from orchestra.blueprint.model import RunnerKind
+from orchestra.errors import GroundError
 from orchestra.session import tmux
 from orchestra.session.facts import takes_prompts
 from orchestra.session.folder import AgentFolder, FleetFolder, RunFolder
@@ -42,8 +43,9 @@ def carry(fleet: FleetFolder, agent: AgentFolder) -> Course:
     if "UserPromptSubmit" in _heard(agent, message.heard):
         return _taken(agent, message)
     if course is Course.TYPED and _is_due(message) and is_ready(fleet, agent, folder):
-        _press(folder)
+        # Noted before it is done, here too: what cannot be noted would be pressed without end.
         keep_message(agent, replace(message, presses=message.presses + 1, pressed_at=time.time()))
+        _press(folder)
     return course
 
 
@@ -71,7 +73,11 @@ def _type(agent: AgentFolder, message: Message, folder: RunFolder) -> Course:
     size = agent.events.stat().st_size if agent.events.exists() else 0
     typed = replace(message, typed=len(message.texts), run=folder.number, heard=size, presses=1, pressed_at=time.time())
     keep_message(agent, typed)
-    tmux.type_message(run.window, run.mark, "\n\n".join(message.texts))
+    try:
+        tmux.type_message(run.window, run.mark, "\n\n".join(message.texts))
+    except GroundError:
+        keep_message(agent, message)
+        raise
     if order.kind is RunnerKind.CLAUDE:
         return Course.TYPED
     forget_message(agent)  # other programs signal nothing: what was typed is all that can be known

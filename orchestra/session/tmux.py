@@ -21,6 +21,8 @@ from orchestra.engine import process
 from orchestra.errors import GroundError
 
 SERVER = "orchestra"
+# A paste ends where its text says so (ESC [201~), and what came after would be keys.
+_KEYS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MEND = "install tmux 3.0 or newer, or say `mode: headless` in the blueprint's runner"
 
 
@@ -101,16 +103,23 @@ def close_window(pane_id: str, mark: str) -> None:
 
 
 def type_message(pane_id: str, mark: str, message: str) -> None:
-    """Paste ``message`` into the program that runs there, as one, and send it. GroundError when the pane is gone.
+    """Paste ``message`` into the program that runs there, as one, without control characters, and send it.
 
-    That it was typed does not say that it was taken: see message.py.
+    That it was typed does not say that it was taken: see message.py. GroundError when the pane is gone or nothing could
+    be pasted.
     """
     _require_pane(pane_id, mark)
     buffer = f"orchestra-{pane_id.lstrip('%')}"
-    tmux("load-buffer", "-b", buffer, "-", stdin=message)  # as an argument, a final semicolon would be tmux's
+    _require(tmux("load-buffer", "-b", buffer, "-", stdin=_KEYS.sub("", message)))  # an argument's last ; is tmux's
     # Bracketed paste (-p), so that a line break in the message does not send half of it.
-    tmux("paste-buffer", "-d", "-p", "-b", buffer, "-t", pane_id)
+    _require(tmux("paste-buffer", "-d", "-p", "-b", buffer, "-t", pane_id))
     tmux("send-keys", "-t", pane_id, "Enter")
+
+
+def _require(done: process.Captured) -> None:
+    """One that took too long may have been done."""
+    if done.code:
+        raise GroundError(f"tmux cannot paste the message: {done.stderr.strip()}", hint="orchestra attach goes there")
 
 
 def press_enter(pane_id: str, mark: str) -> None:
