@@ -15,35 +15,47 @@ import sys
 from pathlib import Path
 
 from orchestra.engine import process
+from orchestra.errors import ExitCode, GroundError
 from orchestra.session.folder import AgentFolder
 
 _COMMAND = "import sys; sys.argv[0] = 'orchestra'; from orchestra.tasks.program import main; sys.exit(main())"
 _ROOT = Path(__file__).resolve().parents[2]
-_LONGEST = 100_000  # of one argument; the rest is cut
+_LONGEST = 100_000  # bytes of one argument (MAX_ARG_STRLEN is 131,072 on Linux); the rest is cut
+_FINAL = (ExitCode.SHORT, ExitCode.WRONG_INPUT)
 
 
 def has_request(agent: AgentFolder) -> bool:
     """Whether somebody left one, or one was taken and not handed over yet."""
-    return _left(agent).exists() or _taken(agent).exists()
+    return _left(agent).is_file() or _taken(agent).is_file()
 
 
-def hand_over(agent: AgentFolder, home: str, blueprint: str) -> str:
+def hand_over(agent: AgentFolder, home: str, blueprint: str, *, last: bool = False) -> str:
     """Run ``orchestra request-changes`` with what was left; what it said, for the log.
 
-    A message that it refuses is kept beside, as ``request-changes.refused.md``.
+    A message that it refuses is kept beside, as ``request-changes.refused.md``. GroundError, and the message stays,
+    when it could not be judged now, as when somebody holds the lock; with ``last`` that counts as refused.
     """
     left, taken = _left(agent), _taken(agent)
-    if left.exists() and not taken.exists():
+    if left.is_file() and not taken.is_file():
         left.replace(taken)
-    message = taken.read_text("utf-8", "replace")[:_LONGEST].strip()
+    message = _argument(taken)
     argv = (sys.executable, "-c", _COMMAND, "request-changes", agent.name, "--message", message)
     where = ("--repo", home, "--blueprint", blueprint)
     done = process.capture((*argv, *where), cwd=_ROOT, env=os.environ, timeout_s=60.0)
+    said = (done.stdout + done.stderr).strip()
     if done.code == 0:
         taken.unlink()
-    else:
+    elif last or done.code in _FINAL:
         taken.replace(agent.path / "request-changes.refused.md")
-    return (done.stdout + done.stderr).strip()
+    else:
+        raise GroundError(f"request-changes: {said or 'it took too long'}")
+    return said
+
+
+def _argument(file: Path) -> str:
+    """What it says, as far as an argument can hold it."""
+    with file.open("rb") as handle:
+        return handle.read(_LONGEST).replace(b"\0", b"").decode("utf-8", "ignore").strip()
 
 
 def _left(agent: AgentFolder) -> Path:

@@ -15,6 +15,7 @@ import logging
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -40,6 +41,7 @@ from orchestra.session.treasury import Treasury
 
 _POLL_S = 0.2
 _AGAIN_S = 5.0  # after a session could not be started for want of space or the like
+_MOST_TRIES = 100  # of a request for changes, five seconds apart: longer than a spawn holds the lock
 _SIGNAL_WITHIN_S = 90.0  # a client that has not run its SessionStart hook by then has not taken our settings
 _log = logging.getLogger("orchestra.supervisor")
 
@@ -68,6 +70,7 @@ class Supervisor:
         self._money = Treasury(self.fleet)
         self._troubles: dict[AgentName, str] = {}
         self._later: dict[AgentName, float] = {}
+        self._tries: Counter[AgentName] = Counter()
         self._watched: dict[AgentName, Watched] = {}
         self._weather = _weather(self.fleet)
         self._last_start = 0.0
@@ -103,7 +106,7 @@ class Supervisor:
         if better != self._weather:
             self._set_weather(better)
         for agent in self.fleet.agents():
-            if has_request(agent):
+            if has_request(agent) and not self._pauses(agent.name):
                 self._guarded(agent.name, partial(self._send_back, agent))
         opened = [self.fleet.agent(one.agent) for one in self._watched.values() if _is_open(one.order)]
         self._asking.ask(opened)
@@ -131,6 +134,10 @@ class Supervisor:
             self._later[agent] = time.time() + _AGAIN_S
         else:
             self._troubles.pop(agent, None)
+
+    def _pauses(self, agent: AgentName) -> bool:
+        """Whether something for it failed a moment ago; a clock that was set back makes no pause longer."""
+        return 0 < self._later.get(agent, 0.0) - time.time() <= _AGAIN_S
 
     # -- sessions that run --------------------------------------------------------------------------------------
 
@@ -225,7 +232,10 @@ class Supervisor:
         order = newest.order if newest is not None else None
         if order is None or source is None:
             raise GroundError("a request for changes was left for it, and it never had a session to send back")
-        _log.info("%s: request-changes: %s", agent.name, hand_over(agent, order.home, str(source)))
+        self._tries[agent.name] += 1
+        last = self._tries[agent.name] >= _MOST_TRIES
+        _log.info("%s: request-changes: %s", agent.name, hand_over(agent, order.home, str(source), last=last))
+        del self._tries[agent.name]
 
     # -- sessions to start --------------------------------------------------------------------------------------
 

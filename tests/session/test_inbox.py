@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from orchestra.engine import process
+from orchestra.errors import GroundError
 from orchestra.session.folder import FleetFolder
+from orchestra.session.inbox import hand_over, has_request
 from tests.conftest import Checkout, MakeRepository
 
 PROGRAM = str(Path(sys.executable).with_name("orchestra"))
@@ -69,3 +72,51 @@ def test_one_that_is_refused_is_kept_and_does_not_come_back(worked: Checkout) ->
     wait(fleet)
     assert [path.name for path in fleet.agent("a").path.glob("request-changes*")] == ["request-changes.refused.md"]
     assert "discarded" in fleet.supervisor_log.read_text("utf-8")
+
+
+def leave(fleet: FleetFolder, message: bytes) -> None:
+    (fleet.agent("a").path / "request-changes.md").write_bytes(message)
+
+
+def requests(fleet: FleetFolder) -> list[str]:
+    return [path.name for path in fleet.agent("a").path.glob("request-changes*")]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"- rename it\n- \0 test it\n", b"rename it\n" + "\u00fc".encode() * 200_000, b"rename it\n" + b"\xff" * 200_000],
+)
+def test_one_that_no_argument_can_hold_is_handed_over_as_far_as_it_can(worked: Checkout, message: bytes) -> None:
+    fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
+    leave(fleet, message)
+    assert run(worked, "start").returncode == 0
+    wait(fleet)
+    assert requests(fleet) == []
+    assert "rename it" in worked.read("answer.txt", "agent/two/a")
+
+
+def test_one_that_cannot_be_judged_now_is_handed_over_later(worked: Checkout) -> None:
+    """As while somebody holds the lock; here, since its worktree is away for a moment."""
+    fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
+    leave(fleet, b"rename it\n")
+    place, blueprint = worked.path.parent / "worktrees/agent-1", str(worked.path / "blueprints/two.yaml")
+    away = place.rename(place.with_name("away"))
+    with pytest.raises(GroundError, match="is gone"):
+        hand_over(fleet.agent("a"), str(worked.path), blueprint)
+    assert requests(fleet) == ["request-changes.taken.md"]
+    away.rename(place)
+    assert run(worked, "start").returncode == 0
+    wait(fleet)
+    assert requests(fleet) == []
+    assert "rename it" in worked.read("answer.txt", "agent/two/a")
+    place.rename(away)
+    leave(fleet, b"rename it\n")
+    assert "is gone" in hand_over(fleet.agent("a"), str(worked.path), blueprint, last=True)
+    assert requests(fleet) == ["request-changes.refused.md"]
+
+
+def test_what_is_no_file_is_no_request(worked: Checkout) -> None:
+    """An agent may leave a pipe, which would hold up whoever reads it."""
+    fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
+    os.mkfifo(fleet.agent("a").path / "request-changes.md")
+    assert not has_request(fleet.agent("a"))
