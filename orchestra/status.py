@@ -90,9 +90,9 @@ def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None, *, look: Lo
     ``look``: how the uncommitted files are looked at. A status that something is decided by looks at all of them now.
     """
     asked = fleet.blueprint.agents if agents is None else tuple(agents)
+    sessions = session_facts(fleet)  # first, so that what is seen of its work is never older than a session's end
     standings = read_standings(fleet, asked, trees=False)
     trees = look(fleet, [standing.agent for standing in standings if standing.spawned])
-    sessions = session_facts(fleet)
     now = time.time()
     ahead = forecast(fleet, standings)
     rows = tuple(
@@ -128,6 +128,7 @@ def _work(fleet: Fleet, standing: Standing, tree: Tree, filled: bool) -> Work:
         landed=standing.refs.landed is not None,
         discarded=standing.verdict is Verdict.DISCARDED,
         worktree_there=tree.there,
+        looked_at=tree.at if tree.earlier else None,
     )
 
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.errors import OrchestraError
@@ -35,12 +35,13 @@ _SHORTEST_REST_S, _LONGEST_REST_S = 0.05, 60.0
 class Tree:
     """``files``: changed or untracked and not ignored, None: not known; ``at``: POSIX time of the look, None: never.
 
-    ``there`` False: the worktree is gone, or git cannot read it.
+    ``there`` False: the worktree is gone, or git cannot read it. ``earlier``: the figure is not of this look.
     """
 
     files: int | None = None
     at: float | None = None
     there: bool = True
+    earlier: bool = False
 
     def age_s(self, now: float) -> float | None:
         return None if self.at is None else max(0.0, now - self.at)
@@ -148,7 +149,10 @@ def _is_there(fleet: Fleet, agent: Agent) -> bool:
 
 def _seen(fleet: Fleet, agent: Agent, known: Trees) -> Tree:
     """The last figure, if the worktree is still there; that is free to know."""
-    return known.get(agent.name, Tree()) if _is_there(fleet, agent) else Tree(at=time.time(), there=False)
+    if not _is_there(fleet, agent):
+        return Tree(at=time.time(), there=False)
+    tree = known.get(agent.name)
+    return replace(tree, earlier=True) if tree is not None else Tree()
 
 
 def _known(fleet: Fleet) -> Trees:

@@ -10,7 +10,7 @@ guesses; what the facts do not say is ``UNKNOWN``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -48,7 +48,10 @@ class AgentState:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What git and the worktree say. ``uncommitted`` None: nobody has looked; ``commits`` None: the same."""
+    """What git and the worktree say. ``uncommitted`` None: nobody has looked; ``commits`` None: the same.
+
+    ``looked_at``: when ``uncommitted`` was so (POSIX time), where it is an earlier look's figure.
+    """
 
     spawned: bool
     ready: bool | None = None  # None: not known
@@ -59,7 +62,11 @@ class Work:
     landed: bool = False
     discarded: bool = False
     worktree_there: bool = True
-    changed_at: float | None = None  # of the newest commit or file that we know of
+    looked_at: float | None = None
+
+    def since(self, at: float) -> Work:
+        """Without a figure from before ``at``: it says nothing of what was done until then."""
+        return replace(self, uncommitted=None) if self.looked_at is not None and self.looked_at < at else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +166,7 @@ class SessionFacts:
 
 def derive(work: Work, session: SessionFacts | None) -> AgentState:
     """The state that the facts say."""
-    settled = _settled(work)
+    settled = _settled(work, session)
     if settled is not None:
         return settled
     if session is None or (session.started_at is None and session.queued_at is None):
@@ -171,11 +178,15 @@ def derive(work: Work, session: SessionFacts | None) -> AgentState:
     return _over(work, session)
 
 
-def _settled(work: Work) -> AgentState | None:
+_OPEN = "its session is still open"
+
+
+def _settled(work: Work, session: SessionFacts | None) -> AgentState | None:
+    reason = _OPEN if session is not None and session.alive else ""
     if work.landed:
-        return AgentState(State.LANDED, "", "refs")
+        return AgentState(State.LANDED, reason, "refs")
     if work.discarded:
-        return AgentState(State.DISCARDED, "", "refs")
+        return AgentState(State.DISCARDED, reason, "refs")
     if not work.spawned:
         return AgentState(State.DECLARED, "", "refs")
     return None
@@ -188,9 +199,9 @@ def _without_session(work: Work) -> AgentState:
     if not work.worktree_there:
         return AgentState(State.UNKNOWN, "its worktree is gone", "worktree")
     if _complete(work):
-        return AgentState(State.FINISHED, "", "git", work.changed_at)
+        return AgentState(State.FINISHED, "", "git")
     if work.commits or work.uncommitted:
-        return AgentState(State.WORKING, "by hand: no session of orchestra's", "git", work.changed_at)
+        return AgentState(State.WORKING, "by hand: no session of orchestra's", "git")
     return AgentState(State.READY, "", "worktree")
 
 
@@ -251,9 +262,9 @@ def _by_signal(work: Work, session: SessionFacts, signal: Signal) -> AgentState:
 def _turn_over(work: Work, source: str, at: float, fault: str) -> AgentState:
     if fault:
         return AgentState(State.IDLE, f"the API failed: {fault}", source, at)
-    if _complete(work):
-        return AgentState(State.FINISHED, "its session is still open", source, at)
-    return AgentState(State.IDLE, _lacking(work), source, at)
+    if _complete(work.since(at)):
+        return AgentState(State.FINISHED, _OPEN, source, at)
+    return AgentState(State.IDLE, _lacking(work.since(at)), source, at)
 
 
 def _lacking(work: Work) -> str:
@@ -261,6 +272,8 @@ def _lacking(work: Work) -> str:
         return "nothing committed yet"
     if work.uncommitted:
         return f"{work.uncommitted} uncommitted files"
+    if work.uncommitted is None:
+        return "its worktree has not been looked at since"
     return "" if work.notes_filled else "the notes are empty"
 
 
@@ -276,14 +289,15 @@ def _over(work: Work, session: SessionFacts) -> AgentState:
     if session.exit.why == "told":
         return AgentState(State.STOPPED, session.message or "ended from outside", "exit", session.exit.at)
     fault = _fault(session.exit, session.digest)
-    found = AgentState(State.FAILED, fault, "exit", session.exit.at) if fault else _by_worktree(work, session.exit.at)
+    at = session.exit.at
+    found = AgentState(State.FAILED, fault, "exit", at) if fault else _by_worktree(work.since(at), at)
     if session.message and found.state is State.FINISHED:
         return AgentState(State.STOPPED, session.message, "message", session.exit.at)
     return found
 
 
 def _stopped(work: Work, session: SessionFacts, stop: Stop) -> AgentState:
-    if stop.idle and _complete(work) and not session.message:
+    if stop.idle and _complete(work.since(stop.at)) and not session.message:
         return AgentState(State.FINISHED, "its session was closed", "git", stop.at)
     return AgentState(State.STOPPED, session.message or stop.reason, "order", stop.at)
 
@@ -311,5 +325,5 @@ def _by_worktree(work: Work, at: float) -> AgentState:
     if work.uncommitted:
         return AgentState(State.FAILED, f"ended with {work.uncommitted} files uncommitted", "git", at)
     if work.uncommitted is None:
-        return AgentState(State.UNKNOWN, "it ended well; its worktree has not been looked at yet", "exit", at)
+        return AgentState(State.UNKNOWN, "it ended well; its worktree has not been looked at since", "exit", at)
     return AgentState(State.FINISHED, "" if work.notes_filled else "the notes are empty", "exit", at)

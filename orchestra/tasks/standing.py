@@ -141,7 +141,7 @@ def remarks(found: Status) -> list[str]:
     return [
         f"{row.agent.name}: {row.state.state}, {row.state.reason}"
         for row in found.rows
-        if row.state.state in ("failed", "lost", "not-ready", "waiting", "unknown") and row.state.reason
+        if row.state.state in ("failed", "lost", "not-ready", "waiting", "unknown", "discarded") and row.state.reason
     ]
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.blueprint.model import AgentName
+from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
+from orchestra.engine.process import Ending
 from orchestra.review.trees import Rounds, Tree, look_at_all, look_within
+from orchestra.session.folder import FleetFolder, Order, write_json
 from orchestra.session.state import State
 from orchestra.status import read_status
 from tests.conftest import MakeRepository
@@ -155,3 +157,22 @@ def test_the_rounds_come_to_every_worktree(world: World) -> None:
     while rounds(world.fleet, chosen)[A].files != 2:
         assert time.monotonic() < deadline
         pause.wait(0.02)
+
+
+def test_a_figure_from_before_a_session_ended_does_not_say_that_it_left_nothing(world: World, held: Held) -> None:
+    agent = world.fleet.require_agent("a")
+    world.at("a").commit("work", {"f": "2\n"})
+    world.at("a").write({"left": "", ".hold": ""})
+    files = FleetFolder(world.fleet.folder).agent("a")
+    kinds = {"kind": RunnerKind.COMMAND, "mode": RunnerMode.HEADLESS}
+    place = {"home": "", "worktree": str(world.at("a").path), "base": ""}
+    order = Order(id="1", at=1.0, agent=agent.name, number=1, prompt="p", session_id="s", **kinds, **place)  # type: ignore[arg-type]
+    files.queue(order)
+    write_json(files.take(order).record, Ending("exited", 0, None, time.time() - 90, time.time() - 30))
+    figures(world).write_text(json.dumps({"a": {"files": 0, "at": time.time() - 60}}), "utf-8")
+    [row] = read_status(world.fleet, [agent], look=look_within(0.2)).rows
+    assert (row.tree.files, row.state.state) == (0, State.UNKNOWN)
+    assert "not been looked at since" in row.state.reason
+    held.release()
+    [row] = read_status(world.fleet, [agent], look=look_within(30.0)).rows
+    assert (row.tree.files, row.state.state) == (1, State.FAILED)

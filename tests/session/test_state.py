@@ -27,7 +27,8 @@ DONE = Work(spawned=True, ready=True, commits=2, uncommitted=0, notes_filled=Tru
 HEADLESS = SessionFacts("a", "claude", "headless", started_at=100.0, alive=True)
 WINDOW = replace(HEADLESS, mode="tmux")
 COMMAND = replace(HEADLESS, kind="command")
-UNSEEN = "it ended well; its worktree has not been looked at yet"
+UNSEEN = "it ended well; its worktree has not been looked at since"
+SINCE = "its worktree has not been looked at since"
 OVER = replace(HEADLESS, alive=False, exit=Exit("exited", 0, "", 200.0))
 STOP = Stop("stopped by you", 150.0)
 
@@ -46,8 +47,10 @@ CASES: list[tuple[Work, SessionFacts | None, State, str, str]] = [
     (replace(DONE, notes_filled=False), None, State.WORKING, "by hand: no session of orchestra's", "git"),
     (replace(READY, uncommitted=1), None, State.WORKING, "by hand: no session of orchestra's", "git"),
     # refs have the first word
-    (replace(DONE, landed=True), HEADLESS, State.LANDED, "", "refs"),
+    (replace(DONE, landed=True), HEADLESS, State.LANDED, "its session is still open", "refs"),
+    (replace(DONE, landed=True), OVER, State.LANDED, "", "refs"),
     (replace(DONE, discarded=True), OVER, State.DISCARDED, "", "refs"),
+    (replace(DONE, discarded=True), WINDOW, State.DISCARDED, "its session is still open", "refs"),
     # queued
     (READY, SessionFacts("a", "claude", "headless", queued_at=9.0, queued_why="waits"), State.QUEUED, "waits", "order"),
     (READY, replace(OVER, queued_at=90.0, queued_why="waits"), State.QUEUED, "waits", "order"),
@@ -69,6 +72,8 @@ CASES: list[tuple[Work, SessionFacts | None, State, str, str]] = [
     (replace(DONE, uncommitted=3), session(WINDOW, "Stop"), State.IDLE, "3 uncommitted files", "hook"),
     (replace(DONE, notes_filled=False), session(WINDOW, "Stop"), State.IDLE, "the notes are empty", "hook"),
     (DONE, session(WINDOW, "Stop"), State.FINISHED, "its session is still open", "hook"),
+    (replace(DONE, looked_at=119.0), session(WINDOW, "Stop"), State.IDLE, SINCE, "hook"),
+    (replace(DONE, looked_at=121.0), session(WINDOW, "Stop"), State.FINISHED, "its session is still open", "hook"),
     (DONE, session(WINDOW, "StopFailure", detail="rate_limit"), State.IDLE, "the API failed: rate_limit", "hook"),
     (READY, session(WINDOW, "Notification", detail="idle_prompt"), State.IDLE, "nothing committed yet", "hook"),
     (READY, replace(session(WINDOW, "PreToolUse"), client=Client("waiting", "permission prompt", 130.0)), State.WAITING,
@@ -84,6 +89,9 @@ CASES: list[tuple[Work, SessionFacts | None, State, str, str]] = [
     (DONE, OVER, State.FINISHED, "", "exit"),
     (replace(DONE, notes_filled=False), OVER, State.FINISHED, "the notes are empty", "exit"),
     (replace(DONE, uncommitted=None), OVER, State.UNKNOWN, UNSEEN, "exit"),
+    (replace(DONE, looked_at=199.0), OVER, State.UNKNOWN, UNSEEN, "exit"),
+    (replace(DONE, uncommitted=2, looked_at=199.0), OVER, State.UNKNOWN, UNSEEN, "exit"),
+    (replace(DONE, looked_at=200.0), OVER, State.FINISHED, "", "exit"),
     (READY, OVER, State.FAILED, "ended without a commit", "git"),
     (replace(READY, uncommitted=2), OVER, State.FAILED, "ended without a commit, 2 files uncommitted", "git"),
     (replace(DONE, uncommitted=2), OVER, State.FAILED, "ended with 2 files uncommitted", "git"),
@@ -99,6 +107,8 @@ CASES: list[tuple[Work, SessionFacts | None, State, str, str]] = [
     (DONE, replace(OVER, digest=Digest(True, "it used up its money")), State.FAILED, "it used up its money", "exit"),
     (DONE, replace(OVER, stop=STOP), State.STOPPED, "stopped by you", "order"),
     (DONE, replace(OVER, stop=replace(STOP, idle=True)), State.FINISHED, "its session was closed", "git"),
+    (replace(DONE, looked_at=149.0), replace(OVER, stop=replace(STOP, idle=True)), State.STOPPED, "stopped by you",
+     "order"),
     (READY, replace(OVER, stop=replace(STOP, idle=True)), State.STOPPED, "stopped by you", "order"),
     (DONE, replace(OVER, exit=None, stop=STOP), State.STOPPED, "stopped by you", "order"),
     (DONE, replace(OVER, exit=None), State.LOST, "it ended without a word; start goes on with it", "process"),
