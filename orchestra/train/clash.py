@@ -2,8 +2,8 @@
 
 Each unit that the target took in since the branch left it is put alone on the place where it left; those with which
 the branch then conflicts are the other side. When there is none, the first unit at which the target stops fitting is,
-with those before it that cannot be left out. Invariant: whoever is named conflicts in a path in which the branch
-conflicts with the target. Refuses: to name anybody where the branch does not even fit where it was begun.
+with those before it without which the branch would fit. Invariant: whoever is named conflicts in a path in which the
+branch conflicts with the target. Refuses: to name anybody where the branch does not even fit where it was begun.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from orchestra.blueprint.model import AgentName, Strategy
 from orchestra.errors import GroundError
 from orchestra.fleet import Fleet
-from orchestra.repository.conflict import Conflict
+from orchestra.repository.conflict import Conflict, few
 from orchestra.repository.delta import changes
 from orchestra.repository.integrate import Branch, Built, Integrator
 from orchestra.repository.refs import CommitId
@@ -40,7 +40,7 @@ class Clash:
         persons = [unit.told for unit in self.units if unit.agent is None]
         if self.lacking:
             return f"; it was begun on {self.lacking}, which the target does not hold"
-        return f"; the other side is {' and '.join(persons)}" if persons else ""
+        return f"; the other side is {few(persons)}" if persons else ""
 
 
 NOBODY = Clash()
@@ -101,15 +101,18 @@ class _Search:
         if alone:
             return tuple(alone)
         size = next((n for n, unit in enumerate(row, 1) if not self.fits(unit.commit)), 0)
-        found = list(row[:size])
-        for unit in row[: max(0, size - 1)]:
-            rest = [other for other in found if other is not unit]
-            if self._clashes(start, rest):
-                found = rest
-        return tuple(found)
+        left, named = list(row[:size]), list(row[max(0, size - 1) : size])
+        for unit in reversed(row[: max(0, size - 1)]):
+            rest = [other for other in left if other is not unit]
+            clashes = self._clashes(start, rest)
+            if clashes:
+                left = rest
+            elif clashes is False:  # else the others are only built on it
+                named.insert(0, unit)
+        return tuple(named)
 
-    def _clashes(self, start: CommitId, members: Sequence[Unit]) -> bool:
-        """Whether these build on their own, and the branch does not fit with them."""
+    def _clashes(self, start: CommitId, members: Sequence[Unit]) -> bool | None:
+        """Whether the branch does not fit with these alone; None where they do not build without others."""
         at = start
         for unit in members:
             name = unit.agent or AgentName("history")
@@ -117,6 +120,6 @@ class _Search:
                 at, Branch(name, self._branch.fleet, unit.onto, unit.commit, unit.told, Strategy.REBASE)
             )
             if not isinstance(made, Built):
-                return False
+                return None
             at = made.commit
         return not self.fits(at)

@@ -78,6 +78,16 @@ def test_those_who_conflict_only_together_are_named_together(yard: Yard) -> None
     assert (out.agent, out.with_) == ("last", ("top", "middle"))
 
 
+def test_what_the_other_side_was_built_on_is_not_the_other_side(yard: Yard) -> None:
+    """middle changes one of top's lines again, so it does not build without top; last meets middle alone."""
+    yard.approved(top={"f": changed(30, "top")})
+    yard.merge(agents=["top"])
+    yard.world.at("middle").git("reset", "-q", "--hard", "main")
+    yard.approved(middle={"f": changed(30, "again", changed(10, "middle"))}, last={"f": changed(10, "last")})
+    (out,) = yard.merge(agents=["middle", "last"]).evicted
+    assert (out.agent, out.with_) == ("last", ("middle",))
+
+
 def test_a_file_that_is_deleted_on_one_side(yard: Yard) -> None:
     yard.approved(top={"f": None}, middle={"other": "1\n"}, last={"f": changed(20, "last")})
     (out,) = yard.merge().evicted
