@@ -124,8 +124,9 @@ def _against_one_run(origin: Path, fleet: Fleet, train: Train, repeat: int) -> C
     for _ in range(repeat):
         plain.times.append(wall(["sh", "-c", train.gate], origin))
         ours.times.append(_merge(_ground(origin, fleet, train), fleet)[0])
-    beside = 1 - plain.median / ours.median
-    told = f"{fleet.branches} branches, none bad, {train.slots} slots: {beside:.1%} of it beside the test"
+    rounds = int(ours.median // train.wait)
+    beside = 1 - rounds * train.wait / ours.median
+    told = f"{fleet.branches} branches, none bad, {train.slots} slots: {rounds} T and {beside:.1%} beside the tests"
     return Case(told, f"{fleet.files} files, T = {train.wait:g} s", ours, plain)
 
 

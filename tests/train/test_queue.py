@@ -72,7 +72,7 @@ def test_batch_takes_all_then_the_first_half() -> None:
     assert plan(facts(Train.BATCH, tests={FIVE: RED, (A, B): RED})) == (Run((A,)),)
 
 
-@pytest.mark.parametrize(("slots", "lengths"), [(1, [8]), (2, [5, 13]), (3, [3, 8, 15]), (4, [3, 6, 11, 15])])
+@pytest.mark.parametrize(("slots", "lengths"), [(1, [11]), (2, [6, 15]), (3, [4, 11, 15]), (4, [3, 7, 15])])
 def test_auto_looks_where_the_first_failure_may_be(slots: int, lengths: list[int]) -> None:
     order = tuple(AgentName(f"{n:02}") for n in range(15))
     acted = plan(Facts(order=order, built=chain(*order), slots=slots, policy=Train.AUTO))
@@ -154,7 +154,7 @@ def test_the_more_was_rejected_the_shorter_the_steps() -> None:
         known = Facts(order, built=chain(*order), slots=2, policy=Train.AUTO, decided=decided, rejected=rejected)
         return [len(action.state) for action in plan(known) if isinstance(action, Run)]
 
-    assert (lengths(0, 0), lengths(60, 0), lengths(20, 10)) == ([5, 13], [15], [1, 3])
+    assert (lengths(0, 0), lengths(60, 0), lengths(20, 10)) == ([6, 15], [15], [1, 3])
 
 
 def test_infrastructure_blames_nobody() -> None:
