@@ -19,7 +19,7 @@ from orchestra.session.tail import last_line
 
 _QUIET_S = 8.0
 _EVERY_S = 20.0
-_ENDED = ("Stop", "SessionEnd")  # after these nothing changes without another signal
+_ENDED = ("Stop", "StopFailure", "SessionEnd")  # after these nothing changes without another signal
 
 
 class Asking:
@@ -53,6 +53,7 @@ def ask_client() -> list[dict[str, Any]] | None:
 def _is_quiet(agent: AgentFolder) -> bool:
     try:
         event = json.loads(last_line(agent.events))
-        return event["event"] not in _ENDED and time.time() - float(event["at"]) > _QUIET_S
-    except (ValueError, KeyError, TypeError):
+        over = event["event"] in _ENDED or event.get("detail") == "idle_prompt"
+        return not over and time.time() - float(event["at"]) > _QUIET_S
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False

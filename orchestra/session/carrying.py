@@ -62,7 +62,7 @@ def is_ready(fleet: FleetFolder, agent: AgentFolder, folder: RunFolder) -> bool:
     order, run = folder.order, folder.run
     if order is None or run is None or order.kind is not RunnerKind.CLAUDE:
         return order is not None
-    return takes_prompts(fleet, agent, order.session_id, run.started_at)
+    return takes_prompts(fleet, agent, order.session_id, run)
 
 
 def _type(agent: AgentFolder, message: Message, folder: RunFolder) -> Course:
@@ -70,8 +70,9 @@ def _type(agent: AgentFolder, message: Message, folder: RunFolder) -> Course:
     run, order = folder.run, folder.order
     if run is None or order is None:
         return Course.CLOSED
-    size = agent.events.stat().st_size if agent.events.exists() else 0
-    typed = replace(message, typed=len(message.texts), run=folder.number, heard=size, presses=1, pressed_at=time.time())
+    typed = replace(
+        message, typed=len(message.texts), run=folder.number, heard=agent.heard, presses=1, pressed_at=time.time()
+    )
     keep_message(agent, typed)
     try:
         tmux.type_message(run.window, run.mark, "\n\n".join(message.texts))
@@ -115,5 +116,5 @@ def _heard(agent: AgentFolder, since: int) -> Iterator[str]:
     for line in lines:
         try:
             yield str(json.loads(line)["event"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue

@@ -16,7 +16,7 @@ from orchestra.blueprint.model import AgentName
 from orchestra.engine import family
 from orchestra.engine.process import Ending
 from orchestra.fleet import Fleet
-from orchestra.session.folder import AgentFolder, FleetFolder, Order, RunFolder
+from orchestra.session.folder import AgentFolder, FleetFolder, Order, Run, RunFolder
 from orchestra.session.message import Course, course_of, read_message
 from orchestra.session.state import Client, Digest, Exit, SessionFacts, Signal, Usage
 from orchestra.session.tail import last_line
@@ -108,7 +108,7 @@ def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client
         exit=_exit(ending),
         stop=stop,
         digest=newest.digest,
-        signal=_signal(agent, started),
+        signal=_signal(agent, run),
         client=client if client is not None and started is not None and client.at > started else None,
         heard_at=_changed(newest.out),
         window=run.window if run is not None else "",
@@ -136,28 +136,29 @@ def _exit(ending: Ending | None) -> Exit | None:
     return Exit(ending.why, ending.exit_code, name, ending.ended_at, ending.detail)
 
 
-def _signal(agent: AgentFolder, since: float | None) -> Signal | None:
-    """The newest hook event of this run; an older one belongs to an earlier run."""
+def _signal(agent: AgentFolder, run: Run | None) -> Signal | None:
+    """The newest hook event of this run; what was there before it belongs to an earlier one."""
+    if run is None or agent.heard <= run.heard:
+        return None
     try:
         event = json.loads(last_line(agent.events))
-        found = Signal(str(event["event"]), float(event["at"]), str(event.get("detail", "")))
-    except (ValueError, KeyError, TypeError):
+        return Signal(str(event["event"]), float(event["at"]), str(event.get("detail", "")))
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return found if since is None or found.at >= since else None
 
 
-def takes_prompts(folder: FleetFolder, agent: AgentFolder, session: str, since: float) -> bool:
+def takes_prompts(folder: FleetFolder, agent: AgentFolder, session: str, run: Run) -> bool:
     """Whether an interactive session waits for a prompt, and for nothing else: by its newest signal, or the client's
     word where that is newer."""
-    found, client = _signal(agent, since), _clients(folder).get(session)
-    if client is not None and client.at > (found.at if found is not None else since):
+    found, client = _signal(agent, run), _clients(folder).get(session)
+    if client is not None and client.at > (found.at if found is not None else run.started_at):
         return client.status == "idle"
     return found is not None and (found.event in ("Stop", "StopFailure") or found.detail == "idle_prompt")
 
 
-def is_turn_over(agent: AgentFolder) -> bool:
-    """Whether the last thing that the agent's client signalled is the end of a turn."""
-    found = _signal(agent, None)
+def is_turn_over(agent: AgentFolder, run: Run) -> bool:
+    """Whether the last thing that the session's client signalled is the end of a turn."""
+    found = _signal(agent, run)
     return found is not None and (found.event == "Stop" or found.detail == "idle_prompt")
 
 

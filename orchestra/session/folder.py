@@ -17,17 +17,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.engine.family import Identity
 from orchestra.engine.process import Ending, ending
 from orchestra.fleet import write_atomically
 from orchestra.session.state import Digest, Stop, Usage
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Run:
     mark: str
     cap_usd: float | None = None
     window: str = ""  # tmux: the target that attach takes
+    heard: int = 0  # bytes of hook events before it: they belong to earlier runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,33 +96,30 @@ class RunFolder:
 
     @property
     def order(self) -> Order | None:
-        return _order(read_json(self.path / "order.json"))
+        return read_as(_order, self.path / "order.json")
 
     @property
     def mark(self) -> str | None:
         """Written before the process is started, so that it can be found whatever happens next."""
-        launch = read_json(self.path / "launch.json")
-        return None if launch is None else str(launch["mark"])
+        return read_as(lambda launch: str(launch["mark"]), self.path / "launch.json")
 
     @property
     def run(self) -> Run | None:
-        values = read_json(self.path / "run.json")
-        return None if values is None else Run(**{**values, "keeper": Identity(**values["keeper"])})
+        return read_as(lambda values: Run(**{**values, "keeper": Identity(**values["keeper"])}), self.path / "run.json")
 
     @property
     def ending(self) -> Ending | None:
-        event = read_json(self.record)
-        return ending(event) if event else None
+        return read_as(ending, self.record)
 
     @property
     def stop(self) -> Stop | None:
-        values = read_json(self.path / "stop.json")
-        return None if values is None else Stop(**values)
+        return read_as(lambda values: Stop(**values), self.path / "stop.json")
 
     @property
     def digest(self) -> Digest | None:
-        values = read_json(self.path / "digest.json")
-        return None if values is None else Digest(**{**values, "usage": Usage(**values["usage"])})
+        return read_as(
+            lambda values: Digest(**{**values, "usage": Usage(**values["usage"])}), self.path / "digest.json"
+        )
 
     def write(self, name: str, value: Any) -> None:
         """``name``: order, launch, run, stop or digest."""
@@ -138,7 +138,12 @@ class AgentFolder:
     @property
     def order(self) -> Order | None:
         """What is queued."""
-        return _order(read_json(self.order_file))
+        return read_as(_order, self.order_file)
+
+    @property
+    def heard(self) -> int:
+        """Bytes of hook events so far: what comes later stands behind them, whatever the clock does."""
+        return self.events.stat().st_size if self.events.exists() else 0
 
     def queue(self, order: Order) -> None:
         write_json(self.order_file, order)
@@ -185,13 +190,12 @@ class FleetFolder:
 
     @property
     def limits(self) -> Limits:
-        return Limits(**(read_json(self.path / "limits.json") or {}))
+        return read_as(lambda values: Limits(**values), self.path / "limits.json") or Limits()
 
     @property
     def supervisor(self) -> Identity | None:
         """Who runs the queue, alive or not."""
-        values = read_json(self.path / "supervisor.json")
-        return None if values is None else Identity(**values)
+        return read_as(lambda values: Identity(**values), self.path / "supervisor.json")
 
     def write(self, name: str, value: Any) -> None:
         write_json(self.path / f"{name}.json", value)
@@ -227,9 +231,7 @@ class FleetFolder:
             os.close(handle)
 
 
-def _order(values: dict[str, Any] | None) -> Order | None:
-    if values is None:
-        return None
+def _order(values: dict[str, Any]) -> Order:
     typed = {"kind": RunnerKind(values["kind"]), "mode": RunnerMode(values["mode"])}
     lists = {name: tuple(values[name]) for name in ("argv", "resume_argv")}
     return Order(**{**values, **typed, **lists})
@@ -238,10 +240,19 @@ def _order(values: dict[str, Any] | None) -> Order | None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a file; None when there is no file, or nothing readable in it."""
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        value = json.loads(path.read_bytes()) if path.is_file() else None  # a pipe would hold us up
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def read_as(make: Callable[[dict[str, Any]], _T], path: Path) -> _T | None:
+    """What ``make`` makes of the object in a file; None, too, for one of another shape, as of another version."""
+    values = read_json(path)
+    try:
+        return make(values) if values is not None else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def write_json(path: Path, value: Any) -> None:

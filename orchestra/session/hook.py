@@ -22,6 +22,8 @@ from typing import Any
 Json = dict[str, Any]
 _BLOCK = 2  # the client shows standard error to the model and does not do what was asked
 _MOST_ASKS = 3
+# Not through a link, nor into a pipe that nobody reads: an agent without a sandbox may have put either there.
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TAIL = 2_000
 _MOST_NAMES = 10
 
@@ -115,7 +117,7 @@ def append(folder: Path, event: Json, detail: str) -> None:
         "session": event.get("session_id", ""),
     }
     try:
-        handle = os.open(folder / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        handle = os.open(folder / "events.jsonl", _APPEND, 0o644)
     except OSError:
         return
     try:

@@ -55,6 +55,7 @@ def unstarted(why: str) -> Ending:
 def _start(agent: AgentFolder, folder: RunFolder, order: Order, how: Launch, cap_usd: float | None) -> Run:
     mark = f"{agent.name}.{folder.number}.{secrets.token_hex(8)}"
     write_json(folder.path / "launch.json", {"mark": mark, "argv": how.argv})
+    heard = agent.heard
     work = process.marked(
         Work(
             id=f"{agent.name}.{folder.number}",
@@ -74,6 +75,7 @@ def _start(agent: AgentFolder, folder: RunFolder, order: Order, how: Launch, cap
         run = _in_window(agent, folder, work, cap_usd)
     else:
         run = Run(folder.number, time.time(), process.start_detached(work), mark, cap_usd)
+    run = replace(run, heard=heard)
     write_json(folder.path / "run.json", asdict(run))
     return run
 

@@ -1,7 +1,8 @@
-"""A person's message on its way into a session that is open in a tmux window: what is kept of it.
+"""A person's message on its way into a session: what is kept of it until it is there.
 
 It lies in the agent's folder (``message.json``) until the client has signalled that it took a prompt which came after
-it was typed; so it outlives whoever types it, and a window that closes. carrying.py brings it in.
+it was typed into its tmux window (carrying.py brings it in), or the next session begins with it; so it outlives whoever
+types it, a window that closes, and a queue that is stopped.
 
 Invariant: a message is in that file, or was taken, or is in the next session's prompt. All that writes holds the
 control lock.
@@ -26,7 +27,7 @@ class Course(StrEnum):
     TYPED = "the message is typed into its window; it has not taken it yet"
     TAKEN = "it has taken the message"
     STUCK = "it has not taken the message that was typed into its window: look there, and press Enter"
-    CLOSED = "its window is closed; orchestra start gives it the message"
+    CLOSED = "its session is over; orchestra start gives it the message"
 
 
 @dataclass(frozen=True, slots=True)

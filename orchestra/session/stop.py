@@ -16,9 +16,11 @@ from orchestra.blueprint.model import Agent, AgentName
 from orchestra.engine import family
 from orchestra.errors import OrchestraError
 from orchestra.fleet import Fleet
+from orchestra.session import prompts
 from orchestra.session.facts import is_turn_over
 from orchestra.session.folder import AgentFolder, FleetFolder, Order, Run, RunFolder
 from orchestra.session.launching import end_session_now, recover_half_started
+from orchestra.session.message import leave_message
 from orchestra.session.runner import read_digest
 from orchestra.session.saving import Save, save_work
 from orchestra.session.state import Stop
@@ -50,7 +52,12 @@ def stop_fleet(
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         ended = list(pool.map(lambda one: end_session_now(one.run), running))
     for one, left in zip(running, ended, strict=True):
-        _conclude(fleet, one, left, report, save)
+        if left:
+            report.left.append((one.agent, tuple(who.pid for who in left)))
+        _save(fleet, one, report, save)
+    for one in running:  # when all work is safe, since a note may fail, as on a full disk
+        one.folder.write("digest", read_digest(one.order, one.folder))
+        fleet.ledger.record("session.stopped", one.agent, run=one.folder.number)
     return report
 
 
@@ -67,7 +74,9 @@ def _announce(agent: AgentFolder, reason: str, report: StopReport) -> _Running |
     newest = agent.newest()
     if newest is not None and recover_half_started(agent, newest):
         newest = agent.newest()
-    if agent.order is not None:
+    if (order := agent.order) is not None:
+        if order.prompt not in (prompts.FIRST, prompts.GO_ON):  # a person's words; the next start goes on with them
+            leave_message(agent, order.prompt)
         agent.order_file.unlink()
         report.unqueued.append(agent.name)
     if newest is None:
@@ -76,20 +85,16 @@ def _announce(agent: AgentFolder, reason: str, report: StopReport) -> _Running |
     if order is None or run is None or not (family.is_alive(run.keeper) or family.members(run.mark)):
         return None
     if newest.stop is None:
-        newest.write("stop", Stop(reason, time.time(), idle=bool(run.window) and is_turn_over(agent)))
+        newest.write("stop", Stop(reason, time.time(), idle=bool(run.window) and is_turn_over(agent, run)))
     report.stopped.append(agent.name)
     return _Running(agent.name, newest, order, run)
 
 
-def _conclude(fleet: Fleet, one: _Running, left: tuple[family.Identity, ...], report: StopReport, save: Save) -> None:
-    if left:
-        report.left.append((one.agent, tuple(who.pid for who in left)))
-    one.folder.write("digest", read_digest(one.order, one.folder))
-    fleet.ledger.record("session.stopped", one.agent, run=one.folder.number)
+def _save(fleet: Fleet, one: _Running, report: StopReport, save: Save) -> None:
     try:
         saved = save(fleet.name, one.agent, Path(one.order.worktree), "its session was stopped")
-    except OrchestraError as error:
-        report.unsaved.append((one.agent, error.message))
+    except (OrchestraError, OSError) as error:
+        report.unsaved.append((one.agent, str(error)))
         return
     if saved is not None:
         report.saved.append((one.agent, saved))

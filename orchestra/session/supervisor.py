@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import sys
 import time
 from collections import Counter
@@ -36,7 +37,7 @@ from orchestra.session.runner import Notice, Reader, Trouble, read_digest, runne
 from orchestra.session.saving import Save, save_work
 from orchestra.session.schedule import Hold, Refuse, Situation, Start, Weather
 from orchestra.session.state import Digest, Stop
-from orchestra.session.tail import Tail, last_line
+from orchestra.session.tail import Tail
 from orchestra.session.treasury import Treasury
 
 _POLL_S = 0.2
@@ -127,7 +128,7 @@ class Supervisor:
         """One agent's trouble, such as a full disk, is logged and tried again; it does not end the others."""
         try:
             act()
-        except (OrchestraError, OSError) as error:
+        except (OrchestraError, OSError, sqlite3.Error) as error:
             if self._troubles.get(agent) != str(error):
                 _log.warning("%s: %s", agent, error)
             self._troubles[agent] = str(error)
@@ -162,8 +163,7 @@ class Supervisor:
             return False
         if not 0 <= time.time() - watched.run.started_at - _SIGNAL_WITHIN_S < _SIGNAL_WITHIN_S:
             return False
-        events = self.fleet.agent(watched.agent).events
-        return not last_line(events) or events.stat().st_mtime < watched.run.started_at
+        return self.fleet.agent(watched.agent).heard <= watched.run.heard
 
     def _heed(self, watched: Watched, notice: Notice) -> None:
         _log.info("%s: %s: %s", watched.agent, notice.trouble, notice.reason)
@@ -194,8 +194,8 @@ class Supervisor:
                     agent.queue(again)
         elif end is None or end.why != "exited" or end.exit_code != 0:
             self._keep(watched.order, "its session ended badly")
-        if not digest.is_error and end is not None and self._weather.held:
-            self._set_weather(Weather())  # whatever held the fleet, this one got through
+        if self._weather.held and _got_through(watched, digest):
+            self._set_weather(Weather())
         self._ledger.record(
             "session.ended",
             watched.agent,
@@ -278,12 +278,12 @@ class Supervisor:
                 return
             self._last_start = time.time()
             folder, run = launch(agent, order, decision.cap_usd)
-        self._ledger.record("session.started", agent.name, run=folder.number, session=order.session_id)
         if run is None:
             folder.write("digest", Digest(session_id=order.session_id))
-            return
-        self._watch(agent.name, folder, order, run)
-        _log.info("%s: started run %s", agent.name, folder.number)
+        else:
+            self._watch(agent.name, folder, order, run)
+            _log.info("%s: started run %s", agent.name, folder.number)
+        self._ledger.record("session.started", agent.name, run=folder.number, session=order.session_id)
 
     def _set_weather(self, weather: Weather) -> None:
         self._weather = weather
@@ -293,6 +293,13 @@ class Supervisor:
         """Why what is queued is not started, for status."""
         if self.fleet.read("hold") != (told := {"reason": hold.reason, "until": hold.until}):
             self.fleet.write("hold", told)
+
+
+def _got_through(watched: Watched, digest: Digest) -> bool:
+    """Whether the API let that session work to its end, so that nothing can hold the fleet."""
+    end, order = watched.folder.ending, watched.order
+    headless = order.kind is RunnerKind.CLAUDE and order.mode is RunnerMode.HEADLESS
+    return headless and not digest.is_error and end is not None and (end.why, end.exit_code) == ("exited", 0)
 
 
 def _is_open(order: Order) -> bool:

@@ -1,7 +1,7 @@
 """The fleet's money, from the digests of its sessions: spent, and left to each agent.
 
-Invariant: nothing is kept here; every figure is read anew from runs that are over. A session that was killed before it
-could say its cost counts as nothing until a later run of it says more. Money is US dollars.
+Invariant: nothing is kept here; every figure is read anew from runs that are over. What a session cost that was ended
+before it could say so is known to nobody, and in no sum: status counts such sessions. Money is US dollars.
 """
 
 from __future__ import annotations

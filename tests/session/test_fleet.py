@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +15,8 @@ from orchestra.engine import family, process
 from orchestra.errors import GroundError
 from orchestra.session.facts import fleet_pulse
 from orchestra.session.folder import FleetFolder
+from orchestra.session.hook import append
+from orchestra.session.schedule import Weather
 from orchestra.session.start import ensure_supervisor, send_back, start_fleet
 from orchestra.session.state import State
 from orchestra.session.stop import stop_fleet
@@ -433,3 +436,134 @@ def test_an_agent_whose_folder_cannot_be_written_stops_no_other(make_site: MakeS
     (site.files("a").path / "runs").unlink()
     site.wait_for_the_end()
     assert site.state("a").state is State.FINISHED
+
+
+def test_work_is_saved_though_nothing_else_can_be_noted(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
+    site.run_script(f"echo precious > precious.txt; {site.hold}; exec sleep 600")
+    site.start()
+    for name in "ab":
+        site.who(name)
+    spoil_ledger(site)
+    for name in "ab":
+        run = site.files(name).newest()
+        assert run is not None
+        (run.path / "digest.json").mkdir()
+    with pytest.raises(OSError, match=r"digest\.json"):
+        stop_fleet(site.fleet)
+    for name in "ab":
+        assert site.world.checkout.read("precious.txt", f"refs/orchestra/demo/{name}/saved/1") == "precious"
+        assert site.state(name).state is State.STOPPED
+        for run in site.files(name).runs():
+            (run.path / "digest.json").rmdir()
+
+
+def spoil_ledger(site: Site) -> None:
+    for path in site.fleet.folder.glob("ledger.db*"):
+        path.write_bytes(b"junk\0junk" * 1000)
+
+
+def test_a_damaged_ledger_stops_no_fleet(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
+    site.run_script(f"{site.hold}; {COMMIT}", limits=Limits(agents=1))
+    site.start()
+    site.who("a")
+    spoil_ledger(site)
+    site.go("a")
+    site.who("b")
+    site.go("b")
+    site.wait_for_the_end()
+    assert [site.state(name).state for name in "ab"] == [State.FINISHED] * 2
+
+
+@pytest.mark.parametrize("content", ['{"from": "the future"}', '{"kind": 3, "keeper": 3, "usage": 3}', "[" * 100_000])
+def test_files_of_another_shape_are_facts_less_too(make_site: MakeSite, content: str) -> None:
+    site = make_site("a")
+    site.run_script(COMMIT)
+    site.start()
+    site.wait_for_the_end()
+    run = site.files("a").newest()
+    assert run is not None
+    (site.fleet.folder / "limits.json").write_text(content, "utf-8")
+    site.files("a").events.write_text(content + "\n", "utf-8")
+    for name in ("order", "run", "launch", "stop", "digest", "record"):
+        file = run.path / f"{name}.json"
+        before = file.read_bytes() if file.exists() else None
+        file.write_text(content, "utf-8")
+        assert site.state("a").source
+        assert fleet_pulse(site.fleet).spent_usd is None
+        assert stop_fleet(site.fleet).stopped == []
+        file.write_bytes(before) if before is not None else file.unlink()
+    (run.path / "digest.json").write_text(content, "utf-8")
+    site.files("a").order_file.write_text(content, "utf-8")
+    ensure_supervisor(site.sessions)
+    site.wait_for_the_end()
+    assert run.digest is not None
+    assert "Traceback" not in site.log()
+
+
+def test_a_login_that_is_refused_holds_whatever_ends_meanwhile(make_site: MakeSite) -> None:
+    """Another program's good end, or one that was stopped, says nothing of the login."""
+    site = make_site("a", "b")
+    site.run_script(f"{site.hold}; {COMMIT}")
+    site.start()
+    for name in "ab":
+        site.who(name)
+    supervisor = site.supervisor()
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGKILL)
+    assert process.wait_gone(supervisor, 30)
+    site.sessions.write("weather", Weather(held="the API refuses the login"))
+    ensure_supervisor(site.sessions)
+    stop_fleet(site.fleet, [site.agent("b")])
+    site.go("a")
+    site.wait_for_the_end()
+    assert fleet_pulse(site.fleet).held == "the API refuses the login"
+
+
+def test_a_message_in_a_queue_that_is_stopped_goes_with_the_next_session(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(f'{site.hold}; echo "$1" >> prompts.txt; git add prompts.txt; {COMMIT}')
+    site.start()
+    site.who("a")
+    assert send_back(site.fleet, site.agent("a"), "rename it").queued == ["a"]
+    stop_fleet(site.fleet)
+    assert "message" in site.state("a").reason
+    assert site.start().queued == ["a"]
+    site.who("a")
+    site.go("a")
+    site.wait_for_the_end()
+    assert site.world.at("a").read("prompts.txt").count("rename it") == 1
+    assert site.state("a").state is State.FINISHED
+
+
+def test_the_newest_signal_is_known_though_the_clock_was_set_back(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(f"{site.hold}; {COMMIT}")
+    earlier = {"at": time.time(), "event": "Stop", "detail": "", "session": "s"}
+    site.files("a").path.mkdir(parents=True, exist_ok=True)
+    site.files("a").events.write_text(json.dumps(earlier) + "\n", "utf-8")
+    site.start()
+    site.who("a")
+    assert site.facts("a").signal is None
+    with site.files("a").events.open("a", encoding="utf-8") as events:
+        events.write(json.dumps({**earlier, "at": time.time() - 3600, "event": "PreToolUse"}) + "\n")
+    found = site.facts("a").signal
+    assert found is not None
+    assert found.event == "PreToolUse"
+    site.go("a")
+    site.wait_for_the_end()
+
+
+def test_pipes_in_the_place_of_files_hold_nobody_up(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(COMMIT)
+    site.start()
+    site.wait_for_the_end()
+    run = site.files("a").newest()
+    assert run is not None
+    for path in (run.path / "digest.json", site.files("a").events, site.files("a").path / "message.json"):
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+    assert site.state("a").state is State.FINISHED
+    append(site.files("a").path, {"hook_event_name": "Stop"}, "")
