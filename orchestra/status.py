@@ -81,6 +81,8 @@ class Status:
             "target": {"branch": self.fleet.target, "commit": self.target_commit},
             "agents": [_row_json(row, self.taken_at) for row in self.rows],
             "not_declared": list(self.not_declared),
+            **_usage_json(self.usage),
+            "budget_usd": self.fleet.blueprint.limits.budget_usd,
         }
 
 
@@ -159,6 +161,12 @@ def _row_json(row: Row, now: float) -> dict[str, Json]:
         "landed": standing.refs.landed,
         "conflicts_with": list(row.conflicts_with),
         "scope_findings": [{"path": finding.path, "why": finding.why} for finding in row.scope_findings],
+        **_usage_json(used),
+    }
+
+
+def _usage_json(used: Usage) -> dict[str, Json]:
+    return {
         "cost_usd": used.cost_usd,
         "cost_untold_sessions": used.untold,
         "tokens": {"input": used.input_tokens, "output": used.output_tokens, "cache": used.cache_tokens},

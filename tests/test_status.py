@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from orchestra.review.verdicts import approve, discard
-from orchestra.session.state import State
+from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
+from orchestra.engine.process import Ending
+from orchestra.review.verdicts import approve, discard, request_changes
+from orchestra.session.folder import FleetFolder, Order, write_json
+from orchestra.session.state import Digest, State, Stop, Usage
 from orchestra.status import Status, read_status
+from orchestra.tasks.standing import money, remarks
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
 
@@ -86,3 +91,65 @@ def test_it_changes_no_ref_no_index_and_no_file(world: World) -> None:
     read_status(world.fleet)
     assert world.checkout.git("for-each-ref") == before
     assert (index.stat().st_mtime_ns, index.stat().st_ino) == (stat.st_mtime_ns, stat.st_ino)
+
+
+def test_notes_that_are_no_plain_file_are_none(world: World, tmp_path: Path) -> None:
+    """An agent may leave a pipe that nobody writes to, or a link to what is not its to show."""
+    secret = tmp_path / "secret"
+    secret.write_text(NOTES, "utf-8")
+    for name in ("schema", "api", "auth", "health"):
+        world.at(name).commit("work", {"a": "2\n"})
+    os.mkfifo(world.at("schema").path / "AGENT_NOTES.md")
+    (world.at("api").path / "AGENT_NOTES.md").symlink_to(secret)
+    (world.at("auth").path / "AGENT_NOTES.md").mkdir()
+    world.at("health").write({"AGENT_NOTES.md": NOTES + "x" * 3_000_000})
+    found = read_status(world.fleet)
+    assert [row.notes_filled for row in found.rows] == [False, False, False, True]
+    assert len(found.rows[3].standing.notes or "") == 1 << 20
+    request_changes(world.fleet, world.fleet.require_agent("api"), "again")
+    task = world.at("schema").path / "TASK.md"
+    os.mkfifo(task)
+    request_changes(world.fleet, world.fleet.require_agent("schema"), "again")
+    assert task.read_text("utf-8").endswith("again\n")
+
+
+def order(agent: str, session: str = "s") -> Order:
+    kind, mode = RunnerKind.CLAUDE, RunnerMode.HEADLESS
+    return Order(
+        "1", 1.0, AgentName(agent), 1, kind, mode, home="", worktree="", base="", prompt="p", session_id=session
+    )
+
+
+def used(world: World, agent: str, number: int, usage: Usage) -> None:
+    """A session that is over."""
+    files = FleetFolder(world.fleet.folder).agent(agent)
+    files.queue(order(agent, f"s{number}"))
+    run = files.take(order(agent, f"s{number}"))
+    write_json(run.record, Ending("exited", 0, None, 1.0, 2.0))
+    run.write("digest", Digest(session_id=f"s{number}", usage=usage))
+
+
+def test_money_and_tokens_are_told_for_each_and_for_all(world: World) -> None:
+    used(world, "schema", 1, Usage(0.5, 1000, 20, 30_000, 3))
+    used(world, "schema", 2, Usage(None, 500, 10, 0, 1, untold=1))
+    used(world, "api", 1, Usage(1.25, 100, 2, 0, 1))
+    found = read_status(world.fleet)
+    assert money(found) == "spent 1.75 USD; 1 session did not say its cost; tokens: 1,600 in, 30,000 cached, 32 out"
+    document = found.to_json()
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    assert document["cost_usd"] == 1.75
+    assert (document["cost_untold_sessions"], document["budget_usd"]) == (1, None)
+    assert document["tokens"] == {"input": 1600, "output": 32, "cache": 30_000}
+
+
+def test_why_somebody_waits_or_stopped_is_told_once_for_all(world: World) -> None:
+    for name in ("schema", "api"):
+        FleetFolder(world.fleet.folder).agent(name).queue(order(name))
+    used(world, "auth", 1, Usage())
+    run = FleetFolder(world.fleet.folder).agent("auth").newest()
+    assert run is not None
+    run.write("stop", Stop("the fleet's budget of 5 USD is spent", 3.0))
+    assert remarks(read_status(world.fleet)) == [
+        "schema, api: queued, nobody works the queue off: orchestra start goes on with it",
+        "auth: stopped, the fleet's budget of 5 USD is spent",
+    ]

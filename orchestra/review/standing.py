@@ -6,6 +6,8 @@ dear part (facts/spawn.md), are asked one by one, a few at once. Refuses to stor
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from orchestra.repository.refs import NOTES, AgentRefs, CommitId, branch_ref, re
 from orchestra.review.verdicts import Verdict, uncommitted, verdict
 
 _AT_ONCE = 4
+_LONGEST_NOTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,20 @@ def read_standings(fleet: Fleet, agents: Sequence[Agent], *, trees: bool = True)
 
 
 def read_notes(worktree: Path) -> str | None:
-    """AGENT_NOTES.md of a worktree as text, whatever bytes are in it; None where there is none."""
+    """AGENT_NOTES.md of a worktree as text, whatever bytes are in it, but no more than a million characters.
+
+    None where there is none, and for what is no plain file: an agent may leave a pipe, which would hold up whoever
+    reads it, or a link to what is not its to show.
+    """
     try:
-        return (worktree / "AGENT_NOTES.md").read_text("utf-8", "replace")
+        handle = os.open(worktree / "AGENT_NOTES.md", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return None
+    with os.fdopen(handle, encoding="utf-8", errors="replace") as file:
+        return file.read(_LONGEST_NOTES)
 
 
 def _landed_notes(fleet: Fleet, refs: AgentRefs) -> str | None:

@@ -162,7 +162,7 @@ def _append_to_task(fleet: Fleet, agent: Agent, head: CommitId, message: str) ->
         raise GroundError(
             f"the worktree of {agent.name} is gone", hint=f"orchestra spawn --agents {agent.name} makes it again"
         )
-    text = task.read_text("utf-8", "surrogateescape") if task.exists() else ""
+    text = task.read_text("utf-8", "surrogateescape") if task.is_file() else ""
     section = f"\n## Changes requested on {head[:10]}\n\n{message.strip()}\n"
     if not text.endswith(section):  # a killed call may have written it already
         write_atomically(task, text + section)

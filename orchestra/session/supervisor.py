@@ -205,6 +205,9 @@ class Supervisor:
             signal=end.signal if end else None,
             reason=digest.reason,
             cost_usd=digest.usage.cost_usd,
+            input_tokens=digest.usage.input_tokens,
+            output_tokens=digest.usage.output_tokens,
+            cache_tokens=digest.usage.cache_tokens,
             again=again is not None,
         )
 

@@ -31,6 +31,9 @@ COLUMNS = (
 )
 _PATIENCE_S = 1.0  # for looking at worktrees; all that a small repository needs is a tenth of it
 _OLD_S = 30.0
+_MOST_NAMES = 8
+# What the reason of a state tells beyond the table; of one at work it is only what it does at this moment.
+_TOLD = "failed lost not-ready waiting idle unknown stopped queued landed discarded".split()
 _STATE_TONES = {
     "finished": Tone.GOOD,
     "landed": Tone.GOOD,
@@ -137,22 +140,32 @@ def _counted(files: int, age_s: float | None) -> str:
 
 
 def remarks(found: Status) -> list[str]:
-    """What needs a person, one line each."""
-    return [
-        f"{row.agent.name}: {row.state.state}, {row.state.reason}"
-        for row in found.rows
-        if row.state.state in ("failed", "lost", "not-ready", "waiting", "unknown", "discarded") and row.state.reason
-    ]
+    """Why agents are where they are, as far as a person should know; one line for all that share it."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for row in found.rows:
+        if row.state.state in _TOLD and row.state.reason:
+            told.setdefault((row.state.state, row.state.reason), []).append(row.agent.name)
+    return [f"{_few(names)}: {state}, {' '.join(reason.split())}" for (state, reason), names in told.items()]
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def money(found: Status) -> str:
-    """What the sessions said they cost, and of how many that is not known; empty where none has ended."""
+    """What the sessions said they used, and of how many the cost is not known; empty where none has ended."""
     used, budget = found.usage, found.fleet.blueprint.limits.budget_usd
     if used.cost_usd is None and not used.untold:
         return ""
     of = f" of {budget:.2f}" if budget is not None else ""
-    told = f"spent {used.cost_usd:.2f}{of} USD" if used.cost_usd is not None else "cost unknown"
-    return told + (f"; {used.untold} sessions did not say theirs" if used.untold and used.cost_usd is not None else "")
+    words = [f"spent {used.cost_usd:.2f}{of} USD" if used.cost_usd is not None else "cost unknown"]
+    if used.untold and used.cost_usd is not None:
+        many = used.untold > 1
+        words.append(f"{used.untold} session{'s' * many} did not say {'their' if many else 'its'} cost")
+    if used.input_tokens or used.output_tokens:
+        words.append(f"tokens: {used.input_tokens:,} in, {used.cache_tokens:,} cached, {used.output_tokens:,} out")
+    return "; ".join(words)
 
 
 def since(seconds: float | None) -> str:
