@@ -124,9 +124,10 @@ def copy_file(step: CopyFile, folder: Path) -> bool:
     if os.path.lexists(target) or not step.source.is_file() or not stays_inside(target, folder):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.orchestra")
-    shutil.copy2(step.source, aside)
-    aside.replace(target)
+    with written_aside(folder) as aside:  # a new folder: at any name of its own a branch may hold a link that leads out
+        copy = aside / "file"
+        shutil.copy2(step.source, copy)
+        copy.replace(target)
     return True
 
 

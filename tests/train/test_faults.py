@@ -23,6 +23,7 @@ from orchestra.train import slots
 from orchestra.train.events import TrainEvent
 from orchestra.train.intent import Intent, intent_path, read_intent, write_intent
 from orchestra.train.recover import recover
+from orchestra.workspace.places import ASIDE
 from tests.conftest import Checkout, MakeRepository
 from tests.train.yard import TESTS, Train, Yard, landed, make_yard, reasons
 
@@ -346,6 +347,20 @@ def test_set_up_is_run_once_for_the_same_lock_files(yard: Yard, tmp_path: Path) 
     yard.approved(one={"a": "1\n"}, two={"b": "1\n"}, three={"package-lock.json": "2\n"})
     assert landed(yard.merge()) == ["one", "two", "three"]
     assert len(ran.read_text().split()) == 2
+
+
+def test_what_set_up_copies_goes_through_no_link_of_a_branch(yard: Yard, tmp_path: Path) -> None:
+    """Neither in its place nor where it is written first."""
+    precious = tmp_path / "precious"
+    precious.write_text("mine\n", "utf-8")
+    yard.checkout.write({".env": "SECRET=1\n"})
+    yard.setup(copy=(".env",)).gates(RunGate("tests", "! test -e a || test -e .env"))
+    (yard.world.at("one").path / "..env.orchestra").symlink_to(precious)
+    (yard.world.at("one").path / ASIDE).symlink_to(tmp_path)
+    yard.approved(one={"a": "1\n"})
+    assert "..env.orchestra" in yard.checkout.git("ls-tree", "--name-only", "agent/demo/one")
+    yard.merge(agents=["one"])
+    assert precious.read_text("utf-8") == "mine\n"
 
 
 def test_a_set_up_that_fails_is_judged_like_a_gate(yard: Yard) -> None:
