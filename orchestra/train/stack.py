@@ -44,8 +44,8 @@ def in_order(names: Sequence[AgentName], after: After) -> tuple[AgentName, ...]:
 
 
 def _made(repository: Repository, branch: Branch, commit: CommitId) -> bool:
-    """Whether ``commit`` is one of the branch's own."""
-    return repository.is_ancestor(commit, branch.tip) and not repository.is_ancestor(commit, branch.base)
+    """Whether ``commit`` is one of the branch's own, and not one that it merged."""
+    return commit in repository.git.run("rev-list", "--first-parent", branch.tip, "--not", branch.base, "--").lines
 
 
 def _waits(after: After, one: Branch, other: Branch) -> bool:

@@ -65,3 +65,15 @@ def test_merge_holds_back_who_was_begun_on_one_that_does_not_land(make_repositor
     yard.commit("one", {"red.txt": "RED\n"})
     yard.approve("one")
     assert reasons(yard.merge()) == {"one": "gate", "two": "blocked by one", "three": "blocked by one"}
+
+
+def test_merge_waits_for_who_made_what_it_was_begun_on_not_for_who_merged_it(make_repository: MakeRepository) -> None:
+    yard = make_yard(make_repository({"f": "base\n"}), "one", "merger", "two").merge_settings(strategy=Strategy.MERGE)
+    yard.approved(one={"f": "one\n"})
+    begin_on(yard, "two", "one")
+    yard.commit("merger", {"red.txt": "RED\n"})
+    yard.world.at("merger").git("merge", "-q", "--no-edit", "agent/demo/one")
+    yard.approve("merger")
+    report = yard.approved(two={"g": "two\n"}).merge()
+    assert landed(report) == ["one", "two"], reasons(report)
+    assert reasons(report) == {"merger": "gate"}
