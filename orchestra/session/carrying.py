@@ -5,7 +5,7 @@ Enter may be absorbed while the client still handles the paste; so it is pressed
 prompt and none was heard.
 
 Invariant: nothing is pasted twice into the same window. Every step is short and holds the control lock; none waits.
-Refuses: typing into a window that is at work or that asks something.
+Refuses: typing into a window that is at work, that asks something, or that a person types into.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from orchestra.session.folder import AgentFolder, FleetFolder, RunFolder
 from orchestra.session.message import Course, Message, course_of, forget_message, keep_message, read_message
 
 _log = logging.getLogger("orchestra.supervisor")
+_TYPES_S = 20.0  # a person who pressed a key so lately may have half a prompt there
 FIRST_PAUSE_S = 1.0  # then twice as long each time: Enter is pressed after 0, 1, 3, 7 and 15 s
 
 
@@ -58,11 +59,13 @@ def carry_on(fleet: FleetFolder, agent: AgentFolder) -> None:
 
 
 def is_ready(fleet: FleetFolder, agent: AgentFolder, folder: RunFolder) -> bool:
-    """Whether what is typed now is a prompt: the last thing heard is the end of a turn."""
+    """Whether what is typed now is a prompt by itself: the last turn is over, and no person types there."""
     order, run = folder.order, folder.run
-    if order is None or run is None or order.kind is not RunnerKind.CLAUDE:
-        return order is not None
-    return takes_prompts(fleet, agent, order.session_id, run)
+    if order is None or run is None:
+        return False
+    if order.kind is RunnerKind.CLAUDE and not takes_prompts(fleet, agent, order.session_id, run):
+        return False
+    return not 0 <= time.time() - tmux.last_key_at(run.window) < _TYPES_S
 
 
 def _type(agent: AgentFolder, message: Message, folder: RunFolder) -> Course:

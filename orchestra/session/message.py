@@ -23,7 +23,7 @@ _NAME = "message.json"
 class Course(StrEnum):
     """Where a message is, in words for a person."""
 
-    WAITING = "it gets the message when its turn is over"
+    WAITING = "it gets the message when its turn is over and nobody types there"
     TYPED = "the message is typed into its window; it has not taken it yet"
     TAKEN = "it has taken the message"
     STUCK = "it has not taken the message that was typed into its window: look there, and press Enter"

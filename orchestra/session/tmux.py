@@ -128,6 +128,13 @@ def press_enter(pane_id: str, mark: str) -> None:
     tmux("send-keys", "-t", pane_id, "Enter")
 
 
+def last_key_at(pane_id: str) -> float:
+    """When a person who sits before that window last pressed a key (POSIX time, whole seconds); 0 when nobody does."""
+    listed = tmux("list-clients", "-F", "#{client_activity} #{pane_id}")
+    seats = (line.split(" ") for line in listed.stdout.splitlines())
+    return max((float(at) for at, pane in seats if pane == pane_id), default=0.0)
+
+
 def _require_pane(pane_id: str, mark: str) -> None:
     pane = find_pane(pane_id, mark)
     if pane is None or pane.dead:

@@ -6,8 +6,11 @@ import errno
 import json
 import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -209,3 +212,40 @@ def test_no_enter_is_pressed_that_could_not_be_noted(open_site: OpenSite, monkey
 
 def full_disk(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_nothing_is_typed_into_what_a_person_types(open_site: OpenSite) -> None:
+    site = open_site("")
+    settle(site, State.IDLE)
+    with person_at(site) as keys:
+        os.write(keys, b"half a sen")
+        assert send_back(site.fleet, site.agent("a"), "more").messages == [("a", Course.WAITING)]
+        os.write(keys, b"tence\r")
+        site.until(lambda: "sentence" in taken(site))
+        settle(site, State.IDLE)
+    site.until(lambda: message_of(site) is None)
+    assert taken(site).splitlines()[1] == "half a sentence"
+    assert "more" in taken(site)
+
+
+@contextmanager
+def person_at(site: Site) -> Iterator[int]:
+    """Somebody sits before the agent's window; what is written to this handle is typed."""
+    ours, theirs = os.openpty()
+    argv = tmux.attach_argv(tmux.session_name(site.fleet.folder), window(site)[0])
+    env = {**os.environ, "TERM": "xterm-256color"}
+    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True) as sits:
+        os.close(theirs)
+        threading.Thread(target=drain, args=(ours,), daemon=True).start()
+        site.until(lambda: tmux.tmux("list-clients").stdout != "")
+        try:
+            yield ours
+        finally:
+            sits.terminate()
+    os.close(ours)
+
+
+def drain(terminal: int) -> None:
+    with suppress(OSError):
+        while os.read(terminal, 1 << 16):
+            pass
