@@ -88,13 +88,10 @@ class Diagnosis:
         while True:
             last = self._shortest_red(case, row, members, start, last)
             members = (row[last - 1], *members)
-            if len(members) == _MOST_MEMBERS or last - 1 == start:
-                break
             (green,) = self._ask([self._candidate(case, _point(case, row, start), members)])
-            if green is not True:
-                return Cause(_point(case, row, start), members, proven=green is False)
+            if green is not True or len(members) == _MOST_MEMBERS or last - 1 == start:
+                break
             last -= 1
-        (green,) = self._ask([self._candidate(case, _point(case, row, start), members)])
         if green is not False and self._is_green_now(case):
             return None
         return Cause(_point(case, row, start), members, proven=green is False)
