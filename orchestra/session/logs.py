@@ -37,10 +37,11 @@ def read_log(fleet: Fleet, agent: Agent, *, follow: bool = False, raw: bool = Fa
 
 
 def _read(folder: AgentFolder, runs: list[RunFolder], *, follow: bool, raw: bool) -> Iterator[str]:
-    for run in runs:
+    for run, after in zip(runs, [*runs[1:], None], strict=True):
         if not raw:
             yield _heading(run)
-        yield from _follow(folder, run, raw) if follow and run is runs[-1] else _once(folder, run, raw)
+        tail = _sources(folder, run, after)
+        yield from _follow(tail, run, raw) if follow and after is None else _once(tail, run, raw)
         if not raw:
             yield from _closing(run)
 
@@ -64,21 +65,28 @@ def _closing(run: RunFolder) -> Iterator[str]:
         yield f"-- run {run.number} ended: {ending.detail or (how if ending.why == 'exited' else ending.why)}"
 
 
-def _sources(folder: AgentFolder, run: RunFolder) -> Tail:
-    """What there is to read: a session in tmux prints a screen, but its hooks tell what it does."""
+def _sources(folder: AgentFolder, run: RunFolder, after: RunFolder | None) -> Tail:
+    """What there is to read: a session in tmux prints a screen, but its hooks tell what it does.
+
+    All runs share the file of hook events; a run's are those before the run ``after`` it began.
+    """
     order = run.order
-    screen = order is not None and order.mode is RunnerMode.TMUX
-    return Tail(folder.events if screen else run.out)
+    if order is None or order.mode is RunnerMode.HEADLESS:
+        return Tail(run.out)
+    start, end = _heard(run), _heard(after)
+    return Tail(folder.events, start or 0) if end is None else Tail(folder.events, start or 0, end)
 
 
-def _once(folder: AgentFolder, run: RunFolder, raw: bool) -> Iterator[str]:
-    tail = _sources(folder, run)
+def _heard(run: RunFolder | None) -> int | None:
+    return run.run.heard if run is not None and run.run is not None else None
+
+
+def _once(tail: Tail, run: RunFolder, raw: bool) -> Iterator[str]:
     for line in (*tail.lines(), tail.rest()):
         yield from _shown(run, line, raw)
 
 
-def _follow(folder: AgentFolder, run: RunFolder, raw: bool) -> Iterator[str]:
-    tail = _sources(folder, run)
+def _follow(tail: Tail, run: RunFolder, raw: bool) -> Iterator[str]:
     while True:
         over = run.ending is not None or run.run is None or not family.is_alive(run.run.keeper)
         for line in tail.lines():
@@ -99,7 +107,7 @@ def _shown(run: RunFolder, line: bytes, raw: bool) -> Iterator[str]:
     if event is None or order is None or (order.kind is not RunnerKind.CLAUDE):
         yield _clean(text)
     elif "at" in event:
-        yield from _hook_line(event, run)
+        yield from _hook_line(event)
     else:
         yield from event_lines(event)
 
@@ -147,9 +155,8 @@ def _results(content: object) -> Iterator[str]:
             yield from (f"  ! {line}" for line in text.splitlines()[:5])
 
 
-def _hook_line(event: dict[str, Any], run: RunFolder) -> Iterator[str]:
-    started = run.run.started_at if run.run is not None else 0.0
-    if float(event.get("at") or 0) >= started and event["event"] != "PostToolUse":
+def _hook_line(event: dict[str, Any]) -> Iterator[str]:
+    if event["event"] != "PostToolUse":
         clock = time.strftime("%H:%M:%S", time.localtime(float(event["at"])))
         yield _short(f"{clock} {event['event']} {event.get('detail', '')}".rstrip())
 

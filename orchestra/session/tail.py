@@ -7,6 +7,7 @@ from its start again.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +15,11 @@ _CHUNK = 1 << 20
 
 
 class Tail:
-    """Gives the lines that were completed since it was last asked."""
+    """Gives the lines that were completed since it was last asked, of the bytes from ``start`` to ``end``."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start: int = 0, end: int = sys.maxsize) -> None:
         self._path = path
-        self._at = 0
+        self._at, self._end = start, end
         self._rest = b""
 
     def lines(self) -> Iterator[bytes]:
@@ -28,7 +29,7 @@ class Tail:
                 if os.fstat(file.fileno()).st_size < self._at:
                     self._at, self._rest = 0, b""
                 file.seek(self._at)
-                while data := file.read(_CHUNK):
+                while data := file.read(min(_CHUNK, self._end - self._at)):
                     self._at += len(data)
                     *whole, self._rest = (self._rest + data).split(b"\n")
                     yield from (line.removesuffix(b"\r") for line in whole)

@@ -16,6 +16,7 @@ from orchestra.engine import family, process
 from orchestra.errors import GroundError
 from orchestra.session import tmux
 from orchestra.session.attach import attach_to
+from orchestra.session.logs import read_log
 from orchestra.session.start import send_back, start_fleet
 from orchestra.session.state import State
 from orchestra.session.stop import stop_fleet
@@ -188,3 +189,19 @@ def test_a_message_reaches_an_open_window(make_site: MakeSite) -> None:
     site.wait_for_the_end()
     text = (site.fleet.worktree(site.agent("a")) / "message.txt").read_text("utf-8")
     assert "first line\nsecond line" in text
+
+
+def test_the_log_tells_each_signal_with_its_own_run(make_site: MakeSite) -> None:
+    """Whatever the clock said: it was set back before the second."""
+    site = make_site("a")
+    site.files("a").path.mkdir(parents=True, exist_ok=True)
+    event = '{"at": 1000000000.5, "event": "\'$1\'", "detail": "\'$PWD\'"}'
+    in_tmux(
+        site, f"set -- $(ls {site.files('a').path}/runs | wc -l); echo '{event}' >> {site.files('a').events}; exit 3"
+    )
+    for _ in range(2):
+        site.start()
+        site.wait_for_the_end()
+    lines = [line for line in read_log(site.fleet, site.agent("a")) if "stderr" not in line]
+    runs = [line.split('"')[5] if line.startswith("{") else line.split()[2].rstrip(",") for line in lines]
+    assert runs == ["1", "1", "1", "2", "2", "2"], lines
