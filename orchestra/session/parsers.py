@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestra.session.runner import Notice, Reader
 from orchestra.session.state import Digest, Usage
-from orchestra.session.usage import add
+from orchestra.session.usage import add, dollars
 
 _LONGEST = 2_000
 Json = dict[str, Any]
@@ -109,7 +109,9 @@ def _opencode(found: Digest, event: Json) -> Digest:
     if kind == "step_finish":
         part = event["part"]
         tokens = part["tokens"]
-        used = Usage(part.get("cost"), tokens["input"], tokens["output"], tokens.get("cache", {}).get("read", 0), 1)
+        used = Usage(
+            dollars(part.get("cost")), tokens["input"], tokens["output"], tokens.get("cache", {}).get("read", 0), 1
+        )
         return replace(found, usage=add(found.usage, used))
     if kind == "error":
         error = event.get("error") or {}

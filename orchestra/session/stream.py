@@ -15,7 +15,7 @@ from typing import Any
 from orchestra.session.parsers import as_object
 from orchestra.session.runner import Notice, Trouble
 from orchestra.session.state import Digest, Usage
-from orchestra.session.usage import add
+from orchestra.session.usage import add, dollars
 
 GREETING = "orchestra agent"
 """What our SessionStart hook says; a repository may have hooks of its own, which prove nothing about ours."""
@@ -102,7 +102,7 @@ class ClaudeReader:
         failed = bool(event.get("is_error")) or event.get("subtype") != "success"
         used = event.get("usage") or {}
         usage = Usage(
-            event.get("total_cost_usd"),
+            dollars(event.get("total_cost_usd")),
             self._more("input_tokens", used.get("input_tokens", 0)),
             self._more("output_tokens", used.get("output_tokens", 0)),
             self._more("cache_tokens", used.get("cache_read_input_tokens", 0) + _written(used)),

@@ -6,12 +6,18 @@ session with every run that resumed it; tokens and turns stay per run (client fa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
 from orchestra.session.state import Digest, Usage
 
 _CUMULATIVE_SINCE = (2, 1, 277)
+
+
+def dollars(told: object) -> float | None:
+    """What a program said that it cost, where that is an amount."""
+    return float(told) if isinstance(told, int | float) and 0 <= told < math.inf else None
 
 
 def add(one: Usage, other: Usage) -> Usage:

@@ -355,3 +355,15 @@ def test_a_fence_cannot_be_closed_from_within(text: str) -> None:
 def test_a_long_log_is_bounded() -> None:
     evicted = replace(Eviction("gate", "", "main"), log="y" * 10_000_000)
     assert len(from_train(evicted)) < 40_000
+
+
+@pytest.mark.parametrize("cost", ["0.5", float("nan"), float("inf"), -1.0, [], None])
+def test_a_cost_that_is_no_amount_is_none_told(cost: object) -> None:
+    """It would break the sum of all, or a budget that is held against it."""
+    reader = ClaudeReader()
+    feed(reader, HOOKED, INIT, {**GOOD, "total_cost_usd": cost})
+    assert total([reader.digest(), reader.digest()]).cost_usd is None
+    other = parser_of(["opencode"])
+    part = {"tokens": {"input": 1, "output": 1}, "cost": cost}
+    feed(other, {"type": "step_finish", "sessionID": "s", "part": part})
+    assert other.digest().usage == Usage(None, 1, 1, 0, 1)
