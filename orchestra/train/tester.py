@@ -128,19 +128,18 @@ class Tester:
     def _prepared(self, ready: Preparation) -> None:
         """A slot holds its candidate, or could not be made to: start the first command there."""
         case, slot = ready.case, ready.slot
+        if ready.unwanted:
+            self._let_go(slot)
+            self._fill()
+            return
         try:
             setup = ready.setup.result()
         except DiskFull:
             raise
         except GroundError as trouble:  # git, the file system, a lock that somebody holds for long
             self._let_go(slot)
-            if not ready.unwanted:
-                tell_finished(self._teller, case, Ended.BROKEN, slot=slot)
-                self._done.append(untestable(case.state, case.commit, case.tree, trouble))
-            self._fill()
-            return
-        if ready.unwanted:
-            self._let_go(slot)
+            tell_finished(self._teller, case, Ended.BROKEN, slot=slot)
+            self._done.append(untestable(case.state, case.commit, case.tree, trouble))
             self._fill()
             return
         self.tests_run += 1
@@ -161,6 +160,7 @@ class Tester:
         for preparation in self._wanted_preparations():
             if preparation.case.state == state:
                 preparation.unwanted = True
+                preparation.setup.cancel()  # where no thread has begun with it
                 tell_finished(self._teller, preparation.case, Ended.CANCELLED, slot=preparation.slot)
         for trial in self._wanted():
             if trial.case.state == state and trial.job is not None:
