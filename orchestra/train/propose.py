@@ -157,13 +157,14 @@ class Proposals:
         told = _told(resolved)
         run = report.decided_by
         before = read_fleet(self._fleet.repository.git, self._fleet.name).get(name, AgentRefs())
-        if report.ended is Ended.GREEN and self._write(draft, before.proposed):
+        hitch = self._write(draft, before.proposed) if report.ended is Ended.GREEN else ""
+        if report.ended is Ended.GREEN and not hitch:
             how = f"see: orchestra review {name} --proposal; take it: orchestra approve {name} --proposal"
             if before.approved not in (None, draft.id) and before.approved == before.proposed:
                 how += "; it replaces the one that was approved"
             offer = Offer(draft.id, resolved, f"{told}; its gates passed; {how}", None, report.gates)
         elif run is None:
-            offer = Offer(None, resolved, f"{told}, but {name} was committed to meanwhile", None, report.gates)
+            offer = Offer(None, resolved, f"{told}, but {hitch}", None, report.gates)
         else:
             what = f"{run.gate} {run.outcome}" + (f" ({run.detail})" if run.detail else "")
             offer = Offer(None, resolved, f"{told}, but it is not offered: {what} on it", run.log, report.gates)
@@ -171,16 +172,21 @@ class Proposals:
                 self._drop(draft.passenger)
         self._account.offer(name, offer)
 
-    def _write(self, draft: _Draft, old: CommitId | None) -> bool:
-        """Point the ref at it; False when the branch moved meanwhile. Last of all, and its commit anew before it."""
+    def _write(self, draft: _Draft, old: CommitId | None) -> str:
+        """Point the ref at it, last of all, and its commit anew before it; what kept it from that, if anything did."""
         agent = draft.passenger.agent
         if self._fleet.repository.branch_tip(agent.branch) != draft.head:
-            return False
-        with Objects(self._fleet.repository.git) as objects:  # nothing held it while the gates ran
-            objects.write_commit(draft.proposal.commit)
+            return f"{agent.name} was committed to meanwhile"
         ref = agent_ref(self._fleet.name, agent.name, Kind.PROPOSED)
-        update_refs(self._fleet.repository.git, [RefUpdate(ref, draft.id, old)], reason="proposed")
-        return True
+        try:
+            with Objects(self._fleet.repository.git) as objects:  # nothing held it while the gates ran
+                objects.write_commit(draft.proposal.commit)
+            update_refs(self._fleet.repository.git, [RefUpdate(ref, draft.id, old)], reason="proposed")
+        except (
+            GroundError
+        ) as error:  # a lock that a dead git left, a full disk: what has landed is to be told all the same
+            return f"it could not be kept: {error}"
+        return ""
 
     def _drop(self, passenger: Passenger) -> None:
         """An earlier proposal that would not land today; one that a person took stays theirs to take back."""

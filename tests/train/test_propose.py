@@ -456,3 +456,21 @@ def test_objects_that_are_lost_meanwhile_are_no_answer(yard: Yard) -> None:
     assert offer(report).detail.startswith("no proposal could be made: ")
     assert yard.world.refs()["demo/two/proposed"] == found.commit
     assert offer(yard.merge()) == found
+
+
+def test_what_keeps_it_from_being_offered_is_said_and_the_report_comes(yard: Yard) -> None:
+    """A lock that a dead git left; an agent that commits while the gates of its proposal run."""
+    remember(yard)
+    lock = yard.checkout.path / ".git/refs/orchestra/demo/two/proposed.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    assert "but it could not be kept: " in offer(yard.merge()).detail
+    lock.unlink()
+
+    def commit_more(event: TrainEvent) -> None:
+        if event.kind == "proposal" and event.data["stage"] == "tried":
+            yard.commit("two", {"b": "more\n"})
+
+    found = offer(yard.merge(progress=commit_more))
+    assert (found.commit, found.detail.endswith("but two was committed to meanwhile")) == (None, True)
+    assert "demo/two/proposed" not in yard.world.refs()
