@@ -43,6 +43,7 @@ from orchestra.session.treasury import Treasury
 _POLL_S = 0.2
 _AGAIN_S = 5.0  # after a session could not be started for want of space or the like
 _MOST_TRIES = 100  # of a request for changes, five seconds apart: longer than a spawn holds the lock
+_STOPS_WITHIN_S = 30.0  # the keeper's grace, and some
 _SIGNAL_WITHIN_S = 90.0  # a client that has not run its SessionStart hook by then has not taken our settings
 _log = logging.getLogger("orchestra.supervisor")
 
@@ -155,6 +156,8 @@ class Supervisor:
                 self._heed(watched, notice)
         if over:
             self._settle(watched)
+        elif _is_overdue(watched.folder.stop):
+            end_session(watched.run)
         elif self._is_unguarded(watched):
             self._heed(watched, Notice(Trouble.UNGUARDED, "its client did not take orchestra's settings"))
 
@@ -296,6 +299,11 @@ class Supervisor:
         """Why what is queued is not started, for status."""
         if self.fleet.read("hold") != (told := {"reason": hold.reason, "until": hold.until}):
             self.fleet.write("hold", told)
+
+
+def _is_overdue(stop: Stop | None) -> bool:
+    """Whether somebody stopped it so long ago that it should have ended: what was to end it was killed."""
+    return stop is not None and time.time() - stop.at > _STOPS_WITHIN_S
 
 
 def _got_through(watched: Watched, digest: Digest) -> bool:

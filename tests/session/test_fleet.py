@@ -18,7 +18,7 @@ from orchestra.session.folder import FleetFolder
 from orchestra.session.hook import append
 from orchestra.session.schedule import Weather
 from orchestra.session.start import ensure_supervisor, send_back, start_fleet
-from orchestra.session.state import State
+from orchestra.session.state import State, Stop
 from orchestra.session.stop import stop_fleet
 
 from .conftest import COMMIT, Site
@@ -567,3 +567,17 @@ def test_pipes_in_the_place_of_files_hold_nobody_up(make_site: MakeSite) -> None
         os.mkfifo(path)
     assert site.state("a").state is State.FINISHED
     append(site.files("a").path, {"hook_event_name": "Stop"}, "")
+
+
+def test_a_stop_that_was_cut_off_is_finished(make_site: MakeSite) -> None:
+    """Noted, and then its command was killed: without this it would work on for hours and be shown as stopped."""
+    site = make_site("a")
+    site.run_script(f"echo precious > precious.txt; {site.hold}; exec sleep 600")
+    site.start()
+    session = site.who("a")
+    run = site.files("a").newest()
+    assert run is not None
+    run.write("stop", Stop("stopped by you", time.time() - 60))
+    site.wait_for_the_end()
+    assert not family.is_alive(session)
+    assert site.world.checkout.read("precious.txt", "refs/orchestra/demo/a/saved/1") == "precious"
