@@ -182,9 +182,7 @@ class Proposals:
             with Objects(self._fleet.repository.git) as objects:  # nothing held it while the gates ran
                 objects.write_commit(draft.proposal.commit)
             update_refs(self._fleet.repository.git, [RefUpdate(ref, draft.id, old)], reason="proposed")
-        except (
-            GroundError
-        ) as error:  # a lock that a dead git left, a full disk: what has landed is to be told all the same
+        except GroundError as error:  # a lock that a dead git left, say; what has landed is to be told all the same
             return f"it could not be kept: {error}"
         return ""
 
