@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from orchestra.blueprint.model import AgentName
 from orchestra.blueprint.model import Proposer as Name
-from orchestra.errors import GroundError, MovedError
+from orchestra.errors import GroundError
 from orchestra.fleet import Fleet
 from orchestra.repository.audit import Step, audit
 from orchestra.repository.conflict import few, spoken
@@ -221,5 +221,5 @@ def _told(resolved: Mapping[str, str]) -> str:
 
 def _delete(fleet: Fleet, agent: AgentName, commit: CommitId, why: str) -> None:
     ref = agent_ref(fleet.name, agent, Kind.PROPOSED)
-    with suppress(MovedError):  # somebody took it away by hand
+    with suppress(GroundError):  # somebody took it away by hand, or a dead git's lock: the next train looks again
         update_refs(fleet.repository.git, [RefUpdate(ref, None, commit)], reason=why)

@@ -474,3 +474,12 @@ def test_what_keeps_it_from_being_offered_is_said_and_the_report_comes(yard: Yar
     found = offer(yard.merge(progress=commit_more))
     assert (found.commit, found.detail.endswith("but two was committed to meanwhile")) == (None, True)
     assert "demo/two/proposed" not in yard.world.refs()
+    yard.approve("two")
+    assert offer(yard.merge()).commit is not None
+    yard.commit("two", {"c": "stale now\n"})
+    lock.touch()
+    yard.merge()
+    lock.unlink()
+    assert yard.world.refs()["demo/two/proposed"]
+    yard.merge()
+    assert "demo/two/proposed" not in yard.world.refs()
