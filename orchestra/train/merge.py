@@ -47,6 +47,7 @@ from orchestra.train.workbench import Workbench
 
 _NOBODY: Mapping[AgentName, str] = MappingProxyType({})
 _WAIT_S = 60.0
+_PathsOf = Mapping[AgentName, tuple[str, ...]]  # what each branch itself changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +123,10 @@ def _conducted(fleet: Fleet, ride: _Ride, progress: Listener, engine: Engine | N
         if not ride.rehearsed:
             recovered = (*recovered, *_note_merged_by_hand(fleet, ground, roster, teller))
         account = Account(fleet, teller, rehearsed=ride.rehearsed)
-        _enter_known_fates(fleet, roster, ground, account)
+        paths = {passenger.agent.name: _paths(fleet, ground, passenger) for passenger in roster.passengers}
+        _enter_known_fates(fleet, roster, paths, account)
         if not ride.rehearsed:
-            _require_clear_checkouts(fleet, ground, roster)
+            _require_clear_checkouts(fleet, ground, paths)
         _announce(fleet, roster, teller, account, rehearsed=ride.rehearsed)
         with _pins(fleet) as pins, _tester(fleet, engine, teller) as tester, _integrators(fleet, tester) as build:
             conductor = Conductor(
@@ -192,14 +194,13 @@ def _note_merged_by_hand(fleet: Fleet, ground: Ground, roster: Roster, teller: T
     return (told,)
 
 
-def _enter_known_fates(fleet: Fleet, roster: Roster, ground: Ground, account: Account) -> None:
+def _enter_known_fates(fleet: Fleet, roster: Roster, paths: _PathsOf, account: Account) -> None:
     """Who is decided before anything is built: no verdict, not finished, or stopped by a built-in gate."""
     for waiting in roster.waiting:
         account.add(waiting)
     for passenger in roster.passengers:
-        account.check(
-            passenger, check(fleet.blueprint, passenger.agent, _paths(fleet, ground, passenger), passenger.notes)
-        )
+        known = check(fleet.blueprint, passenger.agent, paths[passenger.agent.name], passenger.notes)
+        account.check(passenger, known)
 
 
 def _paths(fleet: Fleet, ground: Ground, passenger: Passenger) -> tuple[str, ...]:
@@ -209,13 +210,11 @@ def _paths(fleet: Fleet, ground: Ground, passenger: Passenger) -> tuple[str, ...
     return tuple(path for path in changes(fleet.repository.git, fork, branch.tip) if not is_at(path, branch.kept_out))
 
 
-def _require_clear_checkouts(fleet: Fleet, ground: Ground, roster: Roster) -> None:
+def _require_clear_checkouts(fleet: Fleet, ground: Ground, paths: _PathsOf) -> None:
     """A checkout of the target with changes where work would land: refused before anything runs."""
-    paths = set(changes(fleet.repository.git, ground.local, ground.start))
-    for passenger in roster.passengers:
-        paths.update(_paths(fleet, ground, passenger))
+    touched = set(changes(fleet.repository.git, ground.local, ground.start)).union(*paths.values())
     for folder in ground.checkouts:
-        found = changed_among(folder, paths)
+        found = changed_among(folder, touched)
         if found:
             raise in_the_way(folder, found)
 
