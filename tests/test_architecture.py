@@ -19,7 +19,7 @@ SOURCES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): pat
 FLOORS = (
     ("__init__", "errors", "blueprint"),
     ("repository", "ledger", "engine"),
-    ("fleet", "plan", "workspace", "session", "review", "status", "train", "shell", "report"),
+    ("fleet", "plan", "workspace", "session", "review", "status", "train", "shell"),
     ("tasks",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,1 +1,0 @@
-"""What is told afterwards: pages and pictures of a run."""
