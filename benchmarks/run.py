@@ -61,7 +61,7 @@ def run(name: str, repeat: int, *, show: bool) -> dict[str, Any]:
     benchmark = cast(Benchmark, importlib.import_module(f"bench_{name}"))
     cases = []
     for case in benchmark.measure(repeat):
-        tell(f"{name}: {case.what}, {case.where}: {case.ours.median * 1000:.0f} ms")
+        tell(f"{name}: {case.what}, {case.where}: {spoken(case.ours.median)}, against {spoken(case.plain.median)}")
         cases.append(case)
     if show:
         say()
