@@ -32,8 +32,13 @@ agents:
 """
 
 
-def in_a_terminal(checkout: Checkout, *words: str, term: str = "xterm", type_after: str = "") -> tuple[int, str]:
-    """Run the command with all three streams on a pseudo-terminal, Ctrl-C once ``type_after`` was seen."""
+def in_a_terminal(
+    checkout: Checkout, *words: str, term: str = "xterm", type_after: str = "", touch: Path | None = None
+) -> tuple[int, str]:
+    """Run the command with all three streams on a pseudo-terminal, Ctrl-C once ``type_after`` was seen.
+
+    ``touch`` is made once a test is shown: what waits for it goes on.
+    """
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ.update(TERM=term, COLUMNS="", LINES="")
@@ -52,6 +57,8 @@ def in_a_terminal(checkout: Checkout, *words: str, term: str = "xterm", type_aft
         if type_after and type_after in shown.decode("utf-8", "replace"):
             os.write(terminal, b"\x03")
             type_after = ""
+        if touch and "in test" in shown.decode("utf-8", "replace"):
+            touch.touch()
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode("utf-8", "replace")
 
@@ -79,10 +86,12 @@ def make_fleet(
 def test_merge_in_a_terminal(
     make_repository: MakeRepository, orchestra: Orchestra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkout = make_fleet(make_repository, orchestra, tmp_path, "! test -e two", monkeypatch)
-    code, text = in_a_terminal(checkout, "merge", "--yes")
+    drawn = tmp_path / "drawn"  # gates wait until the view has shown them
+    gate = f"until test -e {drawn}; do sleep 0.05; done; ! test -e two"
+    checkout = make_fleet(make_repository, orchestra, tmp_path, gate, monkeypatch)
+    code, text = in_a_terminal(checkout, "merge", "--yes", touch=drawn)
     assert code == 1
-    assert "in test" in text, "it was drawn"
+    assert drawn.exists()
     left = seen(text)
     tip = checkout.git("rev-parse", "main")[:10]
     assert f"one landed as {tip}" in left
