@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName
-from orchestra.errors import GitError
+from orchestra.errors import OrchestraError
 from orchestra.fleet import Fleet
 from orchestra.repository.gateway import Repository
-from orchestra.repository.refs import NOTES, AgentRefs, CommitId, branch_ref, read_fleet, read_refs
+from orchestra.repository.refs import AgentRefs, CommitId, branch_ref, read_fleet, read_refs
+from orchestra.review.intent import notes_of
 from orchestra.review.verdicts import Verdict, uncommitted, verdict
 
 _AT_ONCE = 4
@@ -68,11 +69,14 @@ def read_standings(fleet: Fleet, agents: Sequence[Agent], *, trees: bool = True)
     tips = [*known.values(), *(commit for own in own_refs for commit in (own.approved, own.discarded))]
     distance = _Distances(fleet.repository, target, [own.base for own in own_refs], tips)
 
+    def kept_notes(own: AgentRefs) -> str | None:
+        return notes_of(git, own.landed) if own.landed is not None else None
+
     def stand(agent: Agent) -> Standing:
         own = refs.get(agent.name, AgentRefs())
         head = known[agent.name]
         folder = fleet.worktree(agent)
-        paths = _uncommitted(fleet, agent) if trees and own.base is not None else None
+        paths = read_uncommitted(fleet, agent) if trees and own.base is not None else None
         return Standing(
             agent=agent,
             worktree=folder,
@@ -81,7 +85,7 @@ def read_standings(fleet: Fleet, agents: Sequence[Agent], *, trees: bool = True)
             commits=distance.between(own.base, head or own.approved or own.discarded),
             behind=distance.between(head, target),
             uncommitted=paths,
-            notes=read_notes(folder) or _landed_notes(fleet, own) if own.base is not None else None,
+            notes=read_notes(folder) or kept_notes(own) if own.base is not None else None,
         )
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -105,20 +109,18 @@ def read_notes(worktree: Path) -> str | None:
         return file.read(_LONGEST_NOTES)
 
 
-def _landed_notes(fleet: Fleet, refs: AgentRefs) -> str | None:
-    """The notes that are kept with the landed commit, for an agent whose worktree was cleaned."""
-    if refs.landed is None:
-        return None
-    found = fleet.repository.git.run("notes", f"--ref={NOTES}", "show", refs.landed, ok=(0, 1))
-    return found.text if found.code == 0 else None
+def is_there(fleet: Fleet, agent: Agent) -> bool:
+    """Whether the agent has a worktree; asks no git."""
+    return (fleet.worktree(agent) / ".git").exists()
 
 
-def _uncommitted(fleet: Fleet, agent: Agent) -> tuple[str, ...] | None:
-    if not (fleet.worktree(agent) / ".git").exists():
+def read_uncommitted(fleet: Fleet, agent: Agent) -> tuple[str, ...] | None:
+    """The uncommitted paths; None when the worktree is gone or cannot be read."""
+    if not is_there(fleet, agent):
         return None
     try:
         return tuple(uncommitted(fleet, agent))
-    except GitError:  # removed or broken under our hands: unknown, not clean
+    except OrchestraError:  # removed or broken under our hands: unknown, not clean
         return None
 
 

@@ -13,10 +13,9 @@ from __future__ import annotations
 import json
 import math
 import queue
-import resource
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from dataclasses import dataclass, replace
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.errors import OrchestraError
 from orchestra.fleet import Fleet, write_atomically
-from orchestra.review.verdicts import uncommitted
+from orchestra.review.standing import is_there, read_uncommitted
 
 _AT_ONCE = 4
 _REST_PER_LOOK = 66.0  # a background round takes 1.5 % of a core
@@ -89,11 +88,11 @@ _lock = threading.Lock()
 
 
 def _work_off(
-    fleet: Fleet, todo: Iterable[Agent], done: queue.SimpleQueue[tuple[AgentName, Tree]], deadline: float
+    fleet: Fleet, todo: Iterator[Agent], done: queue.SimpleQueue[tuple[AgentName, Tree]], deadline: float
 ) -> None:
     while time.monotonic() < deadline:
         with _lock:
-            agent = next(iter(todo), None)
+            agent = next(todo, None)
         if agent is None:
             return
         done.put((agent.name, _look(fleet, agent)))
@@ -130,26 +129,20 @@ class Rounds:
 
 def _cpu_s() -> float:
     """Of the git commands so far, which do nearly all of a look's work."""
+    import resource
+
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def _look(fleet: Fleet, agent: Agent) -> Tree:
-    if not _is_there(fleet, agent):
-        return Tree(at=time.time(), there=False)
-    try:
-        return Tree(len(uncommitted(fleet, agent)), time.time())
-    except OrchestraError:  # removed or broken under our hands: unknown, not clean
-        return Tree(at=time.time(), there=False)
-
-
-def _is_there(fleet: Fleet, agent: Agent) -> bool:
-    return (fleet.worktree(agent) / ".git").exists()
+    found = read_uncommitted(fleet, agent)
+    return Tree(at=time.time(), there=False) if found is None else Tree(len(found), time.time())
 
 
 def _seen(fleet: Fleet, agent: Agent, known: Trees) -> Tree:
     """The last figure, if the worktree is still there; that is free to know."""
-    if not _is_there(fleet, agent):
+    if not is_there(fleet, agent):
         return Tree(at=time.time(), there=False)
     tree = known.get(agent.name)
     return replace(tree, earlier=True) if tree is not None else Tree()
