@@ -15,14 +15,13 @@ from orchestra.fleet import Fleet
 from orchestra.tasks.console import is_terminal, say, show_json, tell
 from orchestra.tasks.opening import chosen, opened
 from orchestra.tasks.program import task
-from orchestra.tasks.train_state import tone_of
 
 if TYPE_CHECKING:
     from orchestra.train.events import Listener, TrainEvent
     from orchestra.train.outcome import MergeReport
 
 _AGENTS = {"agents": "Names or numbers, separated by commas. Default: all of the fleet."}
-_EVENTS = {"events": "With --json: the train's events as JSON lines on standard error, as they happen."}
+_EVENTS = {"events": "The train's events as JSON lines on standard error, as they happen, instead of a view."}
 
 
 @task(positional=["agents"], name="rebase-and-test", help={**_AGENTS, **_EVENTS})
@@ -140,6 +139,8 @@ def _progress(events: bool) -> Iterator[Listener]:
 
 
 def _plain_line(event: TrainEvent) -> None:
+    from orchestra.tasks.train_state import tone_of
+
     if event.kind not in _UNSAID:
         tell(event.text, tone_of(event))
 
