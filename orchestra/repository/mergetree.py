@@ -169,14 +169,20 @@ def _ruled_by(git: Git, objects: Objects, tree: TreeId) -> Iterator[Git]:
 
 
 def _write_attributes(git: Git, objects: Objects, tree: TreeId, folder: Path) -> None:
+    for path, blob in attribute_files(git, tree):
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(objects.blob(blob))
+
+
+def attribute_files(git: Git, tree: TreeId) -> Iterator[tuple[str, str]]:
+    """Path and blob of each ``.gitattributes`` in ``tree``: plain files that a work tree of ours may hold."""
     for row in git.run("ls-tree", "-r", "-z", tree).fields:
         facts, _, path = row.partition("\t")
         mode, _, blob = facts.split(" ")
         inside = not {"", ".", ".."} & set(path.split("/"))  # a tree made by hand may name anything
         if inside and path.rpartition("/")[2] == ".gitattributes" and mode.startswith("100"):
-            place = folder / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(objects.blob(blob))
+            yield path, blob
 
 
 def read_merges(stream: IO[bytes]) -> Iterator[Merged]:

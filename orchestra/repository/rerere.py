@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 from orchestra.errors import GitError
 from orchestra.repository.git import Git
+from orchestra.repository.mergetree import attribute_files
 from orchestra.repository.objects import TreeId
 from orchestra.repository.proposal import STYLES, Question
 
@@ -93,12 +94,8 @@ class _Aside:
 
     def write_attributes(self, tree: TreeId) -> None:
         """Which line ends a file has, and how long its conflict markers are."""
-        for row in self.git.run("ls-tree", "-r", "-z", tree).fields:
-            facts, _, path = row.partition("\t")
-            mode, _, blob = facts.split(" ")
-            inside = not {"", ".", ".."} & set(path.split("/"))
-            if inside and path.rpartition("/")[2] == ".gitattributes" and mode.startswith("100"):
-                self._put(path, self.git.run("cat-file", "blob", blob).stdout)
+        for path, blob in attribute_files(self.git, tree):
+            self._put(path, self.git.run("cat-file", "blob", blob).stdout)
 
     def stage(self, question: Question, paths: Iterable[str]) -> list[str]:
         """The index as a merge leaves it; the paths that git took: it ignores those that lead out of the work tree."""
