@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestra.errors import GroundError, UsageError
+from orchestra.repository import ancestry
 from orchestra.repository.git import Git
 from orchestra.repository.refs import CommitId, RefName, branch_ref, resolve
 
@@ -104,12 +105,11 @@ class Repository:
     # -- history ----------------------------------------------------------------------------------------------
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
-        return self.git.succeeds("merge-base", "--is-ancestor", ancestor, descendant)
+        return ancestry.is_ancestor(self.git, ancestor, descendant)
 
     def merge_base(self, one: str, other: str) -> CommitId | None:
         """The best common ancestor; None when the histories are unrelated."""
-        found = self.git.run("merge-base", one, other, ok=(0, 1))
-        return CommitId(found.text) if found.code == 0 else None
+        return ancestry.merge_base(self.git, one, other)
 
     def fork(self, target: str, tip: str, base: CommitId) -> CommitId:
         """Where a branch's own work begins, as candidates are built: what is before it is not its agent's.
@@ -117,9 +117,7 @@ class Repository:
         That is where it left ``target``; but its recorded ``base``, where the target does not hold that (it was
         rewritten, or what the branch was begun on landed under another name).
         """
-        if not self.is_ancestor(base, target) and self.is_ancestor(base, tip):
-            return base
-        return self.merge_base(target, tip) or base
+        return base if ancestry.is_rewritten(self.git, target, tip, base) else self.merge_base(target, tip) or base
 
     def divergence(self, left: str, right: str) -> Divergence:
         counts = self.git.text("rev-list", "--left-right", "--count", f"{left}...{right}", "--")

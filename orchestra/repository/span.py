@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestra.repository.ancestry import is_rewritten, merge_base
 from orchestra.repository.git import Git
 from orchestra.repository.refs import CommitId
 
@@ -46,27 +47,20 @@ class Spans:
             rows = self._rows(tip, onto)
             straight = bool(rows) and all(len(row) == 2 for row in rows)  # noqa: PLR2004 - itself and its parent
             # Without merges the history leaves ``onto`` at one place, so nothing more need be asked.
-            fork = CommitId(rows[0][1]) if straight else self._merge_base(onto, tip)
+            fork = CommitId(rows[0][1]) if straight else merge_base(self._git, onto, tip)
             self._on[key] = Span(_commits(rows), _has_merges(rows), fork)
         return self._on[key]
 
     def _find_since_base(self, base: CommitId, tip: CommitId) -> Span:
         rows = self._rows(tip, self._target, base)
-        rewritten = not self._is_ancestor(base, self._target) and self._is_ancestor(base, tip)
-        fork = base if rewritten else self._merge_base(self._target, tip)
+        rewritten = is_rewritten(self._git, self._target, tip, base)
+        fork = base if rewritten else merge_base(self._git, self._target, tip)
         return Span(_commits(rows), _has_merges(rows), fork, rewritten)
 
     def _rows(self, tip: CommitId, *without: CommitId) -> list[list[str]]:
         """Each commit of ``tip`` that none of ``without`` holds, with its parents; oldest first."""
         order = ("rev-list", "--reverse", "--topo-order", "--parents")
         return [row.split(" ") for row in self._git.run(*order, tip, "--not", *without, "--").lines]
-
-    def _merge_base(self, one: CommitId, other: CommitId) -> CommitId | None:
-        found = self._git.run("merge-base", one, other, ok=(0, 1))
-        return CommitId(found.text) if found.code == 0 else None
-
-    def _is_ancestor(self, ancestor: CommitId, descendant: CommitId) -> bool:
-        return self._git.succeeds("merge-base", "--is-ancestor", ancestor, descendant)
 
 
 def _commits(rows: Sequence[Sequence[str]]) -> tuple[CommitId, ...]:

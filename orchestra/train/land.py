@@ -18,6 +18,7 @@ from orchestra.blueprint.model import AgentName, FleetName, Review
 from orchestra.errors import GitError, GroundError, MovedError
 from orchestra.fleet import Fleet
 from orchestra.ledger import Ledger
+from orchestra.repository.ancestry import is_ancestor
 from orchestra.repository.checkout import can_follow, in_the_way
 from orchestra.repository.delta import tree_of
 from orchestra.repository.gateway import Repository
@@ -100,7 +101,7 @@ def _require_proof(git: Git, landing: Landing) -> None:
     tree = tree_of(git, landing.new)
     if tree != landing.tested:
         raise AssertionError(f"{landing.new} has tree {tree}, but {landing.tested} was tested")
-    if not git.succeeds("merge-base", "--is-ancestor", landing.old, landing.new):
+    if not is_ancestor(git, landing.old, landing.new):
         raise AssertionError(f"{landing.new} does not contain {landing.old}")
 
 
