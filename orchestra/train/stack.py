@@ -12,6 +12,7 @@ what does not fit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from orchestra.blueprint.model import AgentName, Strategy
 from orchestra.repository.gateway import Repository
@@ -24,11 +25,13 @@ After = Mapping[AgentName, frozenset[AgentName]]
 def begun_on(repository: Repository, target: CommitId, branches: Sequence[Branch], declared: After) -> After:
     """``declared``, with who must land before whom because of where its branch began; closed again."""
     after = dict(declared)
+    is_held = cache(lambda base: repository.is_ancestor(base, target))
+    own = cache(lambda branch: _own(repository, branch))
     for branch in branches:
-        if branch.strategy is not Strategy.MERGE or repository.is_ancestor(branch.base, target):
+        if branch.strategy is not Strategy.MERGE or is_held(branch.base):
             continue
         for other in branches:
-            if other != branch and _made(repository, other, branch.base) and not _waits(after, other, branch):
+            if other != branch and branch.base in own(other) and not _waits(after, other, branch):
                 _add(after, branch.agent, {other.agent, *after.get(other.agent, ())})
     return after
 
@@ -43,9 +46,9 @@ def in_order(names: Sequence[AgentName], after: After) -> tuple[AgentName, ...]:
     return tuple(found)
 
 
-def _made(repository: Repository, branch: Branch, commit: CommitId) -> bool:
-    """Whether ``commit`` is one of the branch's own, and not one that it merged."""
-    return commit in repository.git.run("rev-list", "--first-parent", branch.tip, "--not", branch.base, "--").lines
+def _own(repository: Repository, branch: Branch) -> frozenset[str]:
+    """The branch's own commits, without those that it merged."""
+    return frozenset(repository.git.run("rev-list", "--first-parent", branch.tip, "--not", branch.base, "--").lines)
 
 
 def _waits(after: After, one: Branch, other: Branch) -> bool:
