@@ -48,7 +48,7 @@ def _eviction(fleet: Fleet, agent: Agent, event: Event) -> Eviction:
         gate=gate.name if gate is not None else "",
         command=gate.run if isinstance(gate, RunGate) else "",
         # The log of a conflict of text holds what is told here as it is today, unless only single commits conflict.
-        log="" if reason == "conflict" and conflicts else _end_of(_text(event.data.get("log"))),
+        log="" if reason == "conflict" and conflicts else end_of(_text(event.data.get("log"))),
         conflicts=conflicts,
         intents=tuple(_intents(fleet, others)),
     )
@@ -87,10 +87,11 @@ def _hunks(git: Git, tree: str, path: str) -> list[str]:
     return _HUNK.findall(found.stdout.decode("utf-8", "replace")) if found.code == 0 else []
 
 
-def _end_of(log: str) -> str:
+def end_of(log: str | Path, most_bytes: int = _LOG_BYTES) -> str:
+    """The last bytes of a log, as text; empty where it cannot be read."""
     try:
         with Path(log).open("rb") as stream:
-            stream.seek(max(0, Path(log).stat().st_size - _LOG_BYTES))
+            stream.seek(max(0, Path(log).stat().st_size - most_bytes))
             return stream.read().decode("utf-8", "replace")
     except OSError:
         return ""

@@ -111,15 +111,12 @@ class _Stage:
         self.type("status")
 
     def _explain_eviction(self) -> None:
-        from orchestra.review.examine import gate_records
-
-        fleet = self.fleet
         say()
-        say(f"Why {EVICTED} fell out, in the words of its gate:")
-        for record in gate_records(fleet, fleet.require_agent(EVICTED)):
-            if record.outcome == "failed" and record.log:
-                for line in Path(record.log).read_text(encoding="utf-8").splitlines():
-                    say(f"    {line}".rstrip(), Tone.BAD)
+        say(f"Why {EVICTED} fell out, as the page says that the line above names:")
+        for event in self.fleet.ledger.events("evicted", EVICTED)[-1:]:
+            for line in Path(str(event.data["log"])).read_text(encoding="utf-8").splitlines():
+                say(f"    {line}".rstrip(), Tone.BAD)
+        say()
         say("On its own it was green, since there was no API yet. Neither diff shows the fault, and git sees no")
         say(
             "conflict: only the two together are wrong. The gate ran on exactly that, so it did not land; the rest did."

@@ -60,25 +60,27 @@ class Diagnosis:
 
     def causes(self, cases: Sequence[Case]) -> Mapping[AgentName, Cause]:
         """The cause for each case that has one; a branch that is red alone has none."""
-        rows = {
-            case.passenger.agent.name: units(self._fleet.repository.git, self._fleet.name, case.fork, case.target)
-            for case in cases
-        }
-        starts = {name: self._start(name, rows[name]) for name in rows}
-        asked = {name: (case, rows[name]) for case in cases if (name := case.passenger.agent.name) and rows[name]}
-        alone = self._ask([self._candidate(c, _point(c, row, starts[n]), ()) for n, (c, row) in asked.items()])
+        git, fleet = self._fleet.repository.git, self._fleet.name
+        rows = [(case, units(git, fleet, case.fork, case.target)) for case in cases]
+        begun = [(case, row, count) for case, row in rows for count in self._starts(case, row)]
+        alone = self._ask([self._candidate(case, _point(case, row, count), ()) for case, row, count in begun])
         found: dict[AgentName, Cause] = {}
-        for (name, (case, row)), green in zip(asked.items(), alone, strict=True):
-            if green is True and starts[name] < len(row):
-                cause = self._search(case, row, starts[name])
+        for (case, row, count), green in zip(begun, alone, strict=True):
+            name = case.passenger.agent.name
+            if green is True and name not in found:
+                cause = self._search(case, row, count)
                 if cause is not None:
                     found[name] = cause
         return found
 
-    def _start(self, name: AgentName, row: Sequence[Unit]) -> int:
-        """How many units the branch cannot do without: up to the last one that it must land after."""
-        needed = self._fleet.blueprint.predecessors.get(name, frozenset())
-        return max((place for place, unit in enumerate(row, 1) if unit.agent in needed), default=0)
+    def _starts(self, case: Case, row: Sequence[Unit]) -> list[int]:
+        """With how many units the branch may be green: none, or those up to the last that it must land after.
+
+        It may not do without these; and they may be what it fails with. All of them it was red with.
+        """
+        needed = self._fleet.blueprint.predecessors.get(case.passenger.agent.name, frozenset())
+        last = max((place for place, unit in enumerate(row, 1) if unit.agent in needed), default=0)
+        return [count for count in dict.fromkeys((0, last)) if count < len(row)]
 
     # -- searching ----------------------------------------------------------------------------------------------
 
@@ -88,7 +90,7 @@ class Diagnosis:
         while True:
             last = self._shortest_red(case, row, members, start, last)
             members = (row[last - 1], *members)
-            (green,) = self._ask([self._candidate(case, _point(case, row, start), members)])
+            (green,) = self._ask([self._candidate(case, _point(case, row, start), members)], case)
             if green is not True or len(members) == _MOST_MEMBERS or last - 1 == start:
                 break
             last -= 1
@@ -98,14 +100,14 @@ class Diagnosis:
 
     def _is_green_now(self, case: Case) -> bool:
         """Whether it was red by chance: then nobody may be named for it."""
-        (green,) = self._ask([self._candidate(case, case.target, ())])
+        (green,) = self._ask([self._candidate(case, case.target, ())], case)
         return green is True
 
     def _shortest_red(self, case: Case, row: Sequence[Unit], members: tuple[Unit, ...], low: int, high: int) -> int:
         """The least k above ``low`` so that the branch is red on k units and ``members``: green at low, red at high."""
         while high - low > 1:
             probes = _between(low, high, self._fleet.blueprint.limits.gates)
-            answers = self._ask([self._candidate(case, _point(case, row, k), members) for k in probes])
+            answers = self._ask([self._candidate(case, _point(case, row, k), members) for k in probes], case)
             known = {k: green for k, green in zip(probes, answers, strict=True) if green is not None}
             if not known:
                 return high
@@ -143,11 +145,21 @@ class Diagnosis:
             self._builders[target] = self._integrator_for(target)
         return self._builders[target]
 
-    def _ask(self, questions: Sequence[Question | None]) -> list[bool | None]:
-        """Green, red, or None where there is no candidate or no verdict."""
-        known = {Ended.GREEN: True, Ended.RED: False}
+    def _ask(self, questions: Sequence[Question | None], case: Case | None = None) -> list[bool | None]:
+        """Green, red, or None where there is no candidate or no verdict.
+
+        What is red by another gate than the one that decided ``case`` is red for a reason of its own: no verdict.
+        """
         reports = ask(self._tester, [question for question in questions if question is not None])
-        return [None if q is None else known.get(reports[q.state].ended) for q in questions]
+        return [None if q is None else _verdict(reports[q.state], case) for q in questions]
+
+
+def _verdict(report: Report, case: Case | None) -> bool | None:
+    if report.ended is Ended.GREEN:
+        return True
+    asked, run = case.report.decided_by if case else None, report.decided_by
+    same = asked is None or (run is not None and run.gate == asked.gate)
+    return False if report.ended is Ended.RED and same else None
 
 
 def _point(case: Case, row: Sequence[Unit], count: int) -> CommitId:

@@ -13,7 +13,9 @@ from pathlib import Path
 from orchestra.repository.delta import changes
 from orchestra.repository.git import Git
 from orchestra.repository.refs import CommitId
+from orchestra.review.eviction import end_of
 from orchestra.review.intent import intent
+from orchestra.session.feedback import tail
 
 _FAILED_TESTS = re.compile(
     r"""(?mx)
@@ -51,13 +53,14 @@ class Touch:
 
 def failed_tests(log: Path | None, most: int = 10) -> tuple[str, ...]:
     """The names of the tests that a log says failed, in the words of the common runners."""
-    if log is None or not log.is_file():
-        return ()
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _LOG_BYTES))
-        text = re.sub(r"\x1b\[[0-9;]*m", "", file.read().decode("utf-8", "replace"))
+    text = _plain(end_of(log, _LOG_BYTES)) if log else ""
     found = (next(name for name in match.groups() if name) for match in _FAILED_TESTS.finditer(text))
     return tuple(dict.fromkeys(name.strip() for name in found))[:most]
+
+
+def _plain(text: str) -> str:
+    """Without what colours it."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def touch(git: Git, one: Work, other: Work, most: int = 8) -> Touch:
@@ -95,5 +98,6 @@ def tell(
         said = intent(side.notes)
         lines += [f"{side.name} says:", *(f"  {line}" for line in said), ""] if said else []
     if log is not None:
-        lines.append(f"The gate's log: {log}")
+        last = tail(_plain(end_of(log))).splitlines()
+        lines += ["The gate's last words:", *(f"  {line}" for line in last), "", f"All of them: {log}"]
     return "\n".join(lines) + "\n"

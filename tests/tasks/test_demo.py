@@ -71,9 +71,13 @@ def test_the_output_explains_the_eviction_and_names_its_log(told: Told) -> None:
     folder, done = told
     said = done.stdout + done.stderr
     assert re.search(r"tests\b.*\bevicted|evicted\b.*\btests", said)
-    logs = [Path(word.rstrip(".,;)")) for word in re.findall(r"(/\S.*?\.log)", said)]
+    assert "tests: evicted, logical-conflict with api" in said
+    logs = [Path(word.rstrip(".,;)")) for word in re.findall(r"(/\S.*?\.(?:log|txt))", said)]
     texts = [log.read_text() for log in logs if log.exists()]
     assert any("POST /v1/orders/{id}/cancel is not an operation" in text for text in texts), said
+    page = said.partition("Why tests fell out")[2]
+    for told_by_both in ("tests says:", "POST /v1/orders/{id}/cancel`", "api says:", "PATCH /v1/orders/{id}"):
+        assert told_by_both in page
     assert str(folder / "worktrees") in done.stdout
 
 

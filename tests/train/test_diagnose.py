@@ -46,7 +46,8 @@ def test_a_rename_and_a_new_caller(renamed: Yard, policy: Train) -> None:
     assert out.log is not None
     text = out.log.read_text("utf-8")
     assert "parse_config is read_settings now." in text
-    assert "The gate's log:" in text
+    assert "The gate's last words:\n" in text
+    assert "All of them: /" in text
 
 
 def test_a_branch_that_is_red_alone_is_no_conflict(renamed: Yard) -> None:
@@ -83,6 +84,36 @@ def test_what_a_branch_builds_on_is_not_taken_for_the_culprit(make_repository: M
     yard.after(user=("base",)).approved(base={"base": "\n"}, breaks={"breaks": "\n"}, user={"user": "\n"})
     (out,) = yard.merge().evicted
     assert (out.agent, out.reason, out.with_) == ("user", "logical-conflict", ("breaks",))
+
+
+def test_what_it_must_land_after_may_be_what_it_fails_with(make_repository: MakeRepository) -> None:
+    """Green where the branch began, as the demo's integration tests are: then only the two together are wrong."""
+    yard = make_yard(make_repository({"f": "\n"}), "other", "api", "tests")
+    yard.gates(RunGate("tests", "! { test -e api && test -e tests; }"))
+    yard.after(tests=("other", "api")).approved(other={"o": "\n"}, api={"api": "\n"}, tests={"tests": "\n"})
+    (out,) = yard.merge().evicted
+    assert (out.agent, out.reason, out.with_) == ("tests", "logical-conflict", ("api",))
+
+
+def test_red_for_another_reason_proves_nothing(make_repository: MakeRepository) -> None:
+    """Without what it builds on, api fails the types: that is no proof that tests and api alone fail the tests."""
+    yard = make_yard(make_repository({"f": "\n"}), "schema", "api", "tests")
+    types = RunGate("types", "! test -e api || test -e schema")
+    yard.gates(types, RunGate("tests", "! { test -e api && test -e tests; }"))
+    yard.after(api=("schema",), tests=("schema", "api"))
+    yard.approved(schema={"schema": "\n"}, api={"api": "\n"}, tests={"tests": "\n"})
+    (out,) = yard.merge().evicted
+    assert (out.agent, out.reason, out.with_) == ("tests", "logical-conflict", ("api",))
+    assert out.detail.startswith("tests passes without api and fails with it, together with what landed before")
+
+
+def test_with_nothing_but_what_it_must_land_after_it_is_its_own_fault(make_repository: MakeRepository) -> None:
+    """Red with it, and red without: nobody else is to blame."""
+    yard = make_yard(make_repository({"f": "\n"}), "api", "tests")
+    yard.gates(RunGate("tests", "! test -e tests")).after(tests=("api",))
+    yard.approved(api={"api": "\n"}, tests={"tests": "\n"})
+    report = yard.merge()
+    assert reasons(report) == {"tests": "gate"}
 
 
 def test_a_rehearsal_says_it_too_and_lands_nothing(renamed: Yard) -> None:
