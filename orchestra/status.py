@@ -7,13 +7,15 @@ not read.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.fleet import Fleet
-from orchestra.ledger import Json
+from orchestra.ledger import Event, Json
 from orchestra.repository.refs import CommitId
 from orchestra.review.findings import ScopeFinding
 from orchestra.review.forecast import Forecast, forecast
@@ -30,6 +32,15 @@ _SETTLED = (State.FINISHED, State.LANDED)
 
 
 @dataclass(frozen=True, slots=True)
+class Evicted:
+    """The last merge left the work out that the branch still is at. Remembered by the ledger, and gone with it."""
+
+    reason: str
+    detail: str
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One agent. ``tree``: its uncommitted files, which may be an older look's figure, with its time; the forecast
     says with whom its branch conflicts today and what it changes outside its scope."""
@@ -41,6 +52,7 @@ class Row:
     notes_filled: bool
     conflicts_with: tuple[AgentName, ...]
     scope_findings: tuple[ScopeFinding, ...]
+    evicted: Evicted | None
 
     @property
     def agent(self) -> Agent:
@@ -96,9 +108,16 @@ def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None, *, look: Lo
     standings = read_standings(fleet, asked, trees=False)
     trees = look(fleet, [standing.agent for standing in standings if standing.spawned])
     now = time.time()
-    ahead = forecast(fleet, standings)
+    ahead, left_out = forecast(fleet, standings), _last_evictions(fleet)
     rows = tuple(
-        _row(fleet, standing, trees.get(standing.agent.name, Tree(there=False)), sessions, ahead)
+        _row(
+            fleet,
+            standing,
+            trees.get(standing.agent.name, Tree(there=False)),
+            sessions,
+            ahead,
+            left_out=left_out.get(standing.agent.name),
+        )
         for standing in standings
     )
     return Status(fleet, fleet.target_tip(), rows, tuple(sorted(orphans(fleet))), now)
@@ -110,12 +129,32 @@ def _row(
     tree: Tree,
     sessions: Mapping[AgentName, SessionFacts],
     ahead: Forecast,
+    *,
+    left_out: Event | None,
 ) -> Row:
     name = standing.agent.name
     session = sessions.get(name)
     filled = standing.notes is not None and notes_filled(standing.notes)
     state = derive(_work(fleet, standing, tree, filled), session)
-    return Row(standing, tree, state, session, filled, ahead.conflicts.get(name, ()), ahead.scope.get(name, ()))
+    evicted = _still_evicted(standing, left_out)
+    conflicts, findings = ahead.conflicts.get(name, ()), ahead.scope.get(name, ())
+    return Row(standing, tree, state, session, filled, conflicts, findings, evicted)
+
+
+def _last_evictions(fleet: Fleet) -> Mapping[str, Event]:
+    """Agent -> the last time that a merge left it out; nothing where the ledger cannot be read."""
+    with suppress(sqlite3.Error):
+        return {str(event.agent): event for event in fleet.ledger.events("evicted")}
+    return {}
+
+
+def _still_evicted(standing: Standing, event: Event | None) -> Evicted | None:
+    settled = standing.refs.landed is not None or standing.verdict is Verdict.DISCARDED
+    if event is None or settled or event.data.get("head") != standing.head:
+        return None
+    others = event.data.get("with")
+    names = tuple(str(name) for name in others) if isinstance(others, list) else ()
+    return Evicted(str(event.data.get("reason")), str(event.data.get("detail")), names)
 
 
 def _work(fleet: Fleet, standing: Standing, tree: Tree, filled: bool) -> Work:
@@ -159,10 +198,15 @@ def _row_json(row: Row, now: float) -> dict[str, Json]:
         "verdict": standing.verdict.value,
         "proposal": standing.proposal,
         "landed": standing.refs.landed,
+        "evicted": _evicted_json(row.evicted),
         "conflicts_with": list(row.conflicts_with),
         "scope_findings": [{"path": finding.path, "why": finding.why} for finding in row.scope_findings],
         **_usage_json(used),
     }
+
+
+def _evicted_json(out: Evicted | None) -> Json:
+    return None if out is None else {"reason": out.reason, "detail": out.detail, "with": list(out.others)}
 
 
 def _usage_json(used: Usage) -> dict[str, Json]:

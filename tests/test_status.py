@@ -11,11 +11,12 @@ import pytest
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.engine.process import Ending
+from orchestra.ledger import Json
 from orchestra.review.verdicts import approve, discard, request_changes
 from orchestra.session.folder import FleetFolder, Order, write_json
 from orchestra.session.state import Digest, State, Stop, Usage
 from orchestra.status import Status, read_status
-from orchestra.tasks.standing import money, remarks
+from orchestra.tasks.standing import money, remarks, row_cells
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
 
@@ -140,6 +141,27 @@ def test_money_and_tokens_are_told_for_each_and_for_all(world: World) -> None:
     assert document["cost_usd"] == 1.75
     assert (document["cost_untold_sessions"], document["budget_usd"]) == (1, None)
     assert document["tokens"] == {"input": 1600, "output": 32, "cache": 30_000}
+
+
+def test_who_was_left_out_is_told_until_the_work_changes(world: World) -> None:
+    """By a merge; a commit on the branch, a landing or a ledger that is lost ends it, and none of them ends status."""
+    head = world.at("api").commit("work", {"a": "3\n"})
+    facts: dict[str, Json] = {"reason": "logical-conflict", "detail": "tests passes without schema", "with": ["schema"]}
+    world.fleet.ledger.record("evicted", "api", head=head, **facts)
+    world.fleet.ledger.record("evicted", "auth", head="0" * 40, **facts)
+    found = read_status(world.fleet)
+    assert {row.agent.name: row.evicted is not None for row in found.rows if row.evicted} == {"api": True}
+    document = found.to_json()
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    row = next(row for row in found.rows if row.agent.name == "api")
+    assert "evicted: logical-conflict with schema" in [str(getattr(c, "text", c)) for c in row_cells(row, 0.0)][-1]
+    world.at("api").commit("more", {"a": "4\n"})
+    assert not any(row.evicted for row in read_status(world.fleet).rows)
+    world.at("api").git("reset", "--quiet", "--keep", head)
+    assert any(row.evicted for row in read_status(world.fleet).rows)
+    for name in world.fleet.folder.glob("ledger.db*"):
+        name.write_bytes(b"damaged")
+    assert not any(row.evicted for row in read_status(world.fleet).rows)
 
 
 def test_why_somebody_waits_or_stopped_is_told_once_for_all(world: World) -> None:

@@ -75,7 +75,7 @@ def status(
 
     state and since: what the agent does and for how long; commits: on its branch; behind: commits of the target it
     lacks; dirty: uncommitted files (? when not known; where looking takes long, an older figure with its age); look
-    at: conflicts with others' pending work and paths outside its scope.
+    at: why the last merge left this work out, conflicts with others' pending work, paths outside its scope.
     """
     from orchestra.review.trees import Rounds, look_within
     from orchestra.status import read_status
@@ -159,7 +159,8 @@ def money(found: Status) -> str:
     if used.cost_usd is None and not used.untold:
         return ""
     of = f" of {budget:.2f}" if budget is not None else ""
-    words = [f"spent {used.cost_usd:.2f}{of} USD" if used.cost_usd is not None else "cost unknown"]
+    untold = "cost unknown: no session has told it"
+    words = [f"spent {used.cost_usd:.2f}{of} USD" if used.cost_usd is not None else untold]
     if used.untold and used.cost_usd is not None:
         many = used.untold > 1
         words.append(f"{used.untold} session{'s' * many} did not say {'their' if many else 'its'} cost")
@@ -179,7 +180,12 @@ def since(seconds: float | None) -> str:
 
 
 def _look_at(row: Row) -> str:
-    words = [f"conflicts with {', '.join(row.conflicts_with)}"] if row.conflicts_with else []
+    words = []
+    if row.evicted is not None:
+        with_ = f" with {', '.join(row.evicted.others)}" if row.evicted.others else ""
+        words.append(f"evicted: {row.evicted.reason}{with_}")
+    if row.conflicts_with:
+        words.append(f"conflicts with {', '.join(row.conflicts_with)}")
     if row.scope_findings:
         first, count = row.scope_findings[0], len(row.scope_findings)
         words.append(

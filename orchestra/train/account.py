@@ -71,6 +71,7 @@ class Account:
         if isinstance(fate, Evicted) and not self._rehearsed:
             log = str(fate.log) if fate.log else None
             facts: dict[str, Json] = {
+                "head": fate.head,
                 "reason": fate.reason,
                 "detail": fate.detail,
                 "with": list(fate.with_),
@@ -92,7 +93,7 @@ class Account:
         stopped = next((checked for checked in checks if checked.stops), None)
         if stopped is not None:
             reason = EvictReason.SCOPE if stopped.builtin is Builtin.SCOPE else EvictReason.GATE
-            self.add(Evicted(name, reason, stopped.detail, gate=stopped.gate))
+            self.add(Evicted(name, passenger.branch.tip, reason, stopped.detail, gate=stopped.gate))
 
     def checked(self, agent: AgentName) -> Mapping[str, str]:
         """Built-in gate -> its outcome."""
@@ -101,7 +102,7 @@ class Account:
     # -- evictions ----------------------------------------------------------------------------------------------
 
     def evict_empty(self, passenger: Passenger, found: Empty) -> None:
-        self.add(Evicted(passenger.agent.name, EvictReason.EMPTY, found.sentence))
+        self.add(Evicted(passenger.agent.name, passenger.branch.tip, EvictReason.EMPTY, found.sentence))
 
     def evict_conflict(
         self, passenger: Passenger, conflict: Conflict, clash: Clash, target: CommitId, objects: Objects
@@ -113,7 +114,8 @@ class Account:
         told = [f"{name} on {self._fleet.target} at {target}", *conflict.messages]
         intents = "".join(self._intent_of(other) for other in clash.agents)
         write_log(log, "\n".join(told) + f"\n\n{shown}\n{intents}")
-        self.add(Evicted(name, EvictReason.CONFLICT, conflict.sentence + clash.told, clash.agents, log))
+        told_with = conflict.sentence + clash.told
+        self.add(Evicted(name, passenger.branch.tip, EvictReason.CONFLICT, told_with, clash.agents, log))
         if conflict.stages:
             self.conflicted.append(passenger)
 
@@ -143,7 +145,8 @@ class Account:
         what = f"{run.gate} {run.outcome}" + (f" ({run.detail})" if run.detail else "")
         detail = f"{what} on {self._fleet.target} at {target[:10]} with this branch, and passes without it"
         detail += " (as the rehearsal found; another merge tests it again)" if run.cached else ""
-        self.add(Evicted(passenger.agent.name, EvictReason.GATE, detail, (), run.log, run.gate), report)
+        name, head = passenger.agent.name, passenger.branch.tip
+        self.add(Evicted(name, head, EvictReason.GATE, detail, (), run.log, run.gate), report)
 
     def explain(self, case: Case, cause: Cause) -> None:
         """A red branch was green alone: say with what it is red, where they meet, and what each was after."""
@@ -165,7 +168,7 @@ class Account:
         write_log(log, explanation(f"{agent}: {detail}", tests, touches, (mine, *others), run.log))
         reason = EvictReason.LOGICAL_CONFLICT if cause.agents else EvictReason.GATE
         del self._fates[agent]
-        self.add(Evicted(agent, reason, detail, cause.agents, log, run.gate))
+        self.add(Evicted(agent, case.passenger.branch.tip, reason, detail, cause.agents, log, run.gate))
 
     # -- telling ------------------------------------------------------------------------------------------------
 
@@ -179,8 +182,8 @@ class Account:
         match fate:
             case Landed(agent, commit):
                 return f"{agent} {'would land' if self._rehearsed else 'landed'} as {commit[:10]}"
-            case Evicted(agent, reason, detail):
-                return f"{agent} evicted, {reason}: {detail}"
+            case Evicted(agent, _, reason, detail):
+                return f"{agent} {'would be evicted' if self._rehearsed else 'evicted'}, {reason}: {detail}"
             case Blocked(agent, reason, by):
                 return f"{agent} blocked by {by}: {reason}"
             case Waiting(agent, reason):
@@ -195,7 +198,7 @@ def _facts(fate: Fate) -> dict[str, Json]:
     match fate:
         case Landed(_, commit, gates):
             return {"commit": commit, "gates": dict(gates)}
-        case Evicted(_, reason, detail, with_, log):
+        case Evicted(_, _, reason, detail, with_, log):
             return {"reason": reason, "detail": detail, "with": list(with_), "log": str(log) if log else None}
         case Blocked(_, reason, by):
             return {"reason": reason, "by": by}

@@ -56,9 +56,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Evicted:
-    """``detail`` is a sentence; ``with_`` the other side of a conflict; ``log`` where to read on."""
+    """``head``: the work it was about. ``detail`` is a sentence; ``with_`` the other side; ``log`` where to read on."""
 
     agent: AgentName
+    head: CommitId
     reason: EvictReason
     detail: str
     with_: tuple[AgentName, ...] = ()
@@ -135,7 +136,8 @@ class MergeReport:
         for out in self.evicted:
             log = f" (log: {out.log})" if out.log else ""
             others = f" with {', '.join(out.with_)}" if out.with_ else ""
-            lines.append(f"{out.agent}: evicted, {out.reason}{others}: {out.detail}{log}")
+            gone = "would be evicted" if self.rehearsed else "evicted"
+            lines.append(f"{out.agent}: {gone}, {out.reason}{others}: {out.detail}{log}")
             lines += [f"{out.agent}: {out.proposal.line}"] if out.proposal else []
         lines += [f"{item.agent}: blocked by {item.by}: {item.reason}" for item in self.blocked]
         lines += [f"{item.agent}: waiting: {item.reason}" for item in self.waiting]
