@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import pty
 from collections.abc import Sequence
 
 import pytest
 
 from tests.shell.conftest import Ground
 from tests.shell.shells import SHELLS
+from tests.terminals import in_terminal
 
 
 def walk(ground: Ground, answers: Sequence[str], shell: str = "sh") -> tuple[int, str]:
     """Run the helper in a pseudo-terminal, typing each answer when it asks; its exit code and all that it showed."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(ground.checkout.path)
-        os.execvp(SHELLS[shell][0], [*SHELLS[shell], str(ground.written.merge_helper)])  # noqa: S606
-    shown, left = b"", list(answers)
-    while True:
-        try:
-            piece = os.read(terminal, 1 << 16)
-        except OSError:  # Linux says EIO when the other side is gone
-            break
-        if not piece:
-            break
-        shown += piece
-        if left and (shown.endswith(b"] ") or shown.endswith(b"(one line) ")):
-            os.write(terminal, left.pop(0).encode() + b"\n")
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode("utf-8", "replace")
+    left = list(answers)
+
+    def answer(shown: bytes) -> bytes:
+        asked = shown.endswith((b"] ", b"(one line) "))
+        return left.pop(0).encode() + b"\n" if left and asked else b""
+
+    return in_terminal([*SHELLS[shell], str(ground.written.merge_helper)], ground.checkout.path, answer)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import MakeRepository
 from tests.fleets import make_world
+from tests.terminals import pieces
 
 ROOT = Path(__file__).parents[2]
 # Each look is of the real fleet; who waits in which is the first argument, one word a look.
@@ -49,12 +50,7 @@ def watch(folder: Path, looks: str, bell: str) -> bytes:
     env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "150", "LINES": "20"}
     with subprocess.Popen(argv, cwd=ROOT, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
-        seen = b""
-        try:
-            while data := os.read(ours, 1 << 16):
-                seen += data
-        except OSError:
-            pass
+        seen = b"".join(pieces(ours))
         process.wait()
     os.close(ours)
     return seen

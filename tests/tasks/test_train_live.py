@@ -16,6 +16,7 @@ from orchestra.train.events import TrainEvent
 from tests.conftest import Checkout, MakeRepository
 from tests.tasks.conftest import Orchestra
 from tests.tasks.test_block import Screen
+from tests.terminals import in_terminal
 from tests.train.yard import Train, Yard, make_yard
 
 BLUEPRINT = """\
@@ -39,28 +40,18 @@ def in_a_terminal(
 
     ``touch`` is made once a test is shown: what waits for it goes on.
     """
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.environ.update(TERM=term, COLUMNS="", LINES="")
-        os.chdir(checkout.path)
-        start = "from orchestra.tasks.program import main; main()"
-        os.execv(sys.executable, [sys.executable, "-c", start, *words])  # noqa: S606
-    shown = b""
-    while True:
-        try:
-            piece = os.read(terminal, 1 << 16)
-        except OSError:  # Linux says EIO when the other side is gone
-            break
-        if not piece:
-            break
-        shown += piece
-        if type_after and type_after in shown.decode("utf-8", "replace"):
-            os.write(terminal, b"\x03")
-            type_after = ""
-        if touch and "in test" in shown.decode("utf-8", "replace"):
+    left = [type_after.encode()] if type_after else []
+
+    def answer(shown: bytes) -> bytes:
+        if touch and b"in test" in shown:
             touch.touch()
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode("utf-8", "replace")
+        if not left or left[0] not in shown:
+            return b""
+        left.clear()
+        return b"\x03"
+
+    argv = [sys.executable, "-c", "from orchestra.tasks.program import main; main()", *words]
+    return in_terminal(argv, checkout.path, answer, TERM=term, COLUMNS="", LINES="")
 
 
 def seen(text: str) -> list[str]:
