@@ -14,7 +14,7 @@ from orchestra.blueprint.model import Agent, AgentName, Limits, Runner, RunnerKi
 from orchestra.engine import family, process
 from orchestra.fleet import Fleet
 from orchestra.session.facts import fleet_pulse, session_facts
-from orchestra.session.folder import AgentFolder, FleetFolder
+from orchestra.session.folder import AgentFolder, FleetFolder, RunFolder
 from orchestra.session.start import StartReport, start_fleet
 from orchestra.session.state import AgentState, SessionFacts, Work, derive
 from orchestra.session.stop import stop_fleet
@@ -42,6 +42,12 @@ class Site:
 
     def files(self, name: str) -> AgentFolder:
         return self.sessions.agent(name)
+
+    def newest(self, name: str) -> RunFolder:
+        """The last run of one that had some."""
+        run = self.files(name).newest()
+        assert run is not None, self.log()
+        return run
 
     @property
     def hold(self) -> str:
@@ -138,9 +144,7 @@ class Site:
             return "no log"
 
     def output(self, name: str) -> str:
-        run = self.files(name).newest()
-        assert run is not None
-        return run.out.read_text("utf-8")
+        return self.newest(name).out.read_text("utf-8")
 
 
 @pytest.fixture

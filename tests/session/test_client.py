@@ -199,8 +199,7 @@ def test_one_that_is_killed_goes_on_in_its_session(office: MakeOffice) -> None:
     with site.model({"a": turns}) as server:
         site.start()
         server.reached("middle")
-        run = site.files("a").newest()
-        assert run is not None
+        run = site.newest("a")
         assert run.run is not None
         os.kill(run.run.keeper.pid, signal.SIGKILL)
         assert process.wait_gone(run.run.keeper, 30)

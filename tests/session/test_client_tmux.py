@@ -50,8 +50,7 @@ def set_up(site: Office, **more: object) -> None:
 
 
 def pane_of(site: Office, name: str) -> tuple[str, str]:
-    run = site.files(name).newest()
-    assert run is not None
+    run = site.newest(name)
     assert run.run is not None
     return run.run.window, run.run.mark
 

@@ -14,7 +14,7 @@ from orchestra.blueprint.model import AgentName, Limits, Runner, RunnerKind
 from orchestra.engine import family, process
 from orchestra.errors import GroundError
 from orchestra.session.facts import fleet_pulse
-from orchestra.session.folder import FleetFolder
+from orchestra.session.folder import FleetFolder, RunFolder
 from orchestra.session.hook import append
 from orchestra.session.schedule import Weather
 from orchestra.session.start import ensure_supervisor, send_back, start_fleet
@@ -195,8 +195,7 @@ def test_a_session_that_ends_while_nobody_looks_is_still_known(make_site: MakeSi
     session, supervisor = site.who("a"), site.supervisor()
     assert supervisor is not None
     os.kill(supervisor.pid, signal.SIGKILL)
-    run = site.files("a").newest()
-    assert run is not None
+    run = site.newest("a")
     assert run.run is not None
     site.go("a")
     assert process.wait_gone(session, 30)
@@ -209,8 +208,7 @@ def test_a_killed_keeper_means_lost_and_start_goes_on(make_site: MakeSite) -> No
     site.run_script(f"{site.hold}; exec sleep 600", resume=COMMIT)
     site.start()
     session = site.who("a")
-    run = site.files("a").newest()
-    assert run is not None
+    run = site.newest("a")
     assert run.run is not None
     os.kill(run.run.keeper.pid, signal.SIGKILL)
     assert process.wait_gone(session, 30)
@@ -273,8 +271,7 @@ def test_a_start_that_was_cut_off_is_done_again(make_site: MakeSite) -> None:
     assert supervisor is not None
     os.kill(supervisor.pid, signal.SIGKILL)
     assert process.wait_gone(supervisor, 30)
-    run = site.files("a").newest()
-    assert run is not None
+    run = site.newest("a")
     (run.path / "run.json").unlink()
     assert site.state("a").state is State.QUEUED
     assert "orchestra start" in site.state("a").reason
@@ -366,8 +363,7 @@ def test_what_a_lost_session_left_running_is_ended_before_another_begins(make_si
     site.run_script(f"setsid sleep 600 & {site.hold}; exec sleep 600", resume=COMMIT)
     site.start()
     site.who("a")
-    run = site.files("a").newest()
-    assert run is not None
+    run = site.newest("a")
     assert run.run is not None
     assert len(family.members(run.run.mark, run.run.keeper.pid)) > 1
     os.kill(run.run.keeper.pid, signal.SIGKILL)
@@ -387,13 +383,16 @@ def test_the_pulse_says_who_works_the_queue_off(make_site: MakeSite) -> None:
     site.wait_for_the_end()
 
 
-def test_torn_files_are_facts_less_not_errors(make_site: MakeSite) -> None:
+def one_that_is_over(make_site: MakeSite) -> tuple[Site, RunFolder]:
     site = make_site("a")
     site.run_script(COMMIT)
     site.start()
     site.wait_for_the_end()
-    run = site.files("a").newest()
-    assert run is not None
+    return site, site.newest("a")
+
+
+def test_torn_files_are_facts_less_not_errors(make_site: MakeSite) -> None:
+    site, run = one_that_is_over(make_site)
     site.files("a").events.write_text('{"at": 1, "eve', "utf-8")
     (site.fleet.folder / "clients.json").write_text('["torn', "utf-8")
     (site.fleet.folder / "weather.json").write_text(json.dumps({"from": "the future"}), "utf-8")
@@ -409,8 +408,7 @@ def test_after_a_restart_of_the_machine_nothing_is_taken_for_alive(make_site: Ma
     site.run_script(COMMIT, resume="git commit -q --allow-empty -m again")
     site.start()
     site.wait_for_the_end()
-    run = site.files("a").newest()
-    assert run is not None
+    run = site.newest("a")
     run.record.unlink()
     (run.path / "digest.json").unlink()
     facts = json.loads((run.path / "run.json").read_text("utf-8"))
@@ -446,8 +444,7 @@ def test_work_is_saved_though_nothing_else_can_be_noted(make_site: MakeSite) -> 
         site.who(name)
     spoil_ledger(site)
     for name in "ab":
-        run = site.files(name).newest()
-        assert run is not None
+        run = site.newest(name)
         (run.path / "digest.json").mkdir()
     with pytest.raises(OSError, match=r"digest\.json"):
         stop_fleet(site.fleet)
@@ -478,12 +475,7 @@ def test_a_damaged_ledger_stops_no_fleet(make_site: MakeSite) -> None:
 
 @pytest.mark.parametrize("content", ['{"from": "the future"}', '{"kind": 3, "keeper": 3, "usage": 3}', "[" * 100_000])
 def test_files_of_another_shape_are_facts_less_too(make_site: MakeSite, content: str) -> None:
-    site = make_site("a")
-    site.run_script(COMMIT)
-    site.start()
-    site.wait_for_the_end()
-    run = site.files("a").newest()
-    assert run is not None
+    site, run = one_that_is_over(make_site)
     (site.fleet.folder / "limits.json").write_text(content, "utf-8")
     site.files("a").events.write_text(content + "\n", "utf-8")
     for name in ("order", "run", "launch", "stop", "digest", "record"):
@@ -556,12 +548,7 @@ def test_the_newest_signal_is_known_though_the_clock_was_set_back(make_site: Mak
 
 
 def test_pipes_in_the_place_of_files_hold_nobody_up(make_site: MakeSite) -> None:
-    site = make_site("a")
-    site.run_script(COMMIT)
-    site.start()
-    site.wait_for_the_end()
-    run = site.files("a").newest()
-    assert run is not None
+    site, run = one_that_is_over(make_site)
     for path in (run.path / "digest.json", site.files("a").events, site.files("a").path / "message.json"):
         path.unlink(missing_ok=True)
         os.mkfifo(path)
@@ -575,8 +562,7 @@ def test_a_stop_that_was_cut_off_is_finished(make_site: MakeSite) -> None:
     site.run_script(f"echo precious > precious.txt; {site.hold}; exec sleep 600")
     site.start()
     session = site.who("a")
-    run = site.files("a").newest()
-    assert run is not None
+    run = site.newest("a")
     run.write("stop", Stop("stopped by you", time.time() - 60))
     site.wait_for_the_end()
     assert not family.is_alive(session)

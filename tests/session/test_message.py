@@ -73,8 +73,7 @@ def settle(site: Site, *states: State) -> None:
 
 
 def window(site: Site) -> tuple[str, str]:
-    run = site.files("a").newest()
-    assert run is not None
+    run = site.newest("a")
     assert run.run is not None
     return run.run.window, run.run.mark
 

@@ -64,8 +64,7 @@ def test_a_person_can_type_into_it(make_site: MakeSite) -> None:
     site.start()
     site.who("a")
     site.go("a")
-    run = site.files("a").newest()
-    assert run is not None
+    run = site.newest("a")
     assert run.run is not None
     tmux.type_message(run.run.window, run.run.mark, "forty-two; $(touch hacked);")
     site.wait_for_the_end()
@@ -112,8 +111,7 @@ def test_a_closed_window_ends_its_session(make_site: MakeSite) -> None:
     in_tmux(site, f"{site.hold}; exec sleep 600")
     site.start()
     shell = site.who("a")
-    run = site.files("a").newest()
-    assert run is not None
+    run = site.newest("a")
     assert run.run is not None
     tmux.close_window(run.run.window, run.run.mark)
     site.wait_for_the_end()
@@ -182,8 +180,7 @@ def test_a_message_reaches_an_open_window(make_site: MakeSite) -> None:
     site.who("a")
     site.go("a")
     assert send_back(site.fleet, site.agent("a"), "first line\nsecond line").running == ["a"]
-    run = site.files("a").newest()
-    assert run is not None
+    run = site.newest("a")
     assert run.run is not None
     tmux.tmux("send-keys", "-t", run.run.window, "C-d")
     site.wait_for_the_end()
