@@ -156,9 +156,13 @@ def _event_line(event: TrainEvent) -> None:
 
 
 def _show(report: MergeReport, json: bool) -> ExitCode:
+    from orchestra.train.roster import NO_VERDICT
+
     if json:
         show_json(report.to_json())
     else:
         for line in report.render_lines():
             say(line)
+        if any(waiting.reason == NO_VERDICT for waiting in report.waiting):
+            tell("orchestra review AGENT, then approve; or orchestra merge --yes, for all that is finished and green")
     return ExitCode(report.exit_code)

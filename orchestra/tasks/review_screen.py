@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from orchestra.fleet import Fleet
 from orchestra.ledger import Json
+from orchestra.plan.draw import plural
 from orchestra.repository.history import FileChange
 from orchestra.review.examine import Examination
 from orchestra.review.standing import Standing
@@ -64,10 +65,8 @@ def _show_head(fleet: Fleet, shown: Examination) -> None:
     standing = shown.standing
     agent = standing.agent
     say(f"{agent.number} {agent.name}: {agent.title}")
-    say(
-        f"  branch    {agent.branch} at {(standing.head or '')[:10]}, {len(shown.commits)} commits,"
-        f" {standing.behind} behind {fleet.target}"
-    )
+    at, commits = (standing.head or "")[:10], plural(len(shown.commits), "commit")
+    say(f"  branch    {agent.branch} at {at}, {commits}, {standing.behind} behind {fleet.target}")
     say(f"  worktree  {standing.worktree}")
     say(f"  verdict   {standing.verdict}{_of_what(standing)}")
     if shown.requested:

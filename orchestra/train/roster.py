@@ -20,6 +20,8 @@ from orchestra.review.verdicts import Verdict, uncommitted, verdict, work
 from orchestra.train.outcome import Waiting
 from orchestra.workspace.places import NOTES, STANDARDS, instruction_names
 
+NO_VERDICT = "no verdict"
+
 
 class Accept(StrEnum):
     APPROVED = "approved"  # only what a person approved
@@ -113,7 +115,7 @@ def _why_not(
     if decided is Verdict.STALE and fleet.blueprint.merge.review is Review.REQUIRED:
         return "its approval is stale: it was committed to since"
     if accept is Accept.APPROVED:
-        return "no verdict"
+        return NO_VERDICT
     return _why_unfinished(fleet, agent, unfinished)
 
 

@@ -125,6 +125,20 @@ def test_elsewhere_plain_lines_or_events(
     assert json.loads(out)["rehearsed"] is True
 
 
+def test_a_merge_without_verdicts_says_how_to_go_on(
+    make_repository: MakeRepository, orchestra: Orchestra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = make_fleet(make_repository, orchestra, tmp_path, "true", monkeypatch)
+    words = ("merge", "--repo", str(checkout.path))
+    assert "orchestra review AGENT" not in orchestra(*words, "--agents", "one")[2]
+    for name in ("one", "two"):
+        checkout.git("update-ref", "-d", f"refs/orchestra/demo/{name}/approved")
+    code, out, told = orchestra(*words, "--agents", "two")
+    assert (code, out.splitlines()[0]) == (1, "two: waiting: no verdict")
+    assert told.splitlines()[-1].startswith("orchestra review AGENT, then approve; or orchestra merge --yes")
+    assert "orchestra review AGENT" not in orchestra(*words, "--json")[2]
+
+
 @pytest.mark.parametrize("policy", list(Train))
 def test_what_is_folded_of_a_train_is_its_report_and_what_stays_is_all_of_it(
     make_repository: MakeRepository, policy: Train
