@@ -15,10 +15,9 @@ from orchestra.blueprint.model import AgentName, Strategy
 from orchestra.errors import GroundError
 from orchestra.fleet import Fleet
 from orchestra.repository.conflict import Conflict, few
-from orchestra.repository.delta import changes
 from orchestra.repository.integrate import Branch, Built, Integrator
 from orchestra.repository.refs import CommitId
-from orchestra.train.row import Unit, units
+from orchestra.train.row import Unit, touching, units
 
 _MOST_UNITS = 100  # looked at one by one; of a longer history only the last so many
 
@@ -72,11 +71,8 @@ class Clashes:
         if not search.fits(start):
             told = repository.git.text("log", "-1", "--format=%s", fork, "--")
             return Clash(lacking=f"{fork[:10]} ({told})") if fork != start else NOBODY
-        return Clash(search.others(start, [unit for unit in row if self._meets(unit, conflict)][-_MOST_UNITS:]))
-
-    def _meets(self, unit: Unit, conflict: Conflict) -> bool:
-        """Whether it changes a path of the conflict, under any of the names that the sides have for it."""
-        return not set(conflict.paths).isdisjoint(changes(self._fleet.repository.git, unit.onto, unit.commit))
+        near = touching(repository.git, fork, target, conflict.paths)
+        return Clash(search.others(start, [unit for unit in row if not near.isdisjoint(unit.commits)][-_MOST_UNITS:]))
 
     def _builder(self, target: CommitId) -> Integrator:
         """For units on the place where a branch left the target; most branches of a fleet left it at the same."""

@@ -6,7 +6,7 @@ just now and for what a rehearsal would have landed. Refuses: to take another fl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import AgentName, FleetName
@@ -14,15 +14,22 @@ from orchestra.repository.git import Git
 from orchestra.repository.integrate import AGENT_TRAILER, FLEET_TRAILER
 from orchestra.repository.refs import CommitId
 
+_AT_ONCE = 100  # paths in one command line, which may not be of any length
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What the target took in at once: from ``onto`` to ``commit``. ``agent`` None: a person's, told in ``told``."""
+    """What the target took in at once: ``commits`` on ``onto``. ``agent`` None: a person's, told in ``told``."""
 
     agent: AgentName | None
     onto: CommitId
-    commit: CommitId
+    commits: tuple[CommitId, ...]
     told: str
+
+    @property
+    def commit(self) -> CommitId:
+        """The target with it."""
+        return self.commits[-1]
 
     @property
     def name(self) -> str:
@@ -45,8 +52,18 @@ def _joined(rows: Iterable[str], fleet: FleetName) -> list[Unit]:
     for row in filter(None, rows):
         commit, parents, who, whose, told = row.split("\x1f", 4)
         name = AgentName(who.strip()) if who.strip() and whose.strip() == fleet else None
-        onto = CommitId(parents.split(" ")[0])
+        onto, before = CommitId(parents.split(" ")[0]), tuple[CommitId, ...]()
         if found and name is not None and found[-1].agent == name:
-            onto = found.pop().onto
-        found.append(Unit(name, onto, CommitId(commit), f"{commit[:10]} ({told})"))
+            joined = found.pop()
+            onto, before = joined.onto, joined.commits
+        found.append(Unit(name, onto, (*before, CommitId(commit)), f"{commit[:10]} ({told})"))
     return found
+
+
+def touching(git: Git, fork: CommitId, target: CommitId, paths: Sequence[str]) -> frozenset[CommitId]:
+    """The commits that ``target`` took in since ``fork`` and that change one of ``paths``, or something below one."""
+    found: set[str] = set()
+    for first in range(0, len(paths), _AT_ONCE):
+        literal = (f":(top,literal){path}" for path in paths[first : first + _AT_ONCE])
+        found.update(git.run("rev-list", "--first-parent", f"{fork}..{target}", "--", *literal).lines)
+    return frozenset(map(CommitId, found))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orchestra.blueprint.model import AgentName
 from orchestra.errors import GroundError
+from orchestra.repository.git import Git, Output
 from orchestra.repository.integrate import Integrator
 from orchestra.repository.refs import CommitId, Kind, agent_ref
 from orchestra.train import clash
@@ -86,6 +89,51 @@ def test_what_the_other_side_was_built_on_is_not_the_other_side(yard: Yard) -> N
     yard.approved(middle={"f": changed(30, "again", changed(10, "middle"))}, last={"f": changed(10, "last")})
     (out,) = yard.merge(agents=["middle", "last"]).evicted
     assert (out.agent, out.with_) == ("last", ("middle",))
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_git_is_not_asked_about_each_commit_of_a_long_history(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, strategy: Strategy
+) -> None:
+    yard.merge_settings(strategy=strategy)
+    yard.approved(middle={"f": changed(20, "middle")}, last={"f": changed(20, "last")})
+    for number in range(20):
+        yard.checkout.commit("elsewhere", {"other": f"{number}\n"})
+    run, find = Git.run, clash.Clashes.find
+    asked: list[str] = []
+
+    def counted(git: Git, *words: str, **options: Any) -> Output:
+        asked.append(words[0])
+        return run(git, *words, **options)
+
+    def watched(*about: Any) -> clash.Clash:
+        with monkeypatch.context() as patch:
+            patch.setattr(Git, "run", counted)
+            return find(*about)
+
+    monkeypatch.setattr(clash.Clashes, "find", watched)
+    assert [(out.agent, out.with_) for out in yard.merge().evicted] == [("last", ("middle",))]
+    assert 0 < len(asked) < 20, asked
+
+
+def test_what_an_agent_took_back_is_no_other_side(yard: Yard) -> None:
+    """Both of its commits touch the file; together they change nothing there."""
+    place = yard.world.at("top")
+    place.commit("tries", {"f": changed(20, "top")})
+    place.commit("takes it back", {"f": LINES, "other": "1\n"})
+    yard.approve("top")
+    yard.approved(middle={"f": changed(20, "middle")}, last={"f": changed(20, "last")})
+    (out,) = yard.merge().evicted
+    assert out.with_ == ("middle",)
+
+
+def test_a_conflict_in_more_files_than_a_command_line_takes_at_once(make_repository: MakeRepository) -> None:
+    names = [f"* [{number:03}]" for number in range(120)]  # no pattern to git
+    yard = make_yard(make_repository(dict.fromkeys(names, "base\n")), "top", "middle", "last")
+    yard.approved(top=dict.fromkeys(names[:-1], "top\n"), middle={names[-1]: "middle\n"})
+    yard.approved(last=dict.fromkeys(names, "last\n"))
+    (out,) = yard.merge().evicted
+    assert out.with_ == ("top", "middle")
 
 
 def test_a_file_that_is_deleted_on_one_side(yard: Yard) -> None:
