@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from threading import Lock
 from typing import IO
 
@@ -29,7 +30,7 @@ def live_view(stream: IO[str]) -> Iterator[Listener]:
     """A listener that keeps a live view on ``stream``, which is a terminal, until the end of the context."""
     state, above = TrainState(), list[Cell]()
     heard = Lock()
-    marks = UNICODE if _encodes(stream, "".join(_all_marks())) else ASCII
+    marks = UNICODE if _encodes(stream, "".join(astuple(UNICODE))) else ASCII
 
     def hear(event: TrainEvent) -> None:
         nonlocal state
@@ -53,10 +54,6 @@ def stays(event: TrainEvent) -> bool:
     """Whether it is final, or worth finding in the scrollback: fates, advice, and gates that did not pass."""
     red = event.kind == "gate.finished" and event.data.get("outcome") not in _PASSED
     return (red and event.data.get("purpose") != "explain") or event.kind in _STAYS
-
-
-def _all_marks() -> Iterator[str]:
-    return (str(getattr(UNICODE, name)) for name in UNICODE.__dataclass_fields__)
 
 
 def _encodes(stream: IO[str], text: str) -> bool:
