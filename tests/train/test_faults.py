@@ -23,7 +23,7 @@ from orchestra.train import slots
 from orchestra.train.events import TrainEvent
 from orchestra.train.intent import Intent, intent_path, read_intent, write_intent
 from orchestra.train.recover import recover
-from orchestra.workspace.places import ASIDE
+from orchestra.workspace.places import ASIDE, slots_root
 from tests.conftest import Checkout, MakeRepository
 from tests.train.yard import TESTS, Train, Yard, landed, make_yard, reasons
 
@@ -346,6 +346,21 @@ def test_set_up_is_run_once_for_the_same_lock_files(yard: Yard, tmp_path: Path) 
         yard.world.at(name).git("rebase", "-q", "main")
     yard.approved(one={"a": "1\n"}, two={"b": "1\n"}, three={"package-lock.json": "2\n"})
     assert landed(yard.merge()) == ["one", "two", "three"]
+    assert len(ran.read_text().split()) == 2
+
+
+def test_what_set_up_made_is_made_anew_when_the_folder_of_slots_was_deleted(yard: Yard, tmp_path: Path) -> None:
+    """As docs/safety.md tells those to do who do not trust what a gate may have changed there."""
+    ran = tmp_path / "ran"
+    yard.setup(run=(f"echo . >>{ran}; mkdir -p made; echo good >made/it",))
+    yard.checkout.commit("ignored", {".gitignore": "made\n"})
+    yard.gates(RunGate("tests", "grep -q good made/it && echo bad >made/it"))
+    for name in ("one", "two"):
+        yard.world.at(name).git("rebase", "-q", "main")
+    yard.approved(one={"a": "1\n"}, two={"b": "1\n"}).blueprint(limits=Limits(gates=1))
+    assert landed(yard.merge(agents=["one"])) == ["one"]
+    shutil.rmtree(slots_root(yard.fleet))
+    assert landed(yard.merge(agents=["two"])) == ["two"]
     assert len(ran.read_text().split()) == 2
 
 
