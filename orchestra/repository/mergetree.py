@@ -22,7 +22,7 @@ from typing import IO
 
 from orchestra.errors import GitError
 from orchestra.repository.git import Git, version
-from orchestra.repository.objects import Commit, Objects, TreeId
+from orchestra.repository.objects import Commit, Objects, TreeId, our_ident
 from orchestra.repository.refs import CommitId
 
 # Same merge on every machine, whatever the user's configuration says.
@@ -34,7 +34,6 @@ _SETTINGS = {
     "diff.renameLimit": "7000",
     "merge.renameLimit": "7000",
 }
-_NOBODY = b"orchestra <orchestra@localhost> 0 +0000"
 
 
 class Rung(IntEnum):
@@ -125,7 +124,7 @@ class TreeMerger:
         return self._run(ours, theirs)
 
     def _synthetic(self, tree: TreeId, *parents: CommitId) -> CommitId:
-        return self._objects.write_commit(Commit(tree, parents, _NOBODY, _NOBODY, b"a side of a merge\n"))
+        return self._objects.write_commit(Commit(tree, parents, our_ident(), our_ident(), b"a side of a merge\n"))
 
     def _run(self, *args: str) -> Merged:
         done = self._git.run("merge-tree", "--write-tree", "-z", "--messages", *args, ok=(0, 1))

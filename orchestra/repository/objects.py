@@ -31,6 +31,11 @@ SUBMODULE_MODE = b"160000"
 _IDENT = re.compile(rb"[^<>\n\0]*<[^<>\n\0]*> (0|[1-9]\d*) [+-]\d{4}")
 
 
+def our_ident(seconds: int = 0) -> bytes:
+    """The author or committer line of a commit that no person made, in UTC."""
+    return b"orchestra <orchestra@localhost> %d +0000" % seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """A commit object. ``author`` and ``committer`` are whole lines: name, address, POSIX seconds, zone."""

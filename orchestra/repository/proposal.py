@@ -20,13 +20,12 @@ from types import MappingProxyType
 from orchestra.repository.conflict import by_path, few, spoken
 from orchestra.repository.integrate import Branch, Integrator
 from orchestra.repository.mergetree import Merged, Stage
-from orchestra.repository.objects import Commit, Entry, Objects, TreeId
+from orchestra.repository.objects import Commit, Entry, Objects, TreeId, our_ident
 from orchestra.repository.trailers import trailer_values
 
 RESOLVED_TRAILER = "Orchestra-Resolved"
 STYLES = ("merge", "diff3", "zdiff3")  # git's merge.conflictStyle
 
-_WHO = b"orchestra <orchestra@localhost>"
 # What else git tells of a merge (renames, deletions, submodules...) is a question about files, not about their text.
 _TEXT_CONFLICT = re.compile(r"(?:Auto-merging|CONFLICT \((?:content|add/add)\): Merge conflict in) ")
 _MARKER = re.compile(rb"^(?:<{7,}|>{7,}|\|{7,})(?:[ \r][^\n]*)?$", re.MULTILINE)
@@ -100,7 +99,7 @@ class Proposer:
     def _commit(self, branch: Branch, tree: TreeId, resolved: Mapping[str, str], words: str) -> Commit:
         target = self._build.target
         ends = [self._build.objects.commit(end).committed_at for end in (branch.tip, target)]
-        who = _WHO + b" %d +0000" % max(ends)
+        who = our_ident(max(ends))
         body = f"{words}\n\nProposed by orchestra, for a person to look at before it lands.\n"
         return Commit(tree, (branch.tip, target), who, who, _with_resolved(body.encode("utf-8", "replace"), resolved))
 

@@ -14,10 +14,8 @@ from pathlib import Path
 from orchestra.engine.job import JobId, JobSpec, Outcome
 from orchestra.engine.local import run
 from orchestra.fleet import Fleet
-from orchestra.repository.objects import Commit, Objects, TreeId
+from orchestra.repository.objects import Commit, Objects, TreeId, our_ident
 from orchestra.train.slots import WORKBENCH, Slots
-
-_NOBODY = b"orchestra <orchestra@localhost> 0 +0000"
 
 
 class Workbench:
@@ -48,7 +46,7 @@ class Workbench:
 
     def _make(self, tree: TreeId, path: str, command: str) -> bytes | None:
         with Objects(self._fleet.repository.git) as objects:
-            commit = objects.write_commit(Commit(tree, (), _NOBODY, _NOBODY, b"a candidate to be made anew\n"))
+            commit = objects.write_commit(Commit(tree, (), our_ident(), our_ident(), b"a candidate to be made anew\n"))
         setup = self._slots.prepare(WORKBENCH, commit)
         for step in setup.commands:
             if self._run(step, tree) is not Outcome.PASSED:
