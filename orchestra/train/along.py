@@ -39,7 +39,7 @@ def behind(state_folder: Path) -> Mapping[str, Behind]:
     """The checkouts that could not be brought along, by path. A damaged note counts as none."""
     try:
         found: Mapping[str, Mapping[str, str]] = json.loads(behind_path(state_folder).read_text("utf-8"))
-        return {path: Behind(facts["branch"], CommitId(facts["shows"])) for path, facts in found.items()}
+        return {path: Behind(str(facts["branch"]), CommitId(str(facts["shows"]))) for path, facts in found.items()}
     except (OSError, ValueError, AttributeError, TypeError, KeyError):
         return {}
 
@@ -61,7 +61,10 @@ def bring_along(
 def catch_up(repository: Repository) -> Iterable[str]:
     """What an earlier landing left behind, to where its branch is now. Nothing where nothing is."""
     known = behind(repository.state_folder)
-    there = {str(worktree.path): worktree for worktree in repository.worktrees()} if known else {}
+    if not known:
+        behind_path(repository.state_folder).unlink(missing_ok=True)  # damaged: else every command would look again
+        return
+    there = {str(worktree.path): worktree for worktree in repository.worktrees()}
     for path, note in known.items():
         worktree = there.get(path)
         if worktree is None or worktree.head is None or not _is_still_so(repository, worktree, note):

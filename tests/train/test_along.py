@@ -104,3 +104,17 @@ def test_a_note_of_a_commit_that_is_gone_holds_nothing_up(yard: Yard, lock: Path
     note.write_text(note.read_text("utf-8").replace(yard.tip("main~1"), "1" * 40), "utf-8")
     assert recover(yard.fleet.repository) == ()
     assert not note.exists()
+
+
+@pytest.mark.parametrize(
+    "poison", [b"", b"\xff", b"[]", b"{", b'{"p": 1}', b'{"p": {}}', b'{"p": {"branch": 1, "shows": 2}}']
+)
+def test_a_damaged_note_counts_as_none_and_goes(yard: Yard, poison: bytes) -> None:
+    note = behind_path(yard.fleet.repository.state_folder)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(2):
+        note.write_bytes(poison.replace(b"p", str(yard.checkout.path).encode(), 1))
+        assert recover(yard.fleet.repository) == ()
+        assert not note.exists()
+    note.write_bytes(poison)
+    assert landed(yard.approved(one={"a": "1\n"}).merge(agents=["one"])) == ["one"]
