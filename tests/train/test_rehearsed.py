@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from orchestra.blueprint.model import Guarantee, Limits, RunGate
@@ -118,6 +120,17 @@ def test_a_red_counts_only_when_its_retries_are_used_up(make_repository: MakeRep
     for kept in (yard.fleet.repository.state_folder / "gates/reds").glob("*.json"):
         kept.write_text(kept.read_text("utf-8").replace('"times": 2', '"times": 1'), "utf-8")
     assert runs(yard.merge(), log) == 2
+
+
+@pytest.mark.parametrize(("hours", "asked"), [(23, 0), (25, 1)])
+def test_a_red_of_yesterday_is_asked_again(make_repository: MakeRepository, log: Path, hours: int, asked: int) -> None:
+    yard = noting(make_yard(make_repository({"f": "\n"}), "one"), log).approved(one={"f.txt": "RED\n"})
+    yard.rehearse()
+    log.unlink()
+    (kept,) = (yard.fleet.repository.state_folder / "gates/reds").glob("*.json")
+    red = json.loads(kept.read_text("utf-8"))
+    kept.write_text(json.dumps({**red, "at": red["at"] - hours * 3600}), "utf-8")
+    assert runs(yard.merge(), log) == asked
 
 
 @pytest.mark.parametrize("poison", ["", "[]", '{"key": "x"}', '{"times": "a"}'])
