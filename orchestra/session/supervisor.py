@@ -18,46 +18,32 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from orchestra.blueprint.model import AgentName, FleetName, RunnerKind, RunnerMode
+from orchestra.blueprint.model import AgentName, FleetName
 from orchestra.engine import family
 from orchestra.errors import GroundError, OrchestraError
 from orchestra.ledger import Ledger
 from orchestra.session import prompts, schedule
 from orchestra.session.asking import Asking
 from orchestra.session.carrying import carry_on
-from orchestra.session.folder import AgentFolder, FleetFolder, Order, Run, RunFolder
+from orchestra.session.folder import AgentFolder, FleetFolder, Order
 from orchestra.session.inbox import hand_over, has_request
 from orchestra.session.launching import end_session, launch, recover_half_started
 from orchestra.session.message import read_message
-from orchestra.session.runner import Notice, Reader, Trouble, read_digest, runner_of
+from orchestra.session.runner import Notice, Trouble, read_digest
 from orchestra.session.saving import Save, save_work
 from orchestra.session.schedule import Hold, Refuse, Situation, Start, Weather
 from orchestra.session.state import Digest, Stop
-from orchestra.session.tail import Tail
 from orchestra.session.treasury import Treasury
+from orchestra.session.watched import Watched
 
 _POLL_S = 0.2
 _AGAIN_S = 5.0  # after a session could not be started for want of space or the like
 _MOST_TRIES = 100  # of a request for changes, five seconds apart: longer than a spawn holds the lock
-_STOPS_WITHIN_S = 30.0  # the keeper's grace, and some
-_SIGNAL_WITHIN_S = 90.0  # a client that has not run its SessionStart hook by then has not taken our settings
 _log = logging.getLogger("orchestra.supervisor")
-
-
-@dataclass
-class Watched:
-    """A session that runs, or ran and is not summed up yet."""
-
-    agent: AgentName
-    folder: RunFolder
-    order: Order
-    run: Run
-    reader: Reader
-    tail: Tail
 
 
 class Supervisor:
@@ -95,9 +81,9 @@ class Supervisor:
                 recover_half_started(agent, newest)
             order, run = newest.order, newest.run
             if order is not None and run is not None:
-                watched = self._watch(agent.name, newest, order, run)
-                for line in watched.tail.lines():
-                    watched.reader.feed(line)  # old troubles are no news
+                watched = self._watched[agent.name] = Watched(agent, newest, order, run)
+                for _ in watched.notices():
+                    pass  # old troubles are no news
                 _log.info("%s: found run %s", agent.name, newest.number)
 
     def turn(self) -> bool:
@@ -110,7 +96,7 @@ class Supervisor:
         for agent in self.fleet.agents():
             if has_request(agent) and not self._pauses(agent.name):
                 self._guarded(agent.name, partial(self._send_back, agent))
-        opened = [self.fleet.agent(one.agent) for one in self._watched.values() if _is_open(one.order)]
+        opened = [one.home for one in self._watched.values() if one.is_open]
         self._asking.ask(opened)
         for agent in opened:
             if read_message(agent) is not None:
@@ -143,30 +129,16 @@ class Supervisor:
 
     # -- sessions that run --------------------------------------------------------------------------------------
 
-    def _watch(self, agent: AgentName, folder: RunFolder, order: Order, run: Run) -> Watched:
-        watched = Watched(agent, folder, order, run, runner_of(order.kind).reader(order), Tail(folder.out))
-        self._watched[agent] = watched
-        return watched
-
     def _look_after(self, watched: Watched) -> None:
-        over = watched.folder.ending is not None or not family.is_alive(watched.run.keeper)
-        for line in watched.tail.lines():
-            notice = watched.reader.feed(line)
-            if notice is not None:
-                self._heed(watched, notice)
+        over = watched.is_over  # asked first: what it said until then is read below
+        for notice in watched.notices():
+            self._heed(watched, notice)
         if over:
             self._settle(watched)
-        elif _is_overdue(watched.folder.stop):
+        elif watched.is_overdue:
             end_session(watched.run)
-        elif self._is_unguarded(watched):
+        elif watched.is_unguarded:
             self._heed(watched, Notice(Trouble.UNGUARDED, "its client did not take orchestra's settings"))
-
-    def _is_unguarded(self, watched: Watched) -> bool:
-        if watched.order.kind is not RunnerKind.CLAUDE:
-            return False
-        if not 0 <= time.time() - watched.run.started_at - _SIGNAL_WITHIN_S < _SIGNAL_WITHIN_S:
-            return False
-        return self.fleet.agent(watched.agent).heard <= watched.run.heard
 
     def _heed(self, watched: Watched, notice: Notice) -> None:
         _log.info("%s: %s: %s", watched.agent, notice.trouble, notice.reason)
@@ -192,12 +164,11 @@ class Supervisor:
         again = self._again(watched, digest)
         if again is not None:
             with self.fleet.control():
-                agent = self.fleet.agent(watched.agent)
-                if agent.order is None and watched.folder.stop is None:
-                    agent.queue(again)
+                if watched.home.order is None and watched.folder.stop is None:
+                    watched.home.queue(again)
         elif end is None or end.why != "exited" or end.exit_code != 0:
             self._keep(watched.order, "its session ended badly")
-        if self._weather.held and _got_through(watched, digest):
+        if self._weather.held and watched.got_through(digest):
             self._set_weather(Weather())
         self._ledger.record(
             "session.ended",
@@ -287,7 +258,7 @@ class Supervisor:
         if run is None:
             folder.write("digest", Digest(session_id=order.session_id))
         else:
-            self._watch(agent.name, folder, order, run)
+            self._watched[agent.name] = Watched(agent, folder, order, run)
             _log.info("%s: started run %s", agent.name, folder.number)
         self._ledger.record("session.started", agent.name, run=folder.number, session=order.session_id)
 
@@ -299,23 +270,6 @@ class Supervisor:
         """Why what is queued is not started, for status."""
         if self.fleet.read("hold") != (told := {"reason": hold.reason, "until": hold.until}):
             self.fleet.write("hold", told)
-
-
-def _is_overdue(stop: Stop | None) -> bool:
-    """Whether somebody stopped it so long ago that it should have ended: what was to end it was killed."""
-    return stop is not None and time.time() - stop.at > _STOPS_WITHIN_S
-
-
-def _got_through(watched: Watched, digest: Digest) -> bool:
-    """Whether the API let that session work to its end, so that nothing can hold the fleet."""
-    end, order = watched.folder.ending, watched.order
-    headless = order.kind is RunnerKind.CLAUDE and order.mode is RunnerMode.HEADLESS
-    return headless and not digest.is_error and end is not None and (end.why, end.exit_code) == ("exited", 0)
-
-
-def _is_open(order: Order) -> bool:
-    """Whether it is a session of the client that a person may sit before."""
-    return order.kind is RunnerKind.CLAUDE and order.mode is RunnerMode.TMUX
 
 
 def _weather(fleet: FleetFolder) -> Weather:
