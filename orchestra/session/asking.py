@@ -14,12 +14,11 @@ from typing import Any
 
 from orchestra.engine import process
 from orchestra.session.claude import PROGRAM
+from orchestra.session.facts import newest_signal
 from orchestra.session.folder import AgentFolder, FleetFolder
-from orchestra.session.tail import last_line
 
 _QUIET_S = 8.0
 _EVERY_S = 20.0
-_ENDED = ("Stop", "StopFailure", "SessionEnd")  # after these nothing changes without another signal
 
 
 class Asking:
@@ -51,9 +50,8 @@ def ask_client() -> list[dict[str, Any]] | None:
 
 
 def _is_quiet(agent: AgentFolder) -> bool:
-    try:
-        event = json.loads(last_line(agent.events))
-        over = event["event"] in _ENDED or event.get("detail") == "idle_prompt"
-        return not over and time.time() - float(event["at"]) > _QUIET_S
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    """After the end of a turn or of the session nothing changes without another signal."""
+    found = newest_signal(agent)
+    if found is None or found.ends_turn or found.event == "SessionEnd":
         return False
+    return time.time() - found.at > _QUIET_S

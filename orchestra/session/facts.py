@@ -138,8 +138,11 @@ def _exit(ending: Ending | None) -> Exit | None:
 
 def _signal(agent: AgentFolder, run: Run | None) -> Signal | None:
     """The newest hook event of this run; what was there before it belongs to an earlier one."""
-    if run is None or agent.heard <= run.heard:
-        return None
+    return newest_signal(agent) if run is not None and agent.heard > run.heard else None
+
+
+def newest_signal(agent: AgentFolder) -> Signal | None:
+    """The newest hook event of any of the agent's runs; None where its line is none of ours."""
     try:
         event = json.loads(last_line(agent.events))
         return Signal(str(event["event"]), float(event["at"]), str(event.get("detail", "")))
@@ -153,13 +156,13 @@ def takes_prompts(folder: FleetFolder, agent: AgentFolder, session: str, run: Ru
     found, client = _signal(agent, run), _clients(folder).get(session)
     if client is not None and client.at > (found.at if found is not None else run.started_at):
         return client.status == "idle"
-    return found is not None and (found.event in ("Stop", "StopFailure") or found.detail == "idle_prompt")
+    return found is not None and found.ends_turn
 
 
 def is_turn_over(agent: AgentFolder, run: Run) -> bool:
-    """Whether the last thing that the session's client signalled is the end of a turn."""
+    """Whether the last thing that the session's client signalled is the good end of a turn."""
     found = _signal(agent, run)
-    return found is not None and (found.event == "Stop" or found.detail == "idle_prompt")
+    return found is not None and found.ends_turn and not found.failed
 
 
 def _changed(path: Path) -> float | None:

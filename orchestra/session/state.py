@@ -99,6 +99,15 @@ class Signal:
     at: float
     detail: str = ""
 
+    @property
+    def ends_turn(self) -> bool:
+        """Whether the client waits for a prompt since then, however the turn ended."""
+        return self.event in ("Stop", "StopFailure") or (self.event, self.detail) == ("Notification", "idle_prompt")
+
+    @property
+    def failed(self) -> bool:
+        return self.event == "StopFailure"
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -253,8 +262,8 @@ def _by_signal(work: Work, session: SessionFacts, signal: Signal) -> AgentState:
             return AgentState(State.WAITING, _ASKING[word] + detail, "hook", signal.at)
         if signal.event == "PreToolUse" and signal.detail.startswith("AskUserQuestion"):
             return AgentState(State.WAITING, "question", "hook", signal.at)
-        if word in ("Stop", "StopFailure", "idle_prompt"):
-            return _turn_over(work, "hook", signal.at, signal.detail if word == "StopFailure" else "")
+        if signal.ends_turn:
+            return _turn_over(work, "hook", signal.at, signal.detail if signal.failed else "")
     detail = signal.detail if signal.event in ("PreToolUse", "PostToolUse") else ""
     return AgentState(State.WORKING, detail, "hook", signal.at)
 
