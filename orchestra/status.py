@@ -21,7 +21,7 @@ from orchestra.review.findings import ScopeFinding
 from orchestra.review.forecast import Forecast, forecast
 from orchestra.review.standing import Standing, orphans, read_standings
 from orchestra.review.trees import Look, Tree, look_at_all
-from orchestra.review.verdicts import Verdict
+from orchestra.review.verdicts import Verdict, work
 from orchestra.session.facts import session_facts
 from orchestra.session.state import AgentState, SessionFacts, State, Usage, Work, derive
 from orchestra.session.usage import add
@@ -33,7 +33,7 @@ _SETTLED = (State.FINISHED, State.LANDED)
 
 @dataclass(frozen=True, slots=True)
 class Evicted:
-    """The last merge left the work out that the branch still is at. Remembered by the ledger, and gone with it."""
+    """The last merge left out the very work that would land now. Remembered by the ledger, and gone with it."""
 
     reason: str
     detail: str
@@ -150,7 +150,7 @@ def _last_evictions(fleet: Fleet) -> Mapping[str, Event]:
 
 def _still_evicted(standing: Standing, event: Event | None) -> Evicted | None:
     settled = standing.refs.landed is not None or standing.verdict is Verdict.DISCARDED
-    if event is None or settled or event.data.get("head") != standing.head:
+    if event is None or settled or event.data.get("head") != work(standing.refs, standing.head):
         return None
     others = event.data.get("with")
     names = tuple(str(name) for name in others) if isinstance(others, list) else ()

@@ -159,6 +159,13 @@ def test_who_was_left_out_is_told_until_the_work_changes(world: World) -> None:
     assert not any(row.evicted for row in read_status(world.fleet).rows)
     world.at("api").git("reset", "--quiet", "--keep", head)
     assert any(row.evicted for row in read_status(world.fleet).rows)
+    for kind in ("proposed", "approved"):  # what would land is another commit then
+        parents = ("-p", head, "-p", world.checkout.git("rev-parse", "main"))
+        taken = world.checkout.git("commit-tree", "-m", "resolved", *parents, f"{head}^{{tree}}")
+        world.checkout.git("update-ref", f"refs/orchestra/demo/api/{kind}", taken)
+    assert not any(row.evicted for row in read_status(world.fleet).rows)
+    world.checkout.git("update-ref", "-d", "refs/orchestra/demo/api/approved")
+    assert any(row.evicted for row in read_status(world.fleet).rows)
     for name in world.fleet.folder.glob("ledger.db*"):
         name.write_bytes(b"damaged")
     assert not any(row.evicted for row in read_status(world.fleet).rows)

@@ -18,7 +18,6 @@ from orchestra.plan.report import PlanReport, Spawning
 
 MOST_OF_A_KIND = {Severity.ERROR: 8, Severity.WARNING: 8, Severity.NOTE: 3}
 """Findings of one kind that are written out; 1,225 overlapping pairs would hide everything else."""
-MOST_PATHS = 5
 _SHORT = 7  # digits of a commit id, as git shows them
 _WIDEST_SCOPE = 60
 

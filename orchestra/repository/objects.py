@@ -26,7 +26,6 @@ TreeId = NewType("TreeId", str)
 BlobId = NewType("BlobId", str)
 
 TREE_MODE = b"40000"
-SUBMODULE_MODE = b"160000"
 # What git's fsck accepts in an author or committer line; anything else is rebuilt before it is written.
 _IDENT = re.compile(rb"[^<>\n\0]*<[^<>\n\0]*> (0|[1-9]\d*) [+-]\d{4}")
 

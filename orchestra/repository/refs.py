@@ -121,12 +121,6 @@ def _agent_refs(kinds: Mapping[str, CommitId]) -> AgentRefs:
     return AgentRefs(**known, proposed_for=kinds.get(_PROPOSED_FOR), saved=tuple(commit for _, commit in saved))
 
 
-def read_fleets(git: Git) -> tuple[FleetName, ...]:
-    """The fleets that have refs in this repository, sorted."""
-    names = {ref.removeprefix(PREFIX).split("/")[0] for ref in read_refs(git, [PREFIX])}
-    return tuple(FleetName(name) for name in sorted(names))
-
-
 def update(git: Git, updates: Iterable[RefUpdate], *, reason: str) -> None:
     """Apply compare-and-swap updates in one transaction.
 

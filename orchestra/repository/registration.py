@@ -36,12 +36,6 @@ def entry(repository: Repository, path: Path) -> Worktree | None:
     return next((known for known in repository.worktrees() if os.path.realpath(known.path) == real), None)
 
 
-def admin_id(repository: Repository, path: Path) -> str | None:
-    """The name that git gave the worktree at ``path``; None where none is registered there."""
-    admin = admins(repository).get(Path(os.path.realpath(path)))
-    return None if admin is None else admin.name
-
-
 def admin_of(worktree: Path) -> Path:
     """The admin folder of a linked worktree, as its ``.git`` file says."""
     text = (worktree / ".git").read_text("utf-8", "surrogateescape")

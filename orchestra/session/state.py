@@ -128,7 +128,6 @@ class Digest:
     text: str = ""  # the last thing it said
     session_id: str = ""  # as the program names it
     version: str = ""  # of the client
-    denials: int = 0  # calls that were refused
     usage: Usage = Usage()
 
 

@@ -117,7 +117,6 @@ class ClaudeReader:
             fault=fault,
             text=str(event.get("result") or self._found.text)[:_LONGEST],
             session_id=str(event.get("session_id") or self._found.session_id),
-            denials=len(event.get("permission_denials") or ()),
             usage=usage,
         )
         if fault == "login":

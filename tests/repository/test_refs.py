@@ -20,7 +20,6 @@ from orchestra.repository.refs import (
     RefUpdate,
     agent_ref,
     read_fleet,
-    read_fleets,
     read_refs,
     resolve,
     saved_ref,
@@ -131,11 +130,9 @@ def test_a_fleet_is_read_in_one_piece_and_other_refs_are_ignored(commits: tuple[
     }.items():
         repository.git("update-ref", ref, value)
     assert read_fleet(git, FLEET) == {SCHEMA: AgentRefs(base=one, changes_requested=two, saved=(one, two))}
-    assert read_fleets(git) == ("mvp5", "mvp5x")
 
 
 def test_no_refs_at_all(repository: Checkout) -> None:
-    assert read_fleets(Git(repository.path)) == ()
     assert read_refs(Git(repository.path), ["refs/orchestra/"]) == {}
 
 

@@ -165,7 +165,7 @@ def test_a_detached_worktree_for_a_gate(repository: Checkout) -> None:
     entry = registration.entry(opened, place.path)
     assert entry is not None
     assert (entry.branch, entry.locked) == (None, "orchestra: slot")
-    assert registration.admin_id(opened, place.path) == "1"
+    assert registration.admin_of(place.path).name == "1"
 
 
 def test_a_change_within_the_tick_of_the_checkout_is_seen(make_repository: MakeRepository) -> None:
