@@ -5,9 +5,9 @@ In a repository of yours the first import is all it takes. ``./inv`` runs this f
 
 from __future__ import annotations
 
-from orchestra.tasks import ns
-from orchestra.tasks.dev import add_to
-from orchestra.tasks.program import main
+from orchestra.cli import ns
+from orchestra.cli.developer_commands import add_to
+from orchestra.cli.program import main
 
 add_to(ns)
 

@@ -18,7 +18,7 @@ from timing import Case, compare
 
 from orchestra.blueprint.catalog import shipped_blueprints
 from orchestra.blueprint.load import load_blueprint
-from orchestra.blueprint.overlap import Overlaps
+from orchestra.blueprint.scope_overlap import Overlaps
 
 TITLE = "Blueprint: enterprise50, its standards pack and its profiles"
 NAME = "enterprise50"

@@ -82,7 +82,7 @@ def write_fleet(path: Path, scopes: list[list[str]]) -> Path:
 
 def _decide(path: Path, expected: bool) -> float:
     from orchestra.blueprint.load import load_blueprint
-    from orchestra.plan.scopes import scope_overlaps
+    from orchestra.plan.scope_findings import scope_overlaps
 
     blueprint = load_blueprint(path)
     start = time.perf_counter()

@@ -34,7 +34,7 @@ from replay_history import Line, Window, git, window, windows
 from replay_sweep import sweep, tally
 from replay_walk import Terms, Way, by_git_merge, by_loop, by_orchestra, chosen, is_green, make_fleet
 
-from orchestra.tasks.console import say, tell
+from orchestra.cli.console import say, tell
 
 
 def main() -> int:

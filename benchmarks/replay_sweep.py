@@ -17,11 +17,11 @@ from replay_history import Line, Piece, Window, git, run_git, windows
 from replay_walk import clone
 
 from orchestra.blueprint.model import AgentName, FleetName, Strategy
-from orchestra.repository.audit import Step, audit
-from orchestra.repository.conflict import Conflict
-from orchestra.repository.gateway import Repository
-from orchestra.repository.integrate import Branch, Built, Candidate, Empty, integrator
-from orchestra.repository.refs import CommitId
+from orchestra.candidates.builder import Branch, Built, Candidate, Empty, integrator
+from orchestra.candidates.containment import Step, audit
+from orchestra.candidates.text_conflict import Conflict
+from orchestra.git.refs import CommitId
+from orchestra.git.repository import Repository
 
 CONFLICT, NOTHING = "conflict", "nothing to land"
 

@@ -19,7 +19,7 @@ from typing import Any
 from ground import ORCHESTRA
 from replay_history import Piece, Window, git, run_git
 
-from orchestra.train.gates.environment import allowed
+from orchestra.gates.environment import allowed
 
 FLEET = "replay"
 _TOLD = ("package.json", "package-lock.json", "pyproject.toml", "setup.py", "setup.cfg", "requirements*")

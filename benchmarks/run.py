@@ -21,7 +21,7 @@ from typing import Any, Protocol, cast
 from timing import Case
 
 from orchestra import __version__
-from orchestra.tasks.console import say, show_table, tell
+from orchestra.cli.console import say, show_table, tell
 
 HERE = Path(__file__).parent
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName, Blueprint, FleetName
 from orchestra.errors import GroundError, UsageError
+from orchestra.git.refs import CommitId, RefName, branch_ref
+from orchestra.git.repository import Repository
 from orchestra.ledger import Ledger
-from orchestra.repository.gateway import Repository
-from orchestra.repository.refs import CommitId, RefName, branch_ref
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,16 @@ from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.fleet import Fleet
+from orchestra.gates.scope_findings_of_branch import ScopeFinding
+from orchestra.git.refs import CommitId
 from orchestra.ledger import Event, Json
-from orchestra.repository.refs import CommitId
-from orchestra.review.findings import ScopeFinding
-from orchestra.review.forecast import Forecast, forecast
-from orchestra.review.standing import Standing, orphans, read_standings
-from orchestra.review.trees import Look, Tree, look_at_all
+from orchestra.review.branch_forecast import Forecast, forecast
+from orchestra.review.branch_status import Standing, orphans, read_standings
+from orchestra.review.dirty_files import Look, Tree, look_at_all
 from orchestra.review.verdicts import Verdict, work
-from orchestra.session.facts import session_facts
-from orchestra.session.state import AgentState, SessionFacts, State, Usage, Work, derive
-from orchestra.session.usage import add
+from orchestra.sessions.session_facts import session_facts
+from orchestra.sessions.state import AgentState, SessionFacts, State, Usage, Work, derive
+from orchestra.sessions.usage import add
 from orchestra.workspace.provision import readiness
 from orchestra.workspace.render import notes_filled
 

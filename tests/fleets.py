@@ -19,8 +19,8 @@ from orchestra.blueprint.model import (
     Worktrees,
 )
 from orchestra.fleet import Fleet, make_fleet
-from orchestra.repository.gateway import Repository
-from orchestra.repository.refs import Kind, agent_ref
+from orchestra.git.refs import Kind, agent_ref
+from orchestra.git.repository import Repository
 from tests.conftest import Checkout
 
 

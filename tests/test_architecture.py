@@ -17,19 +17,40 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if not path.is_relative_
 SOURCES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in MODULES}
 
 FLOORS = (
-    ("__init__", "errors", "blueprint"),
-    ("repository", "ledger", "engine"),
-    ("fleet", "plan", "workspace", "session", "review", "status", "train", "shell"),
-    ("tasks",),
+    ("__init__", "errors", "text", "blueprint"),
+    ("git", "ledger", "engine"),
+    (
+        "candidates",
+        "fleet",
+        "plan",
+        "scaffold",
+        "workspace",
+        "gates",
+        "sessions",
+        "review",
+        "train",
+        "shell",
+        "status",
+        "doctor",
+    ),
+    ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 STORY = FLOORS[2]  # on this floor a room may use the rooms that come before it
-STARTS_PROCESSES = {"orchestra.repository.git", "orchestra.engine.process"}
-FAR_END = "orchestra.engine.keeper"  # runs in the process that engine.process starts; its output is the protocol
-FORKS = "orchestra.repository.writers"  # copies files on every core; runs no program
-HOLDS_PROCESSES = {"repository", "engine"}  # may name subprocess's types and constants
-PURE_PLAN = "capacity chart commands draw finding foresight graph history patterns resolved scopes territory".split()
-PURE = {"blueprint", "errors", "orchestra.train.facts", "orchestra.train.queue", "orchestra.session.state"}
+STARTS_PROCESSES = {"orchestra.git.git_process", "orchestra.engine.process"}
+FAR_END = "orchestra.engine.shim"  # runs in the process that engine.process starts; its output is the protocol
+FORKS = "orchestra.git.fork_pool"  # copies files on every core; runs no program
+HOLDS_PROCESSES = {"git", "engine"}  # may name subprocess's types and constants
+PURE_PLAN = """capacity merge_order_chart required_commands plan_text finding history_findings landing_graph
+change_history pattern_findings resolved_blueprint scope_findings ownership""".split()
+PURE = {
+    "blueprint",
+    "errors",
+    "text",
+    "orchestra.train.planner_model",
+    "orchestra.train.planner",
+    "orchestra.sessions.state",
+}
 PURE |= {f"orchestra.plan.{name}" for name in PURE_PLAN}
 IMPURE = {"subprocess", "socket", "time", "datetime", "random", "threading", "multiprocessing", "tempfile", "shutil"}
 HEAVY = {"jsonschema", "jinja2", "rich", "git", "psutil", "yaml", "asyncio", "unittest", "referencing"}
@@ -41,7 +62,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def room(module: str) -> str:
-    """``orchestra.train.gates.run`` is in the room ``train``."""
+    """``orchestra.gates.run`` is in the room ``train``."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
@@ -126,7 +147,7 @@ def test_processes_start_at_two_places_only(name: str) -> None:
 
 @each_module
 def test_only_tasks_print(name: str) -> None:
-    if room(name) == "tasks" or name == FAR_END:
+    if room(name) == "cli" or name == FAR_END:
         return
     for node in ast.walk(tree(SOURCES[name])):
         if isinstance(node, ast.Call):
@@ -169,7 +190,7 @@ def test_a_listing_imports_nothing_heavy() -> None:
     invoke itself brings unittest.mock and asyncio, so what counts is the difference.
     """
     probe = "import sys, {}; print('\\n'.join(sys.modules))"
-    loaded = [_loaded(probe.format(module)) for module in ("invoke, invoke.program", "orchestra.tasks")]
+    loaded = [_loaded(probe.format(module)) for module in ("invoke, invoke.program", "orchestra.cli")]
     added = {name.split(".")[0] for name in loaded[1] - loaded[0]}
     assert not added & HEAVY
 

@@ -10,13 +10,13 @@ import jsonschema
 import pytest
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
+from orchestra.cli.status_command import money, remarks, row_cells
 from orchestra.engine.process import Ending
 from orchestra.ledger import Json
 from orchestra.review.verdicts import approve, discard, request_changes
-from orchestra.session.folder import FleetFolder, Order, write_json
-from orchestra.session.state import Digest, State, Stop, Usage
+from orchestra.sessions.state import Digest, State, Stop, Usage
+from orchestra.sessions.store import FleetFolder, Order, write_json
 from orchestra.status import Status, read_status
-from orchestra.tasks.standing import money, remarks, row_cells
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
 

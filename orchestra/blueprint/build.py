@@ -12,12 +12,12 @@ from typing import Any
 
 from orchestra.blueprint import model
 from orchestra.blueprint.duration import parse_duration
+from orchestra.blueprint.inline_templates import render
+from orchestra.blueprint.merge_order import Member, merge_order
 from orchestra.blueprint.model import Agent, AgentName, Blueprint, FleetName, Key, Origin
-from orchestra.blueprint.naming import render
-from orchestra.blueprint.node import MapNode, find, walk
-from orchestra.blueprint.order import Member, merge_order
-from orchestra.blueprint.targets import Declared
+from orchestra.blueprint.rendered_names import Declared
 from orchestra.blueprint.templates import template_path
+from orchestra.blueprint.yaml_tree import MapNode, find, walk
 
 Data = Mapping[str, Any]
 _Convert = Callable[[Any], Any]

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from orchestra.blueprint.near import did_you_mean
+from orchestra.text import did_you_mean
 
 _LEVELS: Final = 2
 _MOST_ENTRIES: Final = 2_000

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from orchestra.blueprint.duration import parse_duration
-from orchestra.blueprint.findings import Findings
-from orchestra.blueprint.gitnames import branch_problem, folded
+from orchestra.blueprint.git_names import branch_problem, folded
+from orchestra.blueprint.merge_order import Member, OrderCycle, merge_order
 from orchestra.blueprint.model import AgentName, Key
-from orchestra.blueprint.near import did_you_mean
-from orchestra.blueprint.node import MapNode
-from orchestra.blueprint.order import Member, OrderCycle, merge_order
+from orchestra.blueprint.problem_collector import Findings
 from orchestra.blueprint.scope import BadPattern, check_pattern
+from orchestra.blueprint.yaml_tree import MapNode
+from orchestra.text import did_you_mean
 
 PLACEHOLDERS = ("prompt", "prompt_file", "worktree", "session_id", "settings")
 

@@ -14,15 +14,15 @@ from orchestra.blueprint import schema
 from orchestra.blueprint.build import build, origins
 from orchestra.blueprint.catalog import named_file, names_in, near_names, shipped_blueprints, shipped_data_folder
 from orchestra.blueprint.checks import check_parts
-from orchestra.blueprint.extends import compose
-from orchestra.blueprint.findings import Findings
-from orchestra.blueprint.layers import prune
+from orchestra.blueprint.compose import compose
 from orchestra.blueprint.model import Blueprint, Key, Origin
-from orchestra.blueprint.node import MapNode, Plain
+from orchestra.blueprint.overlay import prune
+from orchestra.blueprint.problem_collector import Findings
+from orchestra.blueprint.problem_text import distinct
 from orchestra.blueprint.profiles import expand
-from orchestra.blueprint.targets import check_targets
+from orchestra.blueprint.rendered_names import check_targets
 from orchestra.blueprint.templates import check_templates
-from orchestra.blueprint.told import distinct
+from orchestra.blueprint.yaml_tree import MapNode, Plain
 from orchestra.errors import BlueprintError, Problem, UsageError
 
 __all__ = [

@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from orchestra.blueprint.layers import Layers
 from orchestra.blueprint.model import Origin
-from orchestra.blueprint.near import did_you_mean, nearest
-from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, count, kind
-from orchestra.blueprint.told import problem
+from orchestra.blueprint.overlay import Layers
+from orchestra.blueprint.problem_text import problem
+from orchestra.blueprint.yaml_tree import Entry, ListNode, MapNode, Node, Scalar, count, kind
 from orchestra.errors import Problem
+from orchestra.text import did_you_mean, nearest
 
 RESERVED: Final = ("name", "number", "title", "stage")
 _PARAMETER = re.compile(r"(\\?)<<([A-Za-z_][A-Za-z0-9_-]*)>>")

@@ -15,13 +15,13 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from orchestra.blueprint.catalog import shipped_data_folder
-from orchestra.blueprint.extends import VERSION
-from orchestra.blueprint.findings import Findings
+from orchestra.blueprint.compose import VERSION
+from orchestra.blueprint.fast_validate import Schema, holds
 from orchestra.blueprint.model import Key
-from orchestra.blueprint.near import nearest
-from orchestra.blueprint.node import ListNode, MapNode, Node, Plain, Scalar
-from orchestra.blueprint.precheck import Schema, holds
-from orchestra.blueprint.wording import describe, shown, types_of
+from orchestra.blueprint.problem_collector import Findings
+from orchestra.blueprint.schema_messages import describe, shown, types_of
+from orchestra.blueprint.yaml_tree import ListNode, MapNode, Node, Plain, Scalar
+from orchestra.text import nearest
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator

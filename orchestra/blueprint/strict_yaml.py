@@ -16,9 +16,9 @@ from typing import Final
 import yaml
 
 from orchestra.blueprint.model import Origin
-from orchestra.blueprint.node import Entry, ListNode, MapNode, Node, Scalar, kind
-from orchestra.blueprint.source import Refused, decode, read_limited, refuse_unprintable, refused
-from orchestra.blueprint.told import problem
+from orchestra.blueprint.problem_text import problem
+from orchestra.blueprint.yaml_input import Refused, decode, read_limited, refuse_unprintable, refused
+from orchestra.blueprint.yaml_tree import Entry, ListNode, MapNode, Node, Scalar, kind
 from orchestra.errors import Problem
 
 MAX_BYTES: Final = 5_000_000

@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orchestra.blueprint.findings import Findings
-from orchestra.blueprint.gitnames import collisions, directory_problem
-from orchestra.blueprint.model import Key, Origin
-from orchestra.blueprint.naming import (
+from orchestra.blueprint.git_names import collisions, directory_problem
+from orchestra.blueprint.inline_templates import (
     AGENT_ATTRIBUTES,
     RENDER_VARIABLES,
     TemplateProblem,
     syntax_problem,
     undefined_names,
 )
-from orchestra.blueprint.near import did_you_mean
-from orchestra.blueprint.source import Refused, decode, read_limited
-from orchestra.blueprint.told import problem
+from orchestra.blueprint.model import Key, Origin
+from orchestra.blueprint.problem_collector import Findings
+from orchestra.blueprint.problem_text import problem
+from orchestra.blueprint.yaml_input import Refused, decode, read_limited
+from orchestra.text import did_you_mean
 
 if TYPE_CHECKING:
     from jinja2 import nodes

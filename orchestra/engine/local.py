@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from orchestra.engine import family, process
+from orchestra.engine import process, process_tree
 from orchestra.engine.job import Event, Finished, JobId, JobSpec, Outcome, Result, Started
 
 _LEAST_SPACE = 1 << 20  # bytes: below it, a failed job is the disk's fault
@@ -201,7 +201,7 @@ class LocalEngine:
         self._selector.unregister(place.keeper)
         place.keeper.dismiss(self._grace_s + 12.0)
         if place.job is not None:
-            family.end(lambda: family.members(place.mark), 0.0)
+            process_tree.end(lambda: process_tree.members(place.mark), 0.0)
 
 
 def run(job: JobSpec, *, grace_s: float = 5.0) -> Result:

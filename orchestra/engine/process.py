@@ -25,13 +25,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orchestra.engine import family
-from orchestra.engine.family import MARK, Identity
+from orchestra.engine import process_tree
+from orchestra.engine.process_tree import MARK, Identity
 from orchestra.errors import GroundError
 
 LOG_LIMIT = 64 << 20  # bytes of one stream that are kept whole; past it, only the last megabyte
 _ROOT = Path(__file__).resolve().parents[2]
-_KEEPER = "import sys; sys.path.append(sys.argv[1]); from orchestra.engine.keeper import main; sys.exit(main())"
+_KEEPER = "import sys; sys.path.append(sys.argv[1]); from orchestra.engine.shim import main; sys.exit(main())"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ def start_detached(work: Work) -> Identity:
     so that no secret in it is written to disk. Raises GroundError when the machine cannot start a process.
     """
     started = _run_keeper(_keeper_argv("--detach"), order(work))
-    who = family.identity(int(started)) if started.strip().isdigit() else None
+    who = process_tree.identity(int(started)) if started.strip().isdigit() else None
     if who is None:
         raise GroundError(f"the keeper of {work.id} did not start", hint="see orchestra doctor")
     return who
@@ -234,7 +234,7 @@ def start_daemon(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log:
     log.parent.mkdir(parents=True, exist_ok=True)
     script = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'
     done = capture(("/bin/sh", "-c", script, "sh", str(log), *argv), cwd=cwd, env=env)
-    who = family.identity(int(done.stdout)) if done.stdout.strip().isdigit() else None
+    who = process_tree.identity(int(done.stdout)) if done.stdout.strip().isdigit() else None
     if who is None:
         raise GroundError(f"{argv[0]} did not start: {done.stderr.strip()}", hint=f"see {log}")
     return who
@@ -266,16 +266,16 @@ def end_detached(keeper: Identity, mark: str, *, grace_s: float = 5.0) -> tuple[
 
     The keeper gets the time to let its job say goodbye and to write the record; then it is killed too.
     """
-    if family.send(keeper, signal.SIGTERM):
+    if process_tree.send(keeper, signal.SIGTERM):
         wait_gone(keeper, grace_s + 12.0)
-    family.send(keeper, signal.SIGKILL)
-    return family.end(lambda: family.members(mark), grace_s if not family.is_alive(keeper) else 0.0)
+    process_tree.send(keeper, signal.SIGKILL)
+    return process_tree.end(lambda: process_tree.members(mark), grace_s if not process_tree.is_alive(keeper) else 0.0)
 
 
 def wait_gone(who: Identity, timeout_s: float) -> bool:
     """Block until that process has ended, at most ``timeout_s``; whether it has."""
     deadline = time.monotonic() + timeout_s
-    while family.is_alive(who):
+    while process_tree.is_alive(who):
         left = deadline - time.monotonic()
         if left <= 0:
             return False

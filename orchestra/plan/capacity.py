@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent, Blueprint, RunnerKind, RunnerMode
 from orchestra.plan.finding import Code, Finding, Severity, place
-from orchestra.plan.machine import Machine
+from orchestra.plan.host import Machine
 
 CLIENT_BYTES = 200_000_000
 """Resident memory of one Claude Code client, as measured (facts/client.md 1): about 200 MB, 113 MB of it private."""

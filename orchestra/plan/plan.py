@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from orchestra.blueprint.gitnames import GATE_FOLDER_SUFFIX
+from orchestra.blueprint.git_names import GATE_FOLDER_SUFFIX
 from orchestra.blueprint.model import RunGate
 from orchestra.fleet import Fleet
+from orchestra.git.refs import CommitId
+from orchestra.git.remote import tracking_ref
 from orchestra.plan.capacity import capacity_findings, cost, disk, slots
-from orchestra.plan.commands import command_findings, needed_commands
+from orchestra.plan.change_history import wanted_paths
 from orchestra.plan.finding import GROUND, Code, Finding, Severity, by_severity, place
-from orchestra.plan.foresight import history_findings
-from orchestra.plan.graph import merge_graph
-from orchestra.plan.history import wanted_paths
-from orchestra.plan.machine import Machine, read_machine
-from orchestra.plan.patterns import pattern_findings
-from orchestra.plan.report import PlannedAgent, PlanReport, Read, Spawning
-from orchestra.plan.scopes import overlap_findings
-from orchestra.plan.survey import Survey, survey
-from orchestra.plan.territory import Claims, PathIndex, claims
-from orchestra.repository.refs import CommitId
-from orchestra.repository.remote import tracking_ref
+from orchestra.plan.history_findings import history_findings
+from orchestra.plan.host import Machine, read_machine
+from orchestra.plan.landing_graph import merge_graph
+from orchestra.plan.ownership import Claims, PathIndex, claims
+from orchestra.plan.pattern_findings import pattern_findings
+from orchestra.plan.plan_report import PlannedAgent, PlanReport, Read, Spawning
+from orchestra.plan.repository_scan import Survey, survey
+from orchestra.plan.required_commands import command_findings, needed_commands
+from orchestra.plan.scope_findings import overlap_findings
 
 
 def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | None = None) -> PlanReport:

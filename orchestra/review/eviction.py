@@ -13,13 +13,13 @@ from pathlib import Path
 from orchestra.blueprint.model import Agent, AgentName, RunGate
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
+from orchestra.git.git_process import Git
+from orchestra.git.merge_tree import parse_merge
+from orchestra.git.refs import Kind, agent_ref
 from orchestra.ledger import Event, Json
-from orchestra.repository.git import Git
-from orchestra.repository.mergetree import parse_merge
-from orchestra.repository.refs import Kind, agent_ref
-from orchestra.review.intent import intent, notes_of
-from orchestra.session.feedback import Conflict, Eviction
-from orchestra.workspace.places import instruction_names
+from orchestra.review.agent_notes import intent, notes_of
+from orchestra.sessions.eviction_message import Conflict, Eviction
+from orchestra.workspace.paths import instruction_names
 
 _HUNK = re.compile(r"^<{7} .*?^>{7} [^\n]*$", re.DOTALL | re.MULTILINE)
 _LOG_BYTES = 64 * 1024

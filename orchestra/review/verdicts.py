@@ -15,7 +15,7 @@ from enum import StrEnum
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import Fleet, write_atomically
-from orchestra.repository.refs import AgentRefs, CommitId, Kind, RefUpdate, agent_ref, read_fleet, update
+from orchestra.git.refs import AgentRefs, CommitId, Kind, RefUpdate, agent_ref, read_fleet, update
 
 
 class Verdict(StrEnum):

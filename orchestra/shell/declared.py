@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
+from orchestra.blueprint.inline_templates import render_env
 from orchestra.blueprint.model import (
     Agent,
     AgentName,
@@ -22,11 +23,10 @@ from orchestra.blueprint.model import (
     Scope,
     Union,
 )
-from orchestra.blueprint.naming import render_env
 from orchestra.blueprint.scope import Matcher
 from orchestra.shell.material import Case, Material
 from orchestra.shell.quoting import comment, here_document, quote, words
-from orchestra.workspace.places import NOTES, STANDARDS, TASK, names_with
+from orchestra.workspace.paths import NOTES, STANDARDS, TASK, names_with
 
 # Variable -> what stands for it while templates are rendered: paths that are known only where the script runs. The last
 # characters but two of Unicode, in its last plane for private use: nobody writes them.

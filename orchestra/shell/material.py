@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent, Blueprint
 from orchestra.errors import UsageError
-from orchestra.workspace.places import LOCAL_STANDARDS, STANDARDS, names_with
+from orchestra.workspace.paths import LOCAL_STANDARDS, STANDARDS, names_with
 from orchestra.workspace.render import render_texts
 
 Texts = Mapping[str, str]

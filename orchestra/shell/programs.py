@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
+from orchestra.blueprint.inline_templates import render_all, render_env
 from orchestra.blueprint.model import Agent, Blueprint, RunnerKind
-from orchestra.blueprint.naming import render_all, render_env
-from orchestra.session.prompts import FIRST
+from orchestra.sessions.prompts import FIRST
 from orchestra.shell.declared import PATHS, cases, with_variables
 from orchestra.shell.quoting import quote, words
 

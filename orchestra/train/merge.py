@@ -15,35 +15,35 @@ from types import MappingProxyType
 
 from orchestra.blueprint.model import AgentName, ConflictRule, Regenerate, Scope, Union
 from orchestra.blueprint.scope import Matcher
+from orchestra.candidates.builder import Integrator, integrator
+from orchestra.candidates.conflict_forecast import by_agent, forecast
+from orchestra.candidates.containment import is_at
+from orchestra.candidates.text_conflict import RuleOf
 from orchestra.engine.job import Engine
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
+from orchestra.gates.builtin import check, require_known
+from orchestra.git.checkout import changed_among, in_the_way
+from orchestra.git.lock import exclusive
+from orchestra.git.refs import CommitId
+from orchestra.git.tree_diff import changes
+from orchestra.git.worktrees import as_ground_error
 from orchestra.ledger import Json
-from orchestra.repository.audit import is_at
-from orchestra.repository.checkout import changed_among, in_the_way
-from orchestra.repository.conflict import RuleOf
-from orchestra.repository.delta import changes
-from orchestra.repository.forecast import by_agent, forecast
-from orchestra.repository.ground import Ground, survey
-from orchestra.repository.integrate import Integrator, integrator
-from orchestra.repository.lock import exclusive
-from orchestra.repository.refs import CommitId
-from orchestra.repository.worktrees import as_ground_error
-from orchestra.train.account import Account
-from orchestra.train.advice import advise
-from orchestra.train.conduct import Conductor
+from orchestra.train.candidate_refs import Pins
+from orchestra.train.entries import Accept, Passenger, Roster, read_roster
 from orchestra.train.events import Listener, Teller, ignore
-from orchestra.train.gates.branch import check, require_known
-from orchestra.train.intent import read_intent
-from orchestra.train.land import derive_landed, mark_derived
-from orchestra.train.outcome import Blocked, Evicted, Landed, MergeReport, Waiting
-from orchestra.train.pins import Pins
-from orchestra.train.propose import Proposals
+from orchestra.train.landing import derive_landed, mark_derived
+from orchestra.train.landing_journal import read_intent
+from orchestra.train.order_advice import advise
 from orchestra.train.recover import recover_within
-from orchestra.train.roster import Accept, Passenger, Roster, read_roster
+from orchestra.train.regenerate import Workbench
+from orchestra.train.resolution_offers import Proposals
+from orchestra.train.results import Account
+from orchestra.train.target_checks import Ground, survey
 from orchestra.train.tester import Tester
-from orchestra.train.workbench import Workbench
+from orchestra.train.train_report import Blocked, Evicted, Landed, MergeReport, Waiting
+from orchestra.train.train_run import Conductor
 
 _NOBODY: Mapping[AgentName, str] = MappingProxyType({})
 _WAIT_S = 60.0

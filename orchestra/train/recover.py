@@ -7,11 +7,11 @@ for two files: the intent, and the note of checkouts that are behind.
 from __future__ import annotations
 
 from orchestra.errors import LockHeld
-from orchestra.repository.gateway import Repository
-from orchestra.repository.lock import exclusive
-from orchestra.train.along import behind_path
-from orchestra.train.intent import intent_path
-from orchestra.train.land import settle
+from orchestra.git.lock import exclusive
+from orchestra.git.repository import Repository
+from orchestra.train.landing import settle
+from orchestra.train.landing_journal import intent_path
+from orchestra.train.stale_checkouts import behind_path
 
 _WAIT_S = 60.0
 

@@ -15,12 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.engine.family import MARK
+from orchestra.engine.process_tree import MARK
 from orchestra.errors import GroundError
 from orchestra.fleet import write_atomically
-from orchestra.repository.git import Git
-from orchestra.repository.objects import TreeId
-from orchestra.repository.refs import CommitId
+from orchestra.git.git_process import Git
+from orchestra.git.objects import TreeId
+from orchestra.git.refs import CommitId
 
 
 class SlotTrouble(GroundError):  # noqa: N818 - it is the machine's, not the work's

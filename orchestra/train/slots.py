@@ -17,22 +17,22 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestra.blueprint.inline_templates import render_env
 from orchestra.blueprint.model import AgentName
-from orchestra.blueprint.naming import render_env
-from orchestra.engine.family import is_marked
+from orchestra.engine.process_tree import is_marked
 from orchestra.errors import GitError
 from orchestra.fleet import Fleet
-from orchestra.repository import registration, worktrees
-from orchestra.repository.delta import tree_of
-from orchestra.repository.lock import exclusive
-from orchestra.repository.occupants import occupants
-from orchestra.repository.refs import CommitId
-from orchestra.repository.worktrees import Place
-from orchestra.train.gates.environment import allowed
+from orchestra.gates.environment import allowed
+from orchestra.git import worktree_admin, worktrees
+from orchestra.git.folder_users import occupants
+from orchestra.git.lock import exclusive
+from orchestra.git.refs import CommitId
+from orchestra.git.tree_diff import tree_of
+from orchestra.git.worktrees import Place
 from orchestra.train.slot import Slot, SlotTrouble
-from orchestra.workspace.belongings import Belongings, copy_file, find_belongings, share_folder
-from orchestra.workspace.places import slots_root
+from orchestra.workspace.paths import slots_root
 from orchestra.workspace.steps import CopyFile, ShareFolder
+from orchestra.workspace.untracked_files import Belongings, copy_file, find_belongings, share_folder
 
 WORKBENCH = 0  # the slot where conflicted files are made anew, beside the ones for gates
 _LOCK_FILES = frozenset(
@@ -126,12 +126,12 @@ class Slots:
         folder = self.scratch(number)
         if folder.name.startswith(_SCRATCH) and not folder.is_symlink() and folder.is_dir():
             with suppress(OSError):  # a container may have left what only root can delete: no candidate's fault
-                registration.delete(folder)
+                worktree_admin.delete(folder)
         link.unlink()
 
     def setup_done(self, number: int, setup: Setup) -> None:
         """Note that the setup commands passed: what they made stays while the lock files stay the same."""
-        slot = Slot(self.path(number), registration.admin_of(self.path(number)))
+        slot = Slot(self.path(number), worktree_admin.admin_of(self.path(number)))
         slot.remember(setup.key, slot.extras())
 
     def setup_key(self, commit: CommitId) -> str:
@@ -168,19 +168,19 @@ class Slots:
 
     def _open(self, number: int, commit: CommitId) -> Slot:
         path, repository = self.path(number), self._fleet.repository
-        admin = registration.admins(repository).get(Path(os.path.realpath(path)))
-        if admin is None or not registration.is_linked(path, admin):
+        admin = worktree_admin.admins(repository).get(Path(os.path.realpath(path)))
+        if admin is None or not worktree_admin.is_linked(path, admin):
             self._drop(number)
             with exclusive(repository.state_folder, "make a gate slot", wait_s=_WAIT_S):
                 worktrees.add_empty(repository, Place(path, commit, None, _reason(number)))
-            admin = registration.admin_of(path)
+            admin = worktree_admin.admin_of(path)
         return Slot(path, admin)
 
     def _drop(self, number: int) -> None:
         """Take a slot away. It is ours alone by the reason of its lock; anything else at its place is refused."""
         path, repository = self.path(number), self._fleet.repository
-        admin = registration.admins(repository).get(Path(os.path.realpath(path)))
-        ours = admin is not None and registration.lock_reason(admin) == _reason(number)
+        admin = worktree_admin.admins(repository).get(Path(os.path.realpath(path)))
+        ours = admin is not None and worktree_admin.lock_reason(admin) == _reason(number)
         if admin is not None and not ours:
             raise SlotTrouble(
                 f"{path} is a worktree of somebody else's", hint=f"move it: git worktree move {path} ELSEWHERE"
@@ -190,8 +190,8 @@ class Slots:
         if admin is None:
             return
         with exclusive(repository.state_folder, "renew a gate slot", wait_s=_WAIT_S):
-            registration.delete(path)
-            registration.forget(repository, admin, path)
+            worktree_admin.delete(path)
+            worktree_admin.forget(repository, admin, path)
 
     def _renew_scratch(self, number: int) -> None:
         self.drop_scratch(number)

@@ -22,17 +22,17 @@ from orchestra.blueprint.model import AgentName, RunGate
 from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Result
 from orchestra.errors import DiskFull, GitError, GroundError
 from orchestra.fleet import Fleet
+from orchestra.gates.environment import result_key
+from orchestra.gates.rehearsed_failures import Red, Reds
+from orchestra.gates.result_cache import Pass, Results, forget_unused, fresh_log, seconds_before
+from orchestra.git.refs import CommitId
+from orchestra.git.tree_diff import tree_of
 from orchestra.ledger import Json
-from orchestra.repository.delta import tree_of
-from orchestra.repository.refs import CommitId
+from orchestra.train.eta import typical_seconds
 from orchestra.train.events import Teller
-from orchestra.train.facts import State
-from orchestra.train.gates.environment import result_key
-from orchestra.train.gates.reds import Red, Reds
-from orchestra.train.gates.results import Pass, Results, forget_unused, fresh_log, seconds_before
-from orchestra.train.pace import typical_seconds
+from orchestra.train.planner_model import State
 from orchestra.train.slots import Slots
-from orchestra.train.trial import (
+from orchestra.train.test_run import (
     SETUP_GATE,
     Case,
     Ended,

@@ -16,15 +16,15 @@ from orchestra.blueprint.model import Agent, AgentName
 from orchestra.engine.job import Engine
 from orchestra.errors import GitError
 from orchestra.fleet import Fleet
-from orchestra.repository import registration, removal
-from orchestra.repository.lock import exclusive
-from orchestra.repository.occupants import occupants
-from orchestra.repository.refs import CommitId
-from orchestra.repository.unsaved import has_work, next_saved
+from orchestra.git import worktree_admin, worktree_removal
+from orchestra.git.folder_users import occupants
+from orchestra.git.lock import exclusive
+from orchestra.git.refs import CommitId
+from orchestra.git.unsaved_work import has_work, next_saved
 from orchestra.workspace import steps
-from orchestra.workspace.cleaning import STATE, Cleaning
-from orchestra.workspace.execute import MADE_ROOT, Progress, disk_errors, record
-from orchestra.workspace.preflight import Ground, lock_reason, real, survey
+from orchestra.workspace.apply_clean import STATE, Cleaning
+from orchestra.workspace.apply_spawn import MADE_ROOT, Progress, disk_errors, record
+from orchestra.workspace.spawn_checks import Ground, lock_reason, real, survey
 from orchestra.workspace.steps import Step
 
 Skipped = tuple[AgentName, str]
@@ -55,7 +55,7 @@ def clean(fleet: Fleet, *, engine: Engine, progress: Callable[[Progress], None] 
     """Remove what is settled. Raises LockHeld, DiskFull, GitError; run again, it goes on where it was."""
     with disk_errors(fleet), exclusive(fleet.repository.state_folder, "clean"):
         for agent in fleet.blueprint.agents:
-            removal.settle(fleet.repository, real(fleet.worktree(agent)))
+            worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
         plan = plan_clean(fleet)
         cleaning = Cleaning(fleet, engine, progress)
         try:
@@ -133,7 +133,7 @@ def _tear_down(ground: Ground, agent: Agent) -> Iterator[Step]:
 
 def _remove(ground: Ground, agent: Agent) -> Iterator[Step]:
     path = ground.fleet.worktree(agent)
-    if ground.worktree(agent) is not None or registration.retired(path).exists():
+    if ground.worktree(agent) is not None or worktree_admin.retired(path).exists():
         yield steps.RemoveWorktree(agent.name, path)
 
 
@@ -156,7 +156,7 @@ def _remove_root(ground: Ground, going: list[Agent]) -> Iterator[Step]:
         present = {entry.name for entry in root.iterdir()}
     except OSError:
         return
-    leaving = {Path(agent.directory).parts[0] for agent in going} | {registration.NEW, registration.OLD}
+    leaving = {Path(agent.directory).parts[0] for agent in going} | {worktree_admin.NEW, worktree_admin.OLD}
     staying = {
         Path(agent.directory).parts[0]
         for agent in ground.fleet.blueprint.agents

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from orchestra.blueprint.inline_templates import render_env
 from orchestra.blueprint.model import Agent, AgentName, FleetName
-from orchestra.blueprint.naming import render_env
 from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Result
 from orchestra.fleet import Fleet, write_atomically
-from orchestra.repository.gateway import Repository
-from orchestra.repository.git import REDIRECTING
-from orchestra.workspace.places import agent_folder
+from orchestra.git.git_process import REDIRECTING
+from orchestra.git.repository import Repository
+from orchestra.workspace.paths import agent_folder
 from orchestra.workspace.steps import RunCommand
 
 SETUP_LOG, TEARDOWN_LOG, MARK = "setup.log", "teardown.log", "setup.json"

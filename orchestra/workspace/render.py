@@ -20,7 +20,7 @@ from orchestra.blueprint.model import Agent, AgentName, Blueprint, Gate, RunGate
 from orchestra.blueprint.templates import shipped_templates, template_folders
 from orchestra.errors import BlueprintError, Problem
 from orchestra.fleet import Fleet
-from orchestra.workspace.places import NOTES, STANDARDS, TASK, InstructionNames
+from orchestra.workspace.paths import NOTES, STANDARDS, TASK, InstructionNames
 
 if TYPE_CHECKING:
     from jinja2 import Template

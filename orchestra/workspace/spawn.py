@@ -19,19 +19,19 @@ from orchestra.blueprint.model import Agent, AgentName
 from orchestra.engine.job import Engine
 from orchestra.errors import ExitCode, GroundError
 from orchestra.fleet import Fleet, last_blueprint, spawned_target
-from orchestra.repository import registration, removal
-from orchestra.repository.lock import exclusive
-from orchestra.repository.refs import CommitId, Kind, agent_ref
-from orchestra.repository.unsaved import next_saved
-from orchestra.workspace import hiding, steps
-from orchestra.workspace.belongings import Belongings, find_belongings
-from orchestra.workspace.execute import Execution, Progress, disk_errors, record
-from orchestra.workspace.places import ASIDE, InstructionNames, instruction_names
-from orchestra.workspace.preflight import Ground, find_problems, real, starting_points, survey
+from orchestra.git import worktree_admin, worktree_removal
+from orchestra.git.lock import exclusive
+from orchestra.git.refs import CommitId, Kind, agent_ref
+from orchestra.git.unsaved_work import next_saved
+from orchestra.workspace import git_excludes, steps
+from orchestra.workspace.apply_spawn import Execution, Progress, disk_errors, record
+from orchestra.workspace.instruction_files import Verdict, compare
+from orchestra.workspace.paths import ASIDE, InstructionNames, instruction_names
 from orchestra.workspace.provision import Readiness, Ready, readiness
 from orchestra.workspace.render import render_files
-from orchestra.workspace.rendered import Verdict, compare
+from orchestra.workspace.spawn_checks import Ground, find_problems, real, starting_points, survey
 from orchestra.workspace.steps import Step
+from orchestra.workspace.untracked_files import Belongings, find_belongings
 
 
 class SpawnRefused(GroundError):  # noqa: N818 - says what it is
@@ -105,7 +105,7 @@ def spawn(
     """
     with disk_errors(fleet), exclusive(fleet.repository.state_folder, "spawn"):
         for agent in fleet.blueprint.agents:  # a clean that was killed may have put a worktree out of sight
-            removal.settle(fleet.repository, real(fleet.worktree(agent)))
+            worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
         plan = plan_spawn(fleet, agents=agents, overlap_problems=overlap_problems)
         if plan.problems or plan.base is None:
             raise SpawnRefused(plan.problems, overlap_problems)
@@ -195,9 +195,9 @@ class _Planner:
                 yield steps.CreateBranch(agent.name, agent.branch, self._points[agent.name])
 
     def _worktrees(self) -> Iterator[Step]:
-        text = hiding.excludes_text(self._fleet, self._hidden())
+        text = git_excludes.excludes_text(self._fleet, self._hidden())
         there = [agent for agent in self._agents if agent not in self._new]
-        if self._new or not hiding.is_hidden(self._fleet, text, self._git_names(there)):
+        if self._new or not git_excludes.is_hidden(self._fleet, text, self._git_names(there)):
             yield steps.HideFiles(self._fleet.folder / "excludes", text)
         if self._new and not self._fleet.worktrees_root.is_dir():
             yield steps.MakeRoot(self._fleet.worktrees_root)
@@ -211,7 +211,7 @@ class _Planner:
             yield steps.AddWorktree(agent.name, path, agent.branch, self._points[agent.name])
 
     def _git_names(self, agents: Sequence[Agent]) -> list[str]:
-        admins = registration.admins(self._fleet.repository)
+        admins = worktree_admin.admins(self._fleet.repository)
         return [admins[place].name for agent in agents if (place := real(self._fleet.worktree(agent))) in admins]
 
     def _hidden(self) -> set[str]:
@@ -251,7 +251,7 @@ def _shown(fleet: Fleet, plan: SpawnPlan) -> tuple[str, ...]:
         return ()
     agent = fleet.require_agent(plan.made[0])
     written = [step.name for step in plan.steps if isinstance(step, steps.WriteFile) and step.agent == agent.name]
-    names = hiding.shown(fleet.worktree(agent), written)
+    names = git_excludes.shown(fleet.worktree(agent), written)
     if not names:
         return ()
     return (f"a .gitignore of this repository makes git status show {', '.join(names)}; they will not land",)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestra.blueprint.model import AgentName
-from orchestra.repository.refs import CommitId, RefName
+from orchestra.git.refs import CommitId, RefName
 
 _SHORT = 12
 

@@ -12,7 +12,7 @@ from orchestra.blueprint import model
 from orchestra.blueprint.catalog import shipped_blueprints, shipped_data_folder
 from orchestra.blueprint.load import find_blueprint, list_blueprints, load_blueprint, resolved
 from orchestra.blueprint.model import Blueprint
-from orchestra.blueprint.told import MOST_PROBLEMS
+from orchestra.blueprint.problem_text import MOST_PROBLEMS
 from orchestra.errors import BlueprintError, UsageError
 
 SMALL = "version: 1\nname: f\nagents:\n  - {name: api, task: Build it.}\n"
@@ -306,7 +306,7 @@ def test_the_shipped_data_is_there() -> None:
 
 def test_loading_the_module_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import orchestra.blueprint.load, orchestra.blueprint.overlap;"
+        "import sys; import orchestra.blueprint.load, orchestra.blueprint.scope_overlap;"
         "sys.exit(str({'jsonschema', 'jinja2', 'git', 'rich', 'subprocess'} & set(sys.modules)) if"
         " {'jsonschema', 'jinja2', 'git', 'rich', 'subprocess'} & set(sys.modules) else 0)"
     )

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.blueprint.node import MapNode, Scalar, find, plain, walk
 from orchestra.blueprint.strict_yaml import MAX_BYTES, MAX_VALUES, Tree, load_tree, parse_tree
+from orchestra.blueprint.yaml_tree import MapNode, Scalar, find, plain, walk
 from orchestra.errors import Problem
 
 FILE = Path("f.yaml")

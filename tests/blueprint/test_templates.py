@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.blueprint.inline_templates import AGENT_ATTRIBUTES, RENDER_VARIABLES
 from orchestra.blueprint.load import load_blueprint
-from orchestra.blueprint.naming import AGENT_ATTRIBUTES, RENDER_VARIABLES
 from orchestra.blueprint.templates import shipped_templates, template_folders
 from orchestra.errors import BlueprintError, Problem
 

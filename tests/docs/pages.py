@@ -31,10 +31,10 @@ from orchestra.blueprint.load import load_blueprint, resolved
 from orchestra.blueprint.model import Blueprint
 from orchestra.errors import BlueprintError
 from orchestra.fleet import make_fleet
-from orchestra.plan.draw import draw_finding
+from orchestra.git.repository import Repository
 from orchestra.plan.plan import plan
-from orchestra.plan.resolved import draw_resolved
-from orchestra.repository.gateway import Repository
+from orchestra.plan.plan_text import draw_finding
+from orchestra.plan.resolved_blueprint import draw_resolved
 from tests.docs.keys import key_reference
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

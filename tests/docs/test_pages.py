@@ -8,8 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from orchestra.blueprint.duration import LONGEST_S, parse_duration
+from orchestra.blueprint.inline_templates import (
+    AGENT_ATTRIBUTES,
+    INLINE_ATTRIBUTES,
+    RENDER_VARIABLES,
+    TemplateProblem,
+    render,
+)
 from orchestra.blueprint.model import Scope
-from orchestra.blueprint.naming import AGENT_ATTRIBUTES, INLINE_ATTRIBUTES, RENDER_VARIABLES, TemplateProblem, render
 from orchestra.blueprint.scope import Matcher
 from tests.conftest import Checkout
 from tests.docs.pages import DOCS, PAGES, renewed

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_PRELOAD = """orchestra.tasks.program orchestra.tasks orchestra.status orchestra.train.merge orchestra.workspace.spawn
-orchestra.workspace.clean orchestra.blueprint.load orchestra.review.examine orchestra.tasks.review_screen
-orchestra.workspace.stacks filelock sqlite3 yaml jinja2 tests.e2e.command""".split()
+_PRELOAD = """orchestra.cli.program orchestra.cli orchestra.status orchestra.train.merge orchestra.workspace.spawn
+orchestra.workspace.clean orchestra.blueprint.load orchestra.review.agent_review orchestra.cli.review_screen
+orchestra.scaffold.stacks filelock sqlite3 yaml jinja2 tests.e2e.command""".split()
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(_PRELOAD)
 _TIMEOUT_S = 60
@@ -24,7 +24,7 @@ _TIMEOUT_S = 60
 
 def program() -> list[str]:
     """What starts ``orchestra`` in a process of its own."""
-    return [sys.executable, "-c", "from orchestra.tasks.program import main; main()"]
+    return [sys.executable, "-c", "from orchestra.cli.program import main; main()"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,6 @@ def _child(words: Sequence[str], cwd: str, env: Mapping[str, str], folder: str) 
         os.dup2(opened, number)
         os.close(opened)
     sys.argv = ["orchestra", *words]
-    from orchestra.tasks.program import main
+    from orchestra.cli.program import main
 
     main(words=words)

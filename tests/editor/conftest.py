@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orchestra.workspace.init import EDITOR, init_files
+from orchestra.scaffold.init import EDITOR, init_files
 from tests.editor.language_server import LanguageServer
 
 VARIABLE = "ORCHESTRA_YAML_LANGUAGE_SERVER"

@@ -12,9 +12,9 @@ from invoke.context import Context
 
 from orchestra.blueprint.catalog import shipped_blueprints
 from orchestra.blueprint.load import load_blueprint
+from orchestra.cli.blueprints_command import schema
 from orchestra.errors import BlueprintError
-from orchestra.tasks.blueprints import schema
-from orchestra.workspace.init import init_files, write
+from orchestra.scaffold.init import init_files, write
 from tests.editor.conftest import program
 from tests.editor.language_server import LanguageServer, Squiggle
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.engine.family import Identity, identity
 from orchestra.engine.job import Engine, Event, Finished, JobId, JobSpec, Result
 from orchestra.engine.local import LocalEngine
+from orchestra.engine.process_tree import Identity, identity
 
 
 class Bench:

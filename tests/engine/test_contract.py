@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from orchestra.engine.family import is_alive
 from orchestra.engine.job import Engine, Finished, JobId, Outcome, Started
 from orchestra.engine.process import wait_gone
+from orchestra.engine.process_tree import is_alive
 
 from .conftest import Bench, said
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.engine import family, process
+from orchestra.engine import process, process_tree
 from orchestra.engine.job import Finished, JobId, JobSpec, Outcome, Started
 from orchestra.engine.local import LocalEngine, judge, run
 from orchestra.engine.process import Ending, wait_gone
@@ -55,7 +55,7 @@ def test_a_killed_keeper_breaks_its_job_and_only_that(bench: Bench) -> None:
         result = bench.result(engine, "a")
         assert result.outcome is Outcome.BROKEN
         assert "keeper" in result.detail
-        assert not family.is_alive(daemon)
+        assert not process_tree.is_alive(daemon)
         engine.submit(bench.job("b", "true"))
         assert bench.result(engine, "b").outcome is Outcome.PASSED
 
@@ -157,7 +157,7 @@ def test_detached_work_outlives_whoever_started_it(bench: Bench) -> None:
     os.killpg(starter.pid, signal.SIGHUP)
     os.killpg(starter.pid, signal.SIGKILL)
     starter.communicate()
-    assert family.is_alive(keeper)
+    assert process_tree.is_alive(keeper)
     go.write_text("go\n", encoding="ascii")
     assert wait_gone(keeper, 30)
     assert json.loads((bench.folder / "record").read_bytes())["exit_code"] == 6
@@ -169,7 +169,7 @@ def test_end_detached_ends_daemons_too_and_keeps_the_record(bench: Bench) -> Non
     keeper = process.start_detached(work)
     daemon = said(pids)
     assert process.end_detached(keeper, work.mark, grace_s=0.3) == ()
-    assert not family.is_alive(daemon)
+    assert not process_tree.is_alive(daemon)
     assert json.loads((bench.folder / "record").read_bytes())["why"] == "told"
 
 
@@ -180,9 +180,9 @@ def test_end_detached_finds_what_a_killed_keeper_left(bench: Bench) -> None:
     daemon = said(pids)
     os.kill(keeper.pid, signal.SIGKILL)
     assert wait_gone(keeper, 30)
-    assert family.is_alive(daemon)
+    assert process_tree.is_alive(daemon)
     assert process.end_detached(keeper, work.mark, grace_s=0.3) == ()
-    assert not family.is_alive(daemon)
+    assert not process_tree.is_alive(daemon)
     assert not (bench.folder / "record").exists()
 
 
@@ -209,7 +209,7 @@ def test_capture_kills_the_group_after_its_time(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     said_back = process.capture(["sh", "-c", f"sleep 600 & echo $! > {fifo} & cat {fifo}; wait"], timeout_s=0.5)
     assert said_back.code is None
-    sleeper = family.identity(int(said_back.stdout))
+    sleeper = process_tree.identity(int(said_back.stdout))
     assert sleeper is None or wait_gone(sleeper, 30)
 
 
@@ -229,18 +229,18 @@ def test_foreground_leaves_the_interrupt_to_the_program() -> None:
 
 
 def test_a_reused_pid_is_somebody_else() -> None:
-    me = family.identity(os.getpid())
+    me = process_tree.identity(os.getpid())
     assert me is not None
-    assert family.is_alive(me)
-    assert not family.is_alive(family.Identity(me.pid, "1", me.machine))
-    assert not family.is_alive(family.Identity(me.pid, me.started, "another boot"))
-    assert not family.send(family.Identity(me.pid, "1", me.machine), signal.SIGKILL)
+    assert process_tree.is_alive(me)
+    assert not process_tree.is_alive(process_tree.Identity(me.pid, "1", me.machine))
+    assert not process_tree.is_alive(process_tree.Identity(me.pid, me.started, "another boot"))
+    assert not process_tree.send(process_tree.Identity(me.pid, "1", me.machine), signal.SIGKILL)
 
 
 def test_a_zombie_does_not_run() -> None:
     child = subprocess.Popen(["true"])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert family.identity(child.pid) is None
+    assert process_tree.identity(child.pid) is None
     child.wait()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from orchestra.blueprint.load import find_blueprint, load_blueprint, resolved
 from orchestra.blueprint.model import Blueprint
-from orchestra.blueprint.node import Plain
+from orchestra.blueprint.yaml_tree import Plain
 
 FLEETS = ("mvp5", "production15", "enterprise50", "refactor6")
 PACKS = ("typescript-service", "python-service", "go-service")

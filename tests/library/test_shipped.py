@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 
 from orchestra.blueprint.load import list_blueprints
 from orchestra.blueprint.model import Agent, Blueprint, Builtin, BuiltinGate, Regenerate, RunGate, Scope
-from orchestra.blueprint.overlap import Overlaps
 from orchestra.blueprint.scope import Matcher
+from orchestra.blueprint.scope_overlap import Overlaps
 from tests.library.conftest import FLEETS, shipped_fleet
 
 BLUEPRINTS = Path(__file__).parents[2] / "blueprints"

@@ -16,13 +16,13 @@ from orchestra.blueprint.load import list_blueprints, load_blueprint, shipped_da
 from orchestra.blueprint.model import AgentName, Blueprint
 from orchestra.errors import ExitCode
 from orchestra.fleet import Fleet, make_fleet
-from orchestra.plan.draw import MOST_OF_A_KIND, count_findings, draw_findings, draw_plan, scope_summary
+from orchestra.git.refs import CommitId
+from orchestra.git.repository import Repository
 from orchestra.plan.finding import Code, Severity
-from orchestra.plan.machine import Machine, read_machine
+from orchestra.plan.host import Machine, read_machine
 from orchestra.plan.plan import plan
-from orchestra.plan.report import PlanReport, Spawning
-from orchestra.repository.gateway import Repository
-from orchestra.repository.refs import CommitId
+from orchestra.plan.plan_report import PlanReport, Spawning
+from orchestra.plan.plan_text import MOST_OF_A_KIND, count_findings, draw_findings, draw_plan, scope_summary
 from tests.conftest import Checkout, Content, MakeRepository
 from tests.plan.conftest import Written
 

@@ -12,7 +12,7 @@ from orchestra.blueprint.model import RunGate
 from orchestra.errors import UsageError
 from orchestra.ledger import Json
 from orchestra.review.eviction import last_eviction
-from orchestra.session.feedback import from_train
+from orchestra.sessions.eviction_message import from_train
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
 from tests.train.yard import NOTES, make_yard, reasons

@@ -7,8 +7,8 @@ import pytest
 from orchestra.blueprint.model import AgentName
 from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import Fleet
-from orchestra.repository.refs import AgentRefs, CommitId, Kind, agent_ref
-from orchestra.review.standing import read_standings
+from orchestra.git.refs import AgentRefs, CommitId, Kind, agent_ref
+from orchestra.review.branch_status import read_standings
 from orchestra.review.verdicts import Verdict, approve, discard, request_changes, requested_changes, verdict
 from tests.conftest import Checkout, MakeRepository
 from tests.fleets import World, make_world

@@ -9,7 +9,7 @@ import pytest
 
 from orchestra.blueprint.load import load_blueprint
 from orchestra.fleet import Fleet, make_fleet
-from orchestra.repository.gateway import Repository
+from orchestra.git.repository import Repository
 from orchestra.shell.material import gather
 from orchestra.shell.script import MERGE_HELPER, ORCHESTRATE, scripts
 from tests.conftest import Checkout, MakeRepository

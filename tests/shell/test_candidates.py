@@ -10,15 +10,15 @@ import pytest
 
 from orchestra.blueprint.model import ConflictRule, FleetName, Forbid, Scope, Strategy, Union
 from orchestra.blueprint.scope import Matcher
-from orchestra.repository.conflict import RuleOf
-from orchestra.repository.git import Git
-from orchestra.repository.integrate import Branch, Built, build_chain
-from orchestra.repository.refs import CommitId
+from orchestra.candidates.builder import Branch, Built, build_chain
+from orchestra.candidates.text_conflict import RuleOf
+from orchestra.git.git_process import Git
+from orchestra.git.refs import CommitId
 from orchestra.shell.material import Material
 from orchestra.shell.script import MERGE_HELPER, scripts
+from tests.candidates.test_builder import LINES, cut
 from tests.conftest import Checkout, MakeRepository
 from tests.fleets import make_blueprint
-from tests.repository.test_integrate import LINES, cut
 from tests.shell.shells import run
 
 KEPT_OUT = ("CLAUDE.md", "TASK.md", "AGENT_NOTES.md")

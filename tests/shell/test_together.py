@@ -12,10 +12,10 @@ import pytest
 
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import LockHeld, UsageError
-from orchestra.repository.lock import exclusive
-from orchestra.repository.refs import NOTES
+from orchestra.git.lock import exclusive
+from orchestra.git.refs import NOTES
 from orchestra.review import verdicts
-from orchestra.review.standing import read_standings
+from orchestra.review.branch_status import read_standings
 from orchestra.review.verdicts import Verdict
 from orchestra.train.merge import merge
 from orchestra.workspace.clean import clean

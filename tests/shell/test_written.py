@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from orchestra.blueprint.load import load_blueprint
 from orchestra.errors import UsageError
+from orchestra.gates import environment
 from orchestra.shell.material import gather
 from orchestra.shell.quoting import here_document, quote, words
 from orchestra.shell.script import MERGE_HELPER, ORCHESTRATE, is_generated, scripts
-from orchestra.train.gates import environment
 from tests.conftest import Checkout
 from tests.shell.conftest import Ground, Written, write_scripts
 from tests.shell.shells import SHELLS, run

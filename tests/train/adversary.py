@@ -18,7 +18,8 @@ from itertools import combinations, product
 from random import Random
 
 from orchestra.blueprint.model import AgentName, Guarantee, Train
-from orchestra.train.facts import (
+from orchestra.train.planner import plan
+from orchestra.train.planner_model import (
     Action,
     Block,
     Build,
@@ -34,7 +35,6 @@ from orchestra.train.facts import (
     State,
     Why,
 )
-from orchestra.train.queue import plan
 
 NAMES = tuple(AgentName(name) for name in "abcdefgh")
 After = Mapping[AgentName, frozenset[AgentName]]

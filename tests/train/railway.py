@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from orchestra.blueprint.model import AgentName, Guarantee, Train
-from orchestra.train.facts import (
+from orchestra.train.planner import plan
+from orchestra.train.planner_model import (
     Block,
     Build,
     Built,
@@ -24,7 +25,6 @@ from orchestra.train.facts import (
     State,
     Why,
 )
-from orchestra.train.queue import plan
 
 Fate = tuple[str, ...]
 Known = frozenset[tuple[frozenset[AgentName], bool]]

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from orchestra.blueprint.model import Limits, RunGate
 from orchestra.train.events import KINDS, TrainEvent
-from orchestra.train.outcome import MergeReport
+from orchestra.train.train_report import MergeReport
 from tests.conftest import MakeRepository
 from tests.train.yard import TESTS, Train, Yard, make_yard
 

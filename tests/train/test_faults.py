@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from orchestra.blueprint.model import AgentName, Limits, RunGate
-from orchestra.engine.family import MARK
+from orchestra.candidates.containment import Step, strays
+from orchestra.engine.process_tree import MARK
 from orchestra.errors import DiskFull, GroundError
-from orchestra.repository.audit import Step, strays
-from orchestra.repository.git import Git
-from orchestra.repository.lock import exclusive
-from orchestra.repository.refs import CommitId, Kind, agent_ref
+from orchestra.git.git_process import Git
+from orchestra.git.lock import exclusive
+from orchestra.git.refs import CommitId, Kind, agent_ref
 from orchestra.train import slots
 from orchestra.train.events import TrainEvent
-from orchestra.train.intent import Intent, intent_path, read_intent, write_intent
+from orchestra.train.landing_journal import Intent, intent_path, read_intent, write_intent
 from orchestra.train.recover import recover
-from orchestra.workspace.places import ASIDE, slots_root
+from orchestra.workspace.paths import ASIDE, slots_root
 from tests.conftest import Checkout, MakeRepository
 from tests.train.yard import TESTS, Train, Yard, landed, make_yard, reasons
 

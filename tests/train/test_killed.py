@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import pytest
 
-from orchestra.train.outcome import MergeReport
+from orchestra.train.train_report import MergeReport
 from tests.conftest import Checkout, MakeRepository
 from tests.train.killed import frozen
 from tests.train.yard import Train, Yard, landed, make_yard, reasons

@@ -11,13 +11,13 @@ from jsonschema import Draft202012Validator
 
 from orchestra.blueprint.model import Builtin, BuiltinGate, Forbid, Policy, Regenerate, Review, RunGate, Scope, Union
 from orchestra.errors import GroundError, LockHeld, UsageError
-from orchestra.repository.lock import exclusive
-from orchestra.repository.refs import NOTES as NOTES_REF
+from orchestra.git.lock import exclusive
+from orchestra.git.refs import NOTES as NOTES_REF
 from orchestra.review.verdicts import approve, discard, request_changes
 from orchestra.train.events import TrainEvent
 from orchestra.train.merge import rebase_and_test
-from orchestra.train.outcome import MergeReport
-from orchestra.workspace.places import slots_root
+from orchestra.train.train_report import MergeReport
+from orchestra.workspace.paths import slots_root
 from tests.conftest import Checkout, MakeRepository
 from tests.train.yard import NOTES, Strategy, Yard, landed, make_yard, reasons
 

@@ -9,7 +9,7 @@ import pytest
 from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import make_fleet
 from orchestra.train.events import TrainEvent
-from orchestra.train.intent import Intent, write_intent
+from orchestra.train.landing_journal import Intent, write_intent
 from orchestra.train.recover import recover
 from tests.conftest import Checkout
 from tests.fleets import World

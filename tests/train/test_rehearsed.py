@@ -7,7 +7,7 @@ import json
 import pytest
 
 from orchestra.blueprint.model import Guarantee, Limits, RunGate
-from orchestra.train.outcome import MergeReport
+from orchestra.train.train_report import MergeReport
 from tests.conftest import MakeRepository
 from tests.train.yard import TESTS, Path, Strategy, Train, Yard, landed, make_yard, reasons
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestra.blueprint.model import Builtin, BuiltinGate, Scope
-from orchestra.repository.refs import Kind, agent_ref
-from orchestra.review.examine import examine
+from orchestra.git.refs import Kind, agent_ref
+from orchestra.review.agent_review import examine
 from tests.train.yard import Yard, landed, reasons
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from orchestra.blueprint.model import Regenerate, RunGate
-from orchestra.repository import registration
-from orchestra.workspace.places import slots_root
+from orchestra.git import worktree_admin
+from orchestra.workspace.paths import slots_root
 from tests.train.yard import Yard, landed
 
 
@@ -65,14 +65,14 @@ def test_nothing_of_a_train_stays_in_the_temporary_folder(
 
 def test_what_only_root_may_delete_there_stops_nobody(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gate that starts containers leaves such files; the next candidate gets another folder."""
-    delete = registration.delete
+    delete = worktree_admin.delete
 
     def refuse(folder: Path) -> None:
         if folder.name.startswith("orchestra-slot-"):
             raise PermissionError(13, "Permission denied", str(folder))
         delete(folder)
 
-    monkeypatch.setattr(registration, "delete", refuse)
+    monkeypatch.setattr(worktree_admin, "delete", refuse)
     yard.gates(RunGate("tests", 'test -z "$(ls "$TMPDIR")" && touch "$TMPDIR/left"'))
     yard.approved(one={"a": "1\n"}, two={"b": "2\n"})
     assert landed(yard.merge()) == ["one", "two"]

@@ -25,10 +25,10 @@ from orchestra.blueprint.model import (
     Train,
 )
 from orchestra.fleet import Fleet
-from orchestra.repository.refs import CommitId
+from orchestra.git.refs import CommitId
 from orchestra.review.verdicts import approve
 from orchestra.train.merge import merge, rehearse
-from orchestra.train.outcome import MergeReport
+from orchestra.train.train_report import MergeReport
 from tests.conftest import Checkout, Content
 from tests.fleets import World, make_world
 

@@ -12,7 +12,7 @@ from orchestra.blueprint.load import load_blueprint
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import OrchestraError
 from orchestra.fleet import make_fleet
-from orchestra.repository.gateway import Repository
+from orchestra.git.repository import Repository
 from orchestra.workspace.clean import clean
 from orchestra.workspace.spawn import spawn
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.blueprint.model import AgentName
-from orchestra.repository.refs import CommitId, Kind, RefUpdate, agent_ref, read_fleet, update
+from orchestra.git.refs import CommitId, Kind, RefUpdate, agent_ref, read_fleet, update
 from orchestra.workspace.clean import plan_clean
 from tests.workspace.conftest import MakeHome, run_clean, run_spawn
 from tests.workspace.worlds import BLUEPRINT, Home

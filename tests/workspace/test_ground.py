@@ -14,9 +14,9 @@ from orchestra.blueprint.load import load_blueprint
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import DiskFull, GitError, LockHeld
 from orchestra.fleet import make_fleet
-from orchestra.repository.gateway import Repository
-from orchestra.repository.lock import exclusive
-from orchestra.repository.registration import retired
+from orchestra.git.lock import exclusive
+from orchestra.git.repository import Repository
+from orchestra.git.worktree_admin import retired
 from orchestra.workspace.spawn import SpawnRefused, plan_spawn, spawn
 from tests.conftest import Checkout
 from tests.workspace.conftest import MakeHome, run_clean, run_spawn

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.repository.refs import CommitId, Kind, RefUpdate, agent_ref, update
+from orchestra.git.refs import CommitId, Kind, RefUpdate, agent_ref, update
 from tests.kill_points import PYTHON, chosen_points, count_points, run_killed
 from tests.workspace.worlds import BLUEPRINT, Home, make_home
 

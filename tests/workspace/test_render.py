@@ -17,7 +17,7 @@ from orchestra.blueprint.load import load_blueprint
 from orchestra.blueprint.model import Blueprint
 from orchestra.errors import BlueprintError
 from orchestra.fleet import Fleet
-from orchestra.workspace.places import InstructionNames
+from orchestra.workspace.paths import InstructionNames
 from orchestra.workspace.render import notes_filled, render_files
 from tests.conftest import Checkout, MakeRepository
 
@@ -28,7 +28,7 @@ USUAL = InstructionNames("CLAUDE.md")
 
 def fleet_of(blueprint: Blueprint, target: str = "main") -> Fleet:
     """A fleet for rendering alone, which asks no repository anything."""
-    from orchestra.repository.gateway import Repository
+    from orchestra.git.repository import Repository
 
     nowhere = Path("/nowhere")
     return Fleet(Repository(nowhere, nowhere, bare=True), blueprint, target, None)
@@ -238,8 +238,8 @@ def test_a_megabyte_of_comment_openings_takes_no_time() -> None:
 
 
 def test_a_real_repository_with_its_own_claude_md(make_repository: MakeRepository) -> None:
-    from orchestra.repository.gateway import Repository
-    from orchestra.workspace.places import instruction_names
+    from orchestra.git.repository import Repository
+    from orchestra.workspace.paths import instruction_names
 
     blueprint = load_blueprint(GOLDEN / "fleet.yaml")
     plain = make_repository()

@@ -11,9 +11,9 @@ import pytest
 from orchestra.blueprint.model import AgentName
 from orchestra.engine.local import LocalEngine
 from orchestra.fleet import last_blueprint
-from orchestra.repository.refs import CommitId, Kind, RefUpdate, agent_ref, update
+from orchestra.git.refs import CommitId, Kind, RefUpdate, agent_ref, update
 from orchestra.workspace import steps
-from orchestra.workspace.execute import Progress
+from orchestra.workspace.apply_spawn import Progress
 from orchestra.workspace.provision import Ready, agent_environment, readiness
 from orchestra.workspace.spawn import Had, SpawnRefused, plan_spawn, spawn
 from tests.workspace.conftest import MakeHome, run_spawn

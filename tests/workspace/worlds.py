@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestra.blueprint.load import load_blueprint
 from orchestra.fleet import Fleet, make_fleet
-from orchestra.repository.gateway import Repository
+from orchestra.git.repository import Repository
 from tests.conftest import Checkout
 
 _VOLATILE = re.compile(

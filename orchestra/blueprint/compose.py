@@ -1,0 +1,137 @@
+"""Composition: one document out of a file and all that it extends, each value knowing the file that set it.
+
+Maps merge deep, lists replace unless tagged ``!append``, null deletes, ``x-`` keys are dropped. A name does not mean
+the file it stands in, so that a repository's ``mvp5`` can extend the shipped one. Invariant: no value of the result
+lost its origin, and every file is read once. Refuses: cycles (spelled out), files that are not there (with near
+names), more than 32 files. Files are read here; nothing else is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from orchestra.blueprint.catalog import named_file, near_names
+from orchestra.blueprint.overlay import Layers
+from orchestra.blueprint.problem_text import problem
+from orchestra.blueprint.strict_yaml import load_tree
+from orchestra.blueprint.yaml_tree import Entry, ListNode, MapNode, Node, Scalar, kind
+from orchestra.errors import Problem
+
+VERSION: Final = "1"
+_MAX_FILES: Final = 32
+_PATH_STARTS: Final = ("./", "../", "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """``root`` is None where a file could not be read, so that nothing sensible can be said about the whole. What was
+    set to null and what is tagged ``!append`` is still in it: agents are laid over their profiles later."""
+
+    root: MapNode | None
+    files: tuple[Path, ...]  # in the order read, the blueprint itself first
+    problems: tuple[Problem, ...]
+
+
+def compose(file: Path, folders: Sequence[Path]) -> Composed:
+    """The document of ``file`` laid over what it extends; names are looked up beside each file, then in ``folders``."""
+    composer = _Composer(tuple(folders))
+    root = composer.composed(file, ())
+    return Composed(None if composer.broken else root, tuple(composer.files), tuple(composer.problems))
+
+
+class _Composer:
+    """Reads each file once. ``broken``: at least one file has no usable content."""
+
+    def __init__(self, folders: tuple[Path, ...]) -> None:
+        self.folders = folders
+        self.files: list[Path] = []
+        self.problems: list[Problem] = []
+        self.layers = Layers(self.problems)
+        self.broken = False
+        self._done: dict[Path, MapNode | None] = {}
+
+    def composed(self, file: Path, chain: tuple[Path, ...]) -> MapNode | None:
+        identity = file.resolve()
+        if identity not in self._done:
+            self._done[identity] = self._compose(file, (*chain, identity))
+        return self._done[identity]
+
+    def _compose(self, file: Path, chain: tuple[Path, ...]) -> MapNode | None:
+        tree = load_tree(file)
+        self.files.append(file)
+        self.problems.extend(tree.problems)
+        if tree.root is None:
+            self.broken = True
+            return None
+        root = _without_extensions(tree.root)
+        self._check_version(root)
+        below: MapNode | None = None
+        for base in self._bases(root, file, chain):
+            below = self.layers.maps(below, base)
+        return self.layers.maps(below, root.without("extends"))
+
+    def _check_version(self, root: MapNode) -> None:
+        version = root.get("version")
+        if isinstance(version, Scalar) and not version.is_null and version.text != VERSION:
+            message = f"version {version.text}: this orchestra reads version {VERSION}"
+            self.problems.append(problem(version.origin, message))
+
+    def _bases(self, root: MapNode, file: Path, chain: tuple[Path, ...]) -> list[MapNode]:
+        extends = root.get("extends")
+        if extends is None or (isinstance(extends, Scalar) and extends.is_null):
+            return []
+        bases = (self._base(entry, file, chain) for entry in self._entries(extends))
+        return [base for base in bases if base is not None]
+
+    def _entries(self, extends: Node) -> list[Scalar]:
+        items = extends.items if isinstance(extends, ListNode) else (extends,)
+        entries = []
+        for item in items:
+            if isinstance(item, Scalar) and item.text.strip():
+                entries.append(item)
+            else:
+                message = f"extends: must be a name or a list of names, not {kind(item)}"
+                self.problems.append(problem(item.origin, message, "write: extends: [standards/typescript-service]"))
+        return entries
+
+    def _base(self, entry: Scalar, file: Path, chain: tuple[Path, ...]) -> MapNode | None:
+        folders = (file.parent,) if entry.text.startswith(_PATH_STARTS) else (file.parent, *self.folders)
+        found = named_file(entry.text, folders, but=file) or named_file(entry.text, folders)
+        if found is None:
+            self._fail(entry, f'extends "{entry.text}", which is not there', near_names(entry.text, folders))
+            return None
+        if found.resolve() in chain:
+            self._fail(entry, _cycle(found, chain), "take this entry away")
+            return None
+        if len(self.files) >= _MAX_FILES:
+            self._fail(entry, f"extends more than {_MAX_FILES} files", None)
+            return None
+        return self.composed(found, chain)
+
+    def _fail(self, entry: Scalar, message: str, hint: str | None) -> None:
+        self.broken = True
+        self.problems.append(problem(entry.origin, message, hint))
+
+
+def _cycle(again: Path, chain: tuple[Path, ...]) -> str:
+    loop = chain[chain.index(again.resolve()) :]
+    if len(loop) == 1:
+        return "extends itself"
+    return f"extends itself: {' -> '.join(file.name for file in (*loop, loop[0]))}"
+
+
+def _without_extensions(node: MapNode) -> MapNode:
+    """The map without ``x-`` keys, at any depth: they are the author's own, and may hold anything."""
+    kept = {key: Entry(entry.key, _kept(entry.node)) for key, entry in node.entries.items() if not key.startswith("x-")}
+    return MapNode(kept, node.origin)
+
+
+def _kept(node: Node) -> Node:
+    if isinstance(node, MapNode):
+        return _without_extensions(node)
+    if isinstance(node, ListNode):
+        return ListNode(tuple(_kept(item) for item in node.items), node.origin, node.append)
+    return node

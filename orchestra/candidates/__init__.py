@@ -1,0 +1,1 @@
+"""Candidate commits: what the target would become with branches on it."""

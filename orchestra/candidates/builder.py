@@ -1,0 +1,325 @@
+"""Candidates, built in memory: what the target would become with a branch on it.
+
+Invariant: nothing but objects is written: no ref, no worktree, no index. A candidate is a function of (onto, target,
+branch, rules, committer's identity), so that after a crash the same ids come out. Instruction files are kept out of
+every commit. Refuses: to land a tree that plain merging would not give.
+
+``rebase``  each commit of the branch on top; authors, author dates, messages and encodings kept; empty ones dropped.
+            Merge commits are left out, as ``git rebase`` does; when the result then is not what ``git merge`` gives
+            (a merge resolved something), the branch lands as one commit with exactly the merge's tree.
+``squash``  one commit with the merge's tree.
+``merge``   a merge commit; the branch's own commits stay as they are, or are cleaned of instruction files. Where the
+            target does not hold what they were begun on, they are moved there first, as ``rebase`` moves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from orchestra.blueprint.model import AgentName, FleetName, Strategy
+from orchestra.candidates.commit_range import Span, Spans
+from orchestra.candidates.text_conflict import Conflict, Remake, Resolver, RuleOf, Settle
+from orchestra.candidates.trailers import add_trailers
+from orchestra.git.git_process import Git
+from orchestra.git.merge_tree import Merged, Rung, TreeMerger
+from orchestra.git.objects import Commit, Entry, Objects, TreeId, ident_seconds
+from orchestra.git.refs import CommitId
+from orchestra.git.tree_diff import EMPTY_TREES
+
+AGENT_TRAILER = "Orchestra-Agent"
+FLEET_TRAILER = "Orchestra-Fleet"
+_UNRELATED = "the branch shares no history with the target (git fetch --unshallow, if shallow)"
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """An agent's work. ``base`` is what the branch was cut from, ``kept_out`` the paths that never land."""
+
+    agent: AgentName
+    fleet: FleetName
+    base: CommitId
+    tip: CommitId
+    title: str
+    strategy: Strategy = Strategy.REBASE
+    kept_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """``commit`` is ``onto`` with the branch on it; ``tree`` its tree; ``fork`` where the branch left the target."""
+
+    commit: CommitId
+    tree: TreeId
+    fork: CommitId
+    squashed: bool = False  # strategy rebase fell back to one commit, because of merge commits
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Nothing of the branch would change the target."""
+
+    sentence: str
+
+
+Candidate = Built | Empty | Conflict
+
+
+class Integrator:
+    """Builds candidates for one value of the target. Made by ``integrator``."""
+
+    def __init__(self, git: Git, objects: Objects, merger: TreeMerger, resolver: Resolver, target: CommitId) -> None:
+        self.objects, self.target = objects, target
+        self._git, self._merger, self._resolver = git, merger, resolver
+        self._committer = _committer(git)
+        self._spans = Spans(git, target)
+        self._clean: dict[Branch, Mapping[CommitId, CommitId]] = {}
+        self._empty_tree = TreeId(EMPTY_TREES[len(target)])
+
+    def build(self, onto: CommitId, branch: Branch) -> Candidate:
+        """``branch`` on top of ``onto``, which is the target or a candidate built on it."""
+        span = self._spans.since_base(branch.base, branch.tip)
+        if not span.commits:
+            return Empty("every commit of the branch is already in the target")
+        if span.fork is None:
+            return Conflict((), (_UNRELATED,))
+        if branch.strategy is Strategy.REBASE:
+            return self._rebase(onto, branch, span, span.fork)
+        if branch.strategy is Strategy.MERGE:
+            return self._merge(onto, branch)
+        return self._join(onto, branch, span, span.fork)
+
+    # -- the branch ---------------------------------------------------------------------------------------------
+
+    def _kept(self, branch: Branch, like: CommitId) -> dict[bytes, Entry | None]:
+        tree = self.objects.commit(like).tree
+        return {path.encode(): self.objects.entry_at(tree, path.encode()) for path in branch.kept_out}
+
+    def _strip(self, tree: TreeId, kept: Mapping[bytes, Entry | None]) -> TreeId:
+        return self.objects.with_entries(tree, kept) if kept else tree
+
+    # -- strategies ---------------------------------------------------------------------------------------------
+
+    def _merge(self, onto: CommitId, branch: Branch) -> Candidate:
+        """A merge commit. The branch's commits land as they are, so it counts where they leave ``onto`` itself.
+
+        ``onto`` may hold commits that the branch was begun on and the target does not: those of an agent before it.
+        """
+        clean = self._cleaned(branch)
+        tip, base = clean.get(branch.tip, branch.tip), clean.get(branch.base, branch.base)
+        span = self._spans.on(onto, tip)
+        if not span.commits:
+            return Empty("every commit of the branch is already in the target")
+        if span.fork is None:
+            return Conflict((), (_UNRELATED,))
+        if base in span.commits:
+            return self._merge_moved(onto, branch)
+        return self._join(onto, replace(branch, tip=tip), span, span.fork)
+
+    def _merge_moved(self, onto: CommitId, branch: Branch) -> Candidate:
+        """A merge of the branch's own commits, made anew on ``onto``, which does not hold what they were begun on.
+
+        As they are they would bring in the commits below them: another agent's, or what a rewritten target dropped.
+        """
+        span = self._spans.since_base(branch.base, branch.tip)
+        moved = self._rebase(onto, replace(branch, strategy=Strategy.REBASE), span, branch.base)
+        if not isinstance(moved, Built):
+            return moved
+        commit = replace(self._merge_commit(replace(branch, tip=moved.commit)), tree=moved.tree)
+        return replace(moved, commit=self._write(commit, onto, branch))
+
+    def _rebase(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Candidate:
+        replayed = self._replay(onto, branch, span, fork)
+        if not span.has_merges:
+            return replayed
+        # Leaving merges out may lose what they resolved: the merge's own tree decides.
+        joined = self._join(onto, replace(branch, strategy=Strategy.SQUASH), span, fork)
+        if isinstance(joined, Built) and not (isinstance(replayed, Built) and replayed.tree == joined.tree):
+            return replace(joined, squashed=True)
+        return replayed if isinstance(joined, Built) else joined
+
+    def _replay(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Candidate:
+        kept = self._kept(branch, fork)
+        at = onto
+        for own in span.commits:
+            commit = self.objects.commit(own)
+            if len(commit.parents) > 1:
+                continue
+            before = self.objects.commit(commit.parents[0]).tree if commit.parents else self._empty_tree
+            here = self.objects.commit(at).tree
+            merged = self._merger.merge(self._strip(before, kept), here, self._strip(commit.tree, kept))
+            tree = self._settled(merged, here, branch)
+            if tree is None:
+                return _conflict(merged, own, commit)
+            if tree != here:
+                at = self._write(replace(commit, tree=tree), at, branch)
+        return self._built(at, onto, fork)
+
+    def _join(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Candidate:
+        """One commit with the tree that ``git merge`` of the branch gives: a squash or a merge commit."""
+        here = self.objects.commit(onto).tree
+        merged = self._true_merge(onto, branch, span, fork)
+        tree = self._settled(merged, here, branch)
+        if tree is None:
+            return _conflict(merged, None, self.objects.commit(branch.tip))
+        if tree == here:
+            return Empty("the branch changes nothing that the target does not have")
+        commit = self._merge_commit(branch) if branch.strategy is Strategy.MERGE else self._squash_commit(branch, span)
+        return self._built(self._write(replace(commit, tree=tree), onto, branch), onto, fork)
+
+    def _true_merge(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Merged:
+        kept = self._kept(branch, fork)
+        tip = self.objects.commit(branch.tip)
+        theirs = self._strip(tip.tree, kept)
+        if not span.has_merges:  # one merge base, so three trees say it all
+            base = self._strip(self.objects.commit(fork).tree, kept)
+            return self._merger.merge(base, self.objects.commit(onto).tree, theirs)
+        # Same merge bases as the tip itself, and no instruction files.
+        stand_in = self.objects.write_commit(replace(tip, tree=theirs, parents=(branch.tip,)))
+        if not span.rewritten:
+            return self._merger.merge_commits(onto, stand_in)
+        # The target has the base's work under other names: the base is shared history too, or its work conflicts.
+        here = self.objects.write_commit(replace(self.objects.commit(onto), parents=(onto, fork)))
+        return self._merger.merge_commits(here, stand_in)
+
+    def whole(self, onto: CommitId, branch: Branch) -> Merged | None:
+        """The whole branch merged into ``onto``, as ``git merge`` would, whatever the strategy: conflicts and all.
+
+        Instruction files are as ``onto`` has them. None: the two share no history.
+        """
+        span = self._spans.since_base(branch.base, branch.tip)
+        if span.fork is None:
+            return None
+        return self._opened(self._true_merge(onto, branch, span, span.fork), self.objects.commit(onto).tree, branch)
+
+    def resolve(self, merged: Merged, settle: Settle | None = None) -> TreeId | None:
+        """The tree of a merge: by the rules, and where there is none by ``settle``. None: a conflict is left."""
+        return merged.tree if merged.clean else self._resolver.resolve(merged, settle)
+
+    def _settled(self, merged: Merged, here: TreeId, branch: Branch) -> TreeId | None:
+        """The merge's tree if it is clean, or after the rules resolved it; else None."""
+        return self.resolve(self._opened(merged, here, branch))
+
+    def _opened(self, merged: Merged, here: TreeId, branch: Branch) -> Merged:
+        """The merge with the instruction files as ``here`` has them, so that conflicts in them are none."""
+        if merged.clean:
+            return merged
+        aside = {path.encode(): self.objects.entry_at(here, path.encode()) for path in branch.kept_out}
+        open_stages = tuple(stage for stage in merged.stages if stage.path not in branch.kept_out)
+        tree = self.objects.with_entries(merged.tree, aside)
+        return replace(merged, clean=bool(merged.stages and not open_stages), tree=tree, stages=open_stages)
+
+    def _cleaned(self, branch: Branch) -> Mapping[CommitId, CommitId]:
+        """Every commit that merging the branch may bring into the target -> the one to land, without instruction files.
+
+        From the target on, not from the base: what the branch was begun on is then cleaned as its own agent's was.
+        """
+        if branch not in self._clean:
+            span = self._spans.on(self.target, branch.tip)
+            kept = self._kept(branch, span.fork) if span.fork else {}
+            now: dict[CommitId, CommitId] = {}
+            for own in span.commits:
+                commit = self.objects.commit(own)
+                parents = tuple(now.get(parent, parent) for parent in commit.parents)
+                tree = self._strip(commit.tree, kept)
+                same = tree == commit.tree and parents == commit.parents
+                now[own] = own if same else self.objects.write_commit(replace(commit, tree=tree, parents=parents))
+            self._clean[branch] = now
+        return self._clean[branch]
+
+    # -- commits ------------------------------------------------------------------------------------------------
+
+    def _merge_commit(self, branch: Branch) -> Commit:
+        message = f"Merge {branch.agent}: {branch.title}\n".encode()
+        return replace(self.objects.commit(branch.tip), parents=(branch.tip,), message=message, encoding=None)
+
+    def _squash_commit(self, branch: Branch, span: Span) -> Commit:
+        own = [self.objects.commit(commit) for commit in span.commits]
+        plain = [commit for commit in own if len(commit.parents) <= 1] or own
+        last = replace(plain[-1], parents=())
+        if len(plain) == 1:
+            return last
+        subjects = "".join(f"* {commit.subject}\n" for commit in plain)
+        others = _co_authors(plain)
+        message = f"{branch.title}\n\n{subjects}\n{others}".rstrip("\n") + "\n"
+        return replace(last, message=message.encode("utf-8", "replace"), encoding=None)
+
+    def _write(self, commit: Commit, onto: CommitId, branch: Branch) -> CommitId:
+        """``commit`` on top of ``onto`` (further parents of a merge kept), with our committer and trailers."""
+        trailers = {AGENT_TRAILER: str(branch.agent), FLEET_TRAILER: str(branch.fleet)}
+        further = commit.parents if branch.strategy is Strategy.MERGE else ()
+        # Never before its parent, or git's walks by date grow slow (facts/merge.md 2.9).
+        seconds = max(commit.committed_at, self.objects.commit(onto).committed_at)
+        committer = _dated(self._committer or commit.committer, seconds, commit.committer)
+        message = add_trailers(commit.message, trailers)
+        made = replace(commit, parents=(onto, *further), committer=committer, message=message)
+        return self.objects.write_commit(made)
+
+    def _built(self, at: CommitId, onto: CommitId, fork: CommitId) -> Candidate:
+        if at == onto:
+            return Empty("the branch changes nothing that the target does not have")
+        return Built(at, self.objects.commit(at).tree, fork)
+
+
+@contextmanager
+def integrator(
+    git: Git,
+    target: CommitId,
+    rule_of: RuleOf = lambda _: None,
+    remake: Remake | None = None,
+    rung: Rung | None = None,
+    *,
+    style: str = "merge",
+) -> Iterator[Integrator]:
+    """An Integrator for that value of the target; its git processes end with the body.
+
+    ``remake`` runs the command of a ``regenerate`` rule; without it such a conflict stays one. ``style`` is how
+    conflicts are written into files (git's ``merge.conflictStyle``). ``rung`` is for tests.
+    """
+    with ExitStack() as stack:
+        objects = stack.enter_context(Objects(git))
+        attributes = objects.commit(target).tree
+        merger = stack.enter_context(TreeMerger(git, objects, attributes, rung, style))
+        yield Integrator(git, objects, merger, Resolver(git, objects, rule_of, remake), target)
+
+
+def build_candidate(git: Git, target: CommitId, branch: Branch, rule_of: RuleOf = lambda _: None) -> Candidate:
+    """One branch on the target."""
+    with integrator(git, target, rule_of) as build:
+        return build.build(target, branch)
+
+
+def build_chain(
+    git: Git, target: CommitId, branches: Iterable[Branch], rule_of: RuleOf = lambda _: None
+) -> dict[AgentName, Candidate]:
+    """Each branch on top of those before it that fit; what does not fit is left out of what follows."""
+    built: dict[AgentName, Candidate] = {}
+    with integrator(git, target, rule_of) as build:
+        at = target
+        for branch in branches:
+            candidate = built[branch.agent] = build.build(at, branch)
+            at = candidate.commit if isinstance(candidate, Built) else at
+    return built
+
+
+def _conflict(merged: Merged, own: CommitId | None, commit: Commit) -> Conflict:
+    told = tuple(message for message in merged.messages if not message.startswith("Auto-merging"))
+    return Conflict(merged.conflicted_paths, told, merged.stages, own, commit.subject)
+
+
+def _co_authors(commits: Sequence[Commit]) -> str:
+    last = commits[-1].author.rpartition(b"> ")[0]
+    others = dict.fromkeys(commit.author.rpartition(b"> ")[0] + b">" for commit in commits)
+    return "".join(f"Co-authored-by: {who.decode('utf-8', 'replace')}\n" for who in others if who != last + b">")
+
+
+def _committer(git: Git) -> bytes | None:
+    """Name and address of whoever lands; None where git knows nobody, and each commit keeps its own."""
+    found = git.run("var", "GIT_COMMITTER_IDENT", ok=(0, 128))
+    return found.stdout.rpartition(b"> ")[0] + b">" if found.code == 0 else None
+
+
+def _dated(who: bytes, seconds: int, like: bytes) -> bytes:
+    zone = like.rpartition(b" ")[2] if ident_seconds(like) else b"+0000"
+    return who.rpartition(b">")[0] + b"> %d %s" % (seconds, zone)

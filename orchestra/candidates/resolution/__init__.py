@@ -1,0 +1,1 @@
+"""Proposals that resolve a text conflict (rerere, mergiraf). Off by default."""

@@ -1,0 +1,129 @@
+"""How a command ends: the one place where an exception becomes words and an exit code (CONTRACT.md, "Exit codes").
+
+Invariant: whatever happens inside ``orderly_end``, what leaves it is nothing or a SystemExit with a documented
+code. Refuses: to show a traceback where a person expected an answer; it goes to a log file whose path is printed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import select
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from orchestra import __version__
+from orchestra.cli.console import Tone, tell
+from orchestra.errors import BlueprintError, DiskFull, ExitCode, GroundError, OrchestraError
+
+READER_LEFT = 141  # 128 + SIGPIPE, as for any filter whose reader went away: `orchestra status | head -1`
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def orderly_end() -> Iterator[None]:
+    """Turn whatever goes wrong inside into words on standard error and a SystemExit with its exit code."""
+    try:
+        yield
+        sys.stdout.flush()  # a reader that left, or a full disk behind the stream, shows here and not at exit
+    except KeyboardInterrupt:
+        tell("interrupted: run the same command again, it finishes what was begun", Tone.WAITING)
+        _end(ExitCode.INTERRUPTED)
+    except BrokenPipeError as error:
+        _end(READER_LEFT if _reader_left() else _unexpected(error))
+    except Exception as error:  # noqa: BLE001 - the one handler of everything
+        _end(_explain(error))
+
+
+def log_folder() -> Path:
+    """Where the logs of unexpected ends go; it may not exist yet."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "orchestra" / "logs"
+
+
+def _end(code: int) -> NoReturn:
+    """Leave with this code, and with nothing in a buffer that would fail again when Python shuts down."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    raise SystemExit(int(code)) from None
+
+
+def _explain(error: Exception) -> ExitCode:
+    expected = _expected(error)
+    if expected is None:
+        return _unexpected(error)
+    # Problems of a blueprint begin with file:line:column, so that editors can jump there.
+    prefix = "" if isinstance(expected, BlueprintError) else "error: "
+    tell(f"{prefix}{expected.message}", Tone.BAD)
+    if expected.hint:
+        tell(f"hint: {expected.hint}")
+    return expected.exit_code
+
+
+def _expected(error: Exception) -> OrchestraError | None:
+    """The error as one that a person can act on, or None."""
+    if isinstance(error, OrchestraError):
+        return error
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        return DiskFull(Path(error.filename)) if error.filename else GroundError("no space left on the device")
+    if isinstance(error, OSError) and error.errno in _NOT_ALLOWED and error.filename:
+        return GroundError(f"{error.strerror}: {error.filename}")
+    return None
+
+
+def _unexpected(error: Exception) -> ExitCode:
+    report = _report(error)
+    tell(f"error: something unexpected happened: {type(error).__name__}: {error}", Tone.BAD)
+    log = _write_log(report)
+    tell(f"hint: the traceback is in {log}; please send it with your report" if log else report)
+    return ExitCode.WRONG_GROUND
+
+
+def _report(error: Exception) -> str:
+    facts = (
+        f"orchestra {__version__}",
+        f"python {platform.python_version()} on {platform.platform()}",
+        f"arguments {sys.argv!r}",
+        f"folder {os.environ.get('PWD', '?')}",
+    )
+    return "\n".join(facts) + "\n\n" + "".join(traceback.format_exception(error))
+
+
+def _write_log(report: str) -> Path | None:
+    """Keep the report where only its owner can read it; None where no folder takes it."""
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-"
+    for folder in (log_folder(), Path(tempfile.gettempdir())):
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            number, path = tempfile.mkstemp(prefix=name, suffix=".log", dir=folder)
+            with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(report)
+            return Path(path)
+    return None
+
+
+def _reader_left() -> bool:
+    """Whether nobody reads our output any more.
+
+    A broken pipe may also be one of ours, to a child: that is a fault, and is not to be passed over.
+    """
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return False
+    poll = select.poll()
+    poll.register(number, select.POLLOUT)
+    return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))

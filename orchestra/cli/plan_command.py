@@ -1,0 +1,111 @@
+"""The plan as a task: what would happen, where agents will tread on each other, what it takes. Writes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from orchestra.cli.console import Tone, say, show_json
+from orchestra.cli.program import task
+from orchestra.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from orchestra.fleet import Fleet
+    from orchestra.plan.plan_report import PlanReport
+
+_GRAPHS = ("text", "mermaid", "dot")
+
+
+@task(
+    help={
+        "graph": "Only the merge order, as text, mermaid or dot (Graphviz).",
+        "resolved": "Only the composed blueprint: one YAML document, each value with the file and line that set it.",
+    }
+)
+def plan(
+    c: Context,
+    repo: str | None = None,
+    blueprint: str | None = None,
+    graph: str | None = None,
+    resolved: bool = False,
+    json: bool = False,
+) -> ExitCode:
+    """Show what spawn would do, the merge order, who treads on whom, what it takes; writes nothing.
+
+    Each finding says what to change in the blueprint, with file and line. An error is what spawn or merge would
+    refuse or could not end: exit code 2, or 3 where not the blueprint but the ground is wrong. Warnings and notes
+    change no exit code.
+    """
+    _check_flags(graph, resolved, json)
+    from orchestra.cli.context import opened
+
+    fleet = opened(repo, blueprint)
+    if resolved:
+        return _say_resolved(fleet)
+    if graph is not None:
+        return _say_graph(fleet, graph)
+    report = _planned(fleet)
+    if json:
+        show_json(report.to_json())
+    else:
+        _say_report(report)
+    return report.exit_code
+
+
+def _check_flags(graph: str | None, resolved: bool, json: bool) -> None:
+    if graph is not None and graph not in _GRAPHS:
+        raise UsageError(f"no graph {graph!r}", hint=f"--graph takes {', '.join(_GRAPHS)}")
+    if (graph is not None) + resolved + json > 1:
+        raise UsageError("--graph, --resolved and --json each show one thing of their own", hint="give one of them")
+
+
+def _planned(fleet: Fleet) -> PlanReport:
+    from orchestra.plan.plan import plan
+    from orchestra.plan.plan_report import Spawning
+    from orchestra.workspace.spawn import plan_spawn
+
+    would = plan_spawn(fleet)
+    steps = tuple((step.agent, str(step)) for step in would.steps)
+    return plan(fleet, spawning=Spawning(would.base, steps, would.problems, would.notes))
+
+
+def _say_report(report: PlanReport) -> None:
+    from orchestra.plan.finding import Severity
+    from orchestra.plan.plan_text import count_findings, draw_findings, draw_plan
+
+    tones = {Severity.ERROR: Tone.BAD, Severity.WARNING: Tone.WAITING, Severity.NOTE: Tone.PLAIN}
+    for line in draw_plan(report):
+        say(line)
+    say()
+    for severity, (first, *rest) in draw_findings(report):
+        say(first, tones[severity])
+        for line in rest:
+            say(line)
+    say(count_findings(report.findings))
+
+
+def _say_graph(fleet: Fleet, graph: str) -> ExitCode:
+    from orchestra.plan.landing_graph import merge_graph
+    from orchestra.plan.merge_order_chart import draw_dot, draw_mermaid, draw_text
+
+    order = merge_graph(fleet.blueprint)
+    drawn = {
+        "text": lambda: draw_text(order),
+        "mermaid": lambda: draw_mermaid(order),
+        "dot": lambda: draw_dot(order, fleet.name),
+    }
+    for line in drawn[graph]():
+        say(line)
+    return ExitCode.DONE
+
+
+def _say_resolved(fleet: Fleet) -> ExitCode:
+    from orchestra.blueprint.load import resolved
+    from orchestra.plan.resolved_blueprint import draw_resolved
+
+    home = fleet.repository.home
+    found = resolved(fleet.blueprint.source, blueprint_paths=[home / "blueprints"])
+    for line in draw_resolved(found, home):
+        say(line)
+    return ExitCode.DONE

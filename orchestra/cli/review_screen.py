@@ -1,0 +1,153 @@
+"""The review of one agent, on one screen or as one document. Prints; decides nothing."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+
+from orchestra.cli.console import Cell, Tone, say, show_table
+from orchestra.fleet import Fleet
+from orchestra.git.log import FileChange
+from orchestra.ledger import Json
+from orchestra.plan.plan_text import plural
+from orchestra.review.agent_review import Examination
+from orchestra.review.branch_status import Standing
+
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_BLANK_LINES = re.compile(r"\n{3,}")
+_GATE_TONES = {"passed": Tone.GOOD, "failed": Tone.BAD, "timed-out": Tone.BAD}
+
+
+def show(fleet: Fleet, shown: Examination) -> None:
+    """Print it in the order in which a reviewer asks: what is it, what does its author say, does it pass, the diff."""
+    _show_head(fleet, shown)
+    _show_notes(shown)
+    _show_gates(shown)
+    _show_changes(shown)
+    say()
+    say("Diff against the merge base")
+    say(shown.patch or "  (no changes)", Tone.PLAIN if shown.patch else Tone.QUIET)
+    say()
+    _show_next(shown)
+
+
+def to_json(shown: Examination) -> dict[str, Json]:
+    """The same as one document; validates against schemas/review.schema.json."""
+    standing = shown.standing
+    return {
+        "agent": standing.agent.name,
+        "title": standing.agent.title,
+        "branch": standing.agent.branch,
+        "worktree": str(standing.worktree),
+        "head": standing.head,
+        "since": shown.since,
+        "verdict": standing.verdict.value,
+        "proposal": standing.proposal,
+        "requested_changes": shown.requested,
+        "notes": standing.notes,
+        "uncommitted": list(standing.uncommitted) if standing.uncommitted is not None else None,
+        "commits": [
+            {"commit": commit.id, "subject": commit.subject, "author": commit.author, "at": commit.authored_at}
+            for commit in shown.commits
+        ],
+        "changes": [
+            {"path": c.path, "added": c.added, "removed": c.removed, "renamed_from": c.renamed_from}
+            for c in shown.changes
+        ],
+        "gates": [{"gate": g.gate, "outcome": g.outcome, "at": g.at, "log": g.log} for g in shown.gates],
+        "scope_findings": [{"path": f.path, "why": f.why} for f in shown.findings],
+        "patch": shown.patch,
+    }
+
+
+def _show_head(fleet: Fleet, shown: Examination) -> None:
+    standing = shown.standing
+    agent = standing.agent
+    say(f"{agent.number} {agent.name}: {agent.title}")
+    at, commits = (standing.head or "")[:10], plural(len(shown.commits), "commit")
+    say(f"  branch    {agent.branch} at {at}, {commits}, {standing.behind} behind {fleet.target}")
+    say(f"  worktree  {standing.worktree}")
+    say(f"  verdict   {standing.verdict}{_of_what(standing)}")
+    if shown.requested:
+        _show_text("Changes requested", shown.requested)
+    if standing.uncommitted:
+        say(f"  {len(standing.uncommitted)} uncommitted: {', '.join(standing.uncommitted[:10])}", Tone.WAITING)
+
+
+def _of_what(standing: Standing) -> str:
+    proposal = standing.proposal
+    if proposal is None:
+        return ""
+    taken = proposal == standing.refs.approved
+    return f", of its proposal {proposal[:10]}" if taken else f"; a proposal {proposal[:10]} waits"
+
+
+def _show_notes(shown: Examination) -> None:
+    if shown.notes_filled:
+        # The form's hints are comments, which the agent was asked to delete; a reviewer needs none of them.
+        _show_text("Notes", _BLANK_LINES.sub("\n\n", _COMMENT.sub("", shown.standing.notes or "")))
+    else:
+        say()
+        say("Notes: none written", Tone.WAITING)
+
+
+def _show_text(title: str, text: str) -> None:
+    say()
+    say(title)
+    for line in text.strip().splitlines():
+        say(f"  {line}" if line else "")
+
+
+def _show_gates(shown: Examination) -> None:
+    say()
+    if not shown.gates:
+        say(f"Gates: not run yet (orchestra rebase-and-test {shown.standing.agent.name})", Tone.QUIET)
+    else:
+        say("Gates")
+        for gate in shown.gates:
+            ago = _ago(time.time() - gate.at)
+            say(
+                f"  {gate.gate}: {gate.outcome}, {ago} ago" + (f", {gate.log}" if gate.log else ""), _tone(gate.outcome)
+            )
+    for finding in shown.findings:
+        say(f"  {finding.path}: {finding.why}", Tone.BAD)
+
+
+def _show_changes(shown: Examination) -> None:
+    say()
+    say("Commits")
+    for commit in shown.commits:
+        say(f"  {commit.id[:10]} {commit.subject}")
+    if not shown.commits:
+        say("  (none)", Tone.QUIET)
+    say()
+    show_table(["path", "added", "removed"], [_row(change) for change in shown.changes])
+
+
+def _show_next(shown: Examination) -> None:
+    name = shown.standing.agent.name
+    say("Next")
+    if shown.standing.proposal is not None:
+        say(f"  orchestra review {name} --proposal")
+    say(f"  orchestra approve {name}")
+    say(f'  orchestra request-changes {name} --message "..."')
+    say(f'  orchestra discard {name} --reason "..."')
+
+
+def _row(change: FileChange) -> Sequence[str | Cell]:
+    path = f"{change.renamed_from} -> {change.path}" if change.renamed_from else change.path
+    if change.added is None or change.removed is None:
+        return [path, "binary", ""]
+    return [path, f"+{change.added}", f"-{change.removed}"]
+
+
+def _tone(outcome: str) -> Tone:
+    return _GATE_TONES.get(outcome, Tone.WAITING)
+
+
+def _ago(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"

@@ -1,0 +1,283 @@
+"""What is missing or dangerous for agents at work on this machine, each finding with the command that mends it.
+
+Invariant: looks only, and never into a secret: of a key or a login it is told whether there is one, by the name of a
+variable or the existence of a file. Refuses to guess what it cannot see; it says so.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from orchestra.blueprint.model import Proposer, RunnerKind, RunnerMode
+from orchestra.engine import process
+from orchestra.errors import OrchestraError
+from orchestra.fleet import Fleet
+from orchestra.git.git_process import Git
+from orchestra.plan.repository_scan import read_tree
+from orchestra.sessions.runners.claude import PROGRAM, config_file, require_no_dialog
+from orchestra.sessions.sandbox import sandbox_available
+
+OLDEST_GIT, OLDEST_CLIENT, NEWEST_CLIENT, OLDEST_TMUX = (2, 38), (2, 1, 197), (2, 1, 330), (3, 0)
+_BLOCK = 4096  # bytes: every file takes whole blocks
+_SESSION_MB = 200  # resident memory of one client (client facts, 1)
+_SESSION_PROCESSES, _SESSION_FILES = 30, 64
+_KEYS = (
+    "ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN CLAUDE_CODE_OAUTH_TOKEN CLAUDE_CODE_USE_BEDROCK CLAUDE_CODE_USE_VERTEX"
+).split()
+_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs")
+
+
+class Level(StrEnum):
+    OK = "ok"  # as it should be
+    NOTE = "note"  # worth knowing, nothing to do
+    WARN = "warn"  # works, with a risk or without something useful
+    FAIL = "fail"  # what was declared will not work
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``subject``: what was looked at, one or two words; ``mend``: the command or step that helps, "" for none."""
+
+    level: Level
+    subject: str
+    message: str
+    mend: str = ""
+
+
+def examine(fleet: Fleet | None) -> list[Finding]:
+    """Everything this room knows to look at; with a fleet, also what its blueprint needs."""
+    looks: list[Callable[[], Iterator[Finding]]] = [_git, _terminal, lambda: _client(fleet), _sandbox, _logout]
+    if fleet is not None:
+        found = fleet
+        looks += [
+            lambda: _programs(found),
+            lambda: _proposals(found),
+            lambda: _dialogs(found),
+            lambda: _limits(found),
+            lambda: _memory(found),
+            lambda: _disk(found),
+            lambda: _file_system(found),
+        ]
+    return [finding for look in looks for finding in _safely(look)]
+
+
+def _safely(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """One look that fails is a finding and hides no other."""
+    try:
+        yield from look()
+    except (OrchestraError, OSError) as error:
+        yield Finding(Level.WARN, "doctor", f"could not look: {error}")
+
+
+def _git() -> Iterator[Finding]:
+    version = _numbers(Git(Path("/")).text("version"))
+    if version < OLDEST_GIT:
+        yield Finding(Level.FAIL, "git", f"git {_dotted(version)} is too old", "install git 2.38 or newer")
+    else:
+        yield Finding(Level.OK, "git", f"git {_dotted(version)}")
+
+
+def _terminal() -> Iterator[Finding]:
+    if shutil.which("tmux") is None:
+        yield Finding(Level.NOTE, "tmux", "there is no tmux, which `mode: tmux` needs", _install("tmux"))
+        return
+    version = _numbers(process.capture(("tmux", "-V")).stdout)
+    if version < OLDEST_TMUX:
+        yield Finding(Level.WARN, "tmux", f"tmux {_dotted(version)} is too old for `mode: tmux`", "install tmux 3.0")
+    else:
+        yield Finding(Level.OK, "tmux", f"tmux {_dotted(version)}")
+
+
+def _client(fleet: Fleet | None) -> Iterator[Finding]:
+    needed = fleet is None or any(agent.runner.kind is RunnerKind.CLAUDE for agent in fleet.blueprint.agents)
+    if not needed:
+        return
+    if shutil.which(PROGRAM) is None:
+        level = Level.NOTE if fleet is None else Level.FAIL
+        node = "" if shutil.which("npm") else " (and node with npm before it)"
+        mend = f"npm install -g @anthropic-ai/claude-code{node}"
+        yield Finding(level, "client", "the Claude Code client is not on PATH", mend)
+        return
+    said = process.capture((PROGRAM, "--version"), timeout_s=30.0)
+    version = _numbers(said.stdout)
+    yield _judge_client(version)
+    yield _login()
+
+
+def _judge_client(version: tuple[int, ...]) -> Finding:
+    if not version:
+        return Finding(Level.FAIL, "client", "the client does not say its version", f"run {PROGRAM} --version")
+    if version < OLDEST_CLIENT:
+        oldest = _dotted(OLDEST_CLIENT)
+        mend = "npm install -g @anthropic-ai/claude-code"
+        return Finding(
+            Level.WARN, "client", f"client {_dotted(version)} is older than {oldest}, the oldest tried", mend
+        )
+    if version > NEWEST_CLIENT:
+        newest = _dotted(NEWEST_CLIENT)
+        return Finding(Level.NOTE, "client", f"client {_dotted(version)} is newer than {newest}, the newest tried")
+    return Finding(Level.OK, "client", f"client {_dotted(version)}")
+
+
+def _login() -> Finding:
+    named = [name for name in _KEYS if os.environ.get(name)]
+    if named:
+        return Finding(Level.OK, "login", f"{named[0]} is set")
+    folder = Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude")
+    if (folder / ".credentials.json").exists():
+        return Finding(Level.OK, "login", f"there is a login in {folder}")
+    if sys.platform == "darwin":
+        return Finding(Level.NOTE, "login", "a login may be in the keychain, which is not looked into")
+    return Finding(Level.WARN, "login", "neither a key nor a login was found", f"run {PROGRAM} once and log in")
+
+
+def _sandbox() -> Iterator[Finding]:
+    if not sandbox_available():
+        what = "without bubblewrap and socat agents run unsandboxed: their shell can write wherever you can"
+        mend = _install("bubblewrap socat")
+        yield Finding(Level.WARN, "sandbox", what, mend)
+        return
+    if sys.platform == "linux":
+        tried = process.capture(("bwrap", "--ro-bind", "/", "/", "--unshare-all", "true"))
+        if tried.code != 0:
+            why = tried.stderr.strip().splitlines()
+            mend = "allow unprivileged user namespaces (Ubuntu: an AppArmor profile for bwrap)"
+            yield Finding(Level.FAIL, "sandbox", f"bubblewrap does not work here: {why[0] if why else '?'}", mend)
+            return
+    yield Finding(Level.OK, "sandbox", "agents run in the client's sandbox")
+
+
+def _logout() -> Iterator[Finding]:
+    """logind may end everything of a user who logs out; sessions are meant to go on."""
+    for file in (Path("/etc/systemd/logind.conf"), *sorted(Path("/etc/systemd/logind.conf.d").glob("*.conf"))):
+        if file.exists() and re.search(r"^\s*KillUserProcesses\s*=\s*(yes|true|1|on)", file.read_text("utf-8"), re.M):
+            what = f"{file} says KillUserProcesses=yes: sessions end when you log out"
+            yield Finding(Level.WARN, "logout", what, "loginctl enable-linger")
+
+
+def _programs(fleet: Fleet) -> Iterator[Finding]:
+    commands = {a.runner.command[0] for a in fleet.blueprint.agents if a.runner.kind is RunnerKind.COMMAND}
+    for name in sorted(commands):
+        if "{" in name or os.sep in name:
+            continue  # it is a template, or a file of the worktree
+        if shutil.which(name) is None:
+            yield Finding(Level.FAIL, "program", f"the runner's program {name} is not on PATH", f"install {name}")
+        else:
+            yield Finding(Level.OK, "program", f"{name} is on PATH")
+
+
+def _proposals(fleet: Fleet) -> Iterator[Finding]:
+    """What ``merge.proposals`` names has to be there, and to know something."""
+    wanted = fleet.blueprint.merge.proposals
+    if Proposer.MERGIRAF in wanted and shutil.which(Proposer.MERGIRAF) is None:
+        what = "merge.proposals names mergiraf, which is not on PATH: it proposes nothing"
+        yield Finding(Level.WARN, "mergiraf", what, "cargo install --locked mergiraf (see mergiraf.org)")
+    elif Proposer.MERGIRAF in wanted:
+        yield Finding(Level.OK, "mergiraf", "mergiraf is on PATH")
+    if Proposer.RERERE in wanted and not (fleet.repository.common_dir / "rr-cache").is_dir():
+        what = "merge.proposals names rerere, and git remembers no resolution in this repository yet"
+        yield Finding(Level.WARN, "rerere", what, "git config rerere.enabled true")
+
+
+def _dialogs(fleet: Fleet) -> Iterator[Finding]:
+    runners = [agent.runner for agent in fleet.blueprint.agents]
+    if RunnerMode.TMUX not in {runner.mode for runner in runners if runner.kind is not RunnerKind.NONE}:
+        return
+    if shutil.which("tmux") is None:
+        yield Finding(Level.FAIL, "tmux", "the blueprint says `mode: tmux`, and there is no tmux", _install("tmux"))
+    if not any(r.kind is RunnerKind.CLAUDE and r.mode is RunnerMode.TMUX for r in runners):
+        return
+    try:
+        require_no_dialog(fleet.repository.home, dict(os.environ))
+    except OrchestraError as error:
+        yield Finding(Level.FAIL, "trust", error.message, error.hint or "")
+    else:
+        yield Finding(Level.OK, "trust", f"the client trusts {fleet.repository.home} ({config_file(dict(os.environ))})")
+
+
+def _limits(fleet: Fleet) -> Iterator[Finding]:
+    import resource
+
+    at_once = min(fleet.blueprint.limits.agents, len(fleet.blueprint.agents))
+    wanted = {
+        "open files": (resource.RLIMIT_NOFILE, 256 + _SESSION_FILES * at_once, "-n"),
+        "processes": (resource.RLIMIT_NPROC, 128 + _SESSION_PROCESSES * at_once, "-u"),
+    }
+    for name, (which, least, flag) in wanted.items():
+        soft, _ = resource.getrlimit(which)
+        if soft != resource.RLIM_INFINITY and soft < least:
+            what = f"the limit of {name} is {soft}; {at_once} sessions at once want about {least}"
+            yield Finding(Level.WARN, "limits", what, f"ulimit {flag} {least}")
+
+
+def _memory(fleet: Fleet) -> Iterator[Finding]:
+    claude = [agent for agent in fleet.blueprint.agents if agent.runner.kind is RunnerKind.CLAUDE]
+    at_once = min(fleet.blueprint.limits.agents, len(claude))
+    if not at_once:
+        return
+    import psutil
+
+    free, need = psutil.virtual_memory().available >> 20, _SESSION_MB * at_once
+    if free < need:
+        what = f"{at_once} clients at once want about {need} MB, {free} MB of memory are available"
+        yield Finding(Level.WARN, "memory", what, f"lower limits.agents to {max(1, free // _SESSION_MB)}")
+
+
+def _disk(fleet: Fleet) -> Iterator[Finding]:
+    tip = fleet.target_tip()
+    if tip is None:
+        return
+    git = fleet.repository.git
+    if git.run("config", "--get-regexp", r"^remote\..*\.partialclonefilter$", ok=(0, 1)).code == 0:
+        yield Finding(Level.NOTE, "disk", "a partial clone does not know how big its worktrees will be")
+        return
+    missing = [agent for agent in fleet.blueprint.agents if not fleet.worktree(agent).exists()]
+    each = sum(-(-(size or 0) // _BLOCK) * _BLOCK for size in read_tree(git, tip).values())
+    need = each * len(missing)
+    place = next(folder for folder in (fleet.worktrees_root, *fleet.worktrees_root.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    what = f"{len(missing)} worktrees take about {need >> 20} MB, {free >> 20} MB are free at {place}"
+    if free < need:
+        yield Finding(Level.FAIL, "disk", what, "make space, or set worktrees.root to a bigger disk")
+    elif free < 2 * need:
+        yield Finding(Level.WARN, "disk", f"{what}; dependencies and builds come on top", "make space")
+    else:
+        yield Finding(Level.OK, "disk", what)
+
+
+def _file_system(fleet: Fleet) -> Iterator[Finding]:
+    """Locks and the ledger's write-ahead log are for local disks (facts/libraries.md 6)."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return
+    state = str(fleet.repository.state_folder)
+    rows = [line.split(" ")[1:3] for line in mounts.read_text("utf-8").splitlines()]
+    above = [(len(point), kind) for point, kind in rows if (state + "/").startswith(point.rstrip("/") + "/")]
+    kind = max(above, default=(0, ""))[1]
+    if kind in _NETWORK:
+        what = f"{state} is on a network file system ({kind}): locks may not hold"
+        yield Finding(Level.WARN, "file system", what, "keep the repository on a local disk")
+
+
+def _install(packages: str) -> str:
+    """How to install Debian's, Fedora's or Homebrew's packages of that name."""
+    for tool, command in (("apt-get", "sudo apt-get install"), ("dnf", "sudo dnf install"), ("brew", "brew install")):
+        if shutil.which(tool):
+            return f"{command} {packages}"
+    return f"install {packages}"
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    found = re.search(r"\d+(?:\.\d+)+", text)
+    return tuple(map(int, found[0].split("."))) if found else ()
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

@@ -1,0 +1,299 @@
+"""Bring a checkout of the target along after the target has moved, where nothing can be lost by it.
+
+Steps of ``follow``: take ``index.lock`` with a note of ours in it; let ``git read-tree -m -u`` move the files by a copy
+of the index; put the copy in the index's place; let the lock go. A kill in between leaves our note, so that the next
+run knows whose lock it is, and which files are ours to finish: those that hold the old content, the new one, its
+beginning (a write cut short) or nothing.
+
+Invariant: a file that holds anything else is the user's: it is never written, and named. ``can_follow`` looks before
+the target moves, so that nothing is in the way as a rule; what comes in the way afterwards stays as it is and shows up
+as a change of the user's. Refuses: a checkout where another git works.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from orchestra.errors import GitError, GroundError
+from orchestra.git.git_process import Git
+from orchestra.git.refs import CommitId
+from orchestra.git.tree_diff import Change, Side, changes
+
+_NOTE = b"orchestra brings this checkout along\n"
+_LINK, _SUBMODULE = "120000", "160000"
+_MOST_PATHS = 500  # named on a command line; beyond that, all are asked for
+_SHOWN = 5
+_UNMERGED = frozenset("DD AU UD UA DU AA UU".split())  # git-status(1), short format
+_PATIENCE_S, _LOOK_AGAIN_S = 2.0, 0.02
+
+
+def can_follow(worktree: Path, old: CommitId, new: CommitId) -> tuple[str, ...]:
+    """What keeps ``worktree`` from moving from ``old`` to ``new``, paths as a rule; nothing when it can follow.
+
+    Changes nothing. Raises GroundError where the checkout cannot be read, or where another git works.
+    """
+    checkout, delta = _Checkout(worktree), changes(Git(worktree), old, new)
+    if delta:
+        checkout.require_unlocked()
+    return checkout.obstacles(old, delta)
+
+
+def follow(worktree: Path, old: CommitId, new: CommitId, *, resume: bool = False) -> tuple[str, ...]:
+    """Move the files and the index of ``worktree``, whose branch is already at ``new``, from ``old``.
+
+    ``resume``: an earlier call may have been cut short here; finish it. Done twice it changes nothing. Returns the
+    paths that hold the user's own content and were left alone. Raises GroundError where another git works.
+    """
+    checkout, delta = _Checkout(worktree), changes(Git(worktree), old, new)
+    resume = resume or checkout.is_marked()
+    with checkout.locked():
+        if not checkout.is_behind(delta):
+            return ()
+        if resume or checkout.obstacles(old, delta):
+            return checkout.finish(old, new, delta)
+        checkout.move(old, new)
+        return ()
+
+
+def changed_among(worktree: Path, paths: Collection[str]) -> tuple[str, ...]:
+    """Which of ``paths`` hold something in ``worktree`` that is not in its branch's tip: changed, staged, untracked."""
+    if not paths:
+        return ()
+    options = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
+    git = Git(worktree).with_env(GIT_OPTIONAL_LOCKS="0")
+    fields = git.run("status", *options).fields
+    unmerged = {field[3:] for field in fields if field[:2] in _UNMERGED}  # as long as there is one, git moves nothing
+    rows = [field[3:] for field in fields]
+    files, folders = {row for row in rows if row[-1:] != "/"}, tuple(row for row in rows if row[-1:] == "/")
+    below = {path for path in paths if path.startswith(folders) and os.path.lexists(worktree / path)}
+    above = {str(folder) for row in files for folder in PurePosixPath(row).parents}  # a folder where a file is to be
+    return tuple(sorted((files | above).intersection(paths) | below | unmerged))
+
+
+def in_the_way(worktree: Path, obstacles: Sequence[str]) -> GroundError:
+    """What to say when ``can_follow`` found obstacles."""
+    more = f" and {len(obstacles) - _SHOWN} more" if len(obstacles) > _SHOWN else ""
+    return GroundError(
+        f"{worktree} has work in the way of what lands: {', '.join(sorted(obstacles)[:_SHOWN])}{more}",
+        hint=f"commit it or move it aside (git -C {worktree} stash --include-untracked), then run the command again",
+    )
+
+
+class _Checkout:
+    """One worktree, and the three files of its git folder that matter here."""
+
+    def __init__(self, worktree: Path) -> None:
+        self.path = worktree
+        self._git = Git(worktree).with_env(GIT_LITERAL_PATHSPECS="1", GIT_OPTIONAL_LOCKS="0")
+        self._index = Path(self._git.text("rev-parse", "--path-format=absolute", "--git-path", "index"))
+        self._lock = self._index.with_name("index.lock")
+        self._private = self._index.with_name("orchestra-index")
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def is_behind(self, delta: Mapping[str, Change]) -> bool:
+        """Whether the index does not hold the new side of every path of the move."""
+        rows = self._git.run("ls-files", "--stage", "-z", "--", *_named(delta)).fields
+        staged = {path: facts.split(" ")[:2] for facts, _, path in (row.partition("\t") for row in rows)}
+        return any(staged.get(path) != _facts(change.new) for path, change in delta.items())
+
+    def obstacles(self, old: CommitId, delta: Mapping[str, Change]) -> tuple[str, ...]:
+        """Paths of the move where the user has changed the file or the index, or has a file of their own."""
+        if not delta:
+            return ()
+        if not self._index.exists():
+            return ("it has no index",)
+        found = set(_untracked_in_the_way(self.path, delta))
+        # After a stash pop, say: no path of the move, but as long as there is one, git moves nothing.
+        found.update(row.partition("\t")[2] for row in self._git.run("ls-files", "--unmerged", "-z").fields)
+        found.update(path for path in self._differing(old, delta, "--cached") if path in delta)
+        for path in self._differing(old, delta):
+            # An entry whose stat data is out of date reads as changed: its content says whether it is.
+            if path in delta and path not in found and not self._holds(path, delta[path].old):
+                found.add(path)
+        found.update(path for path in self._unwatched(delta) if not self._holds(path, delta[path].old))
+        return tuple(sorted(found))
+
+    def _unwatched(self, delta: Mapping[str, Change]) -> list[str]:
+        """Files that somebody told git not to look at (assume-unchanged, skip-worktree): ``diff-index`` does not."""
+        rows = self._git.run("ls-files", "-v", "-z", "--", *_named(delta)).fields
+        marked = (row[2:] for row in rows if row[0].islower() or row[0] == "S")
+        return [path for path in marked if path in delta and os.path.lexists(self.path / path)]
+
+    def _differing(self, old: CommitId, delta: Mapping[str, Change], *options: str) -> list[str]:
+        asked = ("diff-index", "-z", "--name-only", "--no-renames", *options, old, "--")
+        return self._git.run(*asked, *_named(delta)).fields
+
+    def _holds(self, path: str, side: Side | None) -> bool:
+        """Whether the file at ``path`` is what ``side`` says, line-end rules and all."""
+        place = self.path / path
+        if side is None or side.mode in (_LINK, _SUBMODULE) or place.is_symlink() or not place.is_file():
+            return False
+        same_mode = os.access(place, os.X_OK) == (side.mode == "100755")
+        return same_mode and self._git.text("hash-object", "--path", path, "--", str(place)) == side.id
+
+    # -- moving -------------------------------------------------------------------------------------------------
+
+    def move(self, old: CommitId, new: CommitId) -> None:
+        """Git's own two-tree move, which looks at everything before it touches anything."""
+        with self._copied_index() as git:
+            try:
+                git.run("read-tree", "-m", "-u", old, new)
+            except GitError:
+                git.run("update-index", "-q", "--refresh", ok=(0, 1))  # out-of-date stat data reads as a change
+                git.run("read-tree", "-m", "-u", old, new)
+            self._publish()
+
+    def finish(self, old: CommitId, new: CommitId, delta: Mapping[str, Change]) -> tuple[str, ...]:
+        """What is ours is made new by our own hand, the rest is left alone; the paths that were."""
+        foreign = [path for path in delta if not self._is_ours(path, delta, new)]
+        with self._copied_index() as git:
+            git.run("read-tree", "-i", "-m", old, new)  # the index alone; the files follow below
+            for path, change in delta.items():
+                if change.new is None and path not in foreign:
+                    _remove(self.path, path)
+            skipped = {row[2:] for row in git.run("ls-files", "-t", "-z").fields if row.startswith("S ")}
+            skipped.update(foreign)
+            written = [path for path, change in delta.items() if change.new is not None and path not in skipped]
+            script = b"".join(os.fsencode(path) + b"\0" for path in written)
+            git.run("checkout-index", "-f", "-u", "-z", "--stdin", stdin=script)
+            self._publish()
+        return tuple(sorted(foreign))
+
+    def _is_ours(self, path: str, delta: Mapping[str, Change], new: CommitId) -> bool:
+        """Whether what is on disk can have come from the old checkout or from our unfinished move."""
+        place, change = self.path / path, delta[path]
+        for parent in _lineage(self.path, path)[:-1]:
+            if parent.is_symlink() or parent.is_file():  # judged itself, if the move is to take it away
+                return change.new is None or str(parent.relative_to(self.path)) in delta
+        if not os.path.lexists(place):
+            return True
+        if _SUBMODULE in {side.mode for side in (change.old, change.new) if side}:
+            return True  # git never writes into a submodule here
+        if place.is_dir() and not place.is_symlink():
+            return change.new is None or _holds_only(self.path, place, delta)
+        if place.is_symlink():
+            target = os.fsencode(place.readlink())
+            links = [side for side in (change.old, change.new) if side and side.mode == _LINK]
+            return any(self._git.run("cat-file", "blob", side.id).stdout == target for side in links)
+        return self._content_is_ours(path, change, new)
+
+    def _content_is_ours(self, path: str, change: Change, new: CommitId) -> bool:
+        place = self.path / path
+        clean = self._git.text("hash-object", "--path", path, "--", str(place))
+        if clean in {side.id for side in (change.old, change.new) if side and side.mode != _LINK}:
+            return True
+        if change.new is None or change.new.mode == _LINK:
+            return False
+        whole = self._git.run("cat-file", "--filters", f"{new}:{path}").stdout
+        return whole.startswith(place.read_bytes())
+
+    # -- the index ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _copied_index(self) -> Iterator[Git]:
+        """Git over a copy of the index; the copy goes unless it was published."""
+        # Of a killed run; nobody else uses that name.
+        self._private.with_name(f"{self._private.name}.lock").unlink(missing_ok=True)
+        shutil.copy2(self._index, self._private)
+        try:
+            yield self._git.with_env(GIT_INDEX_FILE=str(self._private))
+        finally:
+            self._private.unlink(missing_ok=True)
+
+    def _publish(self) -> None:
+        self._private.replace(self._index)
+
+    def is_marked(self) -> bool:
+        """Whether a killed run of ours left its lock here."""
+        try:
+            return self._lock.read_bytes() == _NOTE
+        except OSError:
+            return False
+
+    def require_unlocked(self, deadline: float | None = None) -> None:
+        """Wait for the moment that a git of somebody's takes (editors run ``git status`` all the time).
+
+        Raises GroundError at ``deadline``, monotonic seconds; by default a few seconds from now.
+        """
+        last = time.monotonic() + _PATIENCE_S if deadline is None else deadline
+        while self._lock.exists() and not self.is_marked():
+            if time.monotonic() > last:
+                raise GroundError(
+                    f"another git works in {self.path}, or died there: {self._lock}",
+                    hint="when no git runs there, delete that file, and run the command again",
+                )
+            time.sleep(_LOOK_AGAIN_S)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Git's own lock of this index, with our note in it; one that a killed run of ours left is taken over."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while not self.is_marked():
+            try:
+                with self._lock.open("xb") as file:
+                    file.write(_NOTE)
+            except FileExistsError:
+                self.require_unlocked(deadline)
+        try:
+            yield
+        finally:
+            self._lock.unlink()  # a failure releases it as well: only a kill leaves the note
+
+
+# -- what is in the way ------------------------------------------------------------------------------------------
+
+
+def _named(delta: Mapping[str, Change]) -> tuple[str, ...]:
+    """The paths as arguments, or none where they are too many: then git is asked about all."""
+    return tuple(delta) if len(delta) <= _MOST_PATHS else ()
+
+
+def _facts(side: Side | None) -> list[str] | None:
+    return None if side is None else [side.mode, side.id]
+
+
+def _untracked_in_the_way(worktree: Path, delta: Mapping[str, Change]) -> Iterator[str]:
+    """Files that a new path would replace: read-tree spares only those that are not ignored."""
+    for path, change in delta.items():
+        if change.old is not None or change.new is None:
+            continue
+        for place in _lineage(worktree, path):
+            name = str(place.relative_to(worktree))
+            is_folder = place.is_dir() and not place.is_symlink()
+            if name != path and (is_folder or (name in delta and delta[name].old is not None)):
+                continue  # a folder that stays, or a file of the old commit that gives way to a folder
+            if os.path.lexists(place) and not (is_folder and _holds_only(worktree, place, delta)):
+                yield name
+                break
+
+
+def _lineage(worktree: Path, path: str) -> list[Path]:
+    """The folders on the way to a path, outermost first, and the path itself."""
+    parts = path.split("/")
+    return [worktree.joinpath(*parts[: n + 1]) for n in range(len(parts))]
+
+
+def _holds_only(worktree: Path, folder: Path, delta: Mapping[str, Change]) -> bool:
+    """Whether every file below is one that the move takes away."""
+    files = [place for place in folder.rglob("*") if place.is_symlink() or not place.is_dir()]
+    known = (delta.get(str(place.relative_to(worktree))) for place in files)
+    return all(change is not None and change.new is None for change in known)
+
+
+def _remove(worktree: Path, path: str) -> None:
+    place = worktree / path
+    if any(parent.is_symlink() or parent.is_file() for parent in _lineage(worktree, path)[:-1]):
+        return
+    if place.is_symlink() or place.is_file():
+        place.unlink()
+    for folder in reversed(_lineage(worktree, path)[:-1]):
+        try:
+            folder.rmdir()
+        except OSError:  # not empty, or gone already
+            break

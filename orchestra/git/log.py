@@ -1,0 +1,90 @@
+"""What commits say and what they change: the reading that a reviewer does.
+
+Invariant: reads only, by full object names. Commit objects are read with GitPython, opened and closed for each
+call: a kept ``Repo`` holds two git processes and six descriptors (facts/libraries.md 5). Refuses revision syntax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestra.git.refs import CommitId
+from orchestra.git.repository import Repository
+
+if TYPE_CHECKING:
+    from git.objects import Commit
+
+_DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--find-renames")
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """One commit: ``authored_at`` is a POSIX timestamp, ``trailers`` the (key, value) pairs of its message."""
+
+    id: CommitId
+    subject: str
+    author: str
+    authored_at: float
+    trailers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """Lines added and removed in one path; None for a binary file. ``renamed_from`` where git sees a rename."""
+
+    path: str
+    added: int | None
+    removed: int | None
+    renamed_from: str | None = None
+
+
+def commits(repository: Repository, since: CommitId, until: CommitId) -> tuple[CommitInfo, ...]:
+    """The commits of ``until`` that ``since`` lacks, oldest first."""
+    from git import Repo  # 90 ms, and only a review reads commits
+
+    walk = repository.git.run("rev-list", "--topo-order", "--reverse", f"{since}..{until}", "--")
+    with Repo(repository.home) as repo:
+        # GitPython passes the caller's environment on: what would redirect its git is put right.
+        here = str(repository.common_dir)
+        repo.git.update_environment(GIT_DIR=here, GIT_COMMON_DIR=here, GIT_OBJECT_DIRECTORY=f"{here}/objects")
+        return tuple(_info(repo.commit(name)) for name in walk.lines)
+
+
+def _info(commit: Commit) -> CommitInfo:
+    author = f"{commit.author.name} <{commit.author.email}>"
+    trailers = tuple(commit.trailers_list)
+    return CommitInfo(CommitId(commit.hexsha), str(commit.summary), author, float(commit.authored_date), trailers)
+
+
+def changes(repository: Repository, before: CommitId, after: CommitId) -> tuple[FileChange, ...]:
+    """The files that differ between two commits, with line counts and renames, sorted by path."""
+    out = repository.git.run("diff", "--numstat", "-z", *_DIFF, before, after, "--")
+    return tuple(sorted(_numstat(out.fields), key=lambda change: change.path))
+
+
+def changed_paths(repository: Repository, before: CommitId, after: CommitId) -> frozenset[str]:
+    """Every path whose content or mode differs; a rename counts as both of its paths."""
+    out = repository.git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
+    return frozenset(out.fields)
+
+
+def patch(repository: Repository, before: CommitId, after: CommitId, *, leave_out: Sequence[str] = ()) -> str:
+    """The unified diff between two commits, without the paths in ``leave_out``."""
+    spec = [":(top)", *(f":(top,exclude,literal){path}" for path in leave_out)]
+    return repository.git.text("diff", *_DIFF, before, after, "--", *spec)
+
+
+def _numstat(fields: Sequence[str]) -> list[FileChange]:
+    rows, rest = [], iter(fields)
+    for field in rest:
+        added, removed, path = field.split("\t", 2)
+        source = None if path else next(rest)  # a rename: an empty path, then old and new
+        target = path or next(rest)
+        rows.append(FileChange(target, _count(added), _count(removed), source))
+    return rows
+
+
+def _count(text: str) -> int | None:
+    return None if text == "-" else int(text)

@@ -1,0 +1,226 @@
+"""Three trees in, one tree out: ``git merge-tree`` behind one face, for git 2.38 to the newest.
+
+The ladder (facts/merge.md 2.10), chosen by version: from 2.49 one process that answers over its pipes; from 2.45 a
+process a merge, given trees; before that a process a merge, given three synthetic commits, since merge-tree then finds
+its own base. Invariant: a failed command never reads as a conflict: exit code 1 without a tree is an error (2.39 exits
+1 for a missing object, too). Refuses: ``--quiet``, which calls real conflicts clean (facts/merge.md 0.4), and the
+user's settings that would make the same merge come out differently on another machine.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
+
+from orchestra.errors import GitError
+from orchestra.git.git_process import Git, version
+from orchestra.git.objects import Commit, Objects, TreeId, our_ident
+from orchestra.git.refs import CommitId
+
+# Same merge on every machine, whatever the user's configuration says.
+_SETTINGS = {
+    "merge.renames": "true",
+    "merge.directoryRenames": "conflict",
+    "merge.renormalize": "false",
+    "merge.verbosity": "2",
+    "diff.renameLimit": "7000",
+    "merge.renameLimit": "7000",
+}
+
+
+class Rung(IntEnum):
+    SYNTHETIC = 1  # git 2.38: commits only, it finds its own base
+    TREES = 2  # git 2.45: --merge-base and trees
+    PERSISTENT = 3  # git 2.49: --stdin answers at once
+
+    @classmethod
+    def of(cls, git_version: Sequence[int]) -> Rung:
+        known = tuple(git_version)[:2]
+        return cls.PERSISTENT if known >= (2, 49) else cls.TREES if known >= (2, 45) else cls.SYNTHETIC
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One side of a conflicted path: ``number`` 1 base, 2 ours, 3 theirs."""
+
+    path: str
+    number: int
+    mode: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A merge's result. When not ``clean``, ``tree`` holds conflict markers and must not land."""
+
+    clean: bool
+    tree: TreeId
+    stages: tuple[Stage, ...] = ()
+    messages: tuple[str, ...] = ()
+
+    @property
+    def conflicted_paths(self) -> tuple[str, ...]:
+        return tuple(sorted({stage.path for stage in self.stages}))
+
+
+@lru_cache(maxsize=1)
+def installed() -> tuple[int, ...]:
+    """The version of the git in use, asked once."""
+    return version()
+
+
+class TreeMerger:
+    """Merges trees of one repository. Use as a context manager.
+
+    ``attributes``: the tree whose ``.gitattributes`` rule (merge drivers, text conversion): the target's, never the
+    branch's (law 6), and whatever is checked out at the time. ``style``: how conflicts are written into files, as
+    git's ``merge.conflictStyle``.
+    """
+
+    def __init__(
+        self, git: Git, objects: Objects, attributes: TreeId, rung: Rung | None = None, style: str = "merge"
+    ) -> None:
+        self._objects = objects
+        self._attributes = attributes
+        self.rung = Rung.of(installed()) if rung is None else rung
+        self._plain = git
+        self._git = git
+        self._style = style
+        self._stack = ExitStack()
+        self._talk: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> TreeMerger:
+        ruled = self._stack.enter_context(_ruled_by(self._plain, self._objects, self._attributes))
+        self._git = ruled.with_config({"merge.conflictStyle": self._style})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._talk = None
+        self._stack.close()
+
+    def merge(self, base: TreeId, ours: TreeId, theirs: TreeId) -> Merged:
+        """The three-way merge of three trees. Raises GitError when git failed, whatever its exit code."""
+        if theirs in (base, ours):
+            return Merged(True, ours)
+        if base == ours:
+            return Merged(True, theirs)
+        if self.rung is Rung.PERSISTENT:
+            return self._ask(base, ours, theirs)
+        if self.rung is Rung.TREES:
+            return self._run(f"--merge-base={base}", ours, theirs)
+        start = self._synthetic(base)
+        return self._run(self._synthetic(ours, start), self._synthetic(theirs, start))
+
+    def merge_commits(self, ours: CommitId, theirs: CommitId) -> Merged:
+        """The merge of two commits as ``git merge`` makes it, with every merge base that their histories have."""
+        return self._run(ours, theirs)
+
+    def _synthetic(self, tree: TreeId, *parents: CommitId) -> CommitId:
+        return self._objects.write_commit(Commit(tree, parents, our_ident(), our_ident(), b"a side of a merge\n"))
+
+    def _run(self, *args: str) -> Merged:
+        done = self._git.run("merge-tree", "--write-tree", "-z", "--messages", *args, ok=(0, 1))
+        if not done.stdout:
+            raise GitError(done.argv, done.code, done.stderr)
+        return parse_merge(done.fields, clean=done.code == 0)
+
+    def _ask(self, base: str, ours: str, theirs: str) -> Merged:
+        if self._talk is None:
+            talk = self._git.conversation("merge-tree", "--write-tree", "--stdin", "-z", "--messages")
+            self._talk = self._stack.enter_context(talk)
+        process = self._talk
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101 - opened with pipes
+        try:
+            process.stdin.write(f"{base} -- {ours} {theirs}\n".encode("ascii"))
+            process.stdin.flush()
+            answer = next(read_merges(process.stdout), None)
+        except BrokenPipeError:
+            answer = None
+        if answer is None:
+            said = os.fsdecode(process.stderr.read()) if process.stderr else ""
+            self._talk = None
+            raise GitError(("merge-tree", "--stdin"), process.wait(), said)
+        return answer
+
+
+@contextmanager
+def _ruled_by(git: Git, objects: Objects, tree: TreeId) -> Iterator[Git]:
+    """``git`` with our settings, reading attributes from ``tree``.
+
+    GIT_ATTR_SOURCE does that from 2.41, and well from 2.43. Before, git reads them from a work tree: it is given one
+    that holds the tree's ``.gitattributes`` files and nothing else.
+    """
+    if installed()[:2] >= (2, 43):
+        yield git.with_config(_SETTINGS).with_env(GIT_ATTR_SOURCE=tree)
+        return
+    git_dir = git.text("rev-parse", "--path-format=absolute", "--git-common-dir")
+    with TemporaryDirectory(prefix="orchestra-") as folder:
+        _write_attributes(git, objects, tree, Path(folder))
+        yield Git(Path(folder)).with_config(_SETTINGS).with_env(GIT_DIR=git_dir, GIT_WORK_TREE=folder)
+
+
+def _write_attributes(git: Git, objects: Objects, tree: TreeId, folder: Path) -> None:
+    for path, blob in attribute_files(git, tree):
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(objects.blob(blob))
+
+
+def attribute_files(git: Git, tree: TreeId) -> Iterator[tuple[str, str]]:
+    """Path and blob of each ``.gitattributes`` in ``tree``: plain files that a work tree of ours may hold."""
+    for row in git.run("ls-tree", "-r", "-z", tree).fields:
+        facts, _, path = row.partition("\t")
+        mode, _, blob = facts.split(" ")
+        inside = not {"", ".", ".."} & set(path.split("/"))  # a tree made by hand may name anything
+        if inside and path.rpartition("/")[2] == ".gitattributes" and mode.startswith("100"):
+            yield path, blob
+
+
+def read_merges(stream: IO[bytes]) -> Iterator[Merged]:
+    """The answers of ``merge-tree --stdin -z``, as they come."""
+    while (status := _field(stream)) is not None:
+        fields = []
+        # Sections: tree and stages, messages, each ended by an empty field. No field inside is ever empty but a
+        # message's list of paths, which is counted.
+        while field := _field(stream):
+            fields.append(field)
+        fields.append("")
+        while count := _field(stream):
+            fields.append(count)
+            fields += [_field(stream) or "" for _ in range(int(count) + 2)]
+        if status not in ("0", "1"):
+            raise GitError(("merge-tree", "--stdin"), -1, f"status {status}")
+        yield parse_merge(fields, clean=status == "1")
+
+
+def _field(stream: IO[bytes]) -> str | None:
+    field = bytearray()
+    while (byte := stream.read(1)) not in (b"\0", b""):
+        field += byte
+    return None if byte == b"" and not field else os.fsdecode(bytes(field))
+
+
+def parse_merge(fields: Sequence[str], *, clean: bool) -> Merged:
+    """One answer: the tree, the stages, an empty field, then messages as count, paths, kind, text."""
+    end = fields.index("") if "" in fields else len(fields)
+    stages = tuple(_stage(field) for field in fields[1:end])
+    messages, at = [], end + 1
+    while at < len(fields):
+        paths = int(fields[at])
+        messages.append(fields[at + paths + 2].strip())
+        at += paths + 3
+    return Merged(clean, TreeId(fields[0]), stages, tuple(messages))
+
+
+def _stage(field: str) -> Stage:
+    facts, _, path = field.partition("\t")
+    mode, blob, number = facts.split(" ")
+    return Stage(path, int(number), mode, blob)

@@ -1,0 +1,170 @@
+"""refs/orchestra/FLEET/AGENT/*: every decision that matters, as a ref (law 3).
+
+``base``               the commit the agent's branch was cut from; also the mark that the branch is ours
+``saved/N``            uncommitted work that was saved, N from 1
+``approved``           the exact commit a person approved
+``changes-requested``  an annotated tag object: its message is what was asked, it peels to the head it was about
+``candidate``          the agent's commit in a candidate that is about to land; pins it against gc
+``landed``             the agent's commit on the target
+``discarded``          the head that was discarded
+``proposed``           the branch with the target merged in and conflicts resolved, after its gates passed; its first
+                       parent is the head that it is for (repository/proposal.py)
+
+Invariant: refs move by compare-and-swap only. A transaction over many refs is not atomic under a kill
+(facts/merge.md 0.2), so no two refs are ever needed to agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from orchestra.blueprint.model import AgentName, FleetName
+from orchestra.errors import GitError, MovedError
+from orchestra.git.git_process import Git
+
+CommitId = NewType("CommitId", str)
+"""A full object name, 40 or 64 hex digits."""
+RefName = NewType("RefName", str)
+"""A full ref name, ``refs/...``."""
+
+PREFIX = "refs/orchestra/"
+NOTES = RefName("refs/notes/orchestra")
+_PROPOSED_FOR = "proposed^"  # no ref can be called that
+
+
+class Kind(StrEnum):
+    BASE = "base"
+    APPROVED = "approved"
+    CHANGES_REQUESTED = "changes-requested"
+    CANDIDATE = "candidate"
+    LANDED = "landed"
+    DISCARDED = "discarded"
+    PROPOSED = "proposed"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRefs:
+    """Where each of an agent's refs points; None where there is none. All are commits, peeled.
+
+    ``proposed_for`` is no ref: the first parent of ``proposed``, the head of the branch that it is a proposal for.
+    """
+
+    base: CommitId | None = None
+    approved: CommitId | None = None
+    changes_requested: CommitId | None = None
+    candidate: CommitId | None = None
+    landed: CommitId | None = None
+    discarded: CommitId | None = None
+    proposed: CommitId | None = None
+    proposed_for: CommitId | None = None
+    saved: tuple[CommitId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RefUpdate:
+    """Move ``ref`` from ``old`` to ``new``. ``old`` None: it must not exist. ``new`` None: delete it."""
+
+    ref: RefName
+    new: CommitId | None
+    old: CommitId | None
+
+
+def agent_ref(fleet: FleetName, agent: AgentName, kind: Kind) -> RefName:
+    return RefName(f"{PREFIX}{fleet}/{agent}/{kind}")
+
+
+def saved_ref(fleet: FleetName, agent: AgentName, number: int) -> RefName:
+    return RefName(f"{PREFIX}{fleet}/{agent}/saved/{number}")
+
+
+def branch_ref(branch: str) -> RefName:
+    return RefName(f"refs/heads/{branch}")
+
+
+def resolve(git: Git, name: str) -> CommitId | None:
+    """The commit that a full ref or object name peels to; None where there is none."""
+    found = git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", ok=(0, 1, 128))
+    return CommitId(found.text) if found.code == 0 else None
+
+
+def read_refs(git: Git, patterns: Sequence[str]) -> dict[RefName, CommitId]:
+    """Every ref below or equal to one of ``patterns`` -> the commit it peels to, in one git call."""
+    shape = "%(refname)%00%(objectname)%00%(*objectname)"
+    refs: dict[RefName, CommitId] = {}
+    for line in git.run("for-each-ref", f"--format={shape}", *patterns).lines:
+        name, own, peeled = line.split("\0")
+        refs[RefName(name)] = CommitId(peeled or own)
+    return refs
+
+
+def read_fleet(git: Git, fleet: FleetName) -> dict[AgentName, AgentRefs]:
+    """The refs of every agent of a fleet, in one git call. Refs of no known kind are ignored."""
+    prefix = f"{PREFIX}{fleet}/"
+    shape = "%(refname)%00%(objectname)%00%(*objectname)%00%(parent)"
+    by_agent: dict[AgentName, dict[str, CommitId]] = {}
+    for line in git.run("for-each-ref", f"--format={shape}", prefix).lines:
+        ref, own, peeled, parents = line.split("\0")
+        agent, _, kind = ref.removeprefix(prefix).partition("/")
+        kinds = by_agent.setdefault(AgentName(agent), {})
+        kinds[kind] = CommitId(peeled or own)
+        if kind == Kind.PROPOSED and parents:
+            kinds[_PROPOSED_FOR] = CommitId(parents.split(" ")[0])
+    return {agent: _agent_refs(kinds) for agent, kinds in by_agent.items()}
+
+
+def _agent_refs(kinds: Mapping[str, CommitId]) -> AgentRefs:
+    saved = sorted((int(k.removeprefix("saved/")), c) for k, c in kinds.items() if k.startswith("saved/"))
+    known = {kind.replace("-", "_"): kinds[kind] for kind in Kind if kind in kinds}
+    return AgentRefs(**known, proposed_for=kinds.get(_PROPOSED_FOR), saved=tuple(commit for _, commit in saved))
+
+
+def update(git: Git, updates: Iterable[RefUpdate], *, reason: str) -> None:
+    """Apply compare-and-swap updates in one transaction.
+
+    Raises MovedError naming the first ref that was not where it was expected. A failure is re-read before it is
+    believed: packing refs at the same time makes git report a moved ref that has not moved (facts/merge.md 3.5).
+    """
+    wanted = [u for u in updates if u.new != u.old]
+    if not wanted:
+        return
+    script = "".join(_line(u) for u in wanted).encode()
+    for attempt in range(_ATTEMPTS):
+        done = git.run("update-ref", "-m", f"orchestra: {reason}", "--stdin", "-z", stdin=script, ok=(0, 1, 128))
+        if done.code == 0:
+            return
+        moved = _first_moved(git, wanted)
+        if moved is not None:
+            raise moved
+        if attempt == _ATTEMPTS - 1:
+            raise GitError(done.argv, done.code, done.stderr, hint=_lock_hint(done.stderr))
+
+
+_ATTEMPTS = 5
+
+
+def _line(update: RefUpdate) -> str:
+    old = update.old or ""
+    if update.new is None:
+        return f"delete {update.ref}\0{old}\0"
+    if update.old is None:
+        return f"create {update.ref}\0{update.new}\0"
+    return f"update {update.ref}\0{update.new}\0{old}\0"
+
+
+def _first_moved(git: Git, updates: Sequence[RefUpdate]) -> MovedError | None:
+    for wanted in updates:
+        raw = git.run("rev-parse", "--verify", "--quiet", wanted.ref, ok=(0, 1, 128))
+        found = CommitId(raw.text) if raw.code == 0 else None
+        peeled = resolve(git, wanted.ref)
+        if wanted.old not in (found, peeled):
+            return MovedError(wanted.ref, wanted.old, found)
+    return None
+
+
+def _lock_hint(stderr: str) -> str | None:
+    if ".lock" not in stderr:
+        return None
+    return "a git process died here or still works: when no git runs in this repository, delete the lock file it names"

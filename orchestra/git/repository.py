@@ -1,0 +1,184 @@
+"""A repository, opened: where it lives, and what can be read from it.
+
+Invariant: opening changes nothing. Everything that changes a repository is in ``refs``, ``worktrees``,
+``integrate``, ``checkout`` and ``remote`` beside this module; together they are all that orchestra may do to it.
+Refuses: guessing. An absent thing is None; ``require_`` raises with the mend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestra.errors import GroundError, UsageError
+from orchestra.git import ancestry
+from orchestra.git.git_process import Git
+from orchestra.git.refs import CommitId, RefName, branch_ref, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """One entry of ``git worktree list``. ``branch`` is short, None when detached; ``path`` may be gone."""
+
+    path: Path
+    head: CommitId | None
+    branch: str | None
+    bare: bool = False
+    locked: str | None = None  # the reason, "" when none was given
+    prunable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Commits on the left that the right lacks, and the other way round."""
+
+    ahead: int
+    behind: int
+
+
+class Repository:
+    """One repository, whichever of its worktrees it was found from.
+
+    ``home`` is the main checkout, or the bare repository itself where there is no main checkout.
+    ``git`` runs in ``home``.
+    """
+
+    def __init__(self, home: Path, common_dir: Path, *, bare: bool) -> None:
+        self.home = home
+        self.common_dir = common_dir
+        self.bare = bare
+        self.git = Git(home)
+
+    @classmethod
+    def discover(cls, folder: Path) -> Repository:
+        """The repository around ``folder``; GroundError where there is none."""
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder")
+        found = Git(folder).run("rev-parse", "--path-format=absolute", "--git-common-dir", ok=(0, 128))
+        if found.code:
+            hint = "run it inside a repository, or name one with --repo"
+            raise GroundError(f"{folder} is not inside a git repository: {found.stderr.strip()}", hint=hint)
+        common = Path(found.text).resolve()
+        # GIT_DIR is scrubbed, so that is-bare-repository speaks of this very folder.
+        bare = Git(common).text("rev-parse", "--is-bare-repository") == "true"
+        return cls(common if bare else _main_checkout(folder, common), common, bare=bare)
+
+    @property
+    def state_folder(self) -> Path:
+        """Where orchestra keeps what is not a ref: ``<common dir>/orchestra``."""
+        return self.common_dir / "orchestra"
+
+    def at(self, worktree: Path) -> Git:
+        """Git in one of the worktrees."""
+        return Git(worktree)
+
+    # -- names ------------------------------------------------------------------------------------------------
+
+    def resolve(self, name: str) -> CommitId | None:
+        """The commit of a full ref or object name, or None."""
+        return resolve(self.git, name)
+
+    def branch_tip(self, branch: str) -> CommitId | None:
+        return self.resolve(branch_ref(branch))
+
+    def current_branch(self) -> str | None:
+        """The branch checked out at ``home`` (also when unborn); None when HEAD is detached."""
+        found = self.git.run("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))
+        return found.text if found.code == 0 else None
+
+    def remotes(self) -> tuple[str, ...]:
+        return tuple(line for line in self.git.run("remote").lines if line)
+
+    def default_remote(self) -> str | None:
+        """``origin`` where there is one (CONTRACT.md), else None."""
+        return "origin" if "origin" in self.remotes() else None
+
+    def default_target(self, remote: str | None) -> str | None:
+        """The remote's default branch, else the branch at ``home``, else None (detached)."""
+        if remote is not None:
+            head = self.git.run("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD", ok=(0, 1, 128))
+            if head.code == 0:
+                return head.text.removeprefix(f"refs/remotes/{remote}/")
+        return self.current_branch()
+
+    # -- history ----------------------------------------------------------------------------------------------
+
+    def is_ancestor(self, ancestor: str, descendant: str) -> bool:
+        return ancestry.is_ancestor(self.git, ancestor, descendant)
+
+    def merge_base(self, one: str, other: str) -> CommitId | None:
+        """The best common ancestor; None when the histories are unrelated."""
+        return ancestry.merge_base(self.git, one, other)
+
+    def fork(self, target: str, tip: str, base: CommitId) -> CommitId:
+        """Where a branch's own work begins, as candidates are built: what is before it is not its agent's.
+
+        That is where it left ``target``; but its recorded ``base``, where the target does not hold that (it was
+        rewritten, or what the branch was begun on landed under another name).
+        """
+        return base if ancestry.is_rewritten(self.git, target, tip, base) else self.merge_base(target, tip) or base
+
+    def divergence(self, left: str, right: str) -> Divergence:
+        counts = self.git.text("rev-list", "--left-right", "--count", f"{left}...{right}", "--")
+        ahead, behind = counts.split()
+        return Divergence(int(ahead), int(behind))
+
+    def count_commits(self, since: str, until: str) -> int:
+        return int(self.git.text("rev-list", "--count", f"{since}..{until}", "--"))
+
+    # -- worktrees and config -----------------------------------------------------------------------------------
+
+    def worktrees(self) -> tuple[Worktree, ...]:
+        """Every worktree git knows of, the main one first."""
+        entries: list[list[str]] = [[]]
+        for field in self.git.run("worktree", "list", "--porcelain", "-z").fields:
+            if field:
+                entries[-1].append(field)
+            else:
+                entries.append([])
+        main, *linked = (_worktree(entry) for entry in entries if entry)
+        # Where the git folder is not <checkout>/.git, git lists that folder in the place of the checkout.
+        return (replace(main, path=self.home), *linked)
+
+    def config(self, key: str) -> str | None:
+        """The value of a config key as git sees it from ``home``; None when unset."""
+        found = self.git.run("config", "--get", key, ok=(0, 1))
+        return found.text if found.code == 0 else None
+
+    def require_commit(self, name: str) -> CommitId:
+        commit = self.resolve(name)
+        if commit is None:
+            raise GroundError(f"{name} does not exist in {self.home}")
+        return commit
+
+
+def _main_checkout(folder: Path, common: Path) -> Path:
+    """The main checkout of the repository around ``folder``; GroundError where nothing says where it is.
+
+    A git folder that is kept apart (``git init --separate-git-dir``, submodules) is known from inside that checkout,
+    and from elsewhere only by ``core.worktree``.
+    """
+    git = Git(folder)
+    if common.name == ".git":
+        return Path(git.run("worktree", "list", "--porcelain", "-z").fields[0].removeprefix("worktree ")).resolve()
+    inside = git.run("rev-parse", "--path-format=absolute", "--git-dir", "--show-toplevel", ok=(0, 128))
+    if inside.code == 0 and Path(inside.lines[0]).resolve() == common:
+        return Path(inside.lines[1]).resolve()
+    named = Git(common).run("config", "--get", "core.worktree", ok=(0, 1))
+    if named.code == 0:
+        return (common / named.text).resolve()
+    hint = "run it in the main checkout, or name that with --repo"
+    raise GroundError(f"{common} does not say where its main checkout is", hint=hint)
+
+
+def _worktree(fields: Sequence[str]) -> Worktree:
+    facts: Mapping[str, str] = {key: value for key, _, value in (field.partition(" ") for field in fields)}
+    branch = facts.get("branch", "").removeprefix("refs/heads/") or None
+    head = facts.get("HEAD")
+    known = CommitId(head) if head and head.strip("0") else None
+    bare, locked, prunable = "bare" in facts, facts.get("locked"), facts.get("prunable")
+    return Worktree(Path(facts["worktree"]), known, branch, bare, locked, prunable)
+
+
+__all__ = ["CommitId", "Divergence", "RefName", "Repository", "Worktree"]

@@ -1,0 +1,88 @@
+"""What changes between two trees, path by path, with nothing guessed.
+
+Invariant: names come from ``-z`` output; renames are an extra that only ``renames`` computes, since plain changes of
+paths are facts and renames are guesses. Refuses: text diffs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from orchestra.git.git_process import Git
+from orchestra.git.objects import TreeId
+from orchestra.git.refs import CommitId
+
+EMPTY_TREES = {
+    40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
+_ABSENT = "000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a path holds: mode as git prints it (``100644``) and object id."""
+
+    mode: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path's change; a side is None where the path is absent."""
+
+    old: Side | None
+    new: Side | None
+
+
+def changes(git: Git, old: str, new: str) -> Mapping[str, Change]:
+    """Path -> change from ``old`` to ``new``, folders descended into, renames not looked for.
+
+    ``old`` and ``new`` are full object names of commits or trees, so the answer holds for ever and is remembered.
+    """
+    key = (git.folder, old, new)
+    found = _KNOWN.get(key)
+    if found is None:
+        done = git.run("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--end-of-options", old, new, "--")
+        found = MappingProxyType(dict(_changes(done.fields)))
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = found
+    return found
+
+
+def tree_of(git: Git, commit: CommitId) -> TreeId:
+    """The tree of a commit, by its full name; remembered, since it never changes."""
+    key = (git.folder, commit)
+    found = _TREES.get(key)
+    if found is None:
+        found = TreeId(git.text("rev-parse", "--verify", f"{commit}^{{tree}}"))
+        if len(_TREES) >= _MOST_KNOWN:  # slots are filled in threads: nothing is read back after this
+            _TREES.clear()
+        _TREES[key] = found
+    return found
+
+
+_TREES: dict[tuple[Path, str], TreeId] = {}
+_KNOWN: dict[tuple[Path, str, str], Mapping[str, Change]] = {}
+_MOST_KNOWN = 512
+
+
+def _changes(fields: Sequence[str]) -> Iterator[tuple[str, Change]]:
+    for facts, path in zip(fields[::2], fields[1::2], strict=True):
+        old_mode, new_mode, old_id, new_id, _ = facts.removeprefix(":").split(" ")
+        yield path, Change(_side(old_mode, old_id), _side(new_mode, new_id))
+
+
+def renames(git: Git, old: str, new: str) -> Mapping[str, str]:
+    """Path in ``old`` -> path in ``new`` for what git takes for renamed (half of the lines alike, or more)."""
+    options = ("-r", "-z", "-M50%", "-l0", "--diff-filter=R", "--name-status", "--end-of-options")
+    fields = git.run("diff-tree", *options, old, new, "--").fields
+    return {fields[at + 1]: fields[at + 2] for at in range(0, len(fields) - 2, 3)}
+
+
+def _side(mode: str, blob: str) -> Side | None:
+    return None if mode == _ABSENT else Side(mode, blob)

@@ -1,0 +1,270 @@
+"""What a worktree holds that no ref reaches, and how it becomes a commit.
+
+Uncommitted, staged and untracked files, and commits of a detached HEAD, are work (law 1). A ``Snapshot`` is all of it
+as git objects, taken through an index of its own: the worktree and its index stay as they are. Two equal
+snapshots mean that nothing was done in between, which is how a removal makes sure that it removes what was saved.
+
+Invariant: nothing here changes a file of a worktree. Refuses what a commit cannot hold: a repository inside the
+worktree, a submodule with work of its own, an operation that is half done.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.blueprint.model import AgentName, FleetName
+from orchestra.errors import GitError, GroundError
+from orchestra.git.git_process import Git
+from orchestra.git.refs import CommitId, RefName, RefUpdate, read_refs, resolve, saved_ref, update
+
+_OURSELVES = {
+    f"GIT_{role}_{part}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for part, value in (("NAME", "orchestra"), ("EMAIL", "orchestra@localhost"))
+}
+_GITLINK = "160000"
+_ASIDE = "orchestra-index."
+_TAKE_ALL = {"core.safecrlf": "false", "add.ignoreErrors": "false"}  # no file is refused, none left out quietly
+_HALF_DONE = {
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "BISECT_LOG": "bisect",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """Paths of a worktree, relative to it. Ignored folders are named with a final slash and not looked into."""
+
+    changed: tuple[str, ...] = ()
+    untracked: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    ignored_folders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of a worktree in objects. ``index`` is None when the index has conflicts; ``head`` when unborn.
+
+    ``stray`` is True when ``head`` is detached and no branch, tag, remote or orchestra ref reaches it.
+    """
+
+    head: CommitId | None
+    head_tree: str
+    index: str | None
+    files: str
+    stray: bool
+
+    @property
+    def saved(self) -> bool:
+        """Whether refs already hold all of it."""
+        return self.files == self.head_tree and self.index == self.head_tree and not self.stray
+
+
+def find_unsaved(worktree: Path) -> Unsaved:
+    """What ``git status`` of the worktree names. Raises GitError when it cannot say."""
+    fields = (
+        Git(worktree)
+        .with_env(GIT_OPTIONAL_LOCKS="0")
+        .run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=normal", "--ignored=traditional")
+        .fields
+    )
+    found: dict[str, list[str]] = {"??": [], "!!": [], "": []}
+    for field in fields:
+        found[field[:2] if field[:2] in found else ""].append(field[3:])
+    ignored = found["!!"]
+    return Unsaved(
+        changed=tuple(found[""]),
+        untracked=tuple(found["??"]),
+        ignored=tuple(name for name in ignored if not name.endswith("/")),
+        ignored_folders=tuple(name for name in ignored if name.endswith("/")),
+    )
+
+
+def has_work(worktree: Path) -> bool:
+    """Whether git sees anything in ``worktree`` that no ref holds. Reads only; ``take_snapshot`` sees more."""
+    unsaved, git = find_unsaved(worktree), Git(worktree)
+    head = resolve(git, "HEAD")
+    return bool(unsaved.changed or unsaved.untracked) or (head is not None and _is_stray(git, head))
+
+
+def take_snapshot(worktree: Path) -> Snapshot:
+    """All work in ``worktree`` as objects. GroundError for what no commit can hold (see the module)."""
+    git = Git(worktree)
+    admin = Path(git.text("rev-parse", "--absolute-git-dir"))
+    _refuse_half_done(worktree, admin)
+    head = resolve(git, "HEAD")
+    head_tree = git.text("rev-parse", f"{head}^{{tree}}") if head else git.text("mktree", stdin=b"")
+    with _index_aside(git, admin) as aside:
+        index = _write_tree(aside)
+        _look_at_hidden(aside)
+        try:
+            aside.run("add", "--all")
+        except GitError as error:
+            raise GroundError(f"the work in {worktree} cannot be saved: {error.stderr}") from error
+        files = aside.text("write-tree")
+    _refuse_inner_repositories(worktree, head_tree, files)
+    return Snapshot(head, head_tree, index, files, head is not None and _is_stray(git, head))
+
+
+def save_uncommitted(worktree: Path, ref: RefName, message: str) -> CommitId | None:
+    """Keep everything that is not committed in ``worktree`` as a commit at ``ref``; None when there is nothing.
+
+    The commit holds the files as they are, untracked ones too, ignored ones not; its first parent is HEAD. Where
+    something else than that is staged, its second parent is a commit of the index, as in a stash. ``ref`` must not
+    exist: MovedError.
+    """
+    snapshot = take_snapshot(worktree)
+    return None if snapshot.saved else keep_snapshot(worktree, snapshot, ref, message)
+
+
+def take_lost_snapshot(git: Git, admin: Path, head: CommitId | None) -> Snapshot:
+    """What is left of a worktree whose folder was deleted: what was staged, and where its HEAD was."""
+    head_tree = git.text("rev-parse", f"{head}^{{tree}}") if head else git.text("mktree", stdin=b"")
+    with _index_aside(git, admin) as aside:
+        index = (_write_tree(aside) if (admin / "index").exists() else None) or head_tree
+    stray = head is not None and (admin / "HEAD").read_text().startswith(head) and not _is_reached(git, head)
+    return Snapshot(head, head_tree, index, index, stray)
+
+
+def keep_snapshot(folder: Path, snapshot: Snapshot, ref: RefName, message: str) -> CommitId:
+    """Make the commit of a snapshot, in any folder of the repository, at ``ref``, which must not exist."""
+    git = Git(folder).with_env(**_OURSELVES)
+    commit = snapshot.head
+    if commit is None or {snapshot.files, snapshot.index} != {snapshot.head_tree}:
+        parents = [snapshot.head] if snapshot.head else []
+        if snapshot.index not in (None, snapshot.head_tree, snapshot.files):
+            parents.append(_commit(git, str(snapshot.index), parents, f"what was staged: {message}"))
+        commit = _commit(git, snapshot.files, parents, message)
+    update(git, [RefUpdate(ref, commit, None)], reason="save uncommitted work")
+    return commit
+
+
+def next_saved(git: Git, fleet: FleetName, agent: AgentName) -> RefName:
+    """The first free name for saved work of an agent."""
+    taken = _saved(git, fleet, agent)
+    number = 1
+    while saved_ref(fleet, agent, number) in taken:
+        number += 1
+    return saved_ref(fleet, agent, number)
+
+
+def saved_as(git: Git, fleet: FleetName, agent: AgentName, snapshot: Snapshot) -> RefName | None:
+    """The ``saved/N`` that already holds exactly this snapshot: a command that was killed has kept it."""
+    for ref, commit in _saved(git, fleet, agent).items():
+        if commit == snapshot.head and {snapshot.files, snapshot.index} == {snapshot.head_tree}:
+            return ref
+        tree, parents, *_ = (*git.text("show", "--no-patch", "--format=%T%n%P", commit).split("\n"), "")
+        staged = parents.split()[1:]
+        index = git.text("rev-parse", f"{staged[0]}^{{tree}}") if staged else None
+        expected = None if snapshot.index in (None, snapshot.head_tree, snapshot.files) else snapshot.index
+        if (tree, parents.split()[:1], index) == (snapshot.files, [snapshot.head] if snapshot.head else [], expected):
+            return ref
+    return None
+
+
+def _saved(git: Git, fleet: FleetName, agent: AgentName) -> dict[RefName, CommitId]:
+    return read_refs(git, [saved_ref(fleet, agent, 0).removesuffix("/0")])
+
+
+@contextmanager
+def _index_aside(git: Git, admin: Path) -> Iterator[Git]:
+    """Git with a copy of the worktree's index; the copy keeps the stat data, so that only changed files are read."""
+    _forget_asides(admin)
+    aside = admin / f"{_ASIDE}{os.getpid()}"
+    try:
+        if (admin / "index").exists():
+            shutil.copyfile(admin / "index", aside)
+        yield git.with_env(GIT_INDEX_FILE=str(aside)).with_config(_TAKE_ALL)
+    finally:
+        aside.unlink(missing_ok=True)
+        aside.with_name(f"{aside.name}.lock").unlink(missing_ok=True)
+
+
+def _forget_asides(admin: Path) -> None:
+    """Copies of an index whose maker was killed."""
+    for left in admin.glob(f"{_ASIDE}*"):
+        pid = left.name.removeprefix(_ASIDE).removesuffix(".lock")
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            left.unlink(missing_ok=True)
+        except (ValueError, PermissionError):
+            continue
+
+
+def _write_tree(aside: Git) -> str | None:
+    """The tree of the index, None while it has conflicts."""
+    return None if aside.text("ls-files", "--unmerged") else aside.text("write-tree")
+
+
+def _look_at_hidden(aside: Git) -> None:
+    """Entries that someone told git not to look at (assume-unchanged, skip-worktree) may hide work: look at them."""
+    tagged = aside.run("ls-files", "-v", "-z").fields
+    sparse = aside.run("config", "--type=bool", "--get", "core.sparseCheckout", ok=(0, 1)).text == "true"
+    assumed = [field[2:] for field in tagged if field[0].islower()]
+    skipped = [] if sparse else [field[2:] for field in tagged if field[0] in "Ss"]
+    for option, names in (("--no-assume-unchanged", assumed), ("--no-skip-worktree", skipped)):
+        if names:
+            aside.run("update-index", option, "-z", "--stdin", stdin=os.fsencode("\0".join(names) + "\0"))
+
+
+def _refuse_half_done(worktree: Path, admin: Path) -> None:
+    for name, operation in _HALF_DONE.items():
+        if (admin / name).exists():
+            hint = f"finish it, or: git -C {worktree} {operation} --abort"
+            raise GroundError(f"{worktree} is in the middle of a {operation}", hint=hint)
+
+
+def _refuse_inner_repositories(worktree: Path, head_tree: str, files: str) -> None:
+    """A commit records no more than the commit id of a repository inside the worktree, so its work must be safe."""
+    git = Git(worktree)
+    known = set(_gitlinks(git, head_tree))
+    for name in _gitlinks(git, files):
+        inner = worktree / name
+        if name not in known:
+            raise GroundError(f"{inner} is a repository of its own", hint="move it away, or add it as a submodule")
+        if (inner / ".git").exists():
+            refuse_unpushed(inner)
+
+
+def _gitlinks(git: Git, tree: str) -> list[str]:
+    entries = git.run("ls-tree", "-r", "-z", tree).fields
+    return [entry.partition("\t")[2] for entry in entries if entry.startswith(_GITLINK)]
+
+
+def refuse_unpushed(inner: Path) -> None:
+    """GroundError when a repository inside a worktree, a submodule or not, holds what no remote has."""
+    git = Git(inner)
+    top = git.run("rev-parse", "--show-toplevel", ok=(0, 128))
+    if top.code or os.path.realpath(top.text) != os.path.realpath(inner):
+        return  # something called .git that is no repository, as in the fixtures of a package
+    if not take_snapshot(inner).saved:
+        raise GroundError(f"the repository {inner} has uncommitted work", hint="commit and push it first")
+    if resolve(git, "refs/stash") is not None:
+        raise GroundError(f"the repository {inner} has stashed work", hint=f"git -C {inner} stash list")
+    head = ["HEAD"] if resolve(git, "HEAD") else []
+    if git.text("rev-list", "--max-count=1", "--branches", "--tags", *head, "--not", "--remotes"):
+        raise GroundError(f"the repository {inner} has commits that no remote has", hint="push them first")
+
+
+def _is_stray(git: Git, head: CommitId) -> bool:
+    return not git.succeeds("symbolic-ref", "--quiet", "HEAD") and not _is_reached(git, head)
+
+
+def _is_reached(git: Git, commit: CommitId) -> bool:
+    refs = ("--branches", "--tags", "--remotes", "--glob=refs/orchestra/*")
+    return not git.text("rev-list", "--max-count=1", commit, "--not", *refs)
+
+
+def _commit(git: Git, tree: str, parents: Sequence[str], message: str) -> CommitId:
+    named = [part for parent in parents for part in ("-p", parent)]
+    return CommitId(git.text("commit-tree", tree, *named, "-m", message))

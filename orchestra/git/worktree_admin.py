@@ -1,0 +1,130 @@
+"""What git keeps about linked worktrees: ``<common dir>/worktrees/<name>``, as gitrepository-layout(5) documents it.
+
+Invariant: of these folders only ``gitdir``, the note of where the worktree is, is ever written, and whole folders are
+removed by git itself; the one exception is a folder that a killed ``git worktree add`` left before git could
+see it. Refuses nothing: its callers, ``worktrees`` and ``removal``, do the checking and hold the orchestra lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestra.git.repository import Repository, Worktree
+
+NEW, OLD = ".orchestra-new", ".orchestra-old"
+
+
+def staged(path: Path) -> Path:
+    """Where a worktree is while it is being made."""
+    return path.parent / NEW / path.name
+
+
+def retired(path: Path) -> Path:
+    """Where a worktree is while it is being removed."""
+    return path.parent / OLD / path.name
+
+
+def entry(repository: Repository, path: Path) -> Worktree | None:
+    """What git has registered at ``path``, whether or not there is a folder; None where there is nothing."""
+    real = os.path.realpath(path)
+    return next((known for known in repository.worktrees() if os.path.realpath(known.path) == real), None)
+
+
+def admin_of(worktree: Path) -> Path:
+    """The admin folder of a linked worktree, as its ``.git`` file says."""
+    text = (worktree / ".git").read_text("utf-8", "surrogateescape")
+    return Path(os.path.normpath(worktree / text.removeprefix("gitdir: ").removesuffix("\n")))
+
+
+def admins(repository: Repository) -> dict[Path, Path]:
+    """Where each linked worktree is registered, as a real path -> its admin folder."""
+    found: dict[Path, Path] = {}
+    for admin in sorted((repository.common_dir / "worktrees").glob("*")):
+        with contextlib.suppress(OSError):
+            text = (admin / "gitdir").read_text("utf-8", "surrogateescape").removesuffix("\n")
+            found[Path(os.path.realpath(admin / text)).parent] = admin
+    return found
+
+
+def is_linked(worktree: Path, admin: Path) -> bool:
+    """Whether there is a folder at ``worktree`` that says it belongs to ``admin``."""
+    try:
+        return os.path.realpath(admin_of(worktree)) == os.path.realpath(admin)
+    except OSError:
+        return False
+
+
+def lock_reason(admin: Path) -> str | None:
+    """Why the worktree is locked; None when it is not."""
+    try:
+        return (admin / "locked").read_text("utf-8", "surrogateescape").strip()
+    except OSError:
+        return None
+
+
+def point(admin: Path, worktree: Path) -> None:
+    """Register ``admin`` at another path."""
+    aside = admin / "gitdir.orchestra"
+    aside.write_text(f"{worktree}/.git\n", "utf-8", "surrogateescape")
+    aside.replace(admin / "gitdir")
+
+
+def forget(repository: Repository, admin: Path, gone: Path) -> None:
+    """Have git remove a registration whose folder ``gone`` does not exist, so that it has nothing to delete."""
+    if not admin.exists():
+        return
+    point(admin, gone)
+    if lock_reason(admin) is not None:
+        repository.git.run("worktree", "unlock", str(gone))
+    repository.git.run("worktree", "remove", str(gone))
+
+
+def forget_half_registered(repository: Repository, reasons: set[str]) -> None:
+    """Remove what a killed ``git worktree add`` left before it wrote where the worktree is: git cannot see these.
+
+    The first thing that git writes into a new folder is the lock, with our reason.
+    """
+    for folder in (repository.common_dir / "worktrees").glob("*"):
+        if not (folder / "gitdir").exists() and lock_reason(folder) in reasons:
+            shutil.rmtree(folder)
+
+
+def delete(folder: Path) -> None:
+    """Delete a folder that is ours alone. A git that outlived its killed parent may still write there for a moment."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            shutil.rmtree(folder, onerror=_make_writable)
+            return
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or attempt == _ATTEMPTS - 1:
+                raise
+
+
+_ATTEMPTS = 5
+
+
+def _make_writable(act: Callable[..., object], path: str, _: object) -> None:
+    """Folders that nobody may write in (a Go module cache is made of them) are made writable, and it goes on."""
+    error = sys.exc_info()[1]
+    if error is not None and not isinstance(error, PermissionError):
+        raise error
+    Path(path).parent.chmod(0o700)
+    if act is not os.unlink:
+        Path(path).chmod(0o700)
+    if act in (os.unlink, os.rmdir):
+        act(path)
+    else:
+        shutil.rmtree(path, onerror=_make_writable)
+
+
+def remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()

@@ -1,0 +1,179 @@
+"""Worktrees removed so that each goes as a whole, and only when it holds nothing that would be missed.
+
+A worktree is looked at, renamed to ``<parent>/.orchestra-old/<name>``, looked at again there, where nobody finds
+it by its name, and only then forgotten by git and deleted; one with submodules is looked at twice where it is. Git's
+being told to forget it is the one moment at which it is gone; a run killed before that puts it back, one killed after
+it finishes the deletion.
+
+Invariant: the caller holds the orchestra lock; git is never told to override a check, what it removes is a
+registration whose folder is away. Refuses (``NotRemovable``): work that no ref holds, a process at work inside, a
+lock with another reason.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.errors import GroundError
+from orchestra.git import worktree_admin
+from orchestra.git.folder_users import occupants
+from orchestra.git.repository import Repository
+from orchestra.git.unsaved_work import Snapshot, find_unsaved, refuse_unpushed, take_snapshot
+from orchestra.git.worktree_admin import retired
+
+
+class NotRemovable(GroundError):  # noqa: N818 - says what it is
+    """A worktree that stays, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a removal left: ``kept``, ignored files, where they are now; ``dropped``, ignored folders, gone."""
+
+    kept: tuple[Path, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+def _none_disposable(_name: str, _file: Path) -> bool:
+    return False
+
+
+def remove(
+    repository: Repository,
+    path: Path,
+    *,
+    reason: str,
+    keep: Path,
+    saved: Snapshot | None = None,
+    disposable: Callable[[str, Path], bool] = _none_disposable,
+) -> Removed:
+    """Remove the worktree at ``path``; a no-op when it is gone already.
+
+    ``reason`` is the one it was locked with. ``saved`` is the snapshot that a ref holds, if its work was saved: any
+    other work refuses. Ignored files for which ``disposable(name, file)`` is not true are kept in the folder
+    ``keep``; ignored folders (node_modules, build) go. Raises NotRemovable, and the worktree is as it was.
+    """
+    settle(repository, path)
+    admin = worktree_admin.admins(repository).get(path.parent.resolve() / path.name)
+    if admin is None:
+        if path.exists():
+            raise NotRemovable(f"{path} is no worktree of {repository.home}")
+        return Removed()
+    _check(path, admin, reason, saved)
+    # Submodules find their git folders by relative paths, which hold at this place only.
+    stays = (admin / "modules").is_dir()
+    if stays:
+        removed = _set_apart(path, keep, disposable)
+        _check(path, admin, reason, saved)
+    _put_aside(path)
+    try:
+        if not stays:
+            _check(retired(path), admin, reason, saved)
+            removed = _set_apart(retired(path), keep, disposable)
+    except BaseException:
+        _put_back(path, admin)
+        raise
+    worktree_admin.forget(repository, admin, path)
+    _finish(path)
+    return removed
+
+
+def settle(repository: Repository, path: Path) -> None:
+    """Bring a removal that was killed to its end, or back to its start."""
+    if not retired(path).exists():
+        worktree_admin.remove_if_empty(retired(path).parent)
+        return
+    known = worktree_admin.admins(repository)
+    place = path.parent.resolve()
+    admin = known.get(place / path.name) or known.get(retired(place / path.name))
+    if admin is None or not worktree_admin.is_linked(retired(path), admin):
+        _finish(path)  # git has forgotten it, which it was told only when all in it was safe
+    elif os.path.lexists(path):
+        away = retired(path)
+        raise NotRemovable(f"the removal of {path} was interrupted; it is in {away}, and something else in its place")
+    else:
+        _put_back(path, admin)
+
+
+def _put_aside(path: Path) -> None:
+    retired(path).parent.mkdir(exist_ok=True)
+    path.rename(retired(path))
+
+
+def _put_back(path: Path, admin: Path) -> None:
+    retired(path).rename(path)
+    worktree_admin.point(admin, path)
+    worktree_admin.remove_if_empty(retired(path).parent)
+
+
+def _finish(path: Path) -> None:
+    worktree_admin.delete(retired(path))
+    worktree_admin.remove_if_empty(retired(path).parent)
+
+
+def _check(folder: Path, admin: Path, reason: str, saved: Snapshot | None) -> None:
+    lock = worktree_admin.lock_reason(admin)
+    if lock not in (None, reason):
+        raise NotRemovable(f"{folder} is locked: {lock or 'no reason given'}", hint=f"git worktree unlock {folder}")
+    if not worktree_admin.is_linked(folder, admin):
+        raise NotRemovable(f"{folder} is not the worktree that git has registered there")
+    if inside := occupants(folder):
+        raise NotRemovable(f"{folder} is in use by {inside[0]}", hint="stop it, or leave that folder")
+    for inner in _inner_repositories(folder):
+        refuse_unpushed(inner)
+    found = take_snapshot(folder)
+    if not found.saved and found != saved:
+        raise NotRemovable(f"{folder} holds work that is not saved{_sample(folder)}", hint="commit it there")
+
+
+def _inner_repositories(folder: Path) -> Iterator[Path]:
+    """Repositories in the ignored folders of a worktree: git looks into none of these."""
+    for name in find_unsaved(folder).ignored_folders:
+        for parent, folders, files in os.walk(folder / name):
+            if ".git" in folders or ".git" in files:
+                yield Path(parent)
+                folders[:] = [inner for inner in folders if inner != ".git"]
+
+
+def _sample(folder: Path) -> str:
+    unsaved = find_unsaved(folder)
+    names = [*unsaved.changed, *unsaved.untracked]
+    return f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else ""  # noqa: PLR2004
+
+
+def _set_apart(folder: Path, keep: Path, disposable: Callable[[str, Path], bool]) -> Removed:
+    unsaved = find_unsaved(folder)
+    wanted = [name for name in unsaved.ignored if not disposable(name, folder / name)]
+    return Removed(tuple(_keep_file(folder / name, keep / name) for name in wanted), unsaved.ignored_folders)
+
+
+def _keep_file(file: Path, target: Path) -> Path:
+    """Link or copy a file to ``target``; another one that was kept there earlier stays, ours gets a number."""
+    free, number = target, 1
+    while os.path.lexists(free) and not _is_same(free, file):
+        number += 1
+        free = target.with_name(f"{target.name}.{number}")
+    if not os.path.lexists(free):
+        free.parent.mkdir(parents=True, exist_ok=True)
+        _link_or_copy(file, free)
+    return free
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if one.is_symlink() or other.is_symlink():
+        return one.is_symlink() and other.is_symlink() and one.readlink() == other.readlink()
+    return one.is_file() and filecmp.cmp(one, other, shallow=False)
+
+
+def _link_or_copy(file: Path, target: Path) -> None:
+    try:
+        os.link(file, target, follow_symlinks=False)
+    except OSError:  # another file system, or one without links
+        aside = target.with_name(f".{target.name}.new")
+        shutil.copy2(file, aside, follow_symlinks=False)
+        aside.replace(target)

@@ -1,0 +1,167 @@
+"""The plan of a fleet as one value, and as the JSON document that ``schemas/plan.schema.json`` describes.
+
+Invariant: everything in it was read or derived before it was made; showing it needs no repository. Refuses: layout,
+which is ``draw``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.blueprint.model import Agent, AgentName, Blueprint, Scope
+from orchestra.errors import ExitCode
+from orchestra.git.refs import CommitId
+from orchestra.plan.capacity import Cost, Disk, Slots
+from orchestra.plan.finding import GROUND, Finding, Severity
+from orchestra.plan.landing_graph import Layer, MergeGraph
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAgent:
+    """Where an agent would work. ``files`` counts the tracked files that it may touch today."""
+
+    agent: Agent
+    worktree: Path
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What findings from history rest on: ``commits`` read, ``bulk`` of them ignored, ``cut`` why not all were."""
+
+    commits: int
+    bulk: int
+    cut: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spawning:
+    """What spawn would do, as the caller has it from ``workspace.spawn.plan_spawn``; each step with its agent.
+
+    ``problems`` are why it would refuse, ``base`` is what it would start from.
+    """
+
+    base: CommitId | None
+    steps: tuple[tuple[AgentName | None, str], ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """All that ``orchestra plan`` knows. ``commit`` is what agents start from; None: the target has none yet."""
+
+    blueprint: Blueprint
+    repository: Path
+    target: str
+    commit: CommitId | None
+    agents: tuple[PlannedAgent, ...]  # declared order
+    graph: MergeGraph
+    slots: Slots
+    disk: Disk
+    cost: Cost
+    history: Read
+    findings: tuple[Finding, ...]  # errors first
+    spawning: Spawning | None = None
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Wrong input where the blueprint has to change, wrong ground where only the machine or repository does."""
+        codes = {finding.code for finding in self.errors}
+        if codes - GROUND:
+            return ExitCode.WRONG_INPUT
+        return ExitCode.WRONG_GROUND if codes else ExitCode.DONE
+
+    def to_json(self) -> dict[str, Json]:
+        """The document of ``plan --json``."""
+        return {
+            "fleet": self.blueprint.name,
+            "title": self.blueprint.title,
+            "blueprint": str(self.blueprint.source),
+            "target": {"branch": self.target, "commit": self.commit},
+            "agents": [_agent(planned) for planned in self.agents],
+            "merge_order": _strings(self.blueprint.merge_order),
+            "layers": [_layer(layer) for layer in self.graph.layers],
+            "critical_path": _strings(self.graph.critical_path),
+            "slots": _slots(self.slots),
+            "disk": _disk(self.disk),
+            "cost": _cost(self.cost),
+            "history": {"commits": self.history.commits, "bulk_commits": self.history.bulk, "cut": self.history.cut},
+            "findings": [_finding(finding) for finding in self.findings],
+            "steps": _strings(step for _, step in self.spawning.steps) if self.spawning else [],
+            "notes": _strings(self.spawning.notes) if self.spawning else [],
+        }
+
+
+def _strings(values: Iterable[str]) -> list[Json]:
+    return [str(value) for value in values]
+
+
+def _agent(planned: PlannedAgent) -> Json:
+    agent = planned.agent
+    return {
+        "name": agent.name,
+        "number": agent.number,
+        "title": agent.title,
+        "stage": agent.stage,
+        "branch": agent.branch,
+        "worktree": str(planned.worktree),
+        "scope": _scope(agent.scope),
+        "may_edit": _strings(agent.may_edit),
+        "merge_after": _strings(agent.merge_after),
+        "files": planned.files,
+    }
+
+
+def _scope(scope: Scope | None) -> Json:
+    return None if scope is None else {"include": _strings(scope.include), "exclude": _strings(scope.exclude)}
+
+
+def _layer(layer: Layer) -> Json:
+    return {"stage": layer.stage, "agents": _strings(agent.name for agent in layer.agents)}
+
+
+def _slots(slots: Slots) -> Json:
+    return {
+        "agents": slots.agents,
+        "gates": slots.gates,
+        "cores": slots.cores,
+        "client_bytes": slots.client_bytes,
+        "memory_bytes": slots.memory_bytes,
+    }
+
+
+def _disk(disk: Disk) -> Json:
+    return {
+        "worktrees": disk.worktrees,
+        "each_bytes": disk.each_bytes,
+        "needed_bytes": disk.needed_bytes,
+        "free_bytes": disk.free_bytes,
+    }
+
+
+def _cost(cost: Cost) -> Json:
+    return {"low_usd": cost.low, "high_usd": cost.high, "assumptions": _strings(cost.assumptions)}
+
+
+def _finding(finding: Finding) -> Json:
+    origin = finding.origin
+    return {
+        "severity": finding.severity,
+        "code": finding.code,
+        "message": finding.message,
+        "advice": finding.advice,
+        "file": str(origin.file),
+        "line": origin.line,
+        "column": origin.column,
+        "agents": _strings(finding.agents),
+        "paths": _strings(finding.paths),
+    }

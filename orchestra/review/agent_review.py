@@ -1,0 +1,86 @@
+"""All that a reviewer needs of one agent, in one value: notes, commits, changes, gates, scope.
+
+Invariant: the diff is against the merge base with today's target, so that it shows the agent's work and nothing of
+its neighbours'. Reads only; refuses to run anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestra.blueprint.model import Agent
+from orchestra.candidates.containment import is_at
+from orchestra.errors import UsageError
+from orchestra.fleet import Fleet
+from orchestra.gates.scope_findings_of_branch import ScopeFinding, find
+from orchestra.git.log import CommitInfo, FileChange, changes, commits, patch
+from orchestra.git.refs import CommitId
+from orchestra.ledger import Json
+from orchestra.review.branch_status import Standing, read_standings
+from orchestra.review.verdicts import requested_changes
+from orchestra.workspace.paths import instruction_names
+from orchestra.workspace.render import notes_filled
+
+
+@dataclass(frozen=True, slots=True)
+class GateRecord:
+    """What a gate last said of a candidate of this agent: ``outcome`` is its word, ``tree`` what it looked at."""
+
+    gate: str
+    outcome: str
+    at: float  # POSIX timestamp
+    log: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """One agent's work, laid out for a verdict. Instruction files, which never land, are left out of the changes."""
+
+    standing: Standing
+    since: CommitId
+    commits: tuple[CommitInfo, ...]
+    changes: tuple[FileChange, ...]
+    patch: str
+    gates: tuple[GateRecord, ...]
+    requested: str | None
+    findings: tuple[ScopeFinding, ...]
+    notes_filled: bool
+
+
+def examine(fleet: Fleet, agent: Agent) -> Examination:
+    """Lay out the work of ``agent``. UsageError when it was not spawned or its branch is gone."""
+    (standing,) = read_standings(fleet, [agent])
+    if standing.refs.base is None or standing.head is None:
+        raise UsageError(f"{agent.name} has no branch to review", hint=f"orchestra spawn --agents {agent.name}")
+    head, repository = standing.head, fleet.repository
+    target = fleet.target_tip()
+    since = repository.fork(target, head, standing.refs.base) if target else standing.refs.base
+    instructions = instruction_names(repository, fleet.blueprint, standing.refs.base).all
+    found = tuple(c for c in changes(repository, since, head) if not is_at(c.path, instructions))
+    paths = {path for change in found for path in (change.path, change.renamed_from) if path}
+    return Examination(
+        standing=standing,
+        since=since,
+        commits=commits(repository, since, head),
+        changes=found,
+        patch=patch(repository, since, head, leave_out=sorted(instructions)),
+        gates=gate_records(fleet, agent),
+        requested=requested_changes(fleet, agent),
+        findings=find(fleet.blueprint, agent, paths),
+        notes_filled=standing.notes is not None and notes_filled(standing.notes),
+    )
+
+
+def gate_records(fleet: Fleet, agent: Agent) -> tuple[GateRecord, ...]:
+    """The newest result of each gate for this agent, in the order of the blueprint."""
+    newest: dict[str, GateRecord] = {}
+    for event in fleet.ledger.events("gate", agent.name):
+        gate = _text(event.data, "gate")
+        newest[gate] = GateRecord(gate, _text(event.data, "outcome"), event.at, _text(event.data, "log") or None)
+    return tuple(newest[name] for name in fleet.blueprint.gates if name in newest)
+
+
+def _text(data: Mapping[str, Json], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,131 @@
+"""A proposal laid out for a verdict: what it decides where the agent and the target disagree, and what it would change.
+
+Invariant: what it decides is told as the difference from the mechanical merge, which is made anew here with markers,
+base and both sides, so that a method cannot hide what it did elsewhere. Reads only; refuses to run anything, and to
+show a proposal for a head that is not there any more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from orchestra.blueprint.model import Agent
+from orchestra.candidates.builder import Branch, integrator
+from orchestra.candidates.containment import is_at
+from orchestra.candidates.resolution.proposal import resolved_by
+from orchestra.errors import UsageError
+from orchestra.fleet import Fleet
+from orchestra.gates.scope_findings_of_branch import ScopeFinding, find
+from orchestra.git.log import FileChange, changes, patch
+from orchestra.git.objects import Objects
+from orchestra.git.refs import CommitId, Kind, RefName, agent_ref
+from orchestra.ledger import Json
+from orchestra.review.branch_status import Standing, read_standings
+from orchestra.review.verdicts import require_proposal
+from orchestra.workspace.paths import instruction_names
+
+_PARENTS = 2
+_LABEL = re.compile(r"^(-(<{7}|\|{7}|>{7}) )[0-9a-f]{7,64}$", re.MULTILINE)  # git knows the sides by their ids alone
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """``target`` is the value of the target that it merges, ``behind`` how many commits the target has had since.
+
+    ``decides``: the difference from the mechanical merge, conflict markers and all, to the proposal. ``changes`` and
+    ``patch``: what it would change on that target. ``gates``: gate -> what it said of it when it was made.
+    """
+
+    standing: Standing
+    commit: CommitId
+    target: CommitId
+    behind: int
+    resolved: Mapping[str, str]
+    decides: str
+    changes: tuple[FileChange, ...]
+    patch: str
+    findings: tuple[ScopeFinding, ...]
+    gates: Mapping[str, str]
+
+
+def show_proposal(fleet: Fleet, agent: Agent) -> Shown:
+    """The proposal for ``agent``. UsageError where there is none for its branch as it is."""
+    (standing,) = read_standings(fleet, [agent])
+    commit = require_proposal(agent, standing.refs, standing.head)
+    repository = fleet.repository
+    with Objects(repository.git) as objects:
+        made = objects.commit(commit)
+    if len(made.parents) != _PARENTS:
+        raise UsageError(f"{commit[:10]} is no proposal", hint=f"git update-ref -d {_ref(fleet, agent)}")
+    head, target = made.parents
+    base = standing.refs.base or head
+    hidden = tuple(sorted(instruction_names(repository, fleet.blueprint, base).all))
+    found = tuple(change for change in changes(repository, target, commit) if not is_at(change.path, hidden))
+    touched = {path for change in found for path in (change.path, change.renamed_from) if path}
+    now = fleet.target_tip()
+    return Shown(
+        standing=standing,
+        commit=commit,
+        target=target,
+        behind=repository.count_commits(target, now) if now else 0,
+        resolved=resolved_by(made),
+        decides=_decides(
+            fleet, Branch(agent.name, fleet.name, base, head, agent.title, kept_out=hidden), commit, target
+        ),
+        changes=found,
+        patch=patch(repository, target, commit, leave_out=hidden),
+        findings=find(fleet.blueprint, agent, touched),
+        gates=_gates(fleet, agent, commit),
+    )
+
+
+def _ref(fleet: Fleet, agent: Agent) -> RefName:
+    return agent_ref(fleet.name, agent.name, Kind.PROPOSED)
+
+
+def _decides(fleet: Fleet, branch: Branch, commit: CommitId, target: CommitId) -> str:
+    with integrator(fleet.repository.git, target, style="diff3") as build:
+        merged = build.whole(target, branch)
+    if merged is None:
+        return ""
+    told = patch(fleet.repository, CommitId(merged.tree), commit, leave_out=branch.kept_out)
+    names = {"<": fleet.target, "|": "base", ">": branch.agent}
+    return _LABEL.sub(lambda found: f"{found[1]}{names[found[2][0]]}", told)
+
+
+def _gates(fleet: Fleet, agent: Agent, commit: CommitId) -> Mapping[str, str]:
+    """As the ledger remembers; a ledger that was lost knows nothing, and the train asks the gates again anyway."""
+    for event in reversed(fleet.ledger.events("proposal", agent.name)):
+        gates = event.data.get("gates")
+        if event.data.get("commit") == commit and isinstance(gates, dict):
+            return MappingProxyType({name: str(outcome) for name, outcome in gates.items()})
+    return MappingProxyType({})
+
+
+def to_json(shown: Shown) -> dict[str, Json]:
+    """As ``review --proposal --json`` prints it."""
+    standing = shown.standing
+    return {
+        "agent": standing.agent.name,
+        "branch": standing.agent.branch,
+        "head": standing.head,
+        "verdict": standing.verdict.value,
+        "proposal": {
+            "commit": shown.commit,
+            "target": shown.target,
+            "behind": shown.behind,
+            "approved": standing.refs.approved == shown.commit,
+            "resolved": dict(shown.resolved),
+            "gates": dict(shown.gates),
+            "decides": shown.decides,
+            "changes": [
+                {"path": c.path, "added": c.added, "removed": c.removed, "renamed_from": c.renamed_from}
+                for c in shown.changes
+            ],
+            "scope_findings": [{"path": f.path, "why": f.why} for f in shown.findings],
+            "patch": shown.patch,
+        },
+    }

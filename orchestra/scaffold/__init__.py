@@ -1,0 +1,1 @@
+"""The first blueprint of a repository: its stacks, its areas, a draft."""

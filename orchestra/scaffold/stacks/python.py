@@ -1,0 +1,219 @@
+"""Python: uv, Poetry, PDM, or pip in a virtual environment; pytest, unittest or Django; ruff, flake8 and mypy.
+
+Invariant: a tool becomes a gate only where the repository configures it and the proposed set-up installs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from orchestra.scaffold.stacks.manifests import Command, Ground, Part, strings, table
+
+SUFFIXES: Final = (".py", ".pyi", ".pyx")
+_MANIFESTS: Final = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "Pipfile", "manage.py", "tox.ini")
+_FOR_TESTS: Final = ("dev", "test", "tests", "testing", "lint", "typing", "types", "ci")
+"""Groups and extras that test and lint tools go by, in the order in which they are asked for."""
+_REQUIREMENTS: Final = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements_dev.txt",
+    "dev-requirements.txt",
+    "requirements-test.txt",
+    "test-requirements.txt",
+    "requirements-tests.txt",
+)
+_IN_FOLDER: Final = ("dev.txt", "test.txt", "tests.txt", "testing.txt", "local.txt")
+_PROTECTED: Final = (
+    "pyproject.toml uv.lock poetry.lock pdm.lock Pipfile Pipfile.lock setup.py setup.cfg tox.ini noxfile.py ruff.toml "
+    ".ruff.toml mypy.ini .flake8 pytest.ini .pre-commit-config.yaml .python-version MANIFEST.in"
+).split()
+
+
+@dataclass(frozen=True, slots=True)
+class _Installer:
+    name: str
+    setup: tuple[str, ...]
+    prefix: str  # before each command
+    installed: frozenset[str]  # distributions that the set-up names, normalised
+    relock: Mapping[str, str]
+
+
+def find(ground: Ground) -> Part | None:
+    """What the manifests say; None without one, or where no Python is below."""
+    if ground.first(*_MANIFESTS) is None or not ground.below(".py"):
+        return None
+    project = ground.toml("pyproject.toml")
+    installer = _installer(ground, project)
+    requirements = [name for name in ground.names if re.fullmatch(r".*requirements.*\.txt", name)]
+    return Part(
+        language="Python",
+        tool=installer.name,
+        suffixes=SUFFIXES,
+        setup=tuple(ground.here(command) for command in installer.setup),
+        commands=tuple(_commands(ground, project, installer)),
+        protected=tuple(ground.pattern(name) for name in (*_PROTECTED, *requirements) if name in ground.names),
+        regenerate={ground.pattern(lock): ground.here(run) for lock, run in installer.relock.items()},
+        pack="standards/python-service",
+        port=8000,
+    )
+
+
+# Installing
+
+
+def _installer(ground: Ground, project: Mapping[str, object]) -> _Installer:
+    groups, extras = table(project, "dependency-groups"), table(project, "project", "optional-dependencies")
+    core = _distributions(strings(table(project, "project").get("dependencies")))
+    if "uv.lock" in ground.names:
+        return _uv(core, groups, extras, table(project, "tool", "uv"))
+    if "poetry.lock" in ground.names or table(project, "tool", "poetry"):
+        return _poetry(ground, core, extras, table(project, "tool", "poetry"))
+    if "pdm.lock" in ground.names:
+        installed = core | _of(groups, groups) | _of(extras, extras)
+        return _Installer(
+            "PDM", ("pdm install --frozen-lockfile -G :all",), "pdm run ", installed, {"pdm.lock": "pdm lock"}
+        )
+    return _pip(ground, core, groups, extras)
+
+
+def _uv(
+    core: frozenset[str], groups: Mapping[str, object], extras: Mapping[str, object], tool: Mapping[str, object]
+) -> _Installer:
+    """uv installs the group ``dev`` by itself; others are asked for, and so are the members of a workspace."""
+    old_dev = _distributions(strings(tool.get("dev-dependencies")))
+    asked = ["--all-packages"] if "workspace" in tool else []
+    asked += [f"--group {name}" for name in _FOR_TESTS if name in groups and name != "dev"]
+    asked += [f"--extra {name}" for name in _FOR_TESTS if name in extras]
+    installed = core | old_dev | _of(groups, _FOR_TESTS) | _of(extras, _FOR_TESTS)
+    setup = " ".join(["uv sync --frozen", *asked])
+    # --no-sync: a plain `uv run` would bring the environment back to its default groups.
+    return _Installer("uv", (setup,), "uv run --no-sync ", installed, {"uv.lock": "uv lock"})
+
+
+def _poetry(
+    ground: Ground, core: frozenset[str], extras: Mapping[str, object], tool: Mapping[str, object]
+) -> _Installer:
+    own = table(tool, "group")
+    named = {name for group in own for name in table(own, group, "dependencies")}
+    named |= set(table(tool, "dependencies")) | set(table(tool, "dev-dependencies"))
+    optional = [group for group in own if table(own, group).get("optional") is True]
+    asked = [f"--with {','.join(optional)}"] if optional else []
+    asked += ["--all-extras"] if extras or table(tool, "extras") else []
+    locked = "poetry.lock" in ground.names
+    setup = " ".join(["poetry install --no-interaction", *asked])
+    installed = core | _distributions(named) | _of(extras, extras)
+    return _Installer("Poetry", (setup,), "poetry run ", installed, {"poetry.lock": "poetry lock"} if locked else {})
+
+
+def _pip(
+    ground: Ground, core: frozenset[str], groups: Mapping[str, object], extras: Mapping[str, object]
+) -> _Installer:
+    files = list(_requirement_files(ground))
+    asked = [name for name in _FOR_TESTS if name in groups]
+    wanted = ",".join(name for name in _FOR_TESTS if name in extras)
+    arguments = [f"-r {name}" for name in files] + [f"--group {name}" for name in asked]
+    if ground.first("pyproject.toml", "setup.py") and _installs_itself(ground):
+        arguments.append(f"-e '.[{wanted}]'" if wanted else "-e .")
+    text = "\n".join(_requirement_text(ground, name) for name in files)
+    installed = core | _of(groups, asked) | _of(extras, _FOR_TESTS) | _distributions(text.splitlines())
+    setup = ["python3 -m venv .venv"]
+    if asked:
+        setup.append(".venv/bin/pip install --quiet --upgrade 'pip>=25.1'")  # the first that knows --group
+    missing = [name for name in ("pytest",) if _uses_pytest(ground) and name not in installed]
+    if arguments or missing:
+        setup.append(" ".join([".venv/bin/pip install --quiet", *arguments, *missing]))
+    return _Installer("pip", tuple(setup), ".venv/bin/", installed | set(missing), {})
+
+
+def _installs_itself(ground: Ground) -> bool:
+    project = ground.toml("pyproject.toml")
+    return "setup.py" in ground.names or "project" in project or "build-system" in project
+
+
+def _requirement_files(ground: Ground) -> Iterator[str]:
+    yield from (name for name in _REQUIREMENTS if name in ground.names)
+    for name in _IN_FOLDER:
+        if f"{ground.folder}requirements/{name}" in ground.tracked:
+            yield f"requirements/{name}"
+
+
+def _requirement_text(ground: Ground, name: str) -> str:
+    folder, _, file = name.rpartition("/")
+    return Ground(ground.root, ground.tracked, f"{ground.folder}{folder}/" if folder else ground.folder).text(file)
+
+
+def _of(source: Mapping[str, object], names: Iterable[str]) -> frozenset[str]:
+    """The distributions of several groups or extras; a group may include another."""
+    found: set[str] = set()
+    for name in names:
+        listed = source.get(name)
+        found |= _distributions(strings(listed))
+        for item in listed if isinstance(listed, list) else ():
+            included = item.get("include-group") if isinstance(item, dict) else None
+            found |= _distributions(strings(source.get(str(included)))) if included else set()
+    return frozenset(found)
+
+
+def _distributions(requirements: Iterable[str]) -> frozenset[str]:
+    """Names in ``pytest-cov>=4 ; python_version < '4'`` form, normalised as PEP 503 says."""
+    names = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", line) for line in requirements)
+    return frozenset(re.sub(r"[-_.]+", "-", name.group(1)).lower() for name in names if name)
+
+
+# Gates
+
+
+def _commands(ground: Ground, project: Mapping[str, object], installer: _Installer) -> Iterator[Command]:
+    tool = table(project, "tool")
+    lint = _lint(ground, tool, installer.installed)
+    if lint:
+        yield Command("lint", ground.here(installer.prefix + lint[0]), lint[1])
+    types = _types(ground, tool, installer.installed)
+    if types:
+        yield Command("types", ground.here(installer.prefix + types[0]), types[1])
+    tests = _tests(ground, installer)
+    if tests:
+        yield Command("tests", ground.here(tests[0]), tests[1])
+
+
+def _lint(ground: Ground, tool: Mapping[str, object], installed: frozenset[str]) -> tuple[str, str] | None:
+    if "ruff" in installed and ("ruff" in tool or ground.first("ruff.toml", ".ruff.toml")):
+        return "ruff check .", "ruff is configured and among the dependencies"
+    if "flake8" in installed and (ground.first(".flake8") or _section(ground, "flake8")):
+        return "flake8", "flake8 is configured and among the dependencies"
+    return None
+
+
+def _types(ground: Ground, tool: Mapping[str, object], installed: frozenset[str]) -> tuple[str, str] | None:
+    """mypy only where its configuration says what to check: without, it wants arguments that we do not know."""
+    said = table(tool, "mypy")
+    names = bool({"files", "packages", "modules"} & said.keys())
+    names = names or bool(re.search(r"^(files|packages)\s*=", ground.text("mypy.ini"), re.MULTILINE))
+    if "mypy" in installed and names:
+        return "mypy", "mypy is configured with what to check, and among the dependencies"
+    return None
+
+
+def _tests(ground: Ground, installer: _Installer) -> tuple[str, str] | None:
+    if _uses_pytest(ground) or "pytest" in installer.installed:
+        return f"{installer.prefix}pytest -q", "pytest is configured or among the dependencies"
+    python = f"{installer.prefix}python"
+    if "manage.py" in ground.names:
+        return f"{python} manage.py test", "manage.py"
+    if any(re.search(r"(^|/)tests?(/|\.py$|_.*\.py$)", path) for path in ground.tracked if path.endswith(".py")):
+        return f"{python} -m unittest", "tests, and no other runner is named"
+    return None
+
+
+def _uses_pytest(ground: Ground) -> bool:
+    if ground.first("pytest.ini", ".pytest.ini", "conftest.py") or ground.below("/conftest.py"):
+        return True
+    return "pytest" in table(ground.toml("pyproject.toml"), "tool") or _section(ground, "(tool:)?pytest")
+
+
+def _section(ground: Ground, name: str) -> bool:
+    texts = (ground.text("setup.cfg"), ground.text("tox.ini"))
+    return any(re.search(rf"^\[{name}\]", text, re.MULTILINE) for text in texts)

@@ -1,0 +1,1 @@
+"""One module for each kind of program that an agent can be."""

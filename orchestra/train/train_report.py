@@ -1,0 +1,178 @@
+"""What came of a train, as values: the answer of merge, rehearse and rebase-and-test, for people and for scripts.
+
+Invariant: every agent that was asked about is in exactly one list, and every one that did not land says why in one
+sentence. The JSON is CONTRACT.md's; its schema is schemas/merge.schema.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+from orchestra.blueprint.model import AgentName
+from orchestra.errors import ExitCode
+from orchestra.git.refs import CommitId
+from orchestra.ledger import Json
+
+
+class EvictReason(StrEnum):
+    CONFLICT = "conflict"  # its text does not merge
+    GATE = "gate"  # a gate is red on target-now plus this branch, and green without it
+    LOGICAL_CONFLICT = "logical-conflict"  # green alone, red together with ``with_``
+    SCOPE = "scope"  # it changes what its agent may not change
+    EMPTY = "empty"  # it changes nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """``commit`` is the agent's commit on the target (the last one, with strategy rebase)."""
+
+    agent: AgentName
+    commit: CommitId
+    gates: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """How a text conflict could be resolved: ``commit`` waits for a person to take it; None: nothing is offered.
+
+    ``resolved``: path -> the method that resolved it. ``detail`` is a sentence, ``gates`` what they said of it, ``log``
+    where to read on.
+    """
+
+    commit: CommitId | None
+    resolved: Mapping[str, str]
+    detail: str
+    log: Path | None = None
+    gates: Mapping[str, str] = field(default_factory=lambda: NO_GATES)
+
+    @property
+    def line(self) -> str:
+        return f"{self.detail} (log: {self.log})" if self.log else self.detail
+
+
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """``head``: the work it was about. ``detail`` is a sentence; ``with_`` the other side; ``log`` where to read on."""
+
+    agent: AgentName
+    head: CommitId
+    reason: EvictReason
+    detail: str
+    with_: tuple[AgentName, ...] = ()
+    log: Path | None = None
+    gate: str | None = None
+    proposal: Offer | None = None  # None: the blueprint asks for none, or it is no conflict of text
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """It must land after ``by``, which does not land."""
+
+    agent: AgentName
+    reason: str
+    by: AgentName
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """It could land in another run."""
+
+    agent: AgentName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MergeReport:
+    """``rehearsed``: nothing was landed; ``landed`` is what would have, ``after`` the commit the target would have.
+
+    ``tests_run`` counts runs of gates on a candidate, ``seconds`` the wall time of the whole train.
+    """
+
+    fleet: str
+    target: str
+    before: CommitId
+    after: CommitId
+    landed: tuple[Landed, ...] = ()
+    evicted: tuple[Evicted, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    rehearsed: bool = False
+    pushed: bool = False
+    tests_run: int = 0
+    seconds: float = 0.0
+    recovered: tuple[str, ...] = ()
+    advice: tuple[str, ...] = field(default=())
+
+    @property
+    def exit_code(self) -> ExitCode:
+        fell_short = self.evicted or self.blocked or self.waiting
+        return ExitCode.SHORT if fell_short else ExitCode.DONE
+
+    def to_json(self) -> dict[str, Json]:
+        """As ``merge --json`` prints it; paths are absolute."""
+        return {
+            "fleet": self.fleet,
+            "target": {"branch": self.target, "before": self.before, "after": self.after},
+            "landed": [{"agent": item.agent, "commit": item.commit, "gates": dict(item.gates)} for item in self.landed],
+            "evicted": [_evicted_json(item) for item in self.evicted],
+            "blocked": [{"agent": i.agent, "reason": i.reason, "by": i.by} for i in self.blocked],
+            "waiting": [{"agent": i.agent, "reason": i.reason} for i in self.waiting],
+            "rehearsed": self.rehearsed,
+            "pushed": self.pushed,
+            "tests_run": self.tests_run,
+            "seconds": round(self.seconds, 3),
+            "recovered": list(self.recovered),
+            "advice": list(self.advice),
+        }
+
+    def render_lines(self) -> list[str]:
+        """Plain lines for a person, the good news first."""
+        verb = "would land" if self.rehearsed else "landed"
+        lines = [f"{item.agent}: {verb} as {item.commit[:10]}{_gates(item.gates)}" for item in self.landed]
+        for out in self.evicted:
+            log = f" (log: {out.log})" if out.log else ""
+            others = f" with {', '.join(out.with_)}" if out.with_ else ""
+            gone = "would be evicted" if self.rehearsed else "evicted"
+            lines.append(f"{out.agent}: {gone}, {out.reason}{others}: {out.detail}{log}")
+            lines += [f"{out.agent}: {out.proposal.line}"] if out.proposal else []
+        lines += [f"{item.agent}: blocked by {item.by}: {item.reason}" for item in self.blocked]
+        lines += [f"{item.agent}: waiting: {item.reason}" for item in self.waiting]
+        lines += self.advice
+        return [*lines, self._last_line()]
+
+    def _last_line(self) -> str:
+        if self.before == self.after:
+            return f"{self.target} stays at {self.before[:10]}"
+        moved = "would go" if self.rehearsed else "went"
+        pushed = ", pushed" if self.pushed else ""
+        return f"{self.target} {moved} from {self.before[:10]} to {self.after[:10]}{pushed}"
+
+
+def _gates(gates: Mapping[str, str]) -> str:
+    return f" ({', '.join(f'{name} {outcome}' for name, outcome in gates.items())})" if gates else ""
+
+
+def _evicted_json(item: Evicted) -> dict[str, Json]:
+    found: dict[str, Json] = {"agent": item.agent, "reason": item.reason.value, "detail": item.detail}
+    found["with"] = list(item.with_)
+    found["log"] = str(item.log) if item.log else None
+    found["gate"] = item.gate
+    found["proposal"] = _offer_json(item.proposal) if item.proposal else None
+    return found
+
+
+def _offer_json(offer: Offer) -> dict[str, Json]:
+    return {
+        "commit": offer.commit,
+        "resolved": dict(offer.resolved),
+        "detail": offer.detail,
+        "log": str(offer.log) if offer.log else None,
+        "gates": dict(offer.gates),
+    }
+
+
+NO_GATES: Mapping[str, str] = MappingProxyType({})

@@ -1,0 +1,149 @@
+"""Keeping our files out of the agents' ``git status`` and ``git add --all``, and of nobody else's.
+
+``info/exclude`` holds for every worktree, the user's own checkout too, so it is left alone. Instead the repository's
+configuration gets one entry, for linked worktrees only, that includes ``<state>/worktrees.config``; that one names, for
+each worktree of a fleet, the fleet's ``worktree.config``, which sets ``core.excludesFile`` to the fleet's ``excludes``:
+the user's own global excludes and our names (git-config(1), Conditional includes).
+
+Invariant: what git reads is replaced whole. Refuses: nothing that an agent needs depends on it; the candidate leaves
+these files out whether or not they were hidden.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from orchestra.fleet import Fleet, write_atomically
+from orchestra.git.git_process import Git
+from orchestra.git.repository import Repository
+
+_KEY = "includeIf.gitdir:./worktrees/.path"  # the final slash: every linked worktree; ./ is the folder of the config
+_OUR_CONFIG = "orchestra/worktrees.config"
+_HALF_WRITTEN = "/.TASK.md.[0-9]*\n"  # what a killed request for changes may leave
+_ENTRY = re.compile(r'\[includeIf "gitdir:worktrees/((?:[^"\\]|\\.)*)"\]\n\tpath = "((?:[^"\\]|\\.)*)"\n')
+
+
+def excludes_text(fleet: Fleet, names: Iterable[str]) -> str:
+    """The excludes file of a fleet: the user's own global excludes, then ``names``, each anchored at the top.
+
+    What was hidden before stays so: a copied secret that is gone from the main checkout is still in the worktrees.
+    """
+    ours = [f"/{_literal(name)}\n" for name in sorted(names) if "\n" not in name] + [_HALF_WRITTEN]
+    heading = f"# orchestra: files of its own in the worktrees of fleet {fleet.name}\n"
+    _, _, before = (_read(_excludes(fleet)) or "").partition(heading)
+    earlier = sorted(set(before.splitlines(keepends=True)) - set(ours))
+    return "".join([_users_excludes(fleet.repository), heading, *ours, *earlier])
+
+
+def _literal(name: str) -> str:
+    """A name as a gitignore(5) pattern that matches nothing else."""
+    escaped = re.sub(r"([\\*?\[])", r"\\\1", name)
+    return re.sub(r" (?= *$)", r"\\ ", escaped)
+
+
+def _users_excludes(repository: Repository) -> str:
+    named = repository.git.run("config", "--path", "--get", "core.excludesFile", ok=(0, 1))
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    path = repository.home / named.text if named.code == 0 else config / "git" / "ignore"
+    try:
+        text = path.read_text("utf-8", "surrogateescape")
+    except OSError:
+        return ""
+    return text if text.endswith("\n") or not text else f"{text}\n"
+
+
+def is_hidden(fleet: Fleet, text: str, worktrees: Collection[str]) -> bool:
+    """Whether all of it is in place, for the worktrees that git calls so."""
+    entries = _entries(fleet.repository)
+    return (
+        _included(fleet.repository)
+        and _read(_excludes(fleet)) == text
+        and _read(_config(fleet)) == _config_text(fleet)
+        and all(entries.get(name) == _relative(fleet) for name in worktrees)
+    )
+
+
+def write_excludes(fleet: Fleet, text: str) -> None:
+    """Put a fleet's excludes in place."""
+    _write(_excludes(fleet), text)
+    _write(_config(fleet), _config_text(fleet))
+    if not _included(fleet.repository):
+        fleet.repository.git.run("config", "--local", "--add", _KEY, _OUR_CONFIG)
+
+
+def enlist(fleet: Fleet, worktrees: Iterable[str]) -> None:
+    """Let the excludes hold in worktrees, by git's names for them."""
+    _replace(fleet.repository, _entries(fleet.repository) | dict.fromkeys(worktrees, _relative(fleet)))
+
+
+def delist_gone(fleet: Fleet, there: Collection[str]) -> None:
+    """Undo ``enlist`` for every worktree of this fleet but those that git calls ``there``.
+
+    With the last entry of all our part of the repository's configuration goes, too.
+    """
+    ours, entries = _relative(fleet), _entries(fleet.repository)
+    left = {name: path for name, path in entries.items() if path != ours or name in there}
+    _replace(fleet.repository, left)
+    if not left and _included(fleet.repository):
+        key = re.escape(_OUR_CONFIG)
+        fleet.repository.git.run("config", "--local", "--unset-all", _KEY, f"^{key}$")
+
+
+def shown(worktree: Path, names: Iterable[str]) -> list[str]:
+    """Which of our files ``git status`` shows all the same: a .gitignore with ``!*.md`` outranks our excludes."""
+    literal = [f":(top,literal){name}" for name in names]
+    return Git(worktree).run("ls-files", "-z", "--others", "--exclude-standard", "--", *literal).fields
+
+
+def _excludes(fleet: Fleet) -> Path:
+    return fleet.folder / "excludes"
+
+
+def _config(fleet: Fleet) -> Path:
+    return fleet.folder / "worktree.config"
+
+
+def _config_text(fleet: Fleet) -> str:
+    return f"[core]\n\texcludesFile = {_quoted(str(_excludes(fleet)))}\n"
+
+
+def _relative(fleet: Fleet) -> str:
+    """From ``worktrees.config`` to the fleet's, so that the repository can be moved."""
+    return f"fleets/{fleet.name}/worktree.config"
+
+
+def _quoted(value: str) -> str:
+    return '"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n"))
+
+
+def _included(repository: Repository) -> bool:
+    return _OUR_CONFIG in repository.git.run("config", "--local", "--get-all", _KEY, ok=(0, 1)).lines
+
+
+def _entries(repository: Repository) -> dict[str, str]:
+    text = _read(repository.state_folder / "worktrees.config") or ""
+    return {re.sub(r"\\(.)", r"\1", name): path for name, path in _ENTRY.findall(text)}
+
+
+def _replace(repository: Repository, entries: Mapping[str, str]) -> None:
+    text = "".join(_entry(name, entries[name]) for name in sorted(entries))
+    _write(repository.state_folder / "worktrees.config", text)
+
+
+def _entry(name: str, path: str) -> str:
+    return f"[includeIf {_quoted(f'gitdir:worktrees/{name}')}]\n\tpath = {_quoted(path)}\n"
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8", "surrogateescape")
+    except OSError:
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    if _read(path) != text:
+        write_atomically(path, text)

@@ -1,0 +1,94 @@
+"""Names and places inside and around an agent's worktree.
+
+Invariant: reads the base commit, changes nothing. Which files are instructions is decided by the base, never by
+what an agent's branch holds (law 6).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.blueprint.model import AgentName, Blueprint, FleetName
+from orchestra.fleet import Fleet
+from orchestra.git.git_process import Git
+from orchestra.git.refs import CommitId
+from orchestra.git.repository import Repository
+
+ASIDE = ".orchestra-tmp"  # in a worktree: where our files are while they are being written; hidden from git
+STANDARDS, LOCAL_STANDARDS, TASK, NOTES = "CLAUDE.md", "CLAUDE.local.md", "TASK.md", "AGENT_NOTES.md"
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionNames:
+    """The files that orchestra renders into a worktree, relative to it, with forward slashes.
+
+    ``standards`` is CLAUDE.md, or CLAUDE.local.md where the repository has a CLAUDE.md of its own (the client reads
+    both); ``further`` are the other entries of ``templates``, sorted.
+    """
+
+    standards: str
+    task: str = TASK
+    notes: str = NOTES
+    further: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Every path that must never reach the target."""
+        return frozenset((self.standards, self.task, self.notes, *self.further))
+
+
+def instruction_names(repository: Repository, blueprint: Blueprint, base: CommitId) -> InstructionNames:
+    """What the instruction files are called in worktrees cut from ``base``."""
+    return names_with(blueprint, LOCAL_STANDARDS if tracked(repository.git, base, [STANDARDS]) else STANDARDS)
+
+
+def names_with(blueprint: Blueprint, standards: str) -> InstructionNames:
+    """What the instruction files are called where our standards go to the file ``standards``."""
+    further = sorted(set(blueprint.templates) - {STANDARDS, standards, TASK, NOTES})
+    return InstructionNames(standards, further=tuple(further))
+
+
+def tracked(git: Git, commit: CommitId, names: Iterable[str]) -> list[str]:
+    """Which of ``names`` are files or folders of ``commit``. Names are literal, not patterns."""
+    found = git.run("ls-tree", "-z", "--name-only", commit, "--", *names)
+    return found.fields
+
+
+def stays_inside(target: Path, folder: Path) -> bool:
+    """Whether a file at ``target`` would be in ``folder``: a symbolic link of a commit, or an agent, may lead out."""
+    return target.parent.resolve().is_relative_to(folder.resolve())
+
+
+@contextmanager
+def written_aside(worktree: Path) -> Iterator[Path]:
+    """A new empty folder in the worktree, hidden from git, for what is renamed to its place when it is whole."""
+    clear_aside(worktree)
+    folder = worktree / ASIDE
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        clear_aside(worktree)
+
+
+def clear_aside(worktree: Path) -> None:
+    """Remove what a killed run left there. A link in its place is removed, never followed."""
+    folder = worktree / ASIDE
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def slots_root(fleet: Fleet) -> Path:
+    """Where gates get their worktrees: not inside .git, below which jest and others ignore every file."""
+    return fleet.worktrees_root / f"{fleet.repository.home.name}.gates"
+
+
+def agent_folder(repository: Repository, fleet: FleetName, agent: AgentName) -> Path:
+    """What orchestra keeps of one agent beside its refs."""
+    return repository.state_folder / "fleets" / fleet / "agents" / agent

@@ -1,0 +1,84 @@
+"""What a gate sees, what a result depends on, and what is kept of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestra.blueprint.model import RunGate
+from orchestra.gates.environment import allowed, result_key
+from orchestra.gates.result_cache import Pass, Results, forget_unused
+
+GATE = RunGate("tests", "sh run.sh")
+ENV = {"PATH": os.environ["PATH"], "TZ": "UTC", "HOME": "/home/a"}
+TREE, COMMIT = "1" * 40, "2" * 40
+
+
+def key(
+    gate: RunGate = GATE, env: dict[str, str] = ENV, setup: str = "s", tree: str = TREE, commit: str = COMMIT
+) -> str:
+    return result_key(gate, env, setup, tree, commit)
+
+
+def test_what_a_result_depends_on() -> None:
+    same = key()
+    assert key() == same
+    assert key(env={**ENV, "HOME": "/home/b"}) == same
+    assert key(commit="3" * 40) == same
+    assert key(RunGate("renamed", "sh run.sh")) == same
+    assert key(RunGate("tests", "sh run.sh", timeout_s=1.0, retries=3)) == same
+    others = [
+        key(RunGate("tests", "sh other.sh")),
+        key(RunGate("tests", "sh run.sh", env={"A": "1"})),
+        key(env={**ENV, "TZ": "Asia/Tokyo"}),
+        key(setup="t"),
+        key(tree="3" * 40),
+    ]
+    assert len({same, *others}) == len(others) + 1
+
+
+def test_another_program_of_the_same_name_is_another_result(tmp_path: Path) -> None:
+    tool = tmp_path / "tool"
+    env = {**ENV, "PATH": f"{tmp_path}:{ENV['PATH']}"}
+    before = key(RunGate("tests", "tool --check"), env)
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    with_it = key(RunGate("tests", "tool --check"), env)
+    tool.write_text("#!/bin/sh\nexit 1\n")
+    assert len({before, with_it, key(RunGate("tests", "tool --check"), env)}) == 3
+
+
+@pytest.mark.parametrize("command", ["git describe", "npx commitlint --from main", "sh -c 'git log'"])
+def test_a_command_that_asks_git_depends_on_the_commit(command: str) -> None:
+    gate = RunGate("tests", command)
+    assert key(gate) != key(gate, commit="3" * 40)
+    assert key(RunGate("tests", "cat .gitignore digits")) == key(RunGate("tests", "cat .gitignore digits"), commit="3")
+
+
+def test_the_allow_list() -> None:
+    given = {"PATH": "p", "LC_ALL": "C", "GITHUB_TOKEN": "t", "SSH_AUTH_SOCK": "s", "GIT_DIR": "g", "PYTHONPATH": "x"}
+    assert allowed(given) == {"PATH": "p", "LC_ALL": "C", "CI": "true", "TERM": "dumb", "GIT_TERMINAL_PROMPT": "0"}
+
+
+def test_a_pass_is_kept_and_found_by_key_and_tree(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    found = Pass("k", "tests", TREE, 1.5, 2.5, "/log")
+    assert results.find("k", TREE) is None
+    results.keep(found)
+    assert results.find("k", TREE) == found
+    assert results.find("k", COMMIT) is None
+
+
+def test_what_nobody_used_for_a_month_goes(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    long_ago = time.time() - 40 * 86_400
+    for name in ("old", "used"):
+        results.keep(Pass(name, "tests", TREE, 1.0, 1.0, "/log"))
+        os.utime(tmp_path / f"{name}.json", (long_ago, long_ago))
+    assert results.find("used", TREE)
+    forget_unused(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["used.json"]
+    forget_unused(tmp_path / "absent")

@@ -1,0 +1,81 @@
+"""One writer at a time, and a dead one is no obstacle."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestra.errors import LockHeld
+from orchestra.git.lock import exclusive
+
+_HOLD = """
+import sys
+from pathlib import Path
+from orchestra.git.lock import exclusive
+with exclusive(Path(sys.argv[1]), "merge"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_the_second_says_who_works_here(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    with pytest.raises(LockHeld) as caught, exclusive(tmp_path, "spawn"):
+        pass
+    assert f"orchestra merge (process {holder.pid}" in str(caught.value)
+    holder.communicate()
+    with exclusive(tmp_path, "spawn"):
+        pass
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    with exclusive(tmp_path, "spawn"):
+        assert "spawn" in (tmp_path / "lock.holder").read_text()
+    assert not (tmp_path / "lock.holder").exists()
+
+
+def test_a_holder_file_with_garbage_is_survived(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    (tmp_path / "lock.holder").write_text("{half")
+    with pytest.raises(LockHeld, match="has just begun"), exclusive(tmp_path, "spawn"):
+        pass
+    holder.communicate()
+
+
+def test_a_script_that_could_not_take_the_flock_is_honoured_while_it_lives(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "lock.link").symlink_to(f"{holder.pid} {platform.node()} orchestra_spawn")
+    with pytest.raises(LockHeld, match=f"orchestra_spawn .process {holder.pid}"), exclusive(folder, "merge"):
+        pass
+    assert not (folder / "lock.holder").exists()
+    holder.kill()
+    holder.communicate()
+    with exclusive(folder, "merge"):
+        assert not os.path.lexists(folder / "lock.link")
+
+
+@pytest.mark.parametrize("text", ["1 another-machine orchestra_merge", "garbage", "999999999999999999999 x y"])
+def test_a_link_that_nobody_here_can_judge_is_left_to_a_person(tmp_path: Path, text: str) -> None:
+    (tmp_path / "lock.link").symlink_to(text)
+    with pytest.raises(LockHeld, match="if it is dead: rm "), exclusive(tmp_path, "merge"):
+        pass
+    assert os.path.lexists(tmp_path / "lock.link")

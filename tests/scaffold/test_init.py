@@ -1,0 +1,229 @@
+"""``init`` end to end: what it writes loads, plans clean, and changes nothing that was there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from orchestra.blueprint.load import load_blueprint
+from orchestra.blueprint.model import Blueprint, Regenerate, RunGate
+from orchestra.errors import GroundError
+from orchestra.fleet import make_fleet
+from orchestra.git.repository import Repository
+from orchestra.plan.finding import Code, Severity
+from orchestra.plan.plan import plan
+from orchestra.scaffold.detect import slug
+from orchestra.scaffold.init import InitPlan, init_files, write
+from tests.conftest import Checkout, MakeRepository
+
+SAMPLE: Mapping[str, str] = {
+    "package.json": json.dumps({"name": "shop", "scripts": {"test": "node --test", "lint": "node lint.js"}}),
+    "package-lock.json": "{}",
+    "CHANGELOG.md": "",
+    ".github/workflows/ci.yml": "",
+    **{f"src/{part}/m{n}.ts": "" for part in ("api", "orders", "stock") for n in range(9)},
+    "test/api/a.test.ts": "",
+    "docs/guide.md": "",
+    "Dockerfile": "",
+}
+
+
+@pytest.fixture
+def sample(make_repository: MakeRepository) -> Checkout:
+    return make_repository(SAMPLE)
+
+
+def initialised(root: Path, tracked: list[str]) -> tuple[InitPlan, Blueprint]:
+    proposed = init_files(root, tracked)
+    write(proposed)
+    return proposed, load_blueprint(root / proposed.blueprint)
+
+
+def test_what_is_written_says_what_was_found(sample: Checkout) -> None:
+    (sample.path / ".env").write_text("SECRET=1")
+    _, blueprint = initialised(sample.path, list(SAMPLE))
+    assert " ".join(agent.name for agent in blueprint.agents) == "infrastructure orders stock api tests docs rest"
+    assert blueprint.stages == ("infrastructure", "code", "interface", "tests", "docs", "rest")
+    assert list(blueprint.gates) == ["scope", "notes", "lint", "tests"]
+    tests = blueprint.gates["tests"]
+    assert isinstance(tests, RunGate)
+    assert (tests.run, tests.timeout_s, dict(tests.env)) == ("npm test", 900, {"CI": "true"})
+    assert blueprint.worktrees.setup.run == ("npm ci --prefer-offline --no-audit --no-fund",)
+    assert blueprint.worktrees.setup.copy == (".env",)
+    assert isinstance(blueprint.merge.conflicts["package-lock.json"], Regenerate)
+    assert "CHANGELOG.md" in blueprint.merge.conflicts
+    assert blueprint.protected == (".github/**", "**/package.json", "package-lock.json")
+    assert blueprint.limits.budget_usd == 10 * len(blueprint.agents)
+
+
+def test_every_agent_has_work_that_can_be_done_in_its_scope(sample: Checkout) -> None:
+    _, blueprint = initialised(sample.path, list(SAMPLE))
+    for agent in blueprint.agents:
+        assert "**Goal.**" in agent.task
+        assert "<<" not in agent.task + agent.title
+        assert len(agent.done_when) >= 3
+        assert agent.scope is not None
+
+
+def test_the_plan_of_it_is_clean(sample: Checkout) -> None:
+    """No error, no warning, but for what is not installed here."""
+    _, blueprint = initialised(sample.path, list(SAMPLE))
+    report = plan(make_fleet(Repository.discover(sample.path), blueprint))
+    here = {
+        Code.RUNNER_NOT_FOUND,
+        Code.GATE_CANNOT_RUN,
+        Code.SLOTS_EXCEED_CORES,
+        Code.AGENTS_EXCEED_MEMORY,
+        Code.DISK_TIGHT,
+    }
+    assert [f.message for f in report.findings if f.severity is not Severity.NOTE and f.code not in here] == []
+
+
+def test_an_editor_shows_no_error_and_finds_the_schema(sample: Checkout) -> None:
+    proposed, _ = initialised(sample.path, list(SAMPLE))
+    file = sample.path / proposed.blueprint
+    first, second = file.read_text().splitlines()[:2]
+    assert first == "# yaml-language-server: $schema=../.orchestra/blueprint.schema.json"
+    assert second == "# $schema: ../.orchestra/blueprint.schema.json"
+    schema = json.loads((file.parent / "../.orchestra/blueprint.schema.json").read_text())
+    assert list(Draft202012Validator(schema).iter_errors(yaml.safe_load(file.read_text()))) == []
+
+
+def test_tasks_py_is_orchestras_way_in(sample: Checkout) -> None:
+    initialised(sample.path, list(SAMPLE))
+    assert "from orchestra.cli import ns\n" in (sample.path / "tasks.py").read_text()
+
+
+def test_planning_writes_nothing(sample: Checkout) -> None:
+    proposed = init_files(sample.path, list(SAMPLE))
+    assert [str(file.path) for file in proposed.new] == [
+        "blueprints/shop.yaml",
+        ".orchestra/blueprint.schema.json",
+        ".vscode/settings.json",
+        "tasks.py",
+    ]
+    assert sample.git("status", "--porcelain") == ""
+
+
+def test_a_second_time_changes_nothing(sample: Checkout) -> None:
+    proposed, _ = initialised(sample.path, list(SAMPLE))
+    (sample.path / proposed.blueprint).write_text("mine")
+    again = init_files(sample.path, list(SAMPLE))
+    assert write(again) == ()
+    assert {str(kept.path): kept.advice for kept in again.kept} == {
+        "blueprints/shop.yaml": None,
+        ".orchestra/blueprint.schema.json": None,
+        ".vscode/settings.json": None,
+        "tasks.py": None,
+    }
+    assert (sample.path / proposed.blueprint).read_text() == "mine"
+
+
+@pytest.mark.parametrize("there", ["tasks.py", "tasks/__init__.py"])
+def test_tasks_of_somebody_elses_are_kept_with_a_word_on_what_is_missing(sample: Checkout, there: str) -> None:
+    (sample.path / there).parent.mkdir(exist_ok=True)
+    (sample.path / there).write_text("import invoke\n")
+    proposed = init_files(sample.path, list(SAMPLE))
+    assert [kept.advice for kept in proposed.kept] == ['for `inv` here, it has to say "from orchestra.cli import ns"']
+    assert PurePosixPath("tasks.py") not in [file.path for file in proposed.new]
+
+
+def test_an_old_schema_is_kept_and_named(sample: Checkout) -> None:
+    (sample.path / ".orchestra").mkdir()
+    (sample.path / ".orchestra/blueprint.schema.json").write_text("{}")
+    [kept] = init_files(sample.path, list(SAMPLE)).kept
+    assert kept.advice == "`orchestra schema --write .orchestra/blueprint.schema.json` brings it up to date"
+
+
+def test_settings_of_ones_own_are_kept_with_the_line_that_is_missing(sample: Checkout) -> None:
+    (sample.path / ".vscode").mkdir()
+    (sample.path / ".vscode/settings.json").write_text("{}")
+    [kept] = init_files(sample.path, list(SAMPLE)).kept
+    assert kept.advice == 'so that VS Code knows !append, add "yaml.customTags": ["!append sequence"]'
+
+
+def test_a_dangling_link_is_left_alone(sample: Checkout) -> None:
+    (sample.path / "tasks.py").symlink_to("nowhere.py")
+    proposed = init_files(sample.path, list(SAMPLE))
+    assert PurePosixPath("tasks.py") in [kept.path for kept in proposed.kept]
+
+
+def test_a_file_that_appears_meanwhile_is_left_as_it_is(sample: Checkout) -> None:
+    proposed = init_files(sample.path, list(SAMPLE))
+    (sample.path / "tasks.py").write_text("mine")
+    made = write(proposed)
+    assert sample.path / "tasks.py" not in made
+    assert (sample.path / "tasks.py").read_text() == "mine"
+    assert sorted(path.name for path in sample.path.iterdir() if path.name.startswith(".t")) == []
+
+
+def test_a_file_where_a_folder_has_to_be_is_a_clear_error(sample: Checkout) -> None:
+    (sample.path / "blueprints").write_text("")
+    with pytest.raises(GroundError, match=r"blueprints.*is not a folder"):
+        write(init_files(sample.path, list(SAMPLE)))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_a_clear_error(sample: Checkout) -> None:
+    sample.path.chmod(0o500)
+    try:
+        with pytest.raises(GroundError, match="Permission denied"):
+            write(init_files(sample.path, list(SAMPLE)))
+    finally:
+        sample.path.chmod(0o700)
+
+
+def test_a_name_of_ones_own(sample: Checkout) -> None:
+    proposed = init_files(sample.path, list(SAMPLE), name="mine")
+    write(proposed)
+    assert load_blueprint(sample.path / "blueprints/mine.yaml").name == "mine"
+
+
+def test_an_empty_repository_gets_a_blueprint_that_says_what_is_missing(tmp_path: Path) -> None:
+    proposed, blueprint = initialised(tmp_path, [])
+    assert [agent.name for agent in blueprint.agents] == ["everything"]
+    assert list(blueprint.gates) == ["scope", "notes"]
+    assert "EDIT: no test command was found" in (tmp_path / proposed.blueprint).read_text()
+
+
+@pytest.mark.parametrize("word", ["null", "True", "no", "1e3", "007", "y"])
+def test_words_that_yaml_takes_for_something_else_are_names(tmp_path: Path, word: str) -> None:
+    root = tmp_path / word
+    root.mkdir()
+    _, blueprint = initialised(root, [f"{word}/{number}.py" for number in range(9)] + ["setup.py"])
+    assert (blueprint.name, blueprint.agents[0].name) == (slug(word), slug(word))
+
+
+@pytest.mark.parametrize("folder", ["a\nb", "a b", "[x]", "it's", "{a,b}", " lead", "$(x)", "# no", "ü", "\udcff"])
+def test_a_stack_in_a_folder_with_an_odd_name(tmp_path: Path, folder: str) -> None:
+    tracked = [f"{folder}/go.mod", f"{folder}/go.sum", *(f"{folder}/m{number}.go" for number in range(9))]
+    proposed, blueprint = initialised(tmp_path, tracked)
+    for name, command in proposed.stack.gates.items():
+        gate = blueprint.gates[name]
+        assert isinstance(gate, RunGate)
+        assert gate.run == command.run
+        assert shlex.split(gate.run)[:3] == ["cd", folder, "&&"]
+
+
+TEXT = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
+PATHS = st.lists(TEXT.filter(lambda part: part not in (".", "..", ".git")), min_size=1, max_size=4).map("/".join)
+
+
+@given(st.sets(PATHS, max_size=25), TEXT)
+def test_whatever_the_files_are_called_the_draft_loads(
+    tmp_path_factory: pytest.TempPathFactory, paths: set[str], name: str
+) -> None:
+    root = tmp_path_factory.mktemp("odd")
+    (root / "package.json").write_text(json.dumps({"name": name, "scripts": {"test": "x"}}), encoding="utf-8")
+    proposed, blueprint = initialised(root, [*paths, "package.json"])
+    assert len(blueprint.agents) == len(proposed.areas)
+    assert [agent.scope.include for agent in blueprint.agents if agent.scope] == [a.include for a in proposed.areas]

@@ -1,0 +1,122 @@
+"""A request for changes that a script leaves as a file, on the command line from end to end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestra.engine import process
+from orchestra.errors import GroundError
+from orchestra.sessions.change_requests import hand_over, has_request
+from orchestra.sessions.store import FleetFolder
+from tests.conftest import Checkout, MakeRepository
+
+PROGRAM = str(Path(sys.executable).with_name("orchestra"))
+BLUEPRINT = """\
+version: 1
+name: two
+target: main
+runner:
+  kind: command
+  command: ["/bin/sh", "-c", "echo 1 > w; git add w; git commit -qm work"]
+  resume: ["/bin/sh", "-c", "cat > answer.txt; git add answer.txt; git commit -qm answer"]
+agents: [{name: a, task: "x"}, {name: b, task: "x"}]
+"""
+
+
+def run(checkout: Checkout, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [PROGRAM, words[0], "--repo", str(checkout.path), *words[1:]]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def wait(fleet: FleetFolder) -> None:
+    who = fleet.supervisor
+    assert who is not None
+    assert process.wait_gone(who, 60), fleet.supervisor_log.read_text("utf-8")
+
+
+@pytest.fixture
+def worked(make_repository: MakeRepository) -> Checkout:
+    """Two agents that have done their work."""
+    checkout = make_repository({"blueprints/two.yaml": BLUEPRINT})
+    assert run(checkout, "spawn", "--blueprint", "two").returncode == 0
+    assert run(checkout, "start").returncode == 0
+    wait(FleetFolder(checkout.path / ".git/orchestra/fleets/two"))
+    return checkout
+
+
+def test_a_request_left_as_a_file_becomes_the_verdict_and_goes_to_the_session(worked: Checkout) -> None:
+    fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
+    (fleet.agent("a").path / "request-changes.md").write_text("Please name it `better`.\n", "utf-8")
+    done = run(worked, "start")
+    assert done.returncode == 0, done.stderr
+    wait(fleet)
+    assert "Please name it `better`." in worked.read("answer.txt", "agent/two/a")
+    rows = json.loads(run(worked, "status", "--json").stdout)["agents"]
+    assert [row["verdict"] for row in rows] == ["changes-requested", "none"]
+    assert [path.name for path in fleet.agent("a").path.glob("request-changes*")] == []
+    task = (worked.path.parent / "worktrees/agent-1/TASK.md").read_text("utf-8")
+    assert "Please name it `better`." in task
+
+
+def test_one_that_is_refused_is_kept_and_does_not_come_back(worked: Checkout) -> None:
+    fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
+    assert run(worked, "discard", "a", "--reason", "no").returncode == 0
+    (fleet.agent("a").path / "request-changes.md").write_text("Please.\n", "utf-8")
+    assert run(worked, "start").returncode == 0
+    wait(fleet)
+    assert [path.name for path in fleet.agent("a").path.glob("request-changes*")] == ["request-changes.refused.md"]
+    assert "discarded" in fleet.supervisor_log.read_text("utf-8")
+
+
+def leave(fleet: FleetFolder, message: bytes) -> None:
+    (fleet.agent("a").path / "request-changes.md").write_bytes(message)
+
+
+def requests(fleet: FleetFolder) -> list[str]:
+    return [path.name for path in fleet.agent("a").path.glob("request-changes*")]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"- rename it\n- \0 test it\n", b"rename it\n" + "\u00fc".encode() * 200_000, b"rename it\n" + b"\xff" * 200_000],
+)
+def test_one_that_no_argument_can_hold_is_handed_over_as_far_as_it_can(worked: Checkout, message: bytes) -> None:
+    fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
+    leave(fleet, message)
+    assert run(worked, "start").returncode == 0
+    wait(fleet)
+    assert requests(fleet) == []
+    assert "rename it" in worked.read("answer.txt", "agent/two/a")
+
+
+def test_one_that_cannot_be_judged_now_is_handed_over_later(worked: Checkout) -> None:
+    """As while somebody holds the lock; here, since its worktree is away for a moment."""
+    fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
+    leave(fleet, b"rename it\n")
+    place, blueprint = worked.path.parent / "worktrees/agent-1", str(worked.path / "blueprints/two.yaml")
+    away = place.rename(place.with_name("away"))
+    with pytest.raises(GroundError, match="is gone"):
+        hand_over(fleet.agent("a"), str(worked.path), blueprint)
+    assert requests(fleet) == ["request-changes.taken.md"]
+    away.rename(place)
+    assert run(worked, "start").returncode == 0
+    wait(fleet)
+    assert requests(fleet) == []
+    assert "rename it" in worked.read("answer.txt", "agent/two/a")
+    place.rename(away)
+    leave(fleet, b"rename it\n")
+    assert "is gone" in hand_over(fleet.agent("a"), str(worked.path), blueprint, last=True)
+    assert requests(fleet) == ["request-changes.refused.md"]
+
+
+def test_what_is_no_file_is_no_request(worked: Checkout) -> None:
+    """An agent may leave a pipe, which would hold up whoever reads it."""
+    fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
+    os.mkfifo(fleet.agent("a").path / "request-changes.md")
+    assert not has_request(fleet.agent("a"))

@@ -1,0 +1,42 @@
+"""When the client itself is asked what its sessions do: an answer costs a second of a core."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestra.sessions.client_poll import Asking
+from orchestra.sessions.store import FleetFolder
+
+
+@pytest.mark.parametrize(
+    ("event", "detail", "asked"),
+    [
+        ("PreToolUse", "Bash sleep 600", True),  # Esc may have ended it: no hook fires
+        ("PermissionRequest", "Bash rm x", True),  # it may have been refused: no hook fires
+        ("Notification", "permission_prompt", True),
+        ("Stop", "", False),
+        ("Notification", "idle_prompt", False),  # a minute after Stop
+        ("StopFailure", "rate_limit", False),
+        ("SessionEnd", "prompt_input_exit", False),
+    ],
+)
+def test_it_is_asked_only_where_something_may_change_without_a_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event: str, detail: str, asked: bool
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "claude").write_text("#!/bin/sh\necho '[]'\n", "utf-8")
+    (tools / "claude").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    fleet = FleetFolder(tmp_path / "fleet")
+    agent = fleet.agent("a")
+    agent.path.mkdir(parents=True)
+    line = {"at": time.time() - 60, "event": event, "detail": detail, "session": "s"}
+    agent.events.write_text(json.dumps(line) + "\n", "utf-8")
+    Asking(fleet).ask([agent])
+    assert (fleet.read("clients") is not None) is asked

@@ -1,0 +1,149 @@
+"""start, stop and the supervisor killed at every point that changes the disk; the next start finishes the work.
+
+The points are found by tracing (tests/kill_points.py). A sample is taken; ORCHESTRA_ALL_POINTS=1 takes all.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestra.engine import process, process_tree
+from orchestra.sessions.store import FleetFolder
+from tests.conftest import Checkout, MakeRepository
+from tests.kill_points import PYTHON, chosen_points, count_points, run_killed
+
+PROGRAM = Path(sys.executable).with_name("orchestra")
+BLUEPRINT = """\
+version: 1
+name: two
+target: main
+runner: {{kind: command, command: ["/bin/sh", "-c", '{script}', "agent", "{{prompt}}"]}}
+agents: [{{name: a, task: "x"}}, {{name: b, task: "x"}}]
+"""
+ONCE = "[ -e w ] || {{ echo 1 > w; git add w; git commit -qm work; }}"
+FOR_EVER = "echo precious > p; exec sleep 600"
+_SAMPLE = 4
+
+
+class Post:
+    """A spawned fleet of two on the command line."""
+
+    def __init__(self, checkout: Checkout, script: str) -> None:
+        self.checkout = checkout
+        text = BLUEPRINT.format(script=script.replace("{{", "{").replace("}}", "}"))
+        checkout.commit("blueprint", {"blueprints/two.yaml": text})
+        self.run("spawn", "--blueprint", "two")
+        self.fleet = FleetFolder(checkout.path / ".git/orchestra/fleets/two")
+
+    def argv(self, *words: str) -> list[str]:
+        return [str(PROGRAM), words[0], "--repo", str(self.checkout.path), *words[1:]]
+
+    def run(self, *words: str) -> None:
+        done = subprocess.run(self.argv(*words), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def queue(self) -> list[str]:
+        """Queue sessions while nobody may work them off; the argv of a supervisor that will."""
+        with self.fleet.supervising() as mine:
+            assert mine
+            self.run("start")
+        return [PYTHON, "-m", "orchestra.sessions.supervisor", str(self.fleet.path)]
+
+    def wait_for_the_end(self) -> None:
+        who = self.fleet.supervisor
+        assert who is None or process.wait_gone(who, 60), self.fleet.supervisor_log.read_text("utf-8")
+
+    def marks(self) -> list[str]:
+        return [mark for agent in self.fleet.agents() for run in agent.runs() if (mark := run.mark) is not None]
+
+    def processes(self) -> list[process_tree.Identity]:
+        return [who for mark in self.marks() for who in process_tree.members(mark)]
+
+    def require_done(self) -> None:
+        """As after an undisturbed run: each agent worked, once, and nothing is left over."""
+        for name in ("a", "b"):
+            commits = self.checkout.git("rev-list", "--count", f"main..agent/two/{name}")
+            assert commits == "1", self.fleet.supervisor_log.read_text("utf-8")
+            agent = self.fleet.agent(name)
+            newest = agent.newest()
+            assert newest is not None
+            assert newest.ending is not None
+            assert (newest.ending.why, newest.ending.exit_code) == ("exited", 0)
+            assert agent.order is None
+        assert self.processes() == []
+        assert "error" not in self.checkout.git("fsck")
+
+
+@pytest.fixture
+def end_all() -> Iterator[list[Post]]:
+    posts: list[Post] = []
+    yield posts
+    for post in posts:
+        post.run("stop")
+        post.wait_for_the_end()
+        assert post.processes() == []
+
+
+def test_a_killed_start_is_finished_by_the_next(make_repository: MakeRepository, end_all: list[Post]) -> None:
+    first = Post(make_repository(name="count/repo"), ONCE)
+    points = count_points(first.argv("start"), first.checkout.path)
+    first.wait_for_the_end()
+    first.require_done()
+    for point in chosen_points(points, _SAMPLE):
+        post = Post(make_repository(name=f"{point}/repo"), ONCE)
+        end_all.append(post)
+        run_killed(post.argv("start"), post.checkout.path, point)
+        post.wait_for_the_end()
+        post.run("start")
+        post.wait_for_the_end()
+        post.require_done()
+
+
+def test_a_killed_supervisor_is_followed_up(make_repository: MakeRepository, end_all: list[Post]) -> None:
+    root = Path(__file__).parents[2]
+    first = Post(make_repository(name="count/repo"), ONCE)
+    points = count_points(first.queue(), root)
+    first.require_done()
+    for point in chosen_points(points, _SAMPLE):
+        post = Post(make_repository(name=f"{point}/repo"), ONCE)
+        end_all.append(post)
+        run_killed(post.queue(), root, point)
+        post.run("start")
+        post.wait_for_the_end()
+        post.require_done()
+
+
+def test_a_killed_stop_is_finished_by_the_next(make_repository: MakeRepository, end_all: list[Post]) -> None:
+    first = Post(make_repository(name="count/repo"), FOR_EVER)
+    first.run("start")
+    _until_at_work(first)
+    points = count_points(first.argv("stop"), first.checkout.path)
+    for point in chosen_points(points, _SAMPLE):
+        post = Post(make_repository(name=f"{point}/repo"), FOR_EVER)
+        end_all.append(post)
+        post.run("start")
+        _until_at_work(post)
+        run_killed(post.argv("stop"), post.checkout.path, point)
+        post.run("stop")
+        assert post.processes() == []
+        for name in ("a", "b"):
+            newest = post.fleet.agent(name).newest()
+            assert newest is not None
+            assert newest.stop is not None
+            place = post.checkout.path.parent / "worktrees" / f"agent-{'ab'.index(name) + 1}"
+            assert (place / "p").read_text("utf-8") == "precious\n"
+        post.wait_for_the_end()
+
+
+def _until_at_work(post: Post) -> None:
+    """Until both sessions have written what stop must save; the supervisor paces the looking."""
+    root = post.checkout.path.parent / "worktrees"
+    while not all((root / f"agent-{number}" / "p").exists() for number in (1, 2)):
+        who = post.fleet.supervisor
+        assert who is not None
+        assert not process.wait_gone(who, 0.02)

@@ -1,0 +1,204 @@
+"""Sessions in real tmux windows, on a server of the test's own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestra.blueprint.model import Limits, Runner, RunnerKind, RunnerMode
+from orchestra.engine import process, process_tree
+from orchestra.errors import GroundError
+from orchestra.sessions import tmux
+from orchestra.sessions.attach import attach_to
+from orchestra.sessions.logs import read_log
+from orchestra.sessions.start import send_back, start_fleet
+from orchestra.sessions.state import State
+from orchestra.sessions.stop import stop_fleet
+
+from .conftest import COMMIT, Site
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux here")
+MakeSite = Callable[..., Site]
+
+
+@pytest.fixture(autouse=True)
+def tmux_server(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A tmux server of this test's own, gone with it."""
+    folder = tmp_path_factory.mktemp("t")
+    monkeypatch.setenv("TMUX_TMPDIR", str(folder))
+    yield folder
+    tmux.tmux("kill-server")
+
+
+def in_tmux(site: Site, script: str, limits: Limits | None = None) -> None:
+    command = ("/bin/sh", "-c", script, "agent", "{prompt}")
+    site.use(Runner(kind=RunnerKind.COMMAND, mode=RunnerMode.TMUX, command=command), limits)
+
+
+def test_an_agent_works_in_a_window_and_its_end_is_known(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
+    in_tmux(site, f"tty > tty.txt; git add tty.txt; {site.hold}; {COMMIT}")
+    site.start()
+    for name in "ab":
+        site.who(name)
+        assert site.state(name).state is State.WORKING
+    session = tmux.session_name(site.fleet.folder)
+    assert {pane.dead for name in "ab" for pane in tmux.panes(session, name)} == {False}
+    site.go("a", "b")
+    site.wait_for_the_end()
+    for name in "ab":
+        assert site.state(name).state is State.FINISHED, site.log()
+        assert site.world.at(name).read("tty.txt").startswith("/dev/")
+    assert {pane.dead for name in "ab" for pane in tmux.panes(session, name)} == {True}
+
+
+def test_a_person_can_type_into_it(make_site: MakeSite) -> None:
+    site = make_site("a")
+    in_tmux(site, f'{site.hold}; read answer; echo "$answer" > answer.txt; git add answer.txt; git commit -qm answer')
+    site.start()
+    site.who("a")
+    site.go("a")
+    run = site.newest("a")
+    assert run.run is not None
+    tmux.type_message(run.run.window, run.run.mark, "forty-two; $(touch hacked);")
+    site.wait_for_the_end()
+    assert site.world.at("a").read("answer.txt") == "forty-two; $(touch hacked);"
+    assert not (site.fleet.worktree(site.agent("a")) / "hacked").exists()
+
+
+def test_the_way_in(make_site: MakeSite) -> None:
+    site = make_site("a")
+    in_tmux(site, f"{site.hold}; exit 0")
+    assert "orchestra start" in attach_to(site.fleet, site.agent("a")).hint
+    site.start()
+    site.who("a")
+    argv = attach_to(site.fleet, site.agent("a")).argv
+    assert argv[:6] == ("env", "-u", "TMUX", "tmux", "-L", "orchestra")
+    # A real attach needs a terminal: tmux gives one, nested, as for a person inside tmux.
+    outer = tmux.open_window("outer", "outer", ("sh", "-c", shlex.join(argv)), "outer")
+    clients = tmux.tmux("list-clients", "-F", "#{session_name}")
+    while tmux.session_name(site.fleet.folder) not in clients.stdout:
+        found = tmux.find_pane(outer.id, "outer")
+        assert found is not None
+        assert not found.dead
+        clients = tmux.tmux("list-clients", "-F", "#{session_name}")
+    site.go("a")
+    site.wait_for_the_end()
+
+
+def test_stop_ends_the_window_and_all_that_runs_in_it(make_site: MakeSite) -> None:
+    site = make_site("a")
+    in_tmux(site, f"echo precious > precious.txt; setsid sh -c '{site.hold}' & exec sleep 600")
+    site.start()
+    daemon = site.who("a")
+    report = stop_fleet(site.fleet)
+    assert report.stopped == ["a"]
+    assert report.left == []
+    assert report.saved == [("a", "refs/orchestra/demo/a/saved/1")]
+    assert not process_tree.is_alive(daemon)
+    assert tmux.panes(tmux.session_name(site.fleet.folder), "a") == []
+    assert site.state("a").state is State.STOPPED
+
+
+def test_a_closed_window_ends_its_session(make_site: MakeSite) -> None:
+    site = make_site("a")
+    in_tmux(site, f"{site.hold}; exec sleep 600")
+    site.start()
+    shell = site.who("a")
+    run = site.newest("a")
+    assert run.run is not None
+    tmux.close_window(run.run.window, run.run.mark)
+    site.wait_for_the_end()
+    assert process.wait_gone(shell, 30)
+    assert (site.state("a").state, site.state("a").reason) == (State.STOPPED, "ended from outside")
+
+
+def test_a_killed_tmux_server_is_noticed(make_site: MakeSite) -> None:
+    site = make_site("a")
+    in_tmux(site, f"{site.hold}; exec sleep 600")
+    site.start()
+    shell = site.who("a")
+    pid = int(tmux.tmux("display-message", "-p", "#{pid}").stdout)
+    os.kill(pid, signal.SIGKILL)
+    site.wait_for_the_end()
+    assert process.wait_gone(shell, 30)
+    assert site.state("a").state in (State.STOPPED, State.LOST)
+    assert site.start().queued == ["a"]
+    site.who("a")
+    assert site.state("a").state is State.WORKING
+
+
+def test_a_dead_window_is_replaced(make_site: MakeSite) -> None:
+    site = make_site("a")
+    in_tmux(site, "exit 3")
+    for _ in range(2):
+        site.start()
+        site.wait_for_the_end()
+        assert site.state("a").reason == "exit code 3"
+    assert len(tmux.panes(tmux.session_name(site.fleet.folder), "a")) == 1
+
+
+def test_a_pane_of_somebody_else_is_never_touched() -> None:
+    pane = tmux.open_window("s", "w", ("sleep", "600"), "mine")
+    assert tmux.find_pane(pane.id, "another mark") is None
+    tmux.close_window(pane.id, "another mark")
+    with pytest.raises(GroundError, match="gone"):
+        tmux.type_message(pane.id, "another mark", "x")
+    assert tmux.find_pane(pane.id, "mine") is not None
+
+
+def test_without_tmux_nothing_is_started_and_the_mend_is_told(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    site = make_site("a")
+    in_tmux(site, "exit 0")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for program in ("git", "sh", "cat"):
+        found = shutil.which(program)
+        assert found is not None
+        (tools / program).symlink_to(found)
+    states = site.states()
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tools))
+        with pytest.raises(GroundError, match="tmux is not installed") as refused:
+            start_fleet(site.fleet, states)
+    assert refused.value.hint is not None
+    assert "headless" in refused.value.hint
+
+
+def test_a_message_reaches_an_open_window(make_site: MakeSite) -> None:
+    site = make_site("a")
+    in_tmux(site, f"{site.hold}; cat > message.txt")
+    site.start()
+    site.who("a")
+    site.go("a")
+    assert send_back(site.fleet, site.agent("a"), "first line\nsecond line").running == ["a"]
+    run = site.newest("a")
+    assert run.run is not None
+    tmux.tmux("send-keys", "-t", run.run.window, "C-d")
+    site.wait_for_the_end()
+    text = (site.fleet.worktree(site.agent("a")) / "message.txt").read_text("utf-8")
+    assert "first line\nsecond line" in text
+
+
+def test_the_log_tells_each_signal_with_its_own_run(make_site: MakeSite) -> None:
+    """Whatever the clock said: it was set back before the second."""
+    site = make_site("a")
+    site.files("a").path.mkdir(parents=True, exist_ok=True)
+    event = '{"at": 1000000000.5, "event": "\'$1\'", "detail": "\'$PWD\'"}'
+    in_tmux(
+        site, f"set -- $(ls {site.files('a').path}/runs | wc -l); echo '{event}' >> {site.files('a').events}; exit 3"
+    )
+    for _ in range(2):
+        site.start()
+        site.wait_for_the_end()
+    lines = [line for line in read_log(site.fleet, site.agent("a")) if "stderr" not in line]
+    runs = [line.split('"')[5] if line.startswith("{") else line.split()[2].rstrip(",") for line in lines]
+    assert runs == ["1", "1", "1", "2", "2", "2"], lines
