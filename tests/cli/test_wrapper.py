@@ -1,6 +1,7 @@
-"""``./inv``: from anywhere, set up once, whoever else calls it and however it was killed.
+"""``./inv``: called from any folder, by two calls at once, and after a kill, it sets up one environment.
 
-The installer is a stand-in ``uv`` that makes a real environment without a network, and that a test can hold.
+The installer is a stand-in ``uv`` that makes a real environment without a network and that a test can stop in the
+middle.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ with log.open("a") as file:
 if words[0] == "venv":
     subprocess.run([words[-2], "-m", "venv", "--without-pip", words[-1]], check=True)
 else:
-    assert words[words.index("--editable") + 1] == {clone!r} + "[test]", words
+    assert words[0] == "sync" and "--locked" in words and words[words.index("--project") + 1] == {clone!r}, words
     gate = pathlib.Path({clone!r}) / "hold"
     if gate.exists():
-        gate.open("w").close()  # a fifo: tells the test that we are here ...
-        gate.open().close()  # ... and waits for it
+        gate.open("w").close()  # a fifo: the test sees that the installation began ...
+        gate.open().close()  # ... and lets it go on
     if pathlib.Path({clone!r}, "broken").exists():
         sys.exit("uv: no network")
     site = next(pathlib.Path(words[words.index("--python") + 1]).parents[1].glob("lib/python*/site-packages"))
@@ -38,12 +39,12 @@ else:
 
 
 class Clone:
-    """A folder that looks like a fresh clone, and a machine whose uv is ours."""
+    """A folder that looks like a fresh clone, and a PATH that begins with the stand-in uv."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "a clone"
         self.path.mkdir()
-        for name in ("inv", "pyproject.toml"):
+        for name in ("inv", "pyproject.toml", "uv.lock", "requirements.txt"):
             shutil.copy(ROOT / name, self.path)
         (self.path / "tasks.py").write_text("import os, sys\nprint(os.getcwd(), *sys.argv[1:])\n")
         self.log = folder / "uv.log"
@@ -74,10 +75,10 @@ class Clone:
 
     @property
     def installations(self) -> int:
-        return self.log.read_text().count("pip install")
+        return self.log.read_text().count("sync ")
 
     def hold(self) -> Path:
-        """Make the next installation wait: it opens the fifo for writing, then for reading."""
+        """Stop the next installation in the middle: it opens the fifo to write, then waits to open it for reading."""
         gate = self.path / "hold"
         os.mkfifo(gate)
         return gate
@@ -88,7 +89,7 @@ def clone(tmp_path: Path) -> Clone:
     return Clone(tmp_path)
 
 
-def test_the_first_call_sets_up_with_one_line_and_the_next_says_nothing(clone: Clone, tmp_path: Path) -> None:
+def test_the_first_call_sets_up_and_prints_one_line_and_the_next_prints_none(clone: Clone, tmp_path: Path) -> None:
     code, out, err = clone.run("status", "--repo", "a b", cwd=tmp_path)
     assert (code, out) == (0, f"{tmp_path} status --repo a b\n")
     assert err.startswith("inv: setting up .venv with Python 3.")
@@ -97,7 +98,7 @@ def test_the_first_call_sets_up_with_one_line_and_the_next_says_nothing(clone: C
     assert clone.installations == 1
 
 
-def test_it_is_found_through_symbolic_links(clone: Clone, tmp_path: Path) -> None:
+def test_it_finds_its_clone_behind_symbolic_links(clone: Clone, tmp_path: Path) -> None:
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "one").symlink_to("../a clone/inv")
     (tmp_path / "two").symlink_to(tmp_path / "links" / "one")
@@ -105,9 +106,10 @@ def test_it_is_found_through_symbolic_links(clone: Clone, tmp_path: Path) -> Non
     assert (clone.path / ".venv").is_dir()
 
 
-def test_a_changed_project_is_installed_again(clone: Clone) -> None:
+@pytest.mark.parametrize("name", ["pyproject.toml", "uv.lock"])
+def test_a_changed_project_or_lock_is_installed_again(clone: Clone, name: str) -> None:
     clone.run()
-    with (clone.path / "pyproject.toml").open("a") as file:
+    with (clone.path / name).open("a") as file:
         file.write("# changed\n")
     clone.run()
     clone.run()
@@ -136,12 +138,12 @@ def test_two_at_once_install_once(clone: Clone) -> None:
     assert (first.returncode, second.returncode, clone.installations) == (0, 0, 1)
 
 
-def test_a_long_task_does_not_keep_the_lock(clone: Clone) -> None:
+def test_a_task_runs_without_the_lock(clone: Clone) -> None:
     (clone.path / "tasks.py").write_text("import os\nprint(sorted(map(int, os.listdir('/proc/self/fd'))))\n")
     assert clone.run()[1] == clone.run()[1] == "[0, 1, 2, 3]\n"
 
 
-def test_killed_half_way_the_next_call_starts_anew(clone: Clone) -> None:
+def test_after_a_kill_in_the_middle_the_next_call_makes_the_environment_again(clone: Clone) -> None:
     gate = clone.hold()
     process = clone.start("one")
     gate.open().close()
@@ -153,14 +155,14 @@ def test_killed_half_way_the_next_call_starts_anew(clone: Clone) -> None:
     assert not (clone.path / ".venv" / "half-made").exists()
 
 
-def test_an_environment_of_the_persons_own_is_kept(clone: Clone) -> None:
+def test_an_environment_made_by_the_person_is_not_removed(clone: Clone) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", clone.path / ".venv"], check=True)
     (clone.path / ".venv" / "mine").touch()
     assert clone.run()[0] == 0
     assert (clone.path / ".venv" / "mine").exists()
 
 
-def test_a_strange_folder_in_its_place_is_left_alone(clone: Clone) -> None:
+def test_a_folder_named_venv_that_is_no_environment_is_not_removed(clone: Clone) -> None:
     (clone.path / ".venv").mkdir()
     (clone.path / ".venv" / "mine").touch()
     code, _, err = clone.run()
@@ -169,14 +171,14 @@ def test_a_strange_folder_in_its_place_is_left_alone(clone: Clone) -> None:
     assert (clone.path / ".venv" / "mine").exists()
 
 
-def test_a_failed_installation_is_said_and_tried_again(clone: Clone) -> None:
+def test_a_failed_installation_is_reported_and_tried_again(clone: Clone) -> None:
     (clone.path / "broken").touch()
     clone.environment["PIP_NO_INDEX"] = "1"
     clone.environment["PIP_FIND_LINKS"] = str(clone.path)
     code, out, err = clone.run()
     assert (code, out) == (3, "")
     assert "uv: no network" in err
-    assert err.splitlines()[-1] == "inv: the installation failed, for the reason above; the next call tries again"
+    assert err.splitlines()[-1] == "inv: the installation failed, for the reason above. The next call tries again."
     (clone.path / "broken").unlink()
     assert clone.run("x")[:2] == (0, f"{clone.path} x\n")
 
@@ -204,7 +206,7 @@ def test_an_interrupt_while_waiting_is_quiet(clone: Clone) -> None:
     assert first.communicate()[0] == f"{clone.path} one\n"
 
 
-def test_without_a_python_it_says_what_to_do(clone: Clone, tmp_path: Path) -> None:
+def test_without_a_python_it_prints_what_to_install(clone: Clone, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
     for tool in ("sh", "dirname", "readlink", "cksum"):

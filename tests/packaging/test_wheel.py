@@ -1,4 +1,4 @@
-"""What is published works on its own: the wheel, in an empty environment, away from the clone."""
+"""The wheel works in an empty environment, outside the clone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(*argv: str | Path, cwd: Path | None = None) -> subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this clone."""
+    """Build the wheel of this clone."""
     folder = tmp_path_factory.mktemp("wheel")
     built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
     assert built.returncode == 0, built.stderr
@@ -39,7 +39,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of programs of an empty environment in which the wheel was installed."""
+    """Install the wheel in an empty environment; return its folder of programs."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
@@ -47,11 +47,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         needs = Parser().parsestr(archive.read(name).decode()).get_all("Requires-Dist") or []
     core = [need for need in needs if "extra ==" not in need]
-    fetched = run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *core)
-    if fetched.returncode:
-        pytest.skip(f"no package index: {fetched.stderr.strip().splitlines()[-1]}")
-    done = run(python, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--disable-pip-version-check", wheel)
-    assert done.returncode == 0, done.stderr
+    download = run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *core)
+    if download.returncode:
+        pytest.skip(f"no package index: {download.stderr.strip().splitlines()[-1]}")
+    result = run(python, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--disable-pip-version-check", wheel)
+    assert result.returncode == 0, result.stderr
     assert run(python, "-m", "pip", "check").returncode == 0
     return folder / "bin"
 
@@ -73,40 +73,40 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
 def test_every_import_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {need.partition(">")[0].strip().lower() for need in project["dependencies"]}
-    known = {IMPORTED_AS.get(name, name) for name in declared} | {"orchestra", *sys.stdlib_module_names}
-    used = set()
+    importable = {IMPORTED_AS.get(name, name) for name in declared} | {"orchestra", *sys.stdlib_module_names}
+    imported = set()
     for path in (ROOT / "orchestra").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                used |= {alias.name.partition(".")[0] for alias in node.names}
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                used.add(node.module.partition(".")[0])
-    assert used <= known
+                imported.add(node.module.partition(".")[0])
+    assert imported <= importable
 
 
-def test_the_installed_command_says_its_version(installed: Path, tmp_path: Path) -> None:
-    done = run(installed / "orchestra", "--version", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, f"orchestra {_version()}\n")
+def test_the_installed_command_prints_its_version(installed: Path, tmp_path: Path) -> None:
+    result = run(installed / "orchestra", "--version", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (0, f"orchestra {_version()}\n")
 
 
-def test_the_installed_command_has_no_task_of_the_clone(installed: Path, tmp_path: Path) -> None:
-    done = run(installed / "orchestra", "lint", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
+def test_the_installed_command_has_no_developer_command(installed: Path, tmp_path: Path) -> None:
+    result = run(installed / "orchestra", "lint", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
 
 
 def test_the_installed_command_finds_the_shipped_blueprints_and_schemas(installed: Path, tmp_path: Path) -> None:
-    listed = run(installed / "orchestra", "blueprints", "--json", cwd=tmp_path)
-    names = {each["name"]: each["problems"] for each in json.loads(listed.stdout)["blueprints"]}
+    result = run(installed / "orchestra", "blueprints", "--json", cwd=tmp_path)
+    names = {entry["name"]: entry["problems"] for entry in json.loads(result.stdout)["blueprints"]}
     assert {"mvp5", "production15", "enterprise50"} <= set(names)
     assert not any(names.values())
     schema = run(installed / "orchestra", "schema", cwd=tmp_path)
     assert json.loads(schema.stdout) == json.loads((ROOT / "schemas" / "blueprint.schema.json").read_text())
 
 
-def test_the_installed_command_tells_the_whole_story(installed: Path, tmp_path: Path) -> None:
-    done = run(installed / "orchestra", "demo", "--repo", tmp_path / "demo", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "$ orchestra merge" in done.stdout
+def test_the_installed_demo_runs_to_its_end(installed: Path, tmp_path: Path) -> None:
+    result = run(installed / "orchestra", "demo", "--repo", tmp_path / "demo", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "$ orchestra merge" in result.stdout
 
 
 def _version() -> str:
