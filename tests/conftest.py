@@ -1,7 +1,6 @@
-"""The ground that every test stands on: git, home and time that owe nothing to the machine.
+"""Fixtures of all tests: a private home and git configuration, and real repositories in temporary folders.
 
-Invariant: no test reads the user's git configuration, home or caches, and none writes there. Repositories are
-real ones in temporary folders. Refuses: mocks of git.
+No test reads the user's git configuration, home or caches, and none writes there. Git is never mocked.
 """
 
 from __future__ import annotations
@@ -14,12 +13,19 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
-# A shared two-core machine stalls now and then: how long one example takes says nothing about the code.
-_CALM = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
-settings.register_profile("dev", settings(max_examples=50, **_CALM))  # type: ignore[arg-type]
-settings.register_profile("ci", settings(max_examples=200, derandomize=True, print_blob=True, **_CALM))  # type: ignore[arg-type]
-settings.register_profile("thorough", settings(max_examples=5000, **_CALM))  # type: ignore[arg-type]
+# The time of one example says nothing about the code on a shared machine of two cores.
+_WITHOUT_TIME_LIMITS = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    # Where CI is set, Hypothesis would draw the same examples in every run and remember no failure.
+    "derandomize": False,
+    "database": DirectoryBasedExampleDatabase(Path(__file__).parents[1] / ".hypothesis" / "examples"),
+    "print_blob": True,
+}
+for _profile, _examples in {"dev": 50, "ci": 200, "thorough": 5000}.items():
+    settings.register_profile(_profile, settings(max_examples=_examples, **_WITHOUT_TIME_LIMITS))  # type: ignore[arg-type]
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 GIT_CONFIG = """\
@@ -36,14 +42,14 @@ GIT_CONFIG = """\
 [advice]
 	detachedHead = false
 """
-START = 1_700_000_000  # the first commit of a made repository; each further one is a minute later
+START = 1_700_000_000  # time of the first commit of make_repository; each further commit is a minute later
 
 Content = str | bytes
 
 
 @pytest.fixture(scope="session", autouse=True)
 def hermetic_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Replace home, git's configuration and the caches by private ones, for this process and its children."""
+    """Give this process and its children a private home, git configuration and caches."""
     home = tmp_path_factory.mktemp("home")
     (home / "gitconfig").write_text(GIT_CONFIG, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -62,17 +68,17 @@ def hermetic_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 @dataclass(frozen=True)
 class Checkout:
-    """A real repository (or a linked worktree of one) for a test to work in. ``path`` is absolute."""
+    """A real repository, or a linked worktree of one. ``path`` is absolute."""
 
     path: Path
 
     def git(self, *arguments: str, stdin: bytes | None = None, ok: bool = True) -> str:
-        """Run git here; its standard output, one final newline removed. ``ok=False`` allows a failure."""
-        done = subprocess.run(["git", *arguments], cwd=self.path, input=stdin, capture_output=True, check=False)
-        if ok and done.returncode:
-            message = done.stderr.decode(errors="replace")
-            raise AssertionError(f"git {' '.join(arguments)} failed with {done.returncode}: {message}")
-        return done.stdout.decode(errors="surrogateescape").removesuffix("\n")
+        """Run git in the checkout; return its output without one final newline. ``ok=False`` allows a failure."""
+        result = subprocess.run(["git", *arguments], cwd=self.path, input=stdin, capture_output=True, check=False)
+        if ok and result.returncode:
+            message = result.stderr.decode(errors="replace")
+            raise AssertionError(f"git {' '.join(arguments)} failed with {result.returncode}: {message}")
+        return result.stdout.decode(errors="surrogateescape").removesuffix("\n")
 
     def write(self, files: Mapping[str, Content | None]) -> None:
         """Write files, relative to the checkout; None removes one."""
@@ -85,20 +91,20 @@ class Checkout:
             target.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def commit(self, message: str, files: Mapping[str, Content | None] | None = None) -> str:
-        """Write ``files``, stage everything that is not ignored, commit (an empty commit is fine); the commit's id."""
+        """Write ``files``, stage everything that is not ignored and commit, even when empty; return the commit id."""
         self.write(files or {})
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
         return self.git("rev-parse", "HEAD")
 
     def read(self, name: str, at: str = "HEAD") -> str:
-        """The content of a file as committed at ``at``."""
+        """Return the content of a file in commit ``at``."""
         return self.git("show", f"{at}:{name}")
 
     def tree(self, at: str = "HEAD") -> list[str]:
-        """Every path of a commit, sorted."""
-        listed = self.git("ls-tree", "-r", "-z", "--name-only", at)
-        return [name for name in listed.split("\0") if name]
+        """Return every path of a commit, sorted."""
+        names = self.git("ls-tree", "-r", "-z", "--name-only", at)
+        return [name for name in names.split("\0") if name]
 
 
 MakeRepository = Callable[..., Checkout]
@@ -129,7 +135,7 @@ def make_repository(tmp_path: Path) -> MakeRepository:
 
 @pytest.fixture
 def repository(make_repository: MakeRepository) -> Checkout:
-    """A repository with one commit on ``main``."""
+    """Build a repository with one commit on ``main``."""
     return make_repository()
 
 

@@ -1,4 +1,4 @@
-"""The tasks of the clone: they run the right tools, and end as those do."""
+"""The tasks of the clone run the right tools and end with their exit codes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from orchestra.cli.developer_commands import FAST_TESTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,8 +20,8 @@ def inv(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Path:
-    """A folder of tests: one passes, one fails, one is skipped."""
+def folder(tmp_path: Path) -> Path:
+    """Write a folder of tests: one passes, one fails, one is skipped."""
     (tmp_path / "test_room.py").write_text(
         "import pytest\n"
         "def test_good(): pass\n"
@@ -30,21 +32,25 @@ def room(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_words_after_the_dashes_reach_pytest_as_they_were(room: Path) -> None:
-    done = inv("test", f"--paths={room}", "--jobs=0", "--", "-k", "good or skipped")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "SKIPPED [1]" in done.stdout
-    assert "no tmux here" in done.stdout
-    assert "1 passed, 1 skipped, 1 deselected" in done.stdout.splitlines()[-1]
+def test_words_after_the_dashes_reach_pytest_unchanged(folder: Path) -> None:
+    result = inv("test", f"--paths={folder}", "--jobs=0", "--", "-k", "good or skipped")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "SKIPPED [1]" in result.stdout
+    assert "no tmux here" in result.stdout
+    assert "1 passed, 1 skipped, 1 deselected" in result.stdout.splitlines()[-1]
 
 
-def test_a_failing_test_ends_with_1_and_a_wrong_path_with_2(room: Path) -> None:
-    assert inv("test", f"--paths={room}", "--jobs=0").returncode == 1
-    assert inv("test", f"--paths={room / 'nowhere'}", "--jobs=0").returncode == 2
+def test_a_failing_test_ends_with_1_and_a_wrong_path_with_2(folder: Path) -> None:
+    assert inv("test", f"--paths={folder}", "--jobs=0").returncode == 1
+    assert inv("test", f"--paths={folder / 'nowhere'}", "--jobs=0").returncode == 2
 
 
-def test_bench_knows_its_names() -> None:
-    done = inv("bench", "--only=nosuch")
-    assert done.returncode == 2
-    assert done.stderr.startswith("no benchmark nosuch; there are: ")
-    assert {"spawn", "start"} <= set(done.stderr.rpartition(": ")[2].strip().split(", "))
+def test_the_fast_part_names_folders_and_files_that_exist() -> None:
+    assert not [path for path in FAST_TESTS if not (ROOT / path).exists()]
+
+
+def test_bench_lists_its_benchmarks_when_a_name_is_unknown() -> None:
+    result = inv("bench", "--only=nosuch")
+    assert result.returncode == 2
+    assert result.stderr.startswith("no benchmark nosuch; there are: ")
+    assert {"spawn", "start"} <= set(result.stderr.rpartition(": ")[2].strip().split(", "))
