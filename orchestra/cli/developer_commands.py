@@ -30,7 +30,7 @@ FAST_TESTS = (
 )
 _PYTHON = ("orchestra", "tests", "benchmarks", "tasks.py")
 _PYTEST_USAGE = 4  # docs.pytest.org/en/stable/reference/exit-codes.html
-_SHELL_SCRIPTS = ("inv", ".ci/run")  # and every scripts/*.sh
+_SHELL_SCRIPTS = ("inv", ".ci/run", ".ci/newcomer")  # and every scripts/*.sh
 
 
 def add_to(collection: Collection) -> None:

@@ -48,9 +48,10 @@ def test_nothing_is_left_when_the_owner_dies(bench: Bench, number: signal.Signal
 def test_a_killed_keeper_breaks_its_job_and_only_that(bench: Bench) -> None:
     pids, daemons = bench.fifo("pids"), bench.fifo("daemons")
     with LocalEngine(1, grace_s=0.2) as engine:
-        script = f"setsid sh -c 'echo $$ > {daemons}; exec sleep 600' & ps -o ppid= -p $$ > {pids}; exec sleep 600"
+        script = f"setsid sh -c 'echo $$ > {daemons}; exec sleep 600' & echo $PPID > {pids}; exec sleep 600"
         engine.submit(bench.job("a", script))
         daemon, keeper = said(daemons), said(pids)
+        bench.past.extend(engine.wait(60))  # Started: before it, the job would be queued again
         os.kill(keeper.pid, signal.SIGKILL)
         result = bench.result(engine, "a")
         assert result.outcome is Outcome.BROKEN
@@ -63,7 +64,7 @@ def test_a_killed_keeper_breaks_its_job_and_only_that(bench: Bench) -> None:
 def test_a_terminated_keeper_ends_its_job_first(bench: Bench) -> None:
     pids = bench.fifo("pids")
     with LocalEngine(1, grace_s=0.2) as engine:
-        engine.submit(bench.job("a", f"ps -o ppid= -p $$ > {pids}; exec sleep 600"))
+        engine.submit(bench.job("a", f"echo $PPID > {pids}; exec sleep 600"))
         os.kill(said(pids).pid, signal.SIGTERM)
         assert bench.result(engine, "a").outcome is Outcome.BROKEN
         engine.submit(bench.job("b", "true"))
@@ -149,7 +150,7 @@ def test_detached_work_outlives_whoever_started_it(bench: Bench) -> None:
         "work = process.Work('a', ('/bin/sh', '-c', sys.argv[2]), d, {'PATH': '/usr/bin:/bin'}, d / 'out', "
         "record=d / 'record'); process.start_detached(process.marked(work)); sys.stdin.read()"
     )
-    script = f"ps -o ppid= -p $$ > {pids}; read go < {go}; exit 6"
+    script = f"echo $PPID > {pids}; read go < {go}; exit 6"
     starter = subprocess.Popen(
         [sys.executable, "-c", code, str(bench.folder), script], stdin=subprocess.PIPE, start_new_session=True
     )
