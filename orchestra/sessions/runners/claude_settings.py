@@ -19,7 +19,7 @@ from typing import Any
 
 from orchestra.blueprint.scope import is_literal
 
-_HOOK = Path(__file__).with_name("hook.py")
+_HOOK = Path(__file__).parents[1] / "hook.py"
 # Other sessions, other worktrees and times after this session are not an agent's business.
 _NOT_FOR_AGENTS = ("SendMessage", "ListAgents", "EnterWorktree", "ExitWorktree", "CronCreate", "ScheduleWakeup")
 # Beside reading and editing: sub-agents and lists of things to do, which touch nothing of themselves.
