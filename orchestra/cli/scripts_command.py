@@ -21,7 +21,7 @@ def scripts(c: Context, repo: str | None = None, blueprint: str | None = None, o
     from orchestra.cli.context import load
     from orchestra.fleet import last_blueprint, write_atomically
     from orchestra.git.repository import Repository
-    from orchestra.shell.material import gather
+    from orchestra.shell.inputs import collect_inputs
     from orchestra.shell.script import is_generated
     from orchestra.shell.script import scripts as written
 
@@ -31,7 +31,7 @@ def scripts(c: Context, repo: str | None = None, blueprint: str | None = None, o
         raise UsageError("which blueprint?", hint="--blueprint NAME; orchestra blueprints lists what can be named")
     loaded = load(named, repository)
     folder = Path(output) if output else repository.home / "scripts"
-    texts = written(gather(loaded, _called(loaded.source, repository.home)))
+    texts = written(collect_inputs(loaded, _called(loaded.source, repository.home)))
     for name in texts:
         if (folder / name).exists() and not is_generated((folder / name).read_text("utf-8", "replace")):
             raise UsageError(

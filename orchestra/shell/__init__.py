@@ -1,1 +1,1 @@
-"""The eject door: a blueprint as POSIX shell functions that need no Python."""
+"""A blueprint as POSIX shell scripts that need no Python."""

@@ -10,7 +10,7 @@ import pytest
 from orchestra.blueprint.load import load_blueprint
 from orchestra.fleet import Fleet, make_fleet
 from orchestra.git.repository import Repository
-from orchestra.shell.material import gather
+from orchestra.shell.inputs import collect_inputs
 from orchestra.shell.script import MERGE_HELPER, ORCHESTRATE, scripts
 from tests.conftest import Checkout, MakeRepository
 from tests.shell.shells import Done, run
@@ -45,7 +45,7 @@ def write_scripts(folder: Path, text: str) -> Written:
     folder.mkdir(parents=True, exist_ok=True)
     blueprint = folder / "fleet.yaml"
     blueprint.write_text(text, "utf-8")
-    made = scripts(gather(load_blueprint(blueprint), str(blueprint)))
+    made = scripts(collect_inputs(load_blueprint(blueprint), str(blueprint)))
     for name, script in made.items():
         (folder / name).write_text(script, "utf-8")
     return Written(blueprint, folder / ORCHESTRATE, folder / MERGE_HELPER)

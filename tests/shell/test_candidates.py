@@ -1,4 +1,4 @@
-"""Candidates built by plain git in a shell are the ones that the tool builds: the same commits, on the same work."""
+"""Candidates that the script builds in its scratch worktree are the tool's, or it leaves the branch to the tool."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestra.candidates.builder import Branch, Built, build_chain
 from orchestra.candidates.text_conflict import RuleOf
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
-from orchestra.shell.material import Material
+from orchestra.shell.inputs import ScriptInputs
 from orchestra.shell.script import MERGE_HELPER, scripts
 from tests.candidates.test_builder import LINES, cut
 from tests.conftest import Checkout, MakeRepository
@@ -22,25 +22,38 @@ from tests.fleets import make_blueprint
 from tests.shell.shells import run
 
 KEPT_OUT = ("CLAUDE.md", "TASK.md", "AGENT_NOTES.md")
-# What the train does for each agent, without gates: each on top of those before it that fit.
+# The scenes with a branch that the script leaves to the tool.
+LEFT_TO_THE_TOOL = {
+    "a_branch_that_merged_the_target",
+    "a_merge_that_resolved_something",
+    "a_branch_that_merged_another",
+    "instruction_files",
+    "attributes_of_the_target",
+    "a_rewritten_target",
+    "begun_on_a_neighbour_s_work",
+    "begun_on_the_work_of_one_who_does_not_land",
+    "conflicts_with_rules",
+}
+# A merge without gates: each branch on top of those before it that fit.
 _CHAIN = """
 . "$1"
 (
 	_merge_helper_begin test
 	o_standards=CLAUDE.md
-	o_tip=$(_orchestra_tip "$o_target_ref")
+	o_tip=$(_orchestra_commit "$o_target_ref")
 	o_at=$o_tip
 	try() {
 		_orchestra_require_agent "$1"
-		_orchestra_read
+		_orchestra_read_agent
 		if _orchestra_build "$o_at"; then
 			o_at=$o_built
 			echo "$o_agent built $o_built"
 		else
-			echo "$o_agent $o_reason $o_detail"
+			echo "$o_agent $o_detail"
 		fi
 	}
 	_orchestra_merge_order try
+	_orchestra_locked _orchestra_remove_scratch
 )
 """
 
@@ -66,7 +79,7 @@ def chains(
         tip = CommitId(checkout.git("rev-parse", agent.branch))
         branches.append(Branch(agent.name, FleetName("demo"), CommitId(base), tip, agent.title, strategy, KEPT_OUT))
     script = checkout.path.parent / MERGE_HELPER
-    script.write_text(scripts(Material(blueprint, "demo", ()))[MERGE_HELPER])
+    script.write_text(scripts(ScriptInputs(blueprint, "demo", ()))[MERGE_HELPER])
     done = run("sh", "-c", _CHAIN, "test", script, cwd=checkout.path)
     assert not done.err
     shell = {name: rest.removeprefix("built ") for name, _, rest in (line.partition(" ") for line in done.lines)}
@@ -280,10 +293,14 @@ def _first(rules: Mapping[str, ConflictRule]) -> RuleOf:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_the_shell_builds_what_the_tool_builds(make_repository: MakeRepository, name: str) -> None:
+def test_the_script_builds_the_tool_s_candidates(make_repository: MakeRepository, name: str) -> None:
     checkout = make_repository({"f": LINES, "g": "a\n", "CLAUDE.md": "team\n"})
     names = SCENES[name](checkout)
     rules = RULES if name == "conflicts_with_rules" else None
     for strategy in Strategy:
         shell, tool = chains(checkout, *names, strategy=strategy, rules=rules)
-        assert shell == tool, strategy
+        for agent in names:
+            if "orchestra merge" in shell[agent] and name in LEFT_TO_THE_TOOL:
+                break  # later branches stand on another commit
+            kind = tool[agent].partition(" ")[0]
+            assert shell[agent] == tool[agent] or shell[agent].startswith(f"{kind}: "), (strategy, agent, shell, tool)

@@ -24,7 +24,7 @@ _COUNTED = "git mv cp rm rmdir mkdir ln"
 _STAND_IN = """#!/bin/sh
 case "{name} $* " in
 git\\ *" update-ref "* | git\\ *" worktree "[aur]* | git\\ *" read-tree "* | git\\ *" config "*--add*) ;;
-git\\ *" notes "* | git\\ *" push "* | git\\ *" checkout-index "* | git\\ *" mktag "*) ;;
+git\\ *" notes "* | git\\ *" merge "* | git\\ *" push "* | git\\ *" checkout-index "* | git\\ *" mktag "*) ;;
 git\\ * | *"/orchestra."[0-9]*) exec {real} "$@" ;;
 esac
 echo x >>"$COUNTER"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.train.merge import merge
 from tests.conftest import Checkout
 from tests.shell.conftest import Ground
 
@@ -70,14 +69,15 @@ def test_a_remote_that_declines_lands_nothing(ready: Ground) -> None:
 
 
 @pytest.mark.parametrize("tracked", [True, False], ids=["changed", "untracked"])
-def test_work_in_the_way_is_refused_first_and_kept(ready: Ground, tracked: bool) -> None:
+def test_work_in_the_way_keeps_a_branch_from_landing(ready: Ground, tracked: bool) -> None:
     name = "src/a" if tracked else "src/one"
     ready.at("one").commit("more", {"src/a": "theirs\n"})
     ready.helper("approve", "one")
     ready.checkout.write({name: "mine\n"})
     done = ready.helper("merge", "one", ok=False)
-    assert done.code == 3
-    assert f"has work in the way of what lands: {name}" in done.err
+    assert done.code == 1
+    assert "has changes in the way of what lands" in done.out
+    assert name in done.out
     assert (ready.checkout.path / name).read_text() == "mine\n"
     assert ready.checkout.git("log", "-1", "--format=%s", "main") == "commit 1"
 
@@ -90,18 +90,19 @@ def test_other_changes_of_the_user_stay(ready: Ground) -> None:
     assert (ready.checkout.path / "src/one").exists()
 
 
-def test_nobody_is_blamed_for_a_red_target_and_a_branch_may_mend_it(ground: Ground) -> None:
+def test_a_failing_target_evicts_no_branch_and_a_branch_may_fix_it(ground: Ground) -> None:
     ground.checkout.commit("red", {"broken": "1\n"})
     ground.work("one", {"src/one": "1\n"})
-    ground.at("three").git("merge", "-q", "main")
-    ground.at("three").commit("mends it", {"broken": None})
+    ground.at("three").git("reset", "-q", "--hard", "main")
+    ground.at("three").commit("fixes it", {"broken": None})
     ground.work("three", {"src/three": "1\n"})
     for name in ("one", "three"):
         ground.helper("approve", name)
     done = ground.helper("merge", "one", ok=False)
-    assert "one: waiting: the target itself is red, so nobody can be blamed" in done.out
-    done = ground.helper("merge", "one", "three")
-    assert [line.partition(":")[0] for line in done.lines if "landed as" in line] == ["three", "one"]
+    assert "one: waiting: main itself does not pass its gates" in done.out
+    done = ground.helper("merge", "one", "three", ok=False)
+    assert [line.partition(":")[0] for line in done.lines if "landed as" in line] == ["three"]
+    assert "one: landed as" in ground.helper("merge", "one").out
 
 
 def test_a_rehearsal_lands_nothing_and_says_what_would(ready: Ground) -> None:
@@ -114,24 +115,32 @@ def test_a_rehearsal_lands_nothing_and_says_what_would(ready: Ground) -> None:
     assert "three: evicted, gate: tests failed" in ready.helper("rebase-and-test", "three", ok=False).out
 
 
-@pytest.mark.parametrize("by_tool", [True, False], ids=["tool", "script"])
-def test_a_landing_that_was_cut_off_is_finished_by_either(ready: Ground, by_tool: bool) -> None:
-    """Killed between the swap and all that follows from it: the state is made by hand, as both leave it."""
-    done = ready.helper("merge", "one")
-    assert done.code == 0
+def test_a_landing_that_was_cut_off_after_the_swap_is_finished(ready: Ground) -> None:
+    ready.helper("merge", "one")
     checkout, landed = ready.checkout, ready.ref("one/landed")
-    old = checkout.git("rev-parse", f"{landed}~1")
     checkout.git("update-ref", "-d", "refs/orchestra/small/one/landed")
     checkout.git("update-ref", "refs/orchestra/small/one/candidate", landed)
-    checkout.git("read-tree", "-m", "-u", landed, old)
-    intent = (
-        f'{{"fleet": "small", "target": "main", "old": "{old}", "new": "{landed}", "agents": {{"one": "{landed}"}}, '
-        '"notes": {"one": "said \\"old\\": \\"abc\\""}, "remote": null, "remote_old": null}'
-    )
-    (checkout.path / ".git/orchestra/train/intent.json").write_text(intent)
-    if by_tool:
-        merge(ready.fleet())
-    else:
-        assert "finished a landing that was cut off" in ready.helper("merge", "one").err
+    ready.helper("merge", ok=False)
     assert ready.ref("one/landed") == landed
+    assert not ready.ref("one/candidate")
+
+
+def test_a_push_that_was_cut_off_before_the_swap_is_finished(ready: Ground) -> None:
+    """The remote has the candidate, the target here does not."""
+    clone(ready)
+    ready.helper("merge", "--push", "one")
+    checkout, landed = ready.checkout, ready.ref("one/landed")
+    checkout.git("reset", "-q", "--hard", f"{landed}~1")
+    checkout.git("update-ref", "-d", "refs/orchestra/small/one/landed")
+    checkout.git("update-ref", "refs/orchestra/small/one/candidate", landed)
+    ready.helper("merge", ok=False)
+    assert ready.ref("one/landed") == landed == checkout.git("rev-parse", "main")
     assert checkout.git("status", "--porcelain") == ""
+
+
+def test_a_cut_off_landing_of_the_tool_is_left_to_it(ready: Ground) -> None:
+    (ready.checkout.path / ".git/orchestra/train").mkdir(parents=True, exist_ok=True)
+    (ready.checkout.path / ".git/orchestra/train/intent.json").write_text("{}")
+    done = ready.helper("merge", ok=False)
+    assert done.code == 3
+    assert "orchestra merge" in done.err

@@ -28,8 +28,6 @@ gates:
   notes: {builtin: notes}
   tests: {run: "sh check.sh", timeout: 30s}
   again: {run: 'test "$CI" = true && test -z "$SECRET" && test "$KIND" = gate', env: {KIND: gate}}
-merge:
-  conflicts: {"CHANGELOG.md": union, "made.lock": {regenerate: "cat *.txt | sort >made.lock"}}
 agents:
   - {name: clean, task: t, stage: first}
   - {name: conflict, task: t, stage: first}
@@ -74,8 +72,8 @@ def work(twins: Twins) -> Checkout:
         "protected": {"package.json": '{"a": 1}\n', "src/p": "1\n"},
         "outside": {"src/o": "1\n", "elsewhere": "1\n"},
         "quiet": {"src/q": "1\n"},
-        "union": {"CHANGELOG.md": "# Changes\n- union\n", "made.lock": "a\nu\n", "u.txt": "u\n"},
-        "fresh": {"package.json": '{"b": 1}\n', "made.lock": "a\nw\n", "w.txt": "w\n"},
+        "union": {"f": lines.replace("line 5", "union"), "u.txt": "u\n"},
+        "fresh": {"package.json": '{"b": 1}\n', "w.txt": "w\n"},
         "late": {"f": lines.replace("line 8", "late")},
         "undecided": {"src/un": "1\n"},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -56,9 +55,8 @@ def test_where_work_lands_is_settled_by_the_first_spawn(repository: Checkout, tm
     assert ground.checkout.git("ls-tree", "--name-only", "feature", "src/one") == ""
 
 
-def test_a_proposal_that_was_taken_is_landed_by_the_script(ground: Ground) -> None:
-    """The scripts make no proposals; one that the tool made, and a person took, is what lands, as long as it is for
-    the branch as it is."""
+def test_a_proposal_that_was_taken_is_left_to_the_tool(ground: Ground) -> None:
+    """A proposal is a merge commit; the script does not land it as something else."""
     ground.work("one", {"src/one": "1\n"})
     ground.work("three", {"README.md": "of three\n"})
     ground.checkout.commit("of main", {"README.md": "of main\n"})
@@ -72,9 +70,9 @@ def test_a_proposal_that_was_taken_is_landed_by_the_script(ground: Ground) -> No
     for kind in ("proposed", "approved"):
         git("update-ref", f"refs/orchestra/small/three/{kind}", proposed)
     assert git("rev-parse", f"{proposed}^@").split() == [head, target]
-    ground.helper("merge", "three")
-    assert ground.checkout.read("README.md", "main") == "of both"
-    assert ground.ref("three/landed") == git("rev-parse", "main")
+    done = ground.helper("merge", "three", ok=False)
+    assert "three: evicted, conflict: the branch holds merge commits: use orchestra merge" in done.out
+    assert git("rev-parse", "main") == target
     assert ground.at("three").git("rev-parse", "HEAD") == head
 
 
@@ -83,7 +81,7 @@ def test_a_proposal_for_another_head_is_stale_to_the_script(ground: Ground) -> N
     for kind in ("proposed", "approved"):
         ground.checkout.git("update-ref", f"refs/orchestra/small/three/{kind}", "main")
     done = ground.helper("merge", "three", ok=False)
-    assert "three: waiting: its approval is stale: it was committed to since" in done.out
+    assert "three: waiting: its approval is stale: it has commits since" in done.out
 
 
 def test_a_verdict_given_by_a_script_is_honoured_by_the_tool(ground: Ground) -> None:
@@ -120,7 +118,7 @@ def test_a_verdict_given_by_the_tool_is_honoured_by_a_script(ground: Ground) -> 
     assert "three: waiting: changes were requested" in done.out
     assert "two" not in done.out
     assert ground.helper("approve", "one", ok=False).code == 2
-    assert "what landed is not judged again" in ground.helper("approve", "one", ok=False).err
+    assert "one has already landed as" in ground.helper("approve", "one", ok=False).err
     assert ground.checkout.read("src/one", "main") == "1"
     note = ground.checkout.git("notes", f"--ref={NOTES}", "show", "main")
     assert "The work of one." in note
@@ -131,7 +129,7 @@ def test_a_stale_approval_does_not_land(ground: Ground) -> None:
     ground.helper("approve", "one")
     ground.work("one", {"src/one": "2\n"})
     done = ground.helper("merge", ok=False)
-    assert "one: waiting: its approval is stale: it was committed to since" in done.out
+    assert "one: waiting: its approval is stale: it has commits since" in done.out
     assert ground.checkout.git("log", "--format=%s", "main") == "commit 1"
 
 
@@ -140,7 +138,7 @@ def test_uncommitted_work_is_told_at_approval_and_keeps_yes_from_landing_it(grou
     ground.at("one").write({"src/more": "1\n"})
     done = ground.helper("merge", "--yes", ok=False)
     assert "one: waiting: not finished: 1 uncommitted files" in done.out
-    assert "not part of it, since they are not committed: 1 files" in ground.helper("approve", "one").err
+    assert "not committed, so not part of it: 1 files" in ground.helper("approve", "one").err
 
 
 def test_yes_approves_what_is_finished_and_green(ground: Ground) -> None:
@@ -208,7 +206,7 @@ def test_the_tool_stands_back_while_a_script_works(repository: Checkout, tmp_pat
 
 
 NEEDED = (
-    "git sh cat cmp comm cp date env grep ln ls mkdir mv printf readlink rm rmdir sed setsid sort tail tr uname wc awk"
+    "git sh cat cmp comm cp date dd env find grep head ls mkdir mv printf readlink rm rmdir sed sort tail tee tr wc awk"
 )
 
 
@@ -222,21 +220,11 @@ def machine_with(tmp_path: Path, *more: str) -> dict[str, str]:
     return {"PATH": str(folder)}
 
 
-def test_without_flock_and_perl_a_link_stands_in(ground: Ground, tmp_path: Path) -> None:
+def test_without_flock_and_perl_no_lock_can_be_taken(ground: Ground, tmp_path: Path) -> None:
     env = machine_with(tmp_path)
-    link = ground.checkout.path / ".git/orchestra/lock.link"
-    assert run("sh", ground.written.orchestrate, cwd=ground.checkout.path, env=env).code == 0
-    assert not os.path.lexists(link)
-    link.symlink_to(f"{os.getpid()} {platform.node()} orchestra_clean")
     done = run("sh", ground.written.orchestrate, cwd=ground.checkout.path, env=env, ok=False)
     assert done.code == 3
-    assert f"if no such process runs any more: rm {link}" in done.err
-    with pytest.raises(LockHeld, match="orchestra_clean"), exclusive(link.parent, "merge"):
-        pass
-    link.unlink()
-    with exclusive(link.parent, "merge"):
-        done = run("sh", ground.written.orchestrate, cwd=ground.checkout.path, env=env, ok=False)
-    assert done.code == 3
+    assert "flock and perl are missing" in done.err
 
 
 def test_without_flock_perl_takes_the_same_lock(ground: Ground, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchestra.blueprint.load import load_blueprint
 from orchestra.errors import UsageError
 from orchestra.gates import environment
-from orchestra.shell.material import gather
+from orchestra.shell.inputs import collect_inputs
 from orchestra.shell.quoting import here_document, quote, words
 from orchestra.shell.script import MERGE_HELPER, ORCHESTRATE, is_generated, scripts
 from tests.conftest import Checkout
@@ -26,7 +26,7 @@ SHIPPED = [path.stem for path in sorted((ROOT / "blueprints").glob("*.yaml"))]
 
 
 def test_the_scripts_that_are_checked_in_are_those_of_mvp5() -> None:
-    made = scripts(gather(load_blueprint(ROOT / "blueprints/mvp5.yaml"), "mvp5"))
+    made = scripts(collect_inputs(load_blueprint(ROOT / "blueprints/mvp5.yaml"), "mvp5"))
     for name, text in made.items():
         assert (ROOT / "scripts" / name).read_text("utf-8") == text, "stale: run  inv scripts --blueprint=mvp5"
 
@@ -44,7 +44,7 @@ def test_shellcheck_has_nothing_to_say(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_scripts_of_every_shipped_blueprint_are_well_formed(name: str, tmp_path: Path) -> None:
-    for file, text in scripts(gather(load_blueprint(ROOT / "blueprints" / f"{name}.yaml"), name)).items():
+    for file, text in scripts(collect_inputs(load_blueprint(ROOT / "blueprints" / f"{name}.yaml"), name)).items():
         (tmp_path / file).write_text(text, "utf-8")
         assert is_generated(text)
         assert _complaints([str(BIN / "shfmt"), "-ln", "posix", "-d"], tmp_path / file) == ""
@@ -53,7 +53,7 @@ def test_scripts_of_every_shipped_blueprint_are_well_formed(name: str, tmp_path:
 
 def test_the_same_blueprint_gives_the_same_bytes() -> None:
     blueprint = load_blueprint(ROOT / "blueprints/mvp5.yaml")
-    assert scripts(gather(blueprint, "mvp5")) == scripts(gather(blueprint, "mvp5"))
+    assert scripts(collect_inputs(blueprint, "mvp5")) == scripts(collect_inputs(blueprint, "mvp5"))
 
 
 # -- quoting -----------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def test_help_and_wrong_words(script: str, small: Written, tmp_path: Path) -> No
     assert run("sh", place, "--help", cwd=tmp_path).out.startswith(f"Usage: {script}")
     wrong = run("sh", place, "frobnicate", cwd=tmp_path, ok=False)
     assert (wrong.code, wrong.out) == (2, "")
-    assert f"error: {script} cannot 'frobnicate'" in wrong.err
+    assert f"error: {script} has no verb 'frobnicate'" in wrong.err
     outside = run("sh", place, cwd=tmp_path, ok=False)
     assert outside.code == 3
     assert "not inside a git repository" in outside.err
@@ -106,19 +106,19 @@ def test_a_dry_run_changes_nothing(repository: Checkout, small: Written) -> None
     assert sorted(str(path) for path in repository.path.parent.rglob("*")) == before
 
 
-def test_what_refuses_is_told_at_once_and_nothing_is_made(repository: Checkout, small: Written) -> None:
+def test_every_problem_is_reported_before_anything_is_made(repository: Checkout, small: Written) -> None:
     repository.git("branch", "agent/small/one")
     (repository.path.parent / "worktrees/agent-2").mkdir(parents=True)
     repository.commit("ours", {"TASK.md": "a task of the team's\n"})
     done = run("sh", small.orchestrate, cwd=repository.path, ok=False)
     assert done.code == 3
-    for word in ("TASK.md", "branch agent/small/one of agent one exists and is not ours", "agent-2, the worktree of"):
+    for word in ("TASK.md", "branch agent/small/one of agent one already exists", "agent-2, the worktree of"):
         assert word in done.err
     assert repository.git("for-each-ref", "refs/orchestra") == ""
 
 
 def test_the_allow_list_of_gates_is_the_tools() -> None:
-    part = (ROOT / "orchestra/shell/parts/slot.sh").read_text()
+    part = (ROOT / "orchestra/shell/parts/gates.sh").read_text()
     listed = part[part.index("for o_name in ") : part.index("; do\n\t\teval")].replace("\\\n", " ").split()[3:]
     given_names = dict.fromkeys([*listed, "SECRET", "SSH_AUTH_SOCK", "GIT_DIR", "AWS_SECRET_ACCESS_KEY"], "x")
     fixed = {"CI", "TERM", "GIT_TERMINAL_PROMPT"}
@@ -126,7 +126,7 @@ def test_the_allow_list_of_gates_is_the_tools() -> None:
     assert {name for name in environment._ALLOWED if name not in listed} == set()
 
 
-def test_an_unfinished_set_up_is_told_and_tried_again(repository: Checkout, tmp_path: Path) -> None:
+def test_a_failed_set_up_is_reported_and_tried_again(repository: Checkout, tmp_path: Path) -> None:
     """One that fails, one that is too slow: exit 1, the others are ready, and the next spawn tries again."""
     from tests.shell.conftest import SMALL
 
@@ -161,4 +161,4 @@ def test_an_unknown_built_in_gate_is_refused_before_anything_runs(ground: Ground
     written = write_scripts(tmp_path / "gate", SMALL.replace("  notes:", "  keys: {builtin: secrets}\n  notes:"))
     done = run("sh", written.merge_helper, cwd=ground.checkout.path, ok=False)
     assert done.code == 2
-    assert "gate keys: the built-in secrets" in done.err
+    assert "gate keys: the script cannot run the built-in secrets" in done.err

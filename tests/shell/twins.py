@@ -13,7 +13,7 @@ import pytest
 from orchestra.blueprint.load import load_blueprint
 from orchestra.fleet import Fleet, make_fleet
 from orchestra.git.repository import Repository
-from orchestra.shell.material import gather
+from orchestra.shell.inputs import collect_inputs
 from orchestra.shell.script import scripts
 from tests.conftest import START, Checkout
 
@@ -51,7 +51,7 @@ class Twins:
     def script(self, checkout: Checkout, name: str) -> Path:
         """One of the scripts, outside the repository."""
         place = self.folder.parent / name
-        place.write_text(scripts(gather(self.fleet(checkout).blueprint, "fleet"))[name], "utf-8")
+        place.write_text(scripts(collect_inputs(self.fleet(checkout).blueprint, "fleet"))[name], "utf-8")
         return place
 
 

@@ -1,7 +1,7 @@
 # ==== Run, or sourced? =============================================================================================
 #
-# Run, $0 names a file that holds the line below. Sourced, it names your shell or your script; only zsh sets it to the
-# sourced file, and says so. Sourced, nothing has happened up to here but functions.
+# If it is run, $0 names a file that holds the line below. If it is sourced, $0 names your shell or script; zsh sets it
+# to the sourced file, but says so in ZSH_EVAL_CONTEXT.
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)

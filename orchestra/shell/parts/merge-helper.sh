@@ -1,99 +1,79 @@
-# ==== What you can call =============================================================================================
+# ==== Functions to call ============================================================================================
 
-# orchestra_rebase_and_test AGENT...: puts these agents together on today's target, in merge order, and runs the gates on
-# that. Lands nothing and moves no branch.
+# orchestra_rebase_and_test AGENT...: builds these agents' work together on the target and runs the gates; lands nothing.
 orchestra_rebase_and_test() (
-	_merge_helper_begin orchestra_rebase_and_test "$@"
-	[ $# -gt 0 ] || _orchestra_fail 2 'orchestra_rebase_and_test needs an AGENT, a name or a number'
-	_orchestra_train try "$@"
+	_merge_helper_begin orchestra_rebase_and_test "$@" && _orchestra_require_agent "${1-}"
+	_orchestra_train test "$@"
 )
 
-# orchestra_review [AGENT]: the notes, commits and changes of an agent; without one, whose turn it is and with what.
+# orchestra_review [AGENT]: notes, commits and changes of an agent; without AGENT the list of open ones.
 orchestra_review() (
 	_merge_helper_begin orchestra_review "$@"
-	if [ $# -eq 0 ]; then
-		_orchestra_merge_order _orchestra_review_if_open
-	else
-		_orchestra_require_agent "$1"
-		_orchestra_review
-	fi
+	[ $# -gt 0 ] || { _orchestra_merge_order _orchestra_list_open && exit; }
+	_orchestra_require_agent "$1"
+	_orchestra_review
 )
 
-# orchestra_approve AGENT: the exact commit that its branch is at may land. A later commit makes the approval stale.
+# orchestra_approve AGENT: the commit at which its branch is may land. A later commit makes the approval stale.
 orchestra_approve() (
-	_merge_helper_begin orchestra_approve "$@"
-	_orchestra_require_agent "${1-}"
+	_merge_helper_begin orchestra_approve "$@" && _orchestra_require_agent "${1-}"
 	_orchestra_locked _orchestra_approve
 )
 
-# orchestra_request_changes AGENT MESSAGE: sends the work back. The message goes to the end of its TASK.md.
+# orchestra_request_changes AGENT MESSAGE: adds MESSAGE to its TASK.md, and withdraws an approval.
 orchestra_request_changes() (
-	_merge_helper_begin orchestra_request_changes "$@"
-	_orchestra_require_agent "${1-}"
+	_merge_helper_begin orchestra_request_changes "$@" && _orchestra_require_agent "${1-}"
 	_orchestra_locked _orchestra_request_changes "${2-}"
 )
 
-# orchestra_discard AGENT REASON: takes the work out. Its head is kept, and the way back is printed.
+# orchestra_discard AGENT REASON: the work does not land. Its head is kept, and the way back is printed.
 orchestra_discard() (
-	_merge_helper_begin orchestra_discard "$@"
-	_orchestra_require_agent "${1-}"
+	_merge_helper_begin orchestra_discard "$@" && _orchestra_require_agent "${1-}"
 	_orchestra_locked _orchestra_discard "${2-}"
 )
 
-# orchestra_rehearse [AGENT...]: the whole train with its gates, landing nothing.
-orchestra_rehearse() (
-	_merge_helper_begin orchestra_rehearse "$@"
-	_orchestra_train rehearse "$@"
-)
+# orchestra_rehearse [AGENT...]: a merge of all finished work with its gates; lands nothing.
+orchestra_rehearse() (_merge_helper_begin orchestra_rehearse "$@" && _orchestra_train rehearse "$@")
 
-# orchestra_merge [--yes] [--push] [AGENT...]: lands what is approved, in merge order. In a terminal it asks about what has
-# no verdict yet, elsewhere it leaves that. --yes approves what is finished and green; --push pushes, with a lease.
-orchestra_merge() (
-	_merge_helper_begin orchestra_merge "$@"
-	_orchestra_train merge "$@"
-)
+# orchestra_merge [--yes] [--push] [AGENT...]: lands what is approved, in merge order. --yes approves what is finished and
+# passes its gates; --push pushes with a lease.
+orchestra_merge() (_merge_helper_begin orchestra_merge "$@" && _orchestra_train merge "$@")
 
 _merge_helper_begin() {
 	case "${2-}" in
-	-h | --help)
-		_merge_helper_help
-		exit 0
-		;;
+	-h | --help) _merge_helper_help && exit ;;
 	esac
-	_orchestra_begin "$(_merge_helper_identity)" "$@"
-	o_tab=$(command printf '\t')
+	_orchestra_begin "$(_merge_helper_identity)" "$1"
 }
 
 _merge_helper_help() {
 	command cat <<'END_OF_TEXT'
 Usage: merge-helper.sh [VERB] [WORD...]        sourced: orchestra_VERB [WORD...]; AGENT is a name or a number
 
-  merge [--yes] [--push] [AGENT...]  lands what is approved, in merge order; in a terminal it shows the rest and asks;
-                                     --yes approves what is finished and green, --push pushes (without a VERB)
-  rebase_and_test AGENT...           these agents together on today's target, with the gates; lands nothing
-  rehearse [AGENT...]                the whole train with its gates, landing nothing
-  review [AGENT]                     whose turn it is; or an agent's notes, commits and changes
-  approve AGENT                      the commit that its branch is at may land
-  request_changes AGENT MESSAGE      sends the work back; MESSAGE goes to the end of its TASK.md
-  discard AGENT REASON               takes the work out; its head is kept
+  merge [--yes] [--push] [AGENT...]  land what is approved, in merge order; --yes approves what is finished and passes,
+                                     --push pushes (the default)
+  rebase_and_test AGENT...           test these agents together on the target; lands nothing
+  rehearse [AGENT...]                test all finished work as a merge would; lands nothing
+  review [AGENT]                     the open agents; or the notes, commits and changes of one
+  approve AGENT                      the commit at which its branch is may land
+  request_changes AGENT MESSAGE      add MESSAGE to its TASK.md
+  discard AGENT REASON               the work does not land; its head is kept
 
-ORCHESTRA_DRY_RUN=1 says what would be done and does nothing.
+ORCHESTRA_DRY_RUN=1 prints what would be done and does nothing. For everything else use orchestra.
 END_OF_TEXT
 }
 
-# Run as a script: without words it walks through the agents.
-_merge_helper_run() {
-	o_run=$(command printf '%s' "${1-merge}" | command tr - _)
-	case $o_run in
+_merge_helper_main() {
+	o_function=$(command printf '%s' "${1-merge}" | command tr - _)
+	case $o_function in
 	__help | _h) _merge_helper_help ;;
 	__yes | __push) orchestra_merge "$@" ;;
 	merge | rebase_and_test | rehearse | review | approve | request_changes | discard)
 		[ $# -eq 0 ] || shift
-		"orchestra_$o_run" "$@"
+		"orchestra_$o_function" "$@"
 		;;
 	*)
-		_orchestra_tell "error: merge-helper.sh cannot '$1'"
-		_orchestra_tell 'hint: merge-helper.sh --help says what it can'
+		_orchestra_warn "error: merge-helper.sh has no verb '$1'; merge-helper.sh --help lists them"
 		return 2
 		;;
 	esac

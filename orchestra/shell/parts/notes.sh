@@ -1,30 +1,26 @@
-# Whether somebody wrote into the AGENT_NOTES.md on standard input: under What I Built, or anywhere where that heading is
-# gone. Headings and comments do not count; nor does "none" or "tbd".
+# Succeeds if the AGENT_NOTES.md on standard input has text under "What I Built", or anywhere if that heading is missing.
+# Headings and comments do not count, nor do words such as "none" and "tbd".
 _orchestra_notes_filled() {
 	_orchestra_awk '
-		function says_something(line) {
-			gsub(/^[] \t*_.>`[-]+|[] \t*_.>`[-]+$/, "", line)
-			line = tolower(line)
-			return line !~ /^(none|nothing|n\/a|na|tbd|todo|to do)?$/
-		}
 		{ text = text $0 "\n" }
 		END {
 			while ((from = index(text, "<!--")) && (to = index(substr(text, from + 4), "-->"))) {
-				told = told substr(text, 1, from - 1)
+				rest = rest substr(text, 1, from - 1)
 				text = substr(text, from + to + 6)
 			}
-			count = split(told text, lines, /[\n\r]/)
+			count = split(rest text, lines, /[\n\r]/)
 			for (n = 1; n <= count; n++) {
-				if (lines[n] ~ /^##?#?#?#?#?[ \t]/) {
-					heading = lines[n]
-					gsub(/^[# \t:]+|[# \t:]+$/, "", heading)
-					heading = tolower(heading)
-					if (heading == "what i built") found = 1
-				} else if (says_something(lines[n])) {
-					any = 1
-					if (heading == "what i built") built = 1
+				line = tolower(lines[n])
+				if (line ~ /^##?#?#?#?#?[ \t]/) {
+					gsub(/^[# \t:]+|[# \t:]+$/, "", line)
+					if ((heading = line) == "what i built") heading_exists = 1
+					continue
 				}
+				gsub(/^[] \t*_.>`[-]+|[] \t*_.>`[-]+$/, "", line)
+				if (line ~ /^(none|nothing|n\/a|na|tbd|todo|to do)?$/) continue
+				any = 1
+				if (heading == "what i built") built = 1
 			}
-			exit !(found ? built : any)
+			exit !(heading_exists ? built : any)
 		}'
 }

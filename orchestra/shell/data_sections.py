@@ -1,0 +1,256 @@
+"""The data of the scripts: what a blueprint declares, as shell functions with literal values.
+
+Data stands in literal calls, one for each row, every value in quotes, so that a reviewer reads it as a table and every
+shell reads it the same way (zsh does not split ``$LIST``). A function that takes COMMAND calls it once for each row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from math import ceil
+
+from orchestra.blueprint.inline_templates import render_env
+from orchestra.blueprint.model import (
+    Agent,
+    AgentName,
+    Blueprint,
+    BuiltinGate,
+    Scope,
+)
+from orchestra.blueprint.scope import Matcher
+from orchestra.shell.inputs import AgentTexts, ScriptInputs
+from orchestra.shell.quoting import comment, here_document, quote, words
+from orchestra.workspace.paths import NOTES, STANDARDS, TASK, names_with
+
+# Variable -> a character that stands for it while templates are rendered: paths that are known only where the script
+# runs. From Unicode's last plane for private use.
+PATHS = {"o_worktree": "\U0010fffc", "o_home": "\U0010fffd"}
+
+
+def identity(function: str, value: str) -> str:
+    """Return a function that prints which blueprint and version a script was made from."""
+    return f"{function}() {{ command printf '%s' {quote(value)}; }}"
+
+
+def fleet_values(inputs: ScriptInputs, identity: str) -> str:
+    """Return ``_orchestra_declared``: the values of the whole fleet."""
+    blueprint = inputs.blueprint
+    values = (
+        ("which blueprint and version", "o_identity", identity),
+        ("", "o_fleet", blueprint.name),
+        ("what --blueprint calls it", "o_blueprint", inputs.source),
+        ("where the worktrees are, relative to the main checkout", "o_root", blueprint.worktrees.root),
+        ("where work lands; empty: the remote's default branch, else the current one", "o_target", blueprint.target),
+        ("empty: origin where there is one", "o_remote", blueprint.remote),
+        (
+            "required: only approved work lands; none: what is finished and passes its gates",
+            "o_review",
+            blueprint.merge.review,
+        ),
+        ("1: with a push, unless a merge says otherwise", "o_push", "1" if blueprint.merge.push else ""),
+    )
+    body = "".join(
+        f"\t# {text}\n\t{name}={quote(value or '')}\n" if text else f"\t{name}={quote(value or '')}\n"
+        for text, name, value in values
+    )
+    directive = "# shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together"
+    return f"{directive}\n_orchestra_declared() {{\n{body}}}"
+
+
+# -- agents --------------------------------------------------------------------------------------------------------
+
+
+def agents_table(agents: Sequence[Agent]) -> str:
+    """Return ``_orchestra_agents COMMAND...``: the agents in declared order."""
+    rows = (words(a.number, a.name, a.stage or "", a.branch, a.directory, a.title) for a in agents)
+    return _calls("_orchestra_agents", "NUMBER NAME STAGE BRANCH FOLDER TITLE of each agent, as declared", rows)
+
+
+def merge_order(blueprint: Blueprint) -> str:
+    """Return ``_orchestra_merge_order COMMAND...``: the agents in merge order, each with its predecessors."""
+    position = {name: number for number, name in enumerate(blueprint.merge_order)}
+    before = blueprint.predecessors
+    rows = (words(name, *sorted(before[name], key=position.__getitem__)) for name in blueprint.merge_order)
+    return _calls("_orchestra_merge_order", "each NAME in merge order, and the agents that must land before it", rows)
+
+
+def scopes(blueprint: Blueprint) -> str:
+    """Return three functions that append git pathspecs to COMMAND: protected paths, the agent's scope, its may_edit."""
+    protected = _pathspecs(Scope(blueprint.protected))
+    scope = {str(a.name): _pathspecs(a.scope) if a.scope else quote(":(top)") for a in blueprint.agents}
+    may_edit = {str(a.name): _pathspecs(Scope(a.may_edit)) for a in blueprint.agents if a.may_edit}
+    return "\n\n".join(
+        (
+            _appends("_orchestra_protected", "the protected paths", {"*": protected} if protected else {}),
+            _appends("_orchestra_scope", "the scope of the agent in use", scope),
+            _appends("_orchestra_may_edit", "the protected paths that it may change; nothing if it has none", may_edit),
+        )
+    )
+
+
+def _pathspecs(scope: Scope) -> str:
+    included = (f":(top,glob){pattern}" for pattern in scope.include)
+    return words(*included, *(f":(top,exclude,glob){pattern}" for pattern in scope.exclude))
+
+
+# -- files ---------------------------------------------------------------------------------------------------------
+
+
+def instructions(blueprint: Blueprint) -> str:
+    """Return ``_orchestra_instructions COMMAND...``: the paths of the instruction files."""
+    return _appends("_orchestra_instructions", "the instruction files", {"*": _instructions(blueprint)})
+
+
+def kept_out(blueprint: Blueprint) -> str:
+    """Return ``_orchestra_kept_out COMMAND...``: files that never land; a CLAUDE.md lands only if may_edit names it."""
+    instruction_files = _instructions(blueprint)
+    editors = [a.name for a in blueprint.agents if Matcher(Scope(a.may_edit)).matches(STANDARDS)]
+    rows = dict.fromkeys(map(str, editors), instruction_files) | {"*": f"{quote(STANDARDS)} {instruction_files}"}
+    return _appends("_orchestra_kept_out", "the files that never land", rows)
+
+
+def _instructions(blueprint: Blueprint) -> str:
+    return f'"$o_standards" {words(TASK, NOTES, *names_with(blueprint, STANDARDS).further)}'
+
+
+def files_table(inputs: ScriptInputs) -> str:
+    """Return ``_orchestra_files``: the texts and their paths for the agent in use. Each text stands there once."""
+    numbers: dict[str, int] = {}
+    uses: dict[int, list[tuple[str, str]]] = {}
+    rows = []
+    for item in inputs.agent_texts:
+        calls = []
+        for path, text in item.texts.items():
+            number = numbers.setdefault(text, len(numbers) + 1)
+            uses.setdefault(number, []).append((item.agent, path))
+            word = '"$o_standards"' if path == inputs.standards_mark else quote(path)
+            calls.append(f"\t\t_orchestra_text_{number} | _orchestra_file {word}\n")
+        rows.append(f"\t{_label(item)})\n{''.join(calls)}\t\t;;\n")
+    table = f"_orchestra_files() {{\n\tcase $o_agent/$o_standards in\n{''.join(rows)}\tesac\n}}"
+    texts = (_text(inputs, text, number, uses[number]) for text, number in numbers.items())
+    return "\n\n".join((f"# The instruction files of the agent in use.\n{table}", _fill(inputs), *texts))
+
+
+def _label(item: AgentTexts) -> str:
+    return f"{quote(item.agent + '/')}*" if item.standards is None else quote(f"{item.agent}/{item.standards}")
+
+
+def _fill(inputs: ScriptInputs) -> str:
+    """Return ``_orchestra_fill``, which replaces marks by values that are known only where the script runs."""
+    text = f"# {inputs.standards_mark} is CLAUDE.md, or CLAUDE.local.md in a repository with a CLAUDE.md of its own"
+    arguments = f'-e "s|{inputs.standards_mark}|$o_standards|g"'
+    if inputs.blueprint.target is None:
+        text += f";\n# {inputs.target_mark} is the branch where work lands"
+        escaped = "$(command printf '%s' \"$o_target\" | command sed 's/[\\\\&|]/\\\\&/g')"
+        arguments += f' -e "s|{inputs.target_mark}|{escaped}|g"'
+    return f"{text}.\n_orchestra_fill() {{ LC_ALL=C command sed {arguments}; }}"
+
+
+def _text(inputs: ScriptInputs, text: str, number: int, uses: Sequence[tuple[str, str]]) -> str:
+    paths = dict.fromkeys("CLAUDE.md" if path == inputs.standards_mark else path for _, path in uses)
+    agents = {agent for agent, _ in uses}
+    title = comment(f"{', '.join(paths)} of {uses[0][0] if len(agents) == 1 else f'{len(uses)} agents'}")
+    return f"# {title}\n_orchestra_text_{number}() {{\n\tcommand cat {here_document(text)}\n}}"
+
+
+# -- set-up --------------------------------------------------------------------------------------------------------
+
+
+def setup(blueprint: Blueprint) -> str:
+    """Return what a new worktree gets: copied files, shared folders, commands with their time limits."""
+    declared = blueprint.worktrees.setup
+    copied = words(*(f":(top,glob){pattern}" for pattern in declared.copy))
+    return "\n\n".join(
+        (
+            _appends("_orchestra_copied", "untracked files to copy", {"*": copied} if copied else {}),
+            _calls("_orchestra_shared", "each big untracked FOLDER to copy", map(quote, declared.share)),
+            _calls("_orchestra_setup_commands", "COMMAND SECONDS, in order", _limited(declared.run, blueprint)),
+        )
+    )
+
+
+def teardown(blueprint: Blueprint) -> str:
+    """Return the commands that run before a worktree is removed."""
+    rows = _limited(blueprint.worktrees.setup.teardown, blueprint)
+    return _calls("_orchestra_teardown_commands", "the same for clean", rows)
+
+
+def _limited(commands: Iterable[str], blueprint: Blueprint) -> Iterable[str]:
+    return (words(command, ceil(blueprint.worktrees.setup.timeout_s)) for command in commands)
+
+
+def agent_environment(blueprint: Blueprint) -> str:
+    """Return ``_orchestra_agent_environment COMMAND...``, which becomes COMMAND with the agent's variables."""
+    rows = {str(a.name): _variables(blueprint, a).strip() for a in blueprint.agents}
+    plain = {"*": ""} if not any(rows.values()) else rows
+    return _becomes("_orchestra_agent_environment", "the agent in use", "_orchestra_as_agent", plain)
+
+
+def gate_environment(blueprint: Blueprint) -> str:
+    """Return the same for gates: as for an agent numbered after the last one."""
+    number = len(blueprint.agents) + 2
+    stand_in = replace(blueprint.agents[0], name=AgentName("gate-1"), number=number, title="gate-1", stage=None)
+    fixed = '"TMPDIR=$o_scratch/tmp" "ORCHESTRA_FLEET=$o_fleet" ORCHESTRA_GATE_SLOT=gate-1'
+    row = fixed + _variables(blueprint, stand_in)
+    return _becomes("_orchestra_gate_environment", "a gate", "_orchestra_with_allowed", {"*": row})
+
+
+def _variables(blueprint: Blueprint, agent: Agent) -> str:
+    env = blueprint.worktrees.setup.env
+    values = render_env(env, agent=agent, fleet=blueprint.name, worktree=PATHS["o_worktree"], repo=PATHS["o_home"])
+    return "".join(f" {with_variables(f'{key}={value}')}" for key, value in values.items())
+
+
+def with_variables(word: str) -> str:
+    """Return a quoted word in which each mark of ``PATHS`` is replaced by its variable."""
+    quoted = quote(word)
+    for variable, mark in PATHS.items():
+        quoted = quoted.replace(mark, f"'\"${variable}\"'")
+    return quoted
+
+
+# -- landing -------------------------------------------------------------------------------------------------------
+
+
+def gates(blueprint: Blueprint) -> str:
+    """Return ``_orchestra_gates COMMAND...``: what must pass on a candidate, in the order in which it runs."""
+    text = "NAME builtin CHECK POLICY, or NAME run COMMAND SECONDS RETRIES [VARIABLE...], of each gate in order"
+    rows = []
+    for gate in blueprint.gates.values():
+        if isinstance(gate, BuiltinGate):
+            rows.append(words(gate.name, "builtin", gate.builtin, gate.policy))
+        else:
+            variables = (f"{key}={value}" for key, value in gate.env.items())
+            rows.append(words(gate.name, "run", gate.run, ceil(gate.timeout_s), gate.retries, *variables))
+    return _calls("_orchestra_gates", text, rows)
+
+
+# -- shapes --------------------------------------------------------------------------------------------------------
+
+
+def _calls(name: str, text: str, rows: Iterable[str]) -> str:
+    """Return a function that calls COMMAND once for each row."""
+    body = "".join(f'\t"$@" {row}\n' for row in rows) or "\tcommand :\n"
+    return f"# {name} COMMAND...: calls it with {text}.\n{name}() {{\n{body}}}"
+
+
+def _appends(name: str, text: str, rows: Mapping[str, str]) -> str:
+    """Return a function that calls COMMAND once with the row of the agent in use, if it has one."""
+    return f"# {name} COMMAND...: appends {text}.\n" + cases(name, {key: f'"$@" {row}' for key, row in rows.items()})
+
+
+def _becomes(name: str, owner: str, first: str, rows: Mapping[str, str]) -> str:
+    """Return a function that becomes COMMAND with the variables in the row of the agent in use."""
+    calls = {key: " ".join(filter(None, (first, row, '"$@"'))) for key, row in rows.items()}
+    return f"# {name} COMMAND...: becomes it, with the variables of {owner}.\n" + cases(name, calls)
+
+
+def cases(name: str, rows: Mapping[str, str]) -> str:
+    """Return a function that runs the row of the agent in use; ``*`` stands for all other agents."""
+    if not rows:
+        return f"{name}() {{ command :; }}"
+    if list(rows) == ["*"]:
+        return f"{name}() {{ {rows['*']}; }}"
+    body = "".join(f"\t{key if key == '*' else quote(key)}) {row} ;;\n" for key, row in rows.items())
+    return f"{name}() {{\n\tcase $o_agent in\n{body}\tesac\n}}"
