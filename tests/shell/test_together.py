@@ -153,6 +153,20 @@ def test_yes_approves_what_is_finished_and_green(ground: Ground) -> None:
     assert (ground.checkout.path / "src/one").read_text() == "1\n"
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_lands_and_cleans(ground: Ground, shell: str) -> None:
+    ground.work("one", {"src/one": "1\n"})
+    ground.work("three", {"broken": "1\n"})
+    done = run(shell, ground.written.merge_helper, "--yes", cwd=ground.checkout.path, ok=False)
+    assert done.code == 1
+    assert "one: landed as" in done.out
+    assert "three: evicted, gate: tests failed" in done.out
+    assert ground.checkout.git("log", "-1", "--format=%s", "main") == "one works"
+    done = run(shell, ground.written.orchestrate, "clean", cwd=ground.checkout.path)
+    assert "agent-1 is removed" in done.out
+    assert not ground.at("one").path.exists()
+
+
 def test_clean_after_a_script_and_by_a_script(ground: Ground) -> None:
     for name in ("one", "two"):
         ground.work(name, {f"src/{name}" if name == "one" else name: "1\n"})
