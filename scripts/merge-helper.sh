@@ -329,7 +329,8 @@ _orchestra_add_scratch() {
 # What a gate made unwritable is removed, too.
 _orchestra_remove_scratch() {
 	_orchestra_find_scratch
-	[ -n "$o_admin" ] && [ "$(command cat -- "$o_admin/locked" 2>/dev/null)" = 'orchestra: gate slot script' ] || return 0
+	[ -n "$o_admin" ] || return 0
+	[ ! -e "$o_place" ] || [ "$(command cat -- "$o_admin/locked" 2>/dev/null)" = 'orchestra: gate slot script' ] || return 0
 	command rm -rf -- "$o_place" 2>/dev/null || { command chmod -R u+rwx -- "$o_place" && command rm -rf -- "$o_place"; } || exit 3
 	_orchestra_unregister "$o_place"
 	command rmdir -- "${o_place%/*}" 2>/dev/null || command :
@@ -1152,12 +1153,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 7afa564d65b0'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 130538238492'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 7afa564d65b0'
+	o_identity='mvp5 0.1.0 130538238492'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -1243,7 +1244,7 @@ _orchestra_gate_environment() { _orchestra_with_allowed "TMPDIR=$o_scratch/tmp" 
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 7afa564d65b0' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 130538238492' "$0"; then
 		_merge_helper_main "$@"
 		exit
 	fi

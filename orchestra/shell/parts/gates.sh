@@ -62,7 +62,8 @@ _orchestra_add_scratch() {
 # What a gate made unwritable is removed, too.
 _orchestra_remove_scratch() {
 	_orchestra_find_scratch
-	[ -n "$o_admin" ] && [ "$(command cat -- "$o_admin/locked" 2>/dev/null)" = 'orchestra: gate slot script' ] || return 0
+	[ -n "$o_admin" ] || return 0
+	[ ! -e "$o_place" ] || [ "$(command cat -- "$o_admin/locked" 2>/dev/null)" = 'orchestra: gate slot script' ] || return 0
 	command rm -rf -- "$o_place" 2>/dev/null || { command chmod -R u+rwx -- "$o_place" && command rm -rf -- "$o_place"; } || exit 3
 	_orchestra_unregister "$o_place"
 	command rmdir -- "${o_place%/*}" 2>/dev/null || command :
