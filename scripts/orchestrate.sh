@@ -1051,12 +1051,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 130538238492'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 712e39bd9e9d'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 130538238492'
+	o_identity='mvp5 0.1.0 712e39bd9e9d'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -1158,25 +1158,25 @@ _orchestra_text_1() {
 	command cat <<'END_OF_TEXT'
 # 5-agent MVP: you are `schema`, agent 1 of 5
 
-Your assignment is in `TASK.md`; this file says how everybody in this fleet works. You have this worktree and the branch
-`agent/mvp5/schema` to yourself.
-The other agents work in theirs at the same time: you see their work when it has landed on `@TARGET@`, not before.
+Your assignment is in `TASK.md`. This file holds the rules for all agents of this fleet. This worktree and the branch
+`agent/mvp5/schema` belong to you alone.
+The other agents work at the same time in their own worktrees. You do not see their work until it has landed on `@TARGET@`.
 
 ## How you work
 
-1. **Read** `TASK.md` to its end, then the code it speaks of, before you change anything.
-2. **Implement** what it asks for, inside your scope. What is wrong or missing elsewhere goes into `AGENT_NOTES.md`.
-3. **Commit** on this branch, in steps that make sense one by one, with messages that say why. Only what is committed
+1. **Read** all of `TASK.md`, then the code that it refers to, before you change anything.
+2. **Implement** the task inside your scope. Record faults and gaps outside it in `AGENT_NOTES.md`; do not fix them.
+3. **Commit** on this branch in small steps that each make sense alone, with messages that say why. Only committed work
    can land.
-4. **Document** in `AGENT_NOTES.md`: every heading, as a handover. The reviewer reads it before the diff.
-5. **Finish** with the check-list at the end of `TASK.md`, then stop. That you are done is told by three things:
-   everything is committed, the notes are filled in, and you have stopped.
+4. **Document** your work under every heading of `AGENT_NOTES.md`. The reviewer reads it before the diff.
+5. **Finish** with the checklist at the end of `TASK.md`. You are done when everything is committed, the notes are filled
+   in, and you have stopped.
 
 ## Never
 
-- Push; or fetch, merge or rebase unless `TASK.md` asks for it: orchestra brings your branch onto the newest `@TARGET@`.
-- Switch branches, or touch another branch, another worktree or the main checkout.
-- Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`: git ignores them here, and they never land.
+- Push. Fetch, merge or rebase, unless `TASK.md` asks for it: orchestra puts your work on the newest `@TARGET@`.
+- Switch branches, or change another branch, another worktree or the main checkout.
+- Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`. Git ignores them here, and they never land.
 - Change shared configuration (package.json, lock files, tsconfig, lint, formatter or CI settings) unless TASK.md lists the file under the protected files that you may edit
 - Refactor, rename, reformat or "tidy" code outside your scope, however tempting
 - Add a dependency without a reason written in AGENT_NOTES.md: what it is for, what else was considered, licence and size
@@ -1185,9 +1185,10 @@ The other agents work in theirs at the same time: you see their work when it has
 
 ## Gates
 
-Your work lands when it passes these on top of the newest `@TARGET@`, in this order. Run the commands here first.
+Your work lands when it passes these gates on top of the newest `@TARGET@`, in this order. Run the commands here before
+you finish.
 
-- **scope**: nothing outside your scope is changed
+- **scope**: your branch changes nothing outside your scope
 - **notes**: `AGENT_NOTES.md` is filled in
 - **types**: `npx --no-install tsc --noEmit`
 - **lint**: `npm run lint`
@@ -1314,20 +1315,20 @@ root `src/app.ts` (`api`), Compose and Docker files (`health`).
 
 ## Where you may work
 
-Change only what these patterns match (git's globs, from the repository's root):
+Change only paths that match these patterns (git globs, relative to the repository's root):
 
 - `db/**`
 - `src/db/**`
 - `drizzle.config.ts`
 
-Protected, even where your scope matches: `**/package.json`, `**/package-lock.json`, `**/npm-shrinkwrap.json`, `**/pnpm-lock.yaml`, `**/pnpm-workspace.yaml`, `**/yarn.lock`, `**/tsconfig*.json`, `**/eslint.config.*`, `**/.eslintrc*`, `**/.prettierrc*`, `**/vitest.config.*`, `**/jest.config.*`, `.github/**`, `**/.env*`, `.npmrc`.
+Protected, do not change, even inside your scope: `**/package.json`, `**/package-lock.json`, `**/npm-shrinkwrap.json`, `**/pnpm-lock.yaml`, `**/pnpm-workspace.yaml`, `**/yarn.lock`, `**/tsconfig*.json`, `**/eslint.config.*`, `**/.eslintrc*`, `**/.prettierrc*`, `**/vitest.config.*`, `**/jest.config.*`, `.github/**`, `**/.env*`, `.npmrc`.
 
-A branch that changes anything else is turned down. If the task cannot be done without such a change, describe the
-change under Open Questions in `AGENT_NOTES.md` and finish without it.
+A branch that changes anything else is rejected. If the task needs such a change, describe it under Open Questions in
+`AGENT_NOTES.md` and finish without it.
 
 ## Your neighbours
 
-They work at the same time, each on a branch that you do not see. Leave their paths to them.
+These agents work at the same time, each on its own branch. Do not change their paths.
 
 - `api`, Core API endpoints (lands after you): `src/api/**`, `src/app.ts`, `src/app.test.ts`, `src/main.ts`, `src/config.ts`, `src/config.test.ts`, `openapi/**`
 - `auth`, Authentication and authorization (lands after you): `src/auth/**`
@@ -1336,14 +1337,15 @@ They work at the same time, each on a branch that you do not see. Leave their pa
 
 ## Before you stop
 
-- [ ] Every point under Done when holds, and you have seen it hold
+- [ ] You have checked every point under Done when
 - [ ] The gate commands in `@STANDARDS@` pass here
-- [ ] `git status` is clean, and everything is committed on `agent/mvp5/schema`
-- [ ] `git diff --stat @TARGET@...HEAD` names only paths that you may change
-- [ ] `AGENT_NOTES.md` is filled in under every heading; "none" is an answer
-- [ ] Nothing that you started is still running
+- [ ] Everything is committed on `agent/mvp5/schema`, and `git status` is clean
+- [ ] `git diff --stat @TARGET@...HEAD` lists only paths that you may change
+- [ ] `AGENT_NOTES.md` has text under every heading ("none" where nothing applies)
+- [ ] No process that you started is still running
 
-Then stop. If a point cannot be reached, commit what holds, say under Open Questions what is missing and why, and stop.
+Then stop. If a point cannot be met, commit the work that is sound, write under Open Questions what is missing and why,
+and stop.
 END_OF_TEXT
 }
 
@@ -1352,28 +1354,28 @@ _orchestra_text_3() {
 	command cat <<'END_OF_TEXT'
 # Notes of `schema`: Database schema and migrations
 
-<!-- For the reviewer, who reads this before the diff, and for whoever works on this code next. It stays with the
-     landed commit. Write below each heading and delete the comments; "none" is an answer. -->
+<!-- For the reviewer, who reads this before the diff, and for the next person who works on this code. The text is kept
+     with the landed commit. Write below each heading and delete the comments. Write "none" where nothing applies. -->
 
 ## What I Built
 
-<!-- What is there now that was not before, and how to try it: entry points, commands. -->
+<!-- What is new, and how to try it: entry points, commands. -->
 
 ## Key Decisions
 
-<!-- What you chose, what else was possible, why. -->
+<!-- What you chose, the alternatives, and why. -->
 
 ## Files Changed
 
-<!-- path: what and why. Every path outside your scope needs its reason here. -->
+<!-- path: what changed and why. Give a reason for every path outside your scope. -->
 
 ## Dependencies Added
 
-<!-- name and version: what for, what else was considered, licence. -->
+<!-- name and version: purpose, alternatives considered, licence. -->
 
 ## Open Questions
 
-<!-- What is missing, what you doubt, what is wrong elsewhere (file:line), what a person must decide. -->
+<!-- What is missing or uncertain, faults in other code (file:line), decisions that a person must make. -->
 END_OF_TEXT
 }
 
@@ -1382,25 +1384,25 @@ _orchestra_text_4() {
 	command cat <<'END_OF_TEXT'
 # 5-agent MVP: you are `api`, agent 2 of 5
 
-Your assignment is in `TASK.md`; this file says how everybody in this fleet works. You have this worktree and the branch
-`agent/mvp5/api` to yourself.
-The other agents work in theirs at the same time: you see their work when it has landed on `@TARGET@`, not before.
+Your assignment is in `TASK.md`. This file holds the rules for all agents of this fleet. This worktree and the branch
+`agent/mvp5/api` belong to you alone.
+The other agents work at the same time in their own worktrees. You do not see their work until it has landed on `@TARGET@`.
 
 ## How you work
 
-1. **Read** `TASK.md` to its end, then the code it speaks of, before you change anything.
-2. **Implement** what it asks for, inside your scope. What is wrong or missing elsewhere goes into `AGENT_NOTES.md`.
-3. **Commit** on this branch, in steps that make sense one by one, with messages that say why. Only what is committed
+1. **Read** all of `TASK.md`, then the code that it refers to, before you change anything.
+2. **Implement** the task inside your scope. Record faults and gaps outside it in `AGENT_NOTES.md`; do not fix them.
+3. **Commit** on this branch in small steps that each make sense alone, with messages that say why. Only committed work
    can land.
-4. **Document** in `AGENT_NOTES.md`: every heading, as a handover. The reviewer reads it before the diff.
-5. **Finish** with the check-list at the end of `TASK.md`, then stop. That you are done is told by three things:
-   everything is committed, the notes are filled in, and you have stopped.
+4. **Document** your work under every heading of `AGENT_NOTES.md`. The reviewer reads it before the diff.
+5. **Finish** with the checklist at the end of `TASK.md`. You are done when everything is committed, the notes are filled
+   in, and you have stopped.
 
 ## Never
 
-- Push; or fetch, merge or rebase unless `TASK.md` asks for it: orchestra brings your branch onto the newest `@TARGET@`.
-- Switch branches, or touch another branch, another worktree or the main checkout.
-- Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`: git ignores them here, and they never land.
+- Push. Fetch, merge or rebase, unless `TASK.md` asks for it: orchestra puts your work on the newest `@TARGET@`.
+- Switch branches, or change another branch, another worktree or the main checkout.
+- Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`. Git ignores them here, and they never land.
 - Change shared configuration (package.json, lock files, tsconfig, lint, formatter or CI settings) unless TASK.md lists the file under the protected files that you may edit
 - Refactor, rename, reformat or "tidy" code outside your scope, however tempting
 - Add a dependency without a reason written in AGENT_NOTES.md: what it is for, what else was considered, licence and size
@@ -1409,9 +1411,10 @@ The other agents work in theirs at the same time: you see their work when it has
 
 ## Gates
 
-Your work lands when it passes these on top of the newest `@TARGET@`, in this order. Run the commands here first.
+Your work lands when it passes these gates on top of the newest `@TARGET@`, in this order. Run the commands here before
+you finish.
 
-- **scope**: nothing outside your scope is changed
+- **scope**: your branch changes nothing outside your scope
 - **notes**: `AGENT_NOTES.md` is filled in
 - **types**: `npx --no-install tsc --noEmit`
 - **lint**: `npm run lint`
@@ -1534,7 +1537,7 @@ import { telemetryPlugin, loggerOptions } from "./telemetry/index.js"
 
 ## Where you may work
 
-Change only what these patterns match (git's globs, from the repository's root):
+Change only paths that match these patterns (git globs, relative to the repository's root):
 
 - `src/api/**`
 - `src/app.ts`
@@ -1544,14 +1547,14 @@ Change only what these patterns match (git's globs, from the repository's root):
 - `src/config.test.ts`
 - `openapi/**`
 
-Protected, even where your scope matches: `**/package.json`, `**/package-lock.json`, `**/npm-shrinkwrap.json`, `**/pnpm-lock.yaml`, `**/pnpm-workspace.yaml`, `**/yarn.lock`, `**/tsconfig*.json`, `**/eslint.config.*`, `**/.eslintrc*`, `**/.prettierrc*`, `**/vitest.config.*`, `**/jest.config.*`, `.github/**`, `**/.env*`, `.npmrc`.
+Protected, do not change, even inside your scope: `**/package.json`, `**/package-lock.json`, `**/npm-shrinkwrap.json`, `**/pnpm-lock.yaml`, `**/pnpm-workspace.yaml`, `**/yarn.lock`, `**/tsconfig*.json`, `**/eslint.config.*`, `**/.eslintrc*`, `**/.prettierrc*`, `**/vitest.config.*`, `**/jest.config.*`, `.github/**`, `**/.env*`, `.npmrc`.
 
-A branch that changes anything else is turned down. If the task cannot be done without such a change, describe the
-change under Open Questions in `AGENT_NOTES.md` and finish without it.
+A branch that changes anything else is rejected. If the task needs such a change, describe it under Open Questions in
+`AGENT_NOTES.md` and finish without it.
 
 ## Your neighbours
 
-They work at the same time, each on a branch that you do not see. Leave their paths to them.
+These agents work at the same time, each on its own branch. Do not change their paths.
 
 - `schema`, Database schema and migrations (lands before you): `db/**`, `src/db/**`, `drizzle.config.ts`
 - `auth`, Authentication and authorization (lands before you): `src/auth/**`
@@ -1560,14 +1563,15 @@ They work at the same time, each on a branch that you do not see. Leave their pa
 
 ## Before you stop
 
-- [ ] Every point under Done when holds, and you have seen it hold
+- [ ] You have checked every point under Done when
 - [ ] The gate commands in `@STANDARDS@` pass here
-- [ ] `git status` is clean, and everything is committed on `agent/mvp5/api`
-- [ ] `git diff --stat @TARGET@...HEAD` names only paths that you may change
-- [ ] `AGENT_NOTES.md` is filled in under every heading; "none" is an answer
-- [ ] Nothing that you started is still running
+- [ ] Everything is committed on `agent/mvp5/api`, and `git status` is clean
+- [ ] `git diff --stat @TARGET@...HEAD` lists only paths that you may change
+- [ ] `AGENT_NOTES.md` has text under every heading ("none" where nothing applies)
+- [ ] No process that you started is still running
 
-Then stop. If a point cannot be reached, commit what holds, say under Open Questions what is missing and why, and stop.
+Then stop. If a point cannot be met, commit the work that is sound, write under Open Questions what is missing and why,
+and stop.
 END_OF_TEXT
 }
 
@@ -1576,28 +1580,28 @@ _orchestra_text_6() {
 	command cat <<'END_OF_TEXT'
 # Notes of `api`: Core API endpoints
 
-<!-- For the reviewer, who reads this before the diff, and for whoever works on this code next. It stays with the
-     landed commit. Write below each heading and delete the comments; "none" is an answer. -->
+<!-- For the reviewer, who reads this before the diff, and for the next person who works on this code. The text is kept
+     with the landed commit. Write below each heading and delete the comments. Write "none" where nothing applies. -->
 
 ## What I Built
 
-<!-- What is there now that was not before, and how to try it: entry points, commands. -->
+<!-- What is new, and how to try it: entry points, commands. -->
 
 ## Key Decisions
 
-<!-- What you chose, what else was possible, why. -->
+<!-- What you chose, the alternatives, and why. -->
 
 ## Files Changed
 
-<!-- path: what and why. Every path outside your scope needs its reason here. -->
+<!-- path: what changed and why. Give a reason for every path outside your scope. -->
 
 ## Dependencies Added
 
-<!-- name and version: what for, what else was considered, licence. -->
+<!-- name and version: purpose, alternatives considered, licence. -->
 
 ## Open Questions
 
-<!-- What is missing, what you doubt, what is wrong elsewhere (file:line), what a person must decide. -->
+<!-- What is missing or uncertain, faults in other code (file:line), decisions that a person must make. -->
 END_OF_TEXT
 }
 
@@ -1606,25 +1610,25 @@ _orchestra_text_7() {
 	command cat <<'END_OF_TEXT'
 # 5-agent MVP: you are `auth`, agent 3 of 5
 
-Your assignment is in `TASK.md`; this file says how everybody in this fleet works. You have this worktree and the branch
-`agent/mvp5/auth` to yourself.
-The other agents work in theirs at the same time: you see their work when it has landed on `@TARGET@`, not before.
+Your assignment is in `TASK.md`. This file holds the rules for all agents of this fleet. This worktree and the branch
+`agent/mvp5/auth` belong to you alone.
+The other agents work at the same time in their own worktrees. You do not see their work until it has landed on `@TARGET@`.
 
 ## How you work
 
-1. **Read** `TASK.md` to its end, then the code it speaks of, before you change anything.
-2. **Implement** what it asks for, inside your scope. What is wrong or missing elsewhere goes into `AGENT_NOTES.md`.
-3. **Commit** on this branch, in steps that make sense one by one, with messages that say why. Only what is committed
+1. **Read** all of `TASK.md`, then the code that it refers to, before you change anything.
+2. **Implement** the task inside your scope. Record faults and gaps outside it in `AGENT_NOTES.md`; do not fix them.
+3. **Commit** on this branch in small steps that each make sense alone, with messages that say why. Only committed work
    can land.
-4. **Document** in `AGENT_NOTES.md`: every heading, as a handover. The reviewer reads it before the diff.
-5. **Finish** with the check-list at the end of `TASK.md`, then stop. That you are done is told by three things:
-   everything is committed, the notes are filled in, and you have stopped.
+4. **Document** your work under every heading of `AGENT_NOTES.md`. The reviewer reads it before the diff.
+5. **Finish** with the checklist at the end of `TASK.md`. You are done when everything is committed, the notes are filled
+   in, and you have stopped.
 
 ## Never
 
-- Push; or fetch, merge or rebase unless `TASK.md` asks for it: orchestra brings your branch onto the newest `@TARGET@`.
-- Switch branches, or touch another branch, another worktree or the main checkout.
-- Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`: git ignores them here, and they never land.
+- Push. Fetch, merge or rebase, unless `TASK.md` asks for it: orchestra puts your work on the newest `@TARGET@`.
+- Switch branches, or change another branch, another worktree or the main checkout.
+- Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`. Git ignores them here, and they never land.
 - Change shared configuration (package.json, lock files, tsconfig, lint, formatter or CI settings) unless TASK.md lists the file under the protected files that you may edit
 - Refactor, rename, reformat or "tidy" code outside your scope, however tempting
 - Add a dependency without a reason written in AGENT_NOTES.md: what it is for, what else was considered, licence and size
@@ -1633,9 +1637,10 @@ The other agents work in theirs at the same time: you see their work when it has
 
 ## Gates
 
-Your work lands when it passes these on top of the newest `@TARGET@`, in this order. Run the commands here first.
+Your work lands when it passes these gates on top of the newest `@TARGET@`, in this order. Run the commands here before
+you finish.
 
-- **scope**: nothing outside your scope is changed
+- **scope**: your branch changes nothing outside your scope
 - **notes**: `AGENT_NOTES.md` is filled in
 - **types**: `npx --no-install tsc --noEmit`
 - **lint**: `npm run lint`
@@ -1753,18 +1758,18 @@ password reset (a later fleet; note what they would need).
 
 ## Where you may work
 
-Change only what these patterns match (git's globs, from the repository's root):
+Change only paths that match these patterns (git globs, relative to the repository's root):
 
 - `src/auth/**`
 
-Protected, even where your scope matches: `**/package.json`, `**/package-lock.json`, `**/npm-shrinkwrap.json`, `**/pnpm-lock.yaml`, `**/pnpm-workspace.yaml`, `**/yarn.lock`, `**/tsconfig*.json`, `**/eslint.config.*`, `**/.eslintrc*`, `**/.prettierrc*`, `**/vitest.config.*`, `**/jest.config.*`, `.github/**`, `**/.env*`, `.npmrc`.
+Protected, do not change, even inside your scope: `**/package.json`, `**/package-lock.json`, `**/npm-shrinkwrap.json`, `**/pnpm-lock.yaml`, `**/pnpm-workspace.yaml`, `**/yarn.lock`, `**/tsconfig*.json`, `**/eslint.config.*`, `**/.eslintrc*`, `**/.prettierrc*`, `**/vitest.config.*`, `**/jest.config.*`, `.github/**`, `**/.env*`, `.npmrc`.
 
-A branch that changes anything else is turned down. If the task cannot be done without such a change, describe the
-change under Open Questions in `AGENT_NOTES.md` and finish without it.
+A branch that changes anything else is rejected. If the task needs such a change, describe it under Open Questions in
+`AGENT_NOTES.md` and finish without it.
 
 ## Your neighbours
 
-They work at the same time, each on a branch that you do not see. Leave their paths to them.
+These agents work at the same time, each on its own branch. Do not change their paths.
 
 - `schema`, Database schema and migrations (lands before you): `db/**`, `src/db/**`, `drizzle.config.ts`
 - `api`, Core API endpoints (lands after you): `src/api/**`, `src/app.ts`, `src/app.test.ts`, `src/main.ts`, `src/config.ts`, `src/config.test.ts`, `openapi/**`
@@ -1773,14 +1778,15 @@ They work at the same time, each on a branch that you do not see. Leave their pa
 
 ## Before you stop
 
-- [ ] Every point under Done when holds, and you have seen it hold
+- [ ] You have checked every point under Done when
 - [ ] The gate commands in `@STANDARDS@` pass here
-- [ ] `git status` is clean, and everything is committed on `agent/mvp5/auth`
-- [ ] `git diff --stat @TARGET@...HEAD` names only paths that you may change
-- [ ] `AGENT_NOTES.md` is filled in under every heading; "none" is an answer
-- [ ] Nothing that you started is still running
+- [ ] Everything is committed on `agent/mvp5/auth`, and `git status` is clean
+- [ ] `git diff --stat @TARGET@...HEAD` lists only paths that you may change
+- [ ] `AGENT_NOTES.md` has text under every heading ("none" where nothing applies)
+- [ ] No process that you started is still running
 
-Then stop. If a point cannot be reached, commit what holds, say under Open Questions what is missing and why, and stop.
+Then stop. If a point cannot be met, commit the work that is sound, write under Open Questions what is missing and why,
+and stop.
 END_OF_TEXT
 }
 
@@ -1789,28 +1795,28 @@ _orchestra_text_9() {
 	command cat <<'END_OF_TEXT'
 # Notes of `auth`: Authentication and authorization
 
-<!-- For the reviewer, who reads this before the diff, and for whoever works on this code next. It stays with the
-     landed commit. Write below each heading and delete the comments; "none" is an answer. -->
+<!-- For the reviewer, who reads this before the diff, and for the next person who works on this code. The text is kept
+     with the landed commit. Write below each heading and delete the comments. Write "none" where nothing applies. -->
 
 ## What I Built
 
-<!-- What is there now that was not before, and how to try it: entry points, commands. -->
+<!-- What is new, and how to try it: entry points, commands. -->
 
 ## Key Decisions
 
-<!-- What you chose, what else was possible, why. -->
+<!-- What you chose, the alternatives, and why. -->
 
 ## Files Changed
 
-<!-- path: what and why. Every path outside your scope needs its reason here. -->
+<!-- path: what changed and why. Give a reason for every path outside your scope. -->
 
 ## Dependencies Added
 
-<!-- name and version: what for, what else was considered, licence. -->
+<!-- name and version: purpose, alternatives considered, licence. -->
 
 ## Open Questions
 
-<!-- What is missing, what you doubt, what is wrong elsewhere (file:line), what a person must decide. -->
+<!-- What is missing or uncertain, faults in other code (file:line), decisions that a person must make. -->
 END_OF_TEXT
 }
 
@@ -1819,25 +1825,25 @@ _orchestra_text_10() {
 	command cat <<'END_OF_TEXT'
 # 5-agent MVP: you are `health`, agent 4 of 5
 
-Your assignment is in `TASK.md`; this file says how everybody in this fleet works. You have this worktree and the branch
-`agent/mvp5/health` to yourself.
-The other agents work in theirs at the same time: you see their work when it has landed on `@TARGET@`, not before.
+Your assignment is in `TASK.md`. This file holds the rules for all agents of this fleet. This worktree and the branch
+`agent/mvp5/health` belong to you alone.
+The other agents work at the same time in their own worktrees. You do not see their work until it has landed on `@TARGET@`.
 
 ## How you work
 
-1. **Read** `TASK.md` to its end, then the code it speaks of, before you change anything.
-2. **Implement** what it asks for, inside your scope. What is wrong or missing elsewhere goes into `AGENT_NOTES.md`.
-3. **Commit** on this branch, in steps that make sense one by one, with messages that say why. Only what is committed
+1. **Read** all of `TASK.md`, then the code that it refers to, before you change anything.
+2. **Implement** the task inside your scope. Record faults and gaps outside it in `AGENT_NOTES.md`; do not fix them.
+3. **Commit** on this branch in small steps that each make sense alone, with messages that say why. Only committed work
    can land.
-4. **Document** in `AGENT_NOTES.md`: every heading, as a handover. The reviewer reads it before the diff.
-5. **Finish** with the check-list at the end of `TASK.md`, then stop. That you are done is told by three things:
-   everything is committed, the notes are filled in, and you have stopped.
+4. **Document** your work under every heading of `AGENT_NOTES.md`. The reviewer reads it before the diff.
+5. **Finish** with the checklist at the end of `TASK.md`. You are done when everything is committed, the notes are filled
+   in, and you have stopped.
 
 ## Never
 
-- Push; or fetch, merge or rebase unless `TASK.md` asks for it: orchestra brings your branch onto the newest `@TARGET@`.
-- Switch branches, or touch another branch, another worktree or the main checkout.
-- Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`: git ignores them here, and they never land.
+- Push. Fetch, merge or rebase, unless `TASK.md` asks for it: orchestra puts your work on the newest `@TARGET@`.
+- Switch branches, or change another branch, another worktree or the main checkout.
+- Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`. Git ignores them here, and they never land.
 - Change shared configuration (package.json, lock files, tsconfig, lint, formatter or CI settings) unless TASK.md lists the file under the protected files that you may edit
 - Refactor, rename, reformat or "tidy" code outside your scope, however tempting
 - Add a dependency without a reason written in AGENT_NOTES.md: what it is for, what else was considered, licence and size
@@ -1846,9 +1852,10 @@ The other agents work in theirs at the same time: you see their work when it has
 
 ## Gates
 
-Your work lands when it passes these on top of the newest `@TARGET@`, in this order. Run the commands here first.
+Your work lands when it passes these gates on top of the newest `@TARGET@`, in this order. Run the commands here before
+you finish.
 
-- **scope**: nothing outside your scope is changed
+- **scope**: your branch changes nothing outside your scope
 - **notes**: `AGENT_NOTES.md` is filled in
 - **types**: `npx --no-install tsc --noEmit`
 - **lint**: `npm run lint`
@@ -1964,7 +1971,7 @@ fleet).
 
 ## Where you may work
 
-Change only what these patterns match (git's globs, from the repository's root):
+Change only paths that match these patterns (git globs, relative to the repository's root):
 
 - `src/health/**`
 - `src/telemetry/**`
@@ -1973,14 +1980,14 @@ Change only what these patterns match (git's globs, from the repository's root):
 - `.dockerignore`
 - `compose.yaml`
 
-Protected, even where your scope matches: `**/package.json`, `**/package-lock.json`, `**/npm-shrinkwrap.json`, `**/pnpm-lock.yaml`, `**/pnpm-workspace.yaml`, `**/yarn.lock`, `**/tsconfig*.json`, `**/eslint.config.*`, `**/.eslintrc*`, `**/.prettierrc*`, `**/vitest.config.*`, `**/jest.config.*`, `.github/**`, `**/.env*`, `.npmrc`.
+Protected, do not change, even inside your scope: `**/package.json`, `**/package-lock.json`, `**/npm-shrinkwrap.json`, `**/pnpm-lock.yaml`, `**/pnpm-workspace.yaml`, `**/yarn.lock`, `**/tsconfig*.json`, `**/eslint.config.*`, `**/.eslintrc*`, `**/.prettierrc*`, `**/vitest.config.*`, `**/jest.config.*`, `.github/**`, `**/.env*`, `.npmrc`.
 
-A branch that changes anything else is turned down. If the task cannot be done without such a change, describe the
-change under Open Questions in `AGENT_NOTES.md` and finish without it.
+A branch that changes anything else is rejected. If the task needs such a change, describe it under Open Questions in
+`AGENT_NOTES.md` and finish without it.
 
 ## Your neighbours
 
-They work at the same time, each on a branch that you do not see. Leave their paths to them.
+These agents work at the same time, each on its own branch. Do not change their paths.
 
 - `schema`, Database schema and migrations (lands before you): `db/**`, `src/db/**`, `drizzle.config.ts`
 - `api`, Core API endpoints (lands after you): `src/api/**`, `src/app.ts`, `src/app.test.ts`, `src/main.ts`, `src/config.ts`, `src/config.test.ts`, `openapi/**`
@@ -1989,14 +1996,15 @@ They work at the same time, each on a branch that you do not see. Leave their pa
 
 ## Before you stop
 
-- [ ] Every point under Done when holds, and you have seen it hold
+- [ ] You have checked every point under Done when
 - [ ] The gate commands in `@STANDARDS@` pass here
-- [ ] `git status` is clean, and everything is committed on `agent/mvp5/health`
-- [ ] `git diff --stat @TARGET@...HEAD` names only paths that you may change
-- [ ] `AGENT_NOTES.md` is filled in under every heading; "none" is an answer
-- [ ] Nothing that you started is still running
+- [ ] Everything is committed on `agent/mvp5/health`, and `git status` is clean
+- [ ] `git diff --stat @TARGET@...HEAD` lists only paths that you may change
+- [ ] `AGENT_NOTES.md` has text under every heading ("none" where nothing applies)
+- [ ] No process that you started is still running
 
-Then stop. If a point cannot be reached, commit what holds, say under Open Questions what is missing and why, and stop.
+Then stop. If a point cannot be met, commit the work that is sound, write under Open Questions what is missing and why,
+and stop.
 END_OF_TEXT
 }
 
@@ -2005,28 +2013,28 @@ _orchestra_text_12() {
 	command cat <<'END_OF_TEXT'
 # Notes of `health`: Health checks and basic monitoring
 
-<!-- For the reviewer, who reads this before the diff, and for whoever works on this code next. It stays with the
-     landed commit. Write below each heading and delete the comments; "none" is an answer. -->
+<!-- For the reviewer, who reads this before the diff, and for the next person who works on this code. The text is kept
+     with the landed commit. Write below each heading and delete the comments. Write "none" where nothing applies. -->
 
 ## What I Built
 
-<!-- What is there now that was not before, and how to try it: entry points, commands. -->
+<!-- What is new, and how to try it: entry points, commands. -->
 
 ## Key Decisions
 
-<!-- What you chose, what else was possible, why. -->
+<!-- What you chose, the alternatives, and why. -->
 
 ## Files Changed
 
-<!-- path: what and why. Every path outside your scope needs its reason here. -->
+<!-- path: what changed and why. Give a reason for every path outside your scope. -->
 
 ## Dependencies Added
 
-<!-- name and version: what for, what else was considered, licence. -->
+<!-- name and version: purpose, alternatives considered, licence. -->
 
 ## Open Questions
 
-<!-- What is missing, what you doubt, what is wrong elsewhere (file:line), what a person must decide. -->
+<!-- What is missing or uncertain, faults in other code (file:line), decisions that a person must make. -->
 END_OF_TEXT
 }
 
@@ -2035,25 +2043,25 @@ _orchestra_text_13() {
 	command cat <<'END_OF_TEXT'
 # 5-agent MVP: you are `tests`, agent 5 of 5
 
-Your assignment is in `TASK.md`; this file says how everybody in this fleet works. You have this worktree and the branch
-`agent/mvp5/tests` to yourself.
-The other agents work in theirs at the same time: you see their work when it has landed on `@TARGET@`, not before.
+Your assignment is in `TASK.md`. This file holds the rules for all agents of this fleet. This worktree and the branch
+`agent/mvp5/tests` belong to you alone.
+The other agents work at the same time in their own worktrees. You do not see their work until it has landed on `@TARGET@`.
 
 ## How you work
 
-1. **Read** `TASK.md` to its end, then the code it speaks of, before you change anything.
-2. **Implement** what it asks for, inside your scope. What is wrong or missing elsewhere goes into `AGENT_NOTES.md`.
-3. **Commit** on this branch, in steps that make sense one by one, with messages that say why. Only what is committed
+1. **Read** all of `TASK.md`, then the code that it refers to, before you change anything.
+2. **Implement** the task inside your scope. Record faults and gaps outside it in `AGENT_NOTES.md`; do not fix them.
+3. **Commit** on this branch in small steps that each make sense alone, with messages that say why. Only committed work
    can land.
-4. **Document** in `AGENT_NOTES.md`: every heading, as a handover. The reviewer reads it before the diff.
-5. **Finish** with the check-list at the end of `TASK.md`, then stop. That you are done is told by three things:
-   everything is committed, the notes are filled in, and you have stopped.
+4. **Document** your work under every heading of `AGENT_NOTES.md`. The reviewer reads it before the diff.
+5. **Finish** with the checklist at the end of `TASK.md`. You are done when everything is committed, the notes are filled
+   in, and you have stopped.
 
 ## Never
 
-- Push; or fetch, merge or rebase unless `TASK.md` asks for it: orchestra brings your branch onto the newest `@TARGET@`.
-- Switch branches, or touch another branch, another worktree or the main checkout.
-- Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`: git ignores them here, and they never land.
+- Push. Fetch, merge or rebase, unless `TASK.md` asks for it: orchestra puts your work on the newest `@TARGET@`.
+- Switch branches, or change another branch, another worktree or the main checkout.
+- Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`. Git ignores them here, and they never land.
 - Change shared configuration (package.json, lock files, tsconfig, lint, formatter or CI settings) unless TASK.md lists the file under the protected files that you may edit
 - Refactor, rename, reformat or "tidy" code outside your scope, however tempting
 - Add a dependency without a reason written in AGENT_NOTES.md: what it is for, what else was considered, licence and size
@@ -2062,9 +2070,10 @@ The other agents work in theirs at the same time: you see their work when it has
 
 ## Gates
 
-Your work lands when it passes these on top of the newest `@TARGET@`, in this order. Run the commands here first.
+Your work lands when it passes these gates on top of the newest `@TARGET@`, in this order. Run the commands here before
+you finish.
 
-- **scope**: nothing outside your scope is changed
+- **scope**: your branch changes nothing outside your scope
 - **notes**: `AGENT_NOTES.md` is filled in
 - **types**: `npx --no-install tsc --noEmit`
 - **lint**: `npm run lint`
@@ -2185,19 +2194,19 @@ the agent, and leave the test in place. Unit tests (each agent writes its own), 
 
 ## Where you may work
 
-Change only what these patterns match (git's globs, from the repository's root):
+Change only paths that match these patterns (git globs, relative to the repository's root):
 
 - `tests/integration/**`
 - `tests/support/**`
 
-Protected, even where your scope matches: `**/package.json`, `**/package-lock.json`, `**/npm-shrinkwrap.json`, `**/pnpm-lock.yaml`, `**/pnpm-workspace.yaml`, `**/yarn.lock`, `**/tsconfig*.json`, `**/eslint.config.*`, `**/.eslintrc*`, `**/.prettierrc*`, `**/vitest.config.*`, `**/jest.config.*`, `.github/**`, `**/.env*`, `.npmrc`.
+Protected, do not change, even inside your scope: `**/package.json`, `**/package-lock.json`, `**/npm-shrinkwrap.json`, `**/pnpm-lock.yaml`, `**/pnpm-workspace.yaml`, `**/yarn.lock`, `**/tsconfig*.json`, `**/eslint.config.*`, `**/.eslintrc*`, `**/.prettierrc*`, `**/vitest.config.*`, `**/jest.config.*`, `.github/**`, `**/.env*`, `.npmrc`.
 
-A branch that changes anything else is turned down. If the task cannot be done without such a change, describe the
-change under Open Questions in `AGENT_NOTES.md` and finish without it.
+A branch that changes anything else is rejected. If the task needs such a change, describe it under Open Questions in
+`AGENT_NOTES.md` and finish without it.
 
 ## Your neighbours
 
-They work at the same time, each on a branch that you do not see. Leave their paths to them.
+These agents work at the same time, each on its own branch. Do not change their paths.
 
 - `schema`, Database schema and migrations (lands before you): `db/**`, `src/db/**`, `drizzle.config.ts`
 - `api`, Core API endpoints (lands before you): `src/api/**`, `src/app.ts`, `src/app.test.ts`, `src/main.ts`, `src/config.ts`, `src/config.test.ts`, `openapi/**`
@@ -2206,14 +2215,15 @@ They work at the same time, each on a branch that you do not see. Leave their pa
 
 ## Before you stop
 
-- [ ] Every point under Done when holds, and you have seen it hold
+- [ ] You have checked every point under Done when
 - [ ] The gate commands in `@STANDARDS@` pass here
-- [ ] `git status` is clean, and everything is committed on `agent/mvp5/tests`
-- [ ] `git diff --stat @TARGET@...HEAD` names only paths that you may change
-- [ ] `AGENT_NOTES.md` is filled in under every heading; "none" is an answer
-- [ ] Nothing that you started is still running
+- [ ] Everything is committed on `agent/mvp5/tests`, and `git status` is clean
+- [ ] `git diff --stat @TARGET@...HEAD` lists only paths that you may change
+- [ ] `AGENT_NOTES.md` has text under every heading ("none" where nothing applies)
+- [ ] No process that you started is still running
 
-Then stop. If a point cannot be reached, commit what holds, say under Open Questions what is missing and why, and stop.
+Then stop. If a point cannot be met, commit the work that is sound, write under Open Questions what is missing and why,
+and stop.
 END_OF_TEXT
 }
 
@@ -2222,28 +2232,28 @@ _orchestra_text_15() {
 	command cat <<'END_OF_TEXT'
 # Notes of `tests`: Integration tests
 
-<!-- For the reviewer, who reads this before the diff, and for whoever works on this code next. It stays with the
-     landed commit. Write below each heading and delete the comments; "none" is an answer. -->
+<!-- For the reviewer, who reads this before the diff, and for the next person who works on this code. The text is kept
+     with the landed commit. Write below each heading and delete the comments. Write "none" where nothing applies. -->
 
 ## What I Built
 
-<!-- What is there now that was not before, and how to try it: entry points, commands. -->
+<!-- What is new, and how to try it: entry points, commands. -->
 
 ## Key Decisions
 
-<!-- What you chose, what else was possible, why. -->
+<!-- What you chose, the alternatives, and why. -->
 
 ## Files Changed
 
-<!-- path: what and why. Every path outside your scope needs its reason here. -->
+<!-- path: what changed and why. Give a reason for every path outside your scope. -->
 
 ## Dependencies Added
 
-<!-- name and version: what for, what else was considered, licence. -->
+<!-- name and version: purpose, alternatives considered, licence. -->
 
 ## Open Questions
 
-<!-- What is missing, what you doubt, what is wrong elsewhere (file:line), what a person must decide. -->
+<!-- What is missing or uncertain, faults in other code (file:line), decisions that a person must make. -->
 END_OF_TEXT
 }
 
@@ -2254,7 +2264,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 130538238492' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 712e39bd9e9d' "$0"; then
 		_orchestrate_main "$@"
 		exit
 	fi

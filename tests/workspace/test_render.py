@@ -104,7 +104,7 @@ def test_a_neighbour_that_has_the_rest_does_not_look_as_if_it_had_all(tmp_path: 
     agents = f"agents:\n  - {{name: rest, task: x, scope: {{include: ['**'], exclude: [{parts}]}}}}\n"
     file.write_text(f"version: 1\nname: f\n{agents}  - {{name: one, task: x, scope: [p0/**]}}\n")
     assert (
-        "- `rest`, rest: `**` but for `p0/**`, `p1/**`, `p2/**`, `p3/**`, `p4/**`, `p5/**` and 2 more\n"
+        "- `rest`, rest: `**`, except `p0/**`, `p1/**`, `p2/**`, `p3/**`, `p4/**`, `p5/**` and 2 more\n"
         in (rendered(file, "one")["TASK.md"])
     )
 
