@@ -43,12 +43,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``subject``: what was looked at, one or two words; ``mend``: the command or step that helps, "" for none."""
+    """``subject``: what was looked at, one or two words; ``fix``: the command or step that helps, "" for none."""
 
     level: Level
     subject: str
     message: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(fleet: Fleet | None) -> list[Finding]:
@@ -102,8 +102,8 @@ def _client(fleet: Fleet | None) -> Iterator[Finding]:
     if shutil.which(PROGRAM) is None:
         level = Level.NOTE if fleet is None else Level.FAIL
         node = "" if shutil.which("npm") else " (and node with npm before it)"
-        mend = f"npm install -g @anthropic-ai/claude-code{node}"
-        yield Finding(level, "client", "the Claude Code client is not on PATH", mend)
+        fix = f"npm install -g @anthropic-ai/claude-code{node}"
+        yield Finding(level, "client", "the Claude Code client is not on PATH", fix)
         return
     said = process.capture((PROGRAM, "--version"), timeout_s=30.0)
     version = _numbers(said.stdout)
@@ -116,10 +116,8 @@ def _judge_client(version: tuple[int, ...]) -> Finding:
         return Finding(Level.FAIL, "client", "the client does not say its version", f"run {PROGRAM} --version")
     if version < OLDEST_CLIENT:
         oldest = _dotted(OLDEST_CLIENT)
-        mend = "npm install -g @anthropic-ai/claude-code"
-        return Finding(
-            Level.WARN, "client", f"client {_dotted(version)} is older than {oldest}, the oldest tried", mend
-        )
+        fix = "npm install -g @anthropic-ai/claude-code"
+        return Finding(Level.WARN, "client", f"client {_dotted(version)} is older than {oldest}, the oldest tried", fix)
     if version > NEWEST_CLIENT:
         newest = _dotted(NEWEST_CLIENT)
         return Finding(Level.NOTE, "client", f"client {_dotted(version)} is newer than {newest}, the newest tried")
@@ -141,15 +139,15 @@ def _login() -> Finding:
 def _sandbox() -> Iterator[Finding]:
     if not sandbox_available():
         what = "without bubblewrap and socat agents run unsandboxed: their shell can write wherever you can"
-        mend = _install("bubblewrap socat")
-        yield Finding(Level.WARN, "sandbox", what, mend)
+        fix = _install("bubblewrap socat")
+        yield Finding(Level.WARN, "sandbox", what, fix)
         return
     if sys.platform == "linux":
         tried = process.capture(("bwrap", "--ro-bind", "/", "/", "--unshare-all", "true"))
         if tried.code != 0:
             why = tried.stderr.strip().splitlines()
-            mend = "allow unprivileged user namespaces (Ubuntu: an AppArmor profile for bwrap)"
-            yield Finding(Level.FAIL, "sandbox", f"bubblewrap does not work here: {why[0] if why else '?'}", mend)
+            fix = "allow unprivileged user namespaces (Ubuntu: an AppArmor profile for bwrap)"
+            yield Finding(Level.FAIL, "sandbox", f"bubblewrap does not work here: {why[0] if why else '?'}", fix)
             return
     yield Finding(Level.OK, "sandbox", "agents run in the client's sandbox")
 

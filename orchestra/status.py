@@ -200,7 +200,7 @@ def _row_json(row: Row, now: float) -> dict[str, Json]:
         "landed": standing.refs.landed,
         "evicted": _evicted_json(row.evicted),
         "conflicts_with": list(row.conflicts_with),
-        "scope_findings": [{"path": finding.path, "why": finding.why} for finding in row.scope_findings],
+        "scope_findings": [{"path": finding.path, "reason": finding.why} for finding in row.scope_findings],
         **_usage_json(used),
     }
 
@@ -212,6 +212,6 @@ def _evicted_json(out: Evicted | None) -> Json:
 def _usage_json(used: Usage) -> dict[str, Json]:
     return {
         "cost_usd": used.cost_usd,
-        "cost_untold_sessions": used.untold,
+        "sessions_without_cost": used.sessions_without_cost,
         "tokens": {"input": used.input_tokens, "output": used.output_tokens, "cache": used.cache_tokens},
     }

@@ -52,7 +52,7 @@ def test_a_bare_machine(tools: Path) -> None:
     findings = examine(None)
     assert found(findings, "git")[0].level is Level.OK
     assert found(findings, "tmux")[0].level is Level.NOTE
-    assert "npm install" in found(findings, "client")[0].mend
+    assert "npm install" in found(findings, "client")[0].fix
     assert found(findings, "sandbox")[0].level is Level.WARN
     assert not [finding for finding in findings if finding.subject == "doctor"]
 
@@ -90,7 +90,7 @@ def test_a_login_is_seen_and_never_shown(tools: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-s3cr3t")
     findings = examine(None)
     assert found(findings, "login")[0].message == "ANTHROPIC_API_KEY is set"
-    assert not [finding for finding in findings if "s3cr3t" in f"{finding.message} {finding.mend}"]
+    assert not [finding for finding in findings if "s3cr3t" in f"{finding.message} {finding.fix}"]
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     (tmp_path / ".claude").mkdir()
     (tmp_path / ".claude/.credentials.json").write_text("s3cr3t", "utf-8")
@@ -118,7 +118,7 @@ def test_what_is_to_propose_resolutions(tools: Path, repository: Checkout) -> No
     both = Merge(proposals=(Proposer.RERERE, Proposer.MERGIRAF))
     fleet = make_fleet(repository, Runner(kind=RunnerKind.NONE), merge=both)
     assert [item.level for item in found(examine(fleet), "mergiraf")] == [Level.WARN]
-    assert [item.mend for item in found(examine(fleet), "rerere")] == ["git config rerere.enabled true"]
+    assert [item.fix for item in found(examine(fleet), "rerere")] == ["git config rerere.enabled true"]
     stand_in(tools, "mergiraf", "exit 0")
     (repository.path / ".git/rr-cache").mkdir()
     assert [item.level for item in found(examine(fleet), "mergiraf")] == [Level.OK]
@@ -147,8 +147,8 @@ def test_the_machines_limits(tools: Path, repository: Checkout) -> None:
     assert found(examine(small), "memory") == []
     agents = tuple(replace(small.blueprint.agents[0]) for _ in range(100_000))
     huge = replace(small, blueprint=replace(small.blueprint, agents=agents, limits=Limits(agents=100_000)))
-    assert "lower limits.agents" in found(examine(huge), "memory")[0].mend
-    assert "ulimit" in found(examine(huge), "limits")[0].mend
+    assert "lower limits.agents" in found(examine(huge), "memory")[0].fix
+    assert "ulimit" in found(examine(huge), "limits")[0].fix
 
 
 def test_disk_space(tools: Path, repository: Checkout) -> None:

@@ -132,14 +132,14 @@ def used(world: World, agent: str, number: int, usage: Usage) -> None:
 
 def test_money_and_tokens_are_told_for_each_and_for_all(world: World) -> None:
     used(world, "schema", 1, Usage(0.5, 1000, 20, 30_000, 3))
-    used(world, "schema", 2, Usage(None, 500, 10, 0, 1, untold=1))
+    used(world, "schema", 2, Usage(None, 500, 10, 0, 1, sessions_without_cost=1))
     used(world, "api", 1, Usage(1.25, 100, 2, 0, 1))
     found = read_status(world.fleet)
     assert money(found) == "spent 1.75 USD; 1 session did not say its cost; tokens: 1,600 in, 30,000 cached, 32 out"
     document = found.to_json()
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
     assert document["cost_usd"] == 1.75
-    assert (document["cost_untold_sessions"], document["budget_usd"]) == (1, None)
+    assert (document["sessions_without_cost"], document["budget_usd"]) == (1, None)
     assert document["tokens"] == {"input": 1600, "output": 32, "cache": 30_000}
 
 

@@ -31,7 +31,7 @@ def init(c: Context, name: str | None = None, repo: str | None = None, json: boo
     written = write(plan)
     if json:
         kept = [{"path": str(each.path), "advice": each.advice} for each in plan.kept]
-        show_json({"blueprint": str(plan.blueprint), "written": [str(path) for path in written], "kept": kept})
+        show_json({"blueprint": str(plan.blueprint), "written": [str(path) for path in written], "unchanged": kept})
         return ExitCode.DONE
     for path in written:
         say(f"wrote {path}", Tone.GOOD)
@@ -57,14 +57,14 @@ def doctor(
     findings = examine(fleet)
     code = ExitCode.WRONG_GROUND if any(f.level is Level.FAIL for f in findings) else ExitCode.DONE
     if json:
-        show_json([{"level": f.level, "subject": f.subject, "message": f.message, "mend": f.mend} for f in findings])
+        show_json([{"level": f.level, "subject": f.subject, "message": f.message, "fix": f.fix} for f in findings])
         return code
     tones = {Level.FAIL: Tone.BAD, Level.WARN: Tone.WAITING, Level.OK: Tone.GOOD, Level.NOTE: Tone.QUIET}
     for finding in findings:
         if all or finding.level is not Level.OK:
             say(f"{finding.level:4}  {finding.subject}: {finding.message}", tones[finding.level])
-            if finding.mend:
-                say(f"      {finding.mend}")
+            if finding.fix:
+                say(f"      {finding.fix}")
     fine = sum(finding.level is Level.OK for finding in findings)
     say(f"{fine} of {len(findings)} things are as they should be" + ("" if all else " (--all shows them)"))
     return code

@@ -56,7 +56,7 @@ def to_json(shown: Examination) -> dict[str, Json]:
             for c in shown.changes
         ],
         "gates": [{"gate": g.gate, "outcome": g.outcome, "at": g.at, "log": g.log} for g in shown.gates],
-        "scope_findings": [{"path": f.path, "why": f.why} for f in shown.findings],
+        "scope_findings": [{"path": f.path, "reason": f.why} for f in shown.findings],
         "patch": shown.patch,
     }
 

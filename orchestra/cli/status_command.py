@@ -156,14 +156,14 @@ def _few(names: Sequence[str]) -> str:
 def money(found: Status) -> str:
     """What the sessions said they used, and of how many the cost is not known; empty where none has ended."""
     used, budget = found.usage, found.fleet.blueprint.limits.budget_usd
-    if used.cost_usd is None and not used.untold:
+    if used.cost_usd is None and not used.sessions_without_cost:
         return ""
     of = f" of {budget:.2f}" if budget is not None else ""
     untold = "cost unknown: no session has told it"
     words = [f"spent {used.cost_usd:.2f}{of} USD" if used.cost_usd is not None else untold]
-    if used.untold and used.cost_usd is not None:
-        many = used.untold > 1
-        words.append(f"{used.untold} session{'s' * many} did not say {'their' if many else 'its'} cost")
+    if used.sessions_without_cost and used.cost_usd is not None:
+        many = used.sessions_without_cost > 1
+        words.append(f"{used.sessions_without_cost} session{'s' * many} did not say {'their' if many else 'its'} cost")
     if used.input_tokens or used.output_tokens:
         words.append(f"tokens: {used.input_tokens:,} in, {used.cache_tokens:,} cached, {used.output_tokens:,} out")
     return "; ".join(words)

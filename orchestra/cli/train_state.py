@@ -32,7 +32,7 @@ class Phase(StrEnum):
 class Run:
     """A candidate under test. ``agents`` ride on the target as it was when the run began; times are POSIX seconds.
 
-    ``explains``: not to land, but to find out why ``agents`` failed. ``usual_s`` None: never measured.
+    ``explains``: not to land, but to find out why ``agents`` failed. ``expected_s`` None: never measured.
     """
 
     number: int
@@ -44,7 +44,7 @@ class Run:
     gate: str = ""
     step: int = 0
     steps: int = 0
-    usual_s: float | None = None
+    expected_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _gate(state: TrainState, event: TrainEvent) -> TrainState:
             gate=_text(event, "gate"),
             step=_count(event, "step") or 0,
             steps=_count(event, "steps") or 0,
-            usual_s=_number(event, "usual_s"),
+            expected_s=_number(event, "expected_s"),
         ),
     )
 
@@ -201,7 +201,7 @@ def _ended(state: TrainState, event: TrainEvent) -> TrainState:
     number = _count(event, "run")
     if number is None:
         return state
-    told = _text(event, "ended") != "cancelled" and event.data.get("cached") is not True
+    told = _text(event, "outcome") != "cancelled" and event.data.get("cached") is not True
     runs = {n: run for n, run in state.runs.items() if n != number}
     return replace(state, runs=MappingProxyType(runs), ended=MappingProxyType({**state.ended, number: told}))
 

@@ -177,7 +177,7 @@ def _row(state: TrainState, run: Run, now: float) -> _Row:
     if run.phase is Phase.GATE:
         gate = _plain(run.gate) + (f" {run.step}/{run.steps}" if run.steps > 1 else "")
     spent = max(0.0, now - run.since)
-    usual = run.usual_s if run.phase is Phase.GATE else None
+    usual = run.expected_s if run.phase is Phase.GATE else None
     late = usual is not None and spent > 2 * usual + 5
     told = "" if usual is None else f" of ~{_clock(rough(usual))}"
     return _Row(slot, _what(state, run), gate, _clock(spent), told, Tone.WAITING if late else Tone.PLAIN)

@@ -170,7 +170,7 @@ def _report_json(fleet: Fleet, report: SpawnReport) -> Json:
                 "name": place.agent,
                 "branch": place.branch,
                 "worktree": str(place.path),
-                "had": place.had.value,
+                "origin": place.had.value,
                 "ready": place.readiness.state.value,
                 "reason": place.readiness.reason,
                 "log": str(place.readiness.log) if place.readiness.log else None,

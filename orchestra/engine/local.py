@@ -217,7 +217,7 @@ def run(job: JobSpec, *, grace_s: float = 5.0) -> Result:
 def judge(job: JobSpec, end: process.Ending, *, cancelled: bool = False) -> Result:
     """What an ending means. Pure, but for a look at the folder, the disk and the end of the log of a failed job."""
     outcome, code, number, detail = _classify(job, end)
-    if cancelled and end.why == "asked":
+    if cancelled and end.why == "cancelled":
         outcome, detail = Outcome.CANCELLED, "cancelled"
     elif outcome is Outcome.FAILED and (fault := _ground_fault(job, end)):
         outcome, detail = Outcome.BROKEN, fault

@@ -3,16 +3,16 @@
 It reads orders as JSON lines from its standard input and writes events as JSON lines to its standard output:
 
     {"run": {id, argv, cwd, env, log, errlog, stdin, timeout_s, grace_s, log_limit, record, tty}}
-    {"end": id}                                  end it: TERM, grace, KILL, report why = "asked"
+    {"end": id}                                  end it: TERM, grace, KILL, report why = "cancelled"
     -> {"event": "started", "id", "pid"}
     -> {"event": "finished", "id", "why", "exit_code", "signal", "started_at", "ended_at", "detail", "left_out",
-        "disk_full", "stragglers"}               why: exited | timeout | asked | told | orphaned | unstarted
+        "disk_full", "stragglers"}               why: exited | timeout | cancelled | terminated | orphaned | unstarted
 
 On a leash (``--leash``) the end of its input means that whoever ordered the job has died, in whatever way: it
 ends the job (why = "orphaned") and goes. Detached (``--detach``) it takes one order, puts the last event into the
 file ``record`` and goes when the job has gone. In a terminal (``--pane FIFO``, for tmux) it does the same, but takes
 the order from a FIFO, so that its job has the terminal, and says nothing there. SIGTERM, and in a terminal SIGHUP,
-ends the job (why = "told"), then it goes.
+ends the job (why = "terminated"), then it goes.
 
 Invariant: when "finished" is written, no process of the job is left: descendants (it is a subreaper), its group,
 and whoever carries its mark. The job itself dies with its keeper (PR_SET_PDEATHSIG). Output is pumped, never
@@ -245,9 +245,9 @@ class Keeper:
             left = job.deadline - time.monotonic()
             pause = None if left == float("inf") else max(left, 0.0)
             if self._told:
-                job.why = "told"
+                job.why = "terminated"
             elif job.order["id"] in self._unwanted:
-                job.why = "asked"
+                job.why = "cancelled"
             elif self._leash and not self._input_open:
                 job.why = "orphaned"
             elif job.status is None and time.monotonic() >= job.deadline:

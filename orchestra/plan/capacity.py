@@ -32,18 +32,18 @@ class Slots:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """``worktrees`` still to be made (agents' and gate slots'), ``each_bytes`` of tracked files, in whole blocks.
+    """``worktrees`` still to make (agents' and gate slots'); ``bytes_per_worktree`` of tracked files, in whole blocks.
 
-    ``each_bytes`` None: a partial clone does not know the sizes of files it never fetched.
+    ``bytes_per_worktree`` None: a partial clone does not know the sizes of files it never fetched.
     """
 
     worktrees: int
-    each_bytes: int | None
+    bytes_per_worktree: int | None
     free_bytes: int
 
     @property
     def needed_bytes(self) -> int | None:
-        return None if self.each_bytes is None else self.worktrees * self.each_bytes
+        return None if self.bytes_per_worktree is None else self.worktrees * self.bytes_per_worktree
 
 
 @dataclass(frozen=True, slots=True)

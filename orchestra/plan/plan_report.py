@@ -94,7 +94,11 @@ class PlanReport:
             "slots": _slots(self.slots),
             "disk": _disk(self.disk),
             "cost": _cost(self.cost),
-            "history": {"commits": self.history.commits, "bulk_commits": self.history.bulk, "cut": self.history.cut},
+            "history": {
+                "commits": self.history.commits,
+                "bulk_commits": self.history.bulk,
+                "truncated_reason": self.history.cut,
+            },
             "findings": [_finding(finding) for finding in self.findings],
             "steps": _strings(step for _, step in self.spawning.steps) if self.spawning else [],
             "notes": _strings(self.spawning.notes) if self.spawning else [],
@@ -142,7 +146,7 @@ def _slots(slots: Slots) -> Json:
 def _disk(disk: Disk) -> Json:
     return {
         "worktrees": disk.worktrees,
-        "each_bytes": disk.each_bytes,
+        "bytes_per_worktree": disk.bytes_per_worktree,
         "needed_bytes": disk.needed_bytes,
         "free_bytes": disk.free_bytes,
     }

@@ -147,10 +147,10 @@ def _slots(report: PlanReport) -> str:
 def _disk(report: PlanReport) -> str:
     disk = report.disk
     free = f"{size(disk.free_bytes)} are free"
-    if disk.each_bytes is None or disk.needed_bytes is None:
+    if disk.bytes_per_worktree is None or disk.needed_bytes is None:
         return f"{plural(disk.worktrees, 'worktree')} to make, of a size that a partial clone does not know; {free}"
     tracked = "tracked files only, without what set-up installs"
-    many = f"{plural(disk.worktrees, 'worktree')} of {size(disk.each_bytes)} to make: {size(disk.needed_bytes)}"
+    many = f"{plural(disk.worktrees, 'worktree')} of {size(disk.bytes_per_worktree)} to make: {size(disk.needed_bytes)}"
     return f"{many} ({tracked}); {free}"
 
 

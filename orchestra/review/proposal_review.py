@@ -120,12 +120,12 @@ def to_json(shown: Shown) -> dict[str, Json]:
             "approved": standing.refs.approved == shown.commit,
             "resolved": dict(shown.resolved),
             "gates": dict(shown.gates),
-            "decides": shown.decides,
+            "resolution_patch": shown.decides,
             "changes": [
                 {"path": c.path, "added": c.added, "removed": c.removed, "renamed_from": c.renamed_from}
                 for c in shown.changes
             ],
-            "scope_findings": [{"path": f.path, "why": f.why} for f in shown.findings],
+            "scope_findings": [{"path": f.path, "reason": f.why} for f in shown.findings],
             "patch": shown.patch,
         },
     }

@@ -71,15 +71,17 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a session used. ``cost_usd`` None: its program does not say. ``untold``: ended sessions whose cost is not in
-    it, since nobody said it: killed ones, and those in windows."""
+    """Cost and tokens of a session. ``cost_usd`` None: its program does not report it.
+
+    ``sessions_without_cost``: ended sessions that reported no cost (killed, or in a window); it comes on top.
+    """
 
     cost_usd: float | None = None
     input_tokens: int = 0
     output_tokens: int = 0
     cache_tokens: int = 0
     turns: int = 0
-    untold: int = 0
+    sessions_without_cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How the newest session's process ended: ``why`` is exited, timeout, told or unstarted."""
+    """How the newest session's process ended: ``why`` is exited, timeout, terminated or unstarted."""
 
     why: str
     code: int | None
@@ -294,7 +296,7 @@ def _over(work: Work, session: SessionFacts) -> AgentState:
         return AgentState(
             State.LOST, f"{how}; start goes on with it", "process", session.heard_at or session.started_at
         )
-    if session.exit.why == "told":
+    if session.exit.why == "terminated":
         return AgentState(State.STOPPED, session.message or "ended from outside", "exit", session.exit.at)
     fault = _fault(session.exit, session.digest)
     at = session.exit.at

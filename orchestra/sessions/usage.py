@@ -29,7 +29,7 @@ def add(one: Usage, other: Usage) -> Usage:
         one.output_tokens + other.output_tokens,
         one.cache_tokens + other.cache_tokens,
         one.turns + other.turns,
-        one.untold + other.untold,
+        one.sessions_without_cost + other.sessions_without_cost,
     )
 
 
@@ -37,7 +37,7 @@ def total(digests: Iterable[Digest]) -> Usage:
     """What an agent's sessions used together; ``digests`` in the order of the runs.
 
     A run that was killed told no cost, and the cost that a later run of its session tells does not hold it: seen with
-    2.1.330, of five requests the two before the kill were missing. So it stays one ``untold``.
+    2.1.330, of five requests the two before the kill were missing. So it stays one ``sessions_without_cost``.
     """
     sessions: dict[str, Usage] = {}
     for digest in digests:

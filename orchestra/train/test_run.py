@@ -25,8 +25,8 @@ _FEW = 4  # names that a line for a person lists
 
 
 class Ended(StrEnum):
-    GREEN = "green"  # every gate passed
-    RED = "red"  # a gate failed, or ran out of its own time
+    GREEN = "passed"  # every gate passed
+    RED = "failed"  # a gate failed, or ran out of its own time
     BROKEN = "broken"  # it could not be tested: signal, full disk, slot trouble
     CANCELLED = "cancelled"  # nobody wanted to know any more
 
@@ -146,4 +146,4 @@ def tell_cancelled(teller: Teller, trial: Trial) -> None:
 def tell_finished(teller: Teller, case: Case, ended: Ended, *, slot: int | None = None, cached: bool = False) -> None:
     """How it came out; ``cached``: all its gates had passed before, and it needed no slot."""
     text = f"{case.told}: {ended}" + (", tested before" if cached else "")
-    teller.tell("test.finished", case.agents, text, slot=slot, **case.facts(), ended=ended, cached=cached)
+    teller.tell("test.finished", case.agents, text, slot=slot, **case.facts(), outcome=ended, cached=cached)

@@ -296,7 +296,7 @@ class Tester:
         """A command begins: which one of how many, and what it usually takes (None: never measured)."""
         setup, gates = trial.setup.commands, self.gates
         count, left = (len(setup), len(trial.setup_left)) if trial.setup_left else (len(gates), len(trial.gates_left))
-        facts: dict[str, Json] = {"step": count - left + 1, "steps": count, "usual_s": self._usual(gate, len(setup))}
+        facts: dict[str, Json] = {"step": count - left + 1, "steps": count, "expected_s": self._usual(gate, len(setup))}
         text = f"{gate} on {trial.case.told}"
         self._teller.tell(
             "gate.started", trial.case.agents, text, gate=gate, slot=trial.slot, **trial.case.facts(), **facts

@@ -36,7 +36,7 @@ def started(*agents: str, rehearsed: bool = False) -> TrainEvent:
 
 
 def gate(run: int, slot: int, *agents: str, at: float = 100.0, **data: Json) -> TrainEvent:
-    usual: dict[str, Json] = {"gate": "tests", "step": 2, "steps": 3, "usual_s": 90.0, "purpose": "land"}
+    usual: dict[str, Json] = {"gate": "tests", "step": 2, "steps": 3, "expected_s": 90.0, "purpose": "land"}
     return TrainEvent("gate.started", agents, "", {**usual, "run": run, "slot": slot, **data}, at)
 
 
@@ -55,7 +55,7 @@ def test_a_train_under_way() -> None:
         event("evicted", "mail"),
         gate(2, 1, "schema", "auth"),
         gate(3, 2, "schema", "auth", "billing"),
-        event("test.finished", "schema", run=1, ended="green", cached=False),
+        event("test.finished", "schema", run=1, outcome="passed", cached=False),
         event("train.progress", *AGENTS, eta_s=250.0),
     )
     assert drawn(state) == [
@@ -72,7 +72,7 @@ def test_a_train_under_way() -> None:
 PHASES: Sequence[tuple[TrainEvent, str]] = [
     (event("test.queued", "auth", run=1), "main + auth  waits for a slot  1:12"),
     (event("test.preparing", "auth", run=1, slot=4), "slot 4  main + auth  making the slot ready  1:12"),
-    (gate(1, 4, "auth", usual_s=None), "slot 4  main + auth  tests 2/3  1:12"),
+    (gate(1, 4, "auth", expected_s=None), "slot 4  main + auth  tests 2/3  1:12"),
     (gate(1, 4, "auth", steps=1), "slot 4  main + auth  tests  1:12 of ~1:30"),
     (gate(1, 4), "slot 4  main alone  tests 2/3  1:12 of ~1:30"),
     (gate(1, 4, "auth", purpose="explain"), "slot 4  why auth fails  tests 2/3  1:12 of ~1:30"),
@@ -89,7 +89,7 @@ def test_what_is_done_and_what_it_waits_for(told: TrainEvent, line: str) -> None
 
 
 def test_a_run_far_over_its_time_stands_out() -> None:
-    state = folded(started(), gate(1, 1, "auth", usual_s=10.0))
+    state = folded(started(), gate(1, 1, "auth", expected_s=10.0))
     tones = [render(state, 79, 23, now)[3][-1].tone for now in (110.0, 172.0)]
     assert tones == [Tone.PLAIN, Tone.WAITING]
 
@@ -121,14 +121,14 @@ def test_a_lost_end_of_a_run_leaves_its_slot_to_the_next() -> None:
 
 
 def test_a_run_that_ended_does_not_come_back() -> None:
-    over = event("test.finished", "auth", run=1, ended="red")
+    over = event("test.finished", "auth", run=1, outcome="failed")
     state = folded(started(), gate(1, 1, "auth"), over, gate(1, 1, "auth"), over)
     assert (dict(state.runs), state.runs_done) == ({}, 1)
 
 
 def test_runs_without_a_verdict_and_results_from_before_are_not_counted() -> None:
-    cancelled = event("test.finished", run=1, ended="cancelled")
-    cached = event("test.finished", run=2, ended="green", cached=True)
+    cancelled = event("test.finished", run=1, outcome="cancelled")
+    cached = event("test.finished", run=2, outcome="passed", cached=True)
     assert folded(cancelled, cached).runs_done == 0
 
 
@@ -211,7 +211,20 @@ def test_whatever_the_names_are_it_fits_and_obeys_nobody(
 VALUES: st.SearchStrategy[Json] = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.lists(st.integers(), max_size=2)
 )
-KEYS = ("run", "slot", "gate", "step", "steps", "usual_s", "eta_s", "ended", "cached", "purpose", "target", "rehearsed")
+KEYS = (
+    "run",
+    "slot",
+    "gate",
+    "step",
+    "steps",
+    "expected_s",
+    "eta_s",
+    "outcome",
+    "cached",
+    "purpose",
+    "target",
+    "rehearsed",
+)
 NONSENSE = st.builds(
     lambda kind, agents, text, data, at: TrainEvent(kind, tuple(agents), text, data, at),
     st.sampled_from([*KINDS, "from.tomorrow"]),
@@ -239,7 +252,7 @@ def journeys(draw: st.DrawFn) -> tuple[list[TrainEvent], Mapping[str, str]]:
         at = 100.0 + number
         events += [
             gate(number, 1, name, at=at),
-            event("test.finished", name, at=at, run=number, ended="green"),
+            event("test.finished", name, at=at, run=number, outcome="passed"),
             event(kind, name, at=at),
         ]
     return events, fates

@@ -15,7 +15,7 @@ def test_the_walk_with_every_command_twice(road: Road) -> None:
     assert road.refs("refs/orchestra/") == {}
     made = road.spawn()
     assert sorted(made["steps"]) == sorted(steps)  # places are made side by side
-    assert {agent["had"] for agent in made["agents"]} == {"made"}
+    assert {agent["origin"] for agent in made["agents"]} == {"made"}
     first = road.snapshot()
     again = road.spawn()
     assert again["steps"] == []

@@ -230,7 +230,7 @@ def test_a_blueprint_that_changes_between_two_commands(road: Road) -> None:
     assert "is not ours" in said or "checked out" in said or "exists" in said, said
     assert road.snapshot() == before
     road.fleet("one", "two", "three", "four")
-    made = {one["name"]: one["had"] for one in road.spawn()["agents"]}
+    made = {one["name"]: one["origin"] for one in road.spawn()["agents"]}
     assert made == {"one": "there", "two": "there", "three": "there", "four": "made"}
     road.blueprint.write_text("version: 1\nname: f\nagents: [\n")
     for task in ("spawn", "status", "merge", "clean"):

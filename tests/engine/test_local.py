@@ -93,9 +93,9 @@ def _job(folder: Path) -> JobSpec:
         (Ending("exited", 1, None, 1, 2), True, Outcome.FAILED),
         (Ending("exited", 1, None, 1, 2, disk_full=True), False, Outcome.BROKEN),
         (Ending("exited", 0, None, 1, 2, disk_full=True), False, Outcome.PASSED),
-        (Ending("asked", None, 15, 1, 2), True, Outcome.CANCELLED),
+        (Ending("cancelled", None, 15, 1, 2), True, Outcome.CANCELLED),
         (Ending("timeout", None, 9, 1, 2), True, Outcome.TIMED_OUT),
-        (Ending("told", None, 15, 1, 2), False, Outcome.BROKEN),
+        (Ending("terminated", None, 15, 1, 2), False, Outcome.BROKEN),
         (Ending("orphaned", None, 15, 1, 2), False, Outcome.BROKEN),
         (Ending("unstarted", None, None, 1, 2, "EAGAIN"), False, Outcome.BROKEN),
     ],
@@ -171,7 +171,7 @@ def test_end_detached_ends_daemons_too_and_keeps_the_record(bench: Bench) -> Non
     daemon = said(pids)
     assert process.end_detached(keeper, work.mark, grace_s=0.3) == ()
     assert not process_tree.is_alive(daemon)
-    assert json.loads((bench.folder / "record").read_bytes())["why"] == "told"
+    assert json.loads((bench.folder / "record").read_bytes())["why"] == "terminated"
 
 
 def test_end_detached_finds_what_a_killed_keeper_left(bench: Bench) -> None:

@@ -23,7 +23,7 @@ def test_slots(written: Written) -> None:
 
 def test_files_take_whole_blocks() -> None:
     found = disk([0, 1, 4096, 4097], CALM, 3)
-    assert (found.each_bytes, found.needed_bytes) == (4 * 4096, 12 * 4096)
+    assert (found.bytes_per_worktree, found.needed_bytes) == (4 * 4096, 12 * 4096)
     assert disk([1, None], CALM, 3).needed_bytes is None
 
 

@@ -209,7 +209,7 @@ def test_a_partial_clone_says_what_it_does_not_know(
     made.git("clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{made.path}", str(tmp_path / "partial"))
     report = plan(fleet(Checkout(tmp_path / "partial"), written("- {name: a}")), machine=MACHINE)
     assert "1 worktree to make, of a size that a partial clone does not know; 50.0 GB are free" in written_out(report)
-    assert valid(report)["disk"]["each_bytes"] is None
+    assert valid(report)["disk"]["bytes_per_worktree"] is None
 
 
 def test_a_long_scope_is_cut_on_one_line(written: Written) -> None:

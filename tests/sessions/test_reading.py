@@ -225,7 +225,7 @@ def test_costs_are_counted_once(digests: list[Digest], cost: float | None) -> No
 
 
 def untold(session: str, version: str) -> Digest:
-    return Digest(session_id=session, version=version, usage=Usage(untold=1))
+    return Digest(session_id=session, version=version, usage=Usage(sessions_without_cost=1))
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def untold(session: str, version: str) -> Digest:
     ],
 )
 def test_what_nobody_told_is_not_nothing(digests: list[Digest], sessions: int) -> None:
-    assert total(digests).untold == sessions
+    assert total(digests).sessions_without_cost == sessions
 
 
 def test_a_run_that_is_cut_off_used_what_its_messages_say() -> None:

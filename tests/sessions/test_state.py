@@ -101,7 +101,7 @@ CASES: list[tuple[Work, SessionFacts | None, State, str, str]] = [
     (DONE, replace(OVER, exit=Exit("timeout", None, "SIGTERM", 200.0)), State.FAILED,
      "took longer than its time limit", "exit"),
     (DONE, replace(OVER, exit=Exit("unstarted", None, "", 2.0, "no x")), State.FAILED, "could not start: no x", "exit"),
-    (DONE, replace(OVER, exit=Exit("told", None, "SIGTERM", 200.0)), State.STOPPED, "ended from outside", "exit"),
+    (DONE, replace(OVER, exit=Exit("terminated", None, "SIGTERM", 200.0)), State.STOPPED, "ended from outside", "exit"),
     (DONE, replace(OVER, exit=Exit("exited", 1, "", 200.0), digest=Digest(True, "529 overloaded")), State.FAILED,
      "529 overloaded", "exit"),
     (DONE, replace(OVER, digest=Digest(True, "it used up its money")), State.FAILED, "it used up its money", "exit"),
@@ -149,7 +149,7 @@ _EVENTS = st.sampled_from(
 )
 _EXITS = st.builds(
     Exit,
-    why=st.sampled_from(["exited", "timeout", "told", "unstarted"]),
+    why=st.sampled_from(["exited", "timeout", "terminated", "unstarted"]),
     code=st.none() | st.integers(0, 3),
     signal=st.sampled_from(["", "SIGKILL"]),
     at=st.floats(0, 300),

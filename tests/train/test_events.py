@@ -75,7 +75,7 @@ def test_what_a_command_usually_takes_is_told_once_it_was_measured(yard: Yard) -
     yard.setup(run=("true", "true")).approved(one={"a": "1\n"}, two={"b": "2\n"})
     events, _ = heard(yard)
     told = [
-        (e.data["gate"], e.data["step"], e.data["steps"], e.data["usual_s"]) for e in of_kind(events, "gate.started")
+        (e.data["gate"], e.data["step"], e.data["steps"], e.data["expected_s"]) for e in of_kind(events, "gate.started")
     ]
     assert told[:4] == [("setup", 1, 2, None), ("setup", 2, 2, None), ("lint", 1, 2, None), ("tests", 2, 2, None)]
     assert [step[:3] for step in told[4:]] == [("lint", 1, 2), ("tests", 2, 2)]

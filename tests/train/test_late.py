@@ -67,7 +67,7 @@ def test_a_run_that_the_machine_cuts_short_uses_up_no_retry(yard: Yard, tmp_path
     yard.approved(one={"a": "1\n"})
 
     def lose_the_set_up(event: TrainEvent) -> None:
-        if event.kind == "test.finished" and event.data["ended"] == "red":
+        if event.kind == "test.finished" and event.data["outcome"] == "failed":
             (memory,) = (yard.checkout.path / ".git/worktrees").glob("*/orchestra-slot.json")
             memory.unlink()
 

@@ -89,4 +89,4 @@ def read_digest(order: Order, run: RunFolder) -> Digest:
         for line in lines:
             reader.feed(line.rstrip(b"\r\n"))
     found = reader.digest()
-    return replace(found, usage=replace(found.usage, untold=int(found.usage.cost_usd is None)))
+    return replace(found, usage=replace(found.usage, sessions_without_cost=int(found.usage.cost_usd is None)))
