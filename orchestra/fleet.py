@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName, Blueprint, FleetName
 from orchestra.errors import GroundError, UsageError
-from orchestra.git.refs import CommitId, RefName, branch_ref
-from orchestra.git.repository import Repository
+from orchestra.files import write_atomically
+from orchestra.git.refs import PREFIX, AgentRefs, CommitId, RefName, RefUpdate, branch_ref, group_by_agent, read_refs
+from orchestra.git.remote import tracking_ref
+from orchestra.git.repository import Repository, Worktree
 from orchestra.ledger import Ledger
+from orchestra.text import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,85 @@ class Fleet:
         return self.repository.resolve(self.target_ref)
 
     def require_agent(self, name_or_number: str) -> Agent:
-        """The agent called that, or with that number; UsageError with near names where there is none."""
-        found = self.blueprint.agent(name_or_number)
-        if found is None:
-            from difflib import get_close_matches
-
+        """Return the agent with that name or number. Raises UsageError, with a similar name, where there is none."""
+        agent = self.blueprint.agent(name_or_number)
+        if agent is None:
             names = [agent.name for agent in self.blueprint.agents]
-            near = get_close_matches(name_or_number, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the agents are {', '.join(names)}"
+            hint = did_you_mean(name_or_number, names, otherwise=f"the agents are {', '.join(names)}")
             raise UsageError(f"no agent {name_or_number!r} in fleet {self.name}", hint=hint)
-        return found
+        return agent
+
+
+@dataclass(frozen=True)
+class FleetSnapshot:
+    """The refs and registered worktrees of a fleet's repository, as they were when they were read.
+
+    ``refs``: every ref of the fleet, every branch, and the remote-tracking ref of the target -> the commit it peels
+    to. Immutable; ``after`` gives an updated copy without reading again.
+    """
+
+    fleet: Fleet
+    refs: Mapping[RefName, CommitId]
+    worktrees: tuple[Worktree, ...]
+
+    @cached_property
+    def agents(self) -> Mapping[AgentName, AgentRefs]:
+        """The refs of every agent that has any, also of agents that the blueprint no longer declares."""
+        return group_by_agent(self.refs, self.fleet.name)
+
+    @cached_property
+    def branches(self) -> Mapping[str, CommitId]:
+        """Short branch name -> tip."""
+        return {ref.removeprefix("refs/heads/"): tip for ref, tip in self.refs.items() if ref.startswith("refs/heads/")}
+
+    def agent_refs(self, agent: AgentName) -> AgentRefs:
+        return self.agents.get(agent, AgentRefs())
+
+    def branch_tip(self, agent: Agent) -> CommitId | None:
+        """The tip of the agent's declared branch; None where there is no such branch."""
+        return self.refs.get(branch_ref(agent.branch))
+
+    @property
+    def target_tip(self) -> CommitId | None:
+        """The tip of the local target; None where it has no commit."""
+        return self.refs.get(self.fleet.target_ref)
+
+    @property
+    def remote_target_tip(self) -> CommitId | None:
+        """The target of the fleet's remote as last fetched; None where the fleet has no remote or it has no target."""
+        fleet = self.fleet
+        return self.refs.get(tracking_ref(fleet.remote, fleet.target)) if fleet.remote else None
+
+    def worktree_at(self, path: Path) -> Worktree | None:
+        """The worktree registered at ``path``, symlinks resolved; None where git knows of none."""
+        real = os.path.realpath(path)
+        return next((worktree for worktree in self.worktrees if os.path.realpath(worktree.path) == real), None)
+
+    def after(self, updates: Iterable[RefUpdate]) -> FleetSnapshot:
+        """Return a copy as it is after ``updates`` were made."""
+        refs = dict(self.refs)
+        for update in updates:
+            if update.new is None:
+                refs.pop(update.ref, None)
+            else:
+                refs[update.ref] = update.new
+        return replace(self, refs=refs)
+
+
+def read_snapshot(fleet: Fleet) -> FleetSnapshot:
+    """Read the refs and worktrees of the fleet's repository with two git processes."""
+    repository = fleet.repository
+    tracked = [tracking_ref(fleet.remote, fleet.target)] if fleet.remote else []
+    refs = read_refs(repository.git, [f"{PREFIX}{fleet.name}/", "refs/heads/", *tracked])
+    return FleetSnapshot(fleet, refs, repository.worktrees())
+
+
+def newest_target(snapshot: FleetSnapshot) -> CommitId | None:
+    """Return the target's tip, or the remote's where that is ahead of it; None where there is neither."""
+    local, remote = snapshot.target_tip, snapshot.remote_target_tip
+    if local is None or remote is None or local == remote:
+        return local or remote
+    return remote if snapshot.fleet.repository.is_ancestor(local, remote) else local
 
 
 def make_fleet(repository: Repository, blueprint: Blueprint) -> Fleet:
@@ -92,16 +165,23 @@ def make_fleet(repository: Repository, blueprint: Blueprint) -> Fleet:
     return Fleet(repository, blueprint, target, remote)
 
 
-def open_fleet(folder: Path, blueprint: str | None, load: Callable[[str, Repository], Blueprint]) -> Fleet:
-    """The fleet that ``--repo`` and ``--blueprint`` mean; without a blueprint, the one spawned here last."""
+def open_fleet(folder: Path, blueprint: str | None) -> Fleet:
+    """Open the fleet that ``--repo`` and ``--blueprint`` name; without a blueprint, the one that was spawned last."""
     repository = Repository.discover(folder)
-    named = blueprint or last_blueprint(repository)
-    if named is None:
+    name = blueprint or last_blueprint(repository)
+    if name is None:
         raise UsageError(
             "no fleet was spawned in this repository yet, so --blueprint is needed",
             hint="orchestra blueprints lists what can be named; orchestra init writes one for this repository",
         )
-    return make_fleet(repository, load(named, repository))
+    return make_fleet(repository, load_named_blueprint(name, repository))
+
+
+def load_named_blueprint(name: str, repository: Repository) -> Blueprint:
+    """Load the blueprint that ``--blueprint`` names: a file, one of the repository's, or a shipped one."""
+    from orchestra.blueprint.load import find_blueprint, load_blueprint
+
+    return load_blueprint(find_blueprint(name, repository.home), blueprint_paths=[repository.home / "blueprints"])
 
 
 def remember(fleet: Fleet) -> None:
@@ -129,11 +209,3 @@ def spawned_target(repository: Repository, fleet: FleetName) -> str | None:
     with suppress(OSError):
         return (repository.state_folder / "fleets" / fleet / "target").read_text("utf-8").strip() or None
     return None
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` so that a reader, or a kill, sees the old or the new whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, "utf-8", "surrogateescape")
-    aside.replace(path)

@@ -17,7 +17,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if not path.is_relative_
 SOURCES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in MODULES}
 
 FLOORS = (
-    ("__init__", "errors", "text", "blueprint"),
+    ("__init__", "errors", "text", "files", "blueprint"),
     ("git", "ledger", "engine"),
     (
         "candidates",

@@ -8,22 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestra.blueprint.model import Agent, Blueprint
+from orchestra.blueprint.model import Agent
 from orchestra.cli.console import tell
 from orchestra.fleet import Fleet, open_fleet
-from orchestra.git.repository import Repository
-
-
-def load(named: str, repository: Repository) -> Blueprint:
-    """The blueprint that ``--blueprint`` names: a file, one of the repository's, or a shipped one."""
-    from orchestra.blueprint.load import find_blueprint, load_blueprint
-
-    return load_blueprint(find_blueprint(named, repository.home), blueprint_paths=[repository.home / "blueprints"])
 
 
 def opened(repo: str | None, blueprint: str | None) -> Fleet:
     """The fleet that a task is about."""
-    return open_fleet(Path(repo or "."), blueprint, load)
+    return open_fleet(Path(repo or "."), blueprint)
 
 
 def chosen(fleet: Fleet, agents: str | None) -> Sequence[Agent] | None:

@@ -18,8 +18,8 @@ def scripts(c: Context, repo: str | None = None, blueprint: str | None = None, o
     They need git and a POSIX shell, and share their state with orchestra. Both are generated: change the blueprint and
     write them again. A file that is there already is replaced only if it was generated, too.
     """
-    from orchestra.cli.context import load
-    from orchestra.fleet import last_blueprint, write_atomically
+    from orchestra.files import write_atomically
+    from orchestra.fleet import last_blueprint, load_named_blueprint
     from orchestra.git.repository import Repository
     from orchestra.shell.inputs import collect_inputs
     from orchestra.shell.script import is_generated
@@ -29,7 +29,7 @@ def scripts(c: Context, repo: str | None = None, blueprint: str | None = None, o
     named = blueprint or last_blueprint(repository)
     if named is None:
         raise UsageError("which blueprint?", hint="--blueprint NAME; orchestra blueprints lists what can be named")
-    loaded = load(named, repository)
+    loaded = load_named_blueprint(named, repository)
     folder = Path(output) if output else repository.home / "scripts"
     texts = written(collect_inputs(loaded, _called(loaded.source, repository.home)))
     for name in texts:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from orchestra.fleet import write_atomically
+from orchestra.files import write_atomically
 
 _BELIEVED_S = 86_400.0
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from orchestra.fleet import write_atomically
+from orchestra.files import write_atomically
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Ledger
 

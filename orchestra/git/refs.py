@@ -91,34 +91,41 @@ def resolve(git: Git, name: str) -> CommitId | None:
 
 
 def read_refs(git: Git, patterns: Sequence[str]) -> dict[RefName, CommitId]:
-    """Every ref below or equal to one of ``patterns`` -> the commit it peels to, in one git call."""
-    shape = "%(refname)%00%(objectname)%00%(*objectname)"
+    """Return every ref below or equal to one of ``patterns`` -> the commit it peels to, with one git process.
+
+    Below ``refs/orchestra/`` a proposal also gives ``.../proposed^``: its first parent.
+    """
+    shape = "%(refname)%00%(objectname)%00%(*objectname)%00%(parent)"
     refs: dict[RefName, CommitId] = {}
     for line in git.run("for-each-ref", f"--format={shape}", *patterns).lines:
-        name, own, peeled = line.split("\0")
-        refs[RefName(name)] = CommitId(peeled or own)
+        name, direct, peeled, parents = line.split("\0")
+        refs[RefName(name)] = CommitId(peeled or direct)
+        if parents and name.startswith(PREFIX) and name.endswith(f"/{Kind.PROPOSED}"):
+            refs[RefName(name + "^")] = CommitId(parents.split(" ")[0])
     return refs
 
 
 def read_fleet(git: Git, fleet: FleetName) -> dict[AgentName, AgentRefs]:
-    """The refs of every agent of a fleet, in one git call. Refs of no known kind are ignored."""
+    """Return the refs of every agent of a fleet, with one git process."""
+    return group_by_agent(read_refs(git, [f"{PREFIX}{fleet}/"]), fleet)
+
+
+def group_by_agent(refs: Mapping[RefName, CommitId], fleet: FleetName) -> dict[AgentName, AgentRefs]:
+    """Return the agents' refs of ``fleet`` among ``refs``. Refs of unknown kinds are ignored."""
     prefix = f"{PREFIX}{fleet}/"
-    shape = "%(refname)%00%(objectname)%00%(*objectname)%00%(parent)"
     by_agent: dict[AgentName, dict[str, CommitId]] = {}
-    for line in git.run("for-each-ref", f"--format={shape}", prefix).lines:
-        ref, own, peeled, parents = line.split("\0")
-        agent, _, kind = ref.removeprefix(prefix).partition("/")
-        kinds = by_agent.setdefault(AgentName(agent), {})
-        kinds[kind] = CommitId(peeled or own)
-        if kind == Kind.PROPOSED and parents:
-            kinds[_PROPOSED_FOR] = CommitId(parents.split(" ")[0])
+    for ref, commit in refs.items():
+        if ref.startswith(prefix):
+            agent, _, kind = ref.removeprefix(prefix).partition("/")
+            by_agent.setdefault(AgentName(agent), {})[kind] = commit
     return {agent: _agent_refs(kinds) for agent, kinds in by_agent.items()}
 
 
 def _agent_refs(kinds: Mapping[str, CommitId]) -> AgentRefs:
-    saved = sorted((int(k.removeprefix("saved/")), c) for k, c in kinds.items() if k.startswith("saved/"))
-    known = {kind.replace("-", "_"): kinds[kind] for kind in Kind if kind in kinds}
-    return AgentRefs(**known, proposed_for=kinds.get(_PROPOSED_FOR), saved=tuple(commit for _, commit in saved))
+    numbered = ((kind.removeprefix("saved/"), commit) for kind, commit in kinds.items() if kind.startswith("saved/"))
+    saved = sorted((int(number), commit) for number, commit in numbered if number.isdecimal())
+    fields = {kind.replace("-", "_"): kinds[kind] for kind in Kind if kind in kinds}
+    return AgentRefs(**fields, proposed_for=kinds.get(_PROPOSED_FOR), saved=tuple(commit for _, commit in saved))
 
 
 def update(git: Git, updates: Iterable[RefUpdate], *, reason: str) -> None:

@@ -18,7 +18,8 @@ from itertools import combinations
 from orchestra.blueprint.model import Agent, AgentName, Forbid, Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.candidates.containment import is_at
-from orchestra.fleet import Fleet, write_atomically
+from orchestra.files import write_atomically
+from orchestra.fleet import Fleet
 from orchestra.gates.scope_findings_of_branch import ScopeFinding, Why, find
 from orchestra.git.log import changed_paths
 from orchestra.git.merge_tree import Merged, installed, parse_merge, read_merges

@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.errors import OrchestraError
-from orchestra.fleet import Fleet, write_atomically
+from orchestra.files import write_atomically
+from orchestra.fleet import Fleet
 from orchestra.review.branch_status import is_there, read_uncommitted
 
 _AT_ONCE = 4

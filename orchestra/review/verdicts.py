@@ -14,7 +14,8 @@ from enum import StrEnum
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.errors import GroundError, UsageError
-from orchestra.fleet import Fleet, write_atomically
+from orchestra.files import write_atomically
+from orchestra.fleet import Fleet
 from orchestra.git.refs import AgentRefs, CommitId, Kind, RefUpdate, agent_ref, read_fleet, update
 
 

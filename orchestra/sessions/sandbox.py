@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from orchestra.fleet import write_atomically
+from orchestra.files import write_atomically
 from orchestra.git.git_process import Git
 
 _PLACEHOLDERS = (

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.engine.process import Ending, ending
 from orchestra.engine.process_tree import Identity
-from orchestra.fleet import write_atomically
+from orchestra.files import write_atomically
 from orchestra.sessions.state import Digest, Stop, Usage
 
 _T = TypeVar("_T")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from orchestra.engine.process_tree import MARK
 from orchestra.errors import GroundError
-from orchestra.fleet import write_atomically
+from orchestra.files import write_atomically
 from orchestra.git.git_process import Git
 from orchestra.git.objects import TreeId
 from orchestra.git.refs import CommitId

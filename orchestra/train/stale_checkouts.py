@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestra.errors import GroundError
-from orchestra.fleet import write_atomically
+from orchestra.files import write_atomically
 from orchestra.git.checkout import follow
 from orchestra.git.refs import CommitId
 from orchestra.git.repository import Repository, Worktree

@@ -18,7 +18,8 @@ from typing import TypeVar
 from orchestra.blueprint.model import AgentName
 from orchestra.engine.job import Engine
 from orchestra.errors import MovedError
-from orchestra.fleet import Fleet, remember, write_atomically
+from orchestra.files import write_atomically
+from orchestra.fleet import Fleet, remember
 from orchestra.git import worktree_admin, worktrees
 from orchestra.git.fork_pool import share_out
 from orchestra.git.refs import RefUpdate, branch_ref, update

@@ -16,7 +16,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from orchestra.fleet import Fleet, write_atomically
+from orchestra.files import write_atomically
+from orchestra.fleet import Fleet
 from orchestra.git.git_process import Git
 from orchestra.git.repository import Repository
 

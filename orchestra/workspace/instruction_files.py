@@ -13,7 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName
-from orchestra.fleet import Fleet, write_atomically
+from orchestra.files import write_atomically
+from orchestra.fleet import Fleet
 from orchestra.workspace.paths import clear_aside, stays_inside, written_aside
 from orchestra.workspace.steps import WriteFile
 

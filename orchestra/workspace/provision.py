@@ -18,7 +18,8 @@ from pathlib import Path
 from orchestra.blueprint.inline_templates import render_env
 from orchestra.blueprint.model import Agent, AgentName, FleetName
 from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Result
-from orchestra.fleet import Fleet, write_atomically
+from orchestra.files import write_atomically
+from orchestra.fleet import Fleet
 from orchestra.git.git_process import REDIRECTING
 from orchestra.git.repository import Repository
 from orchestra.workspace.paths import agent_folder

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 
-from orchestra.fleet import Fleet, write_atomically
+from orchestra.files import write_atomically
+from orchestra.fleet import Fleet
 from orchestra.git.git_process import Git
 from orchestra.git.worktrees import as_ground_error
 from orchestra.workspace.paths import stays_inside, written_aside

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from orchestra.blueprint.model import RunnerMode
 from orchestra.errors import GroundError
-from orchestra.fleet import write_atomically
+from orchestra.files import write_atomically
 from orchestra.sessions import tmux
 from orchestra.sessions.runners.claude_settings import make_settings, shut_paths
 from orchestra.sessions.runners.claude_stream import ClaudeReader

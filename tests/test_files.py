@@ -1,0 +1,81 @@
+"""Atomic writes, and access to folders whose content an agent controls."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestra.files import read_regular, read_tail, sync_folder, write_atomically, write_below, write_durably
+
+
+@pytest.mark.parametrize("write", [write_atomically, write_durably])
+def test_a_write_replaces_the_file_and_leaves_no_temporary_one(tmp_path: Path, write) -> None:  # type: ignore[no-untyped-def]
+    place = tmp_path / "deep" / "er" / "file"
+    write(place, "old")
+    write(place, "n\udce9w\n")
+    assert place.read_bytes() == b"n\xe9w\n"
+    assert [entry.name for entry in place.parent.iterdir()] == ["file"]
+
+
+def test_a_write_that_fails_leaves_the_old_content_and_no_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    with pytest.raises(OSError, match="file"):
+        write_atomically(tmp_path / "file", "new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_mode_is_set_before_the_content_is_readable(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "secret", "x", mode=0o600)
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_writing_below_a_folder_replaces_a_link_at_the_place(tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("mine")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "TASK.md").symlink_to(tmp_path / "outside")
+    write_below(root, "TASK.md", "task")
+    assert (tmp_path / "outside").read_text() == "mine"
+    assert (root / "TASK.md").read_text() == "task"
+
+
+def test_writing_below_a_folder_follows_no_linked_folder(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "sub").symlink_to(tmp_path / "outside")
+    with pytest.raises(OSError, match="sub"):
+        write_below(root, "sub/file", "x")
+    with pytest.raises(ValueError, match="leaves"):
+        write_below(root, "../outside/file", "x")
+    assert not list((tmp_path / "outside").iterdir())
+    write_below(root, "new/deep/file", "x")
+    assert (root / "new/deep/file").read_text() == "x"
+
+
+def test_reading_accepts_regular_files_only_and_at_most_the_limit(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_bytes(b"0123456789")
+    (tmp_path / "link").symlink_to("notes")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    assert read_regular(tmp_path / "notes", most=4) == b"0123"
+    for name in ("link", "pipe", "folder", "missing"):
+        assert read_regular(tmp_path / name) is None
+    assert read_regular(Path("/dev/zero")) is None
+
+
+def test_reading_below_a_folder_follows_no_linked_folder(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "file").write_text("x")
+    (tmp_path / "link").symlink_to("real")
+    assert read_regular(tmp_path / "real" / "file", below=tmp_path) == b"x"
+    assert read_regular(tmp_path / "link" / "file", below=tmp_path) is None
+
+
+def test_the_tail_of_a_log_is_its_last_bytes(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"0123456789")
+    assert read_tail(tmp_path / "log", 3) == b"789"
+    assert read_tail(tmp_path / "missing") == b""
+    sync_folder(tmp_path)
