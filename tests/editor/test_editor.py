@@ -97,7 +97,7 @@ MISTAKES = {
     "a text in place of a list": (AGENTS + "    done_when: It works\n", 'Incorrect type. Expected "array".'),
     "a command in place of a gate": (
         'gates: {tests: "npm test"}\n' + AGENTS,
-        'Must be {run: "npm test"} or {builtin: scope}; null takes an inherited gate away.',
+        'Must be {run: "npm test"} or {builtin: scope}; null removes an inherited gate.',
     ),
     "a duration in words": (
         'gates: {tests: {run: "npm test", timeout: 15 minutes}}\n' + AGENTS,
