@@ -96,18 +96,18 @@ class GitError(GroundError):
 class MovedError(GroundError):
     """A compare-and-swap found ``ref`` elsewhere: ``expected`` and ``found`` are commit ids (found None: absent)."""
 
-    def __init__(self, ref: str, expected: str | None, found: str | None) -> None:
-        self.ref, self.expected, self.found = ref, expected, found
-        super().__init__(f"{ref} is at {found or 'nothing'}, not at {expected or 'nothing'} as expected")
+    def __init__(self, ref: str, expected: str | None, actual: str | None) -> None:
+        self.ref, self.expected, self.found = ref, expected, actual
+        super().__init__(f"{ref} is at {actual or 'nothing'}, not at {expected or 'nothing'} as expected")
 
 
 class LockHeld(GroundError):  # noqa: N818
     """Another orchestra command works here. ``holder`` says which: pid, command, since when."""
 
-    def __init__(self, what: str, holder: str) -> None:
+    def __init__(self, resource: str, holder: str) -> None:
         self.holder = holder
         super().__init__(
-            f"{what} is held by {holder}", hint="wait for it to end, or stop it; a dead holder is no obstacle"
+            f"{resource} is held by {holder}", hint="wait for it to end, or stop it; a dead holder is no obstacle"
         )
 
 

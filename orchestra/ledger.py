@@ -96,16 +96,16 @@ class Ledger:
 
     def _create(self) -> None:
         """Made aside and linked into place: switching a database to WAL while others open it fails at once."""
-        aside = self.path.with_name(f".ledger.{os.getpid()}.{threading.get_ident()}")
-        db = sqlite3.connect(aside)
+        draft = self.path.with_name(f".ledger.{os.getpid()}.{threading.get_ident()}")
+        db = sqlite3.connect(draft)
         try:
             db.execute("PRAGMA journal_mode=WAL")
             db.executescript(_SCHEMA)
         finally:
             db.close()
         try:
-            os.link(aside, self.path)
+            os.link(draft, self.path)
         except FileExistsError:  # another writer was first, and its file is as good
             return
         finally:
-            aside.unlink()
+            draft.unlink()

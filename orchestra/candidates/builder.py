@@ -23,7 +23,7 @@ from orchestra.candidates.commit_range import Span, Spans
 from orchestra.candidates.text_conflict import Conflict, Remake, Resolver, RuleOf, Settle
 from orchestra.candidates.trailers import add_trailers
 from orchestra.git.git_process import Git
-from orchestra.git.merge_tree import Merged, Rung, TreeMerger
+from orchestra.git.merge_tree import Merged, MergeTreeMode, TreeMerger
 from orchestra.git.objects import Commit, Entry, Objects, TreeId, ident_seconds
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import EMPTY_TREES
@@ -268,7 +268,7 @@ def integrator(
     target: CommitId,
     rule_of: RuleOf = lambda _: None,
     remake: Remake | None = None,
-    rung: Rung | None = None,
+    rung: MergeTreeMode | None = None,
     *,
     style: str = "merge",
 ) -> Iterator[Integrator]:

@@ -48,7 +48,7 @@ class _Place:
     keeper: process.LeashedKeeper
     job: JobSpec | None = None
     mark: str = ""
-    begun: bool = False
+    started: bool = False
     started_at: float = 0.0
 
 
@@ -104,10 +104,10 @@ class LocalEngine:
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._news and (self._queue or self._busy()):
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left < 0:
+            remaining_s = None if deadline is None else deadline - time.monotonic()
+            if remaining_s is not None and remaining_s < 0:
                 break
-            self._listen(left)
+            self._listen(remaining_s)
         news, self._news = tuple(self._news), []
         return news
 
@@ -142,7 +142,7 @@ class LocalEngine:
                     grace_s=self._grace_s,
                 )
             )
-            place.job, place.mark, place.begun, place.started_at = job, work.mark, False, time.time()
+            place.job, place.mark, place.started, place.started_at = job, work.mark, False, time.time()
             place.keeper.tell(process.order(work))
 
     def _free_place(self) -> _Place | None:
@@ -171,7 +171,7 @@ class LocalEngine:
         if job is None or event["id"] != job.id:
             return
         if event["event"] == "started":
-            place.begun = True
+            place.started = True
             self._news.append(Started(job.id, event["pid"]))
             return
         place.job = None
@@ -188,7 +188,7 @@ class LocalEngine:
         if job is None:
             return
         cancelled = job.id in self._cancelled
-        if not (place.begun or cancelled or job.id in self._again):
+        if not (place.started or cancelled or job.id in self._again):
             self._again.add(job.id)
             self._queue.appendleft(job)
             return

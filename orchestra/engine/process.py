@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.engine import process_tree
-from orchestra.engine.process_tree import MARK, Identity
+from orchestra.engine.process_tree import MARK, ProcessId
 from orchestra.errors import GroundError
 
 LOG_LIMIT = 64 << 20  # bytes of one stream that are kept whole; past it, only the last megabyte
@@ -211,7 +211,7 @@ class LeashedKeeper:
             self._process.stdout.close()
 
 
-def start_detached(work: Work) -> Identity:
+def start_detached(work: Work) -> ProcessId:
     """Start ``marked`` work that outlives us and the terminal; the identity of its keeper.
 
     Ending: ``end_detached``, or SIGTERM to the keeper. The outcome is in ``work.record``; no record and no living
@@ -219,13 +219,13 @@ def start_detached(work: Work) -> Identity:
     so that no secret in it is written to disk. Raises GroundError when the machine cannot start a process.
     """
     started = _run_keeper(_keeper_argv("--detach"), order(work))
-    who = process_tree.identity(int(started)) if started.strip().isdigit() else None
-    if who is None:
+    keeper = process_tree.identity(int(started)) if started.strip().isdigit() else None
+    if keeper is None:
         raise GroundError(f"the keeper of {work.id} did not start", hint="see orchestra doctor")
-    return who
+    return keeper
 
 
-def start_daemon(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> Identity:
+def start_daemon(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> ProcessId:
     """Start a program of ours that outlives us and the terminal and has no keeper; both streams go to ``log``.
 
     Raises GroundError when it did not start. What runs under a keeper ends with it, so a program that starts
@@ -233,11 +233,11 @@ def start_daemon(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log:
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     script = 'log=$1; shift; "$@" </dev/null >>"$log" 2>&1 & echo $!'
-    done = capture(("/bin/sh", "-c", script, "sh", str(log), *argv), cwd=cwd, env=env)
-    who = process_tree.identity(int(done.stdout)) if done.stdout.strip().isdigit() else None
-    if who is None:
-        raise GroundError(f"{argv[0]} did not start: {done.stderr.strip()}", hint=f"see {log}")
-    return who
+    output = capture(("/bin/sh", "-c", script, "sh", str(log), *argv), cwd=cwd, env=env)
+    daemon = process_tree.identity(int(output.stdout)) if output.stdout.strip().isdigit() else None
+    if daemon is None:
+        raise GroundError(f"{argv[0]} did not start: {output.stderr.strip()}", hint=f"see {log}")
+    return daemon
 
 
 def pane_command(fifo: Path) -> tuple[str, ...]:
@@ -261,7 +261,7 @@ def give_order(fifo: Path, work: Work, timeout_s: float = 10.0) -> None:
         pipe.write(order(work))
 
 
-def end_detached(keeper: Identity, mark: str, *, grace_s: float = 5.0) -> tuple[Identity, ...]:
+def end_detached(keeper: ProcessId, mark: str, *, grace_s: float = 5.0) -> tuple[ProcessId, ...]:
     """End detached work and everything that carries its mark; what could not be ended (nothing, as a rule).
 
     The keeper gets the time to let its job say goodbye and to write the record; then it is killed too.
@@ -272,14 +272,14 @@ def end_detached(keeper: Identity, mark: str, *, grace_s: float = 5.0) -> tuple[
     return process_tree.end(lambda: process_tree.members(mark), grace_s if not process_tree.is_alive(keeper) else 0.0)
 
 
-def wait_gone(who: Identity, timeout_s: float) -> bool:
+def wait_gone(process: ProcessId, timeout_s: float) -> bool:
     """Block until that process has ended, at most ``timeout_s``; whether it has."""
     deadline = time.monotonic() + timeout_s
-    while process_tree.is_alive(who):
-        left = deadline - time.monotonic()
-        if left <= 0:
+    while process_tree.is_alive(process):
+        remaining_s = deadline - time.monotonic()
+        if remaining_s <= 0:
             return False
-        _await_exit(who.pid, left)
+        _await_exit(process.pid, remaining_s)
     return True
 
 

@@ -1,6 +1,6 @@
 """Which processes belong together, and how to end exactly those.
 
-A process is known by an ``Identity`` that survives clock jumps, reused pids and restarts of the machine. The
+A process is known by an ``ProcessId`` that survives clock jumps, reused pids and restarts of the machine. The
 members of a job are found by three signs: descent from its keeper (exact on Linux, where the keeper is a
 subreaper), the job's process group, and the mark in their environment (``ORCHESTRA_JOB``), which a daemon that
 left both still carries. Jenkins finds stray build processes the same way, by ``BUILD_ID``.
@@ -28,7 +28,7 @@ _MISSING = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ProcessId:
     """One process, for good. ``started`` is its start in clock ticks since boot (Linux) or its start time in
     seconds; ``machine`` is the boot and the pid namespace in which ``pid`` means anything."""
 
@@ -56,35 +56,39 @@ def this_machine() -> str:
     return f"{boot}/{os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 - the text of a magic link
 
 
-def identity(pid: int) -> Identity | None:
+def identity(pid: int) -> ProcessId | None:
     """Who has that pid now; None when nobody, or only a zombie, has."""
     if _LINUX:
         stat = _stat(pid)
-        return None if stat is None or stat.state in "ZX" else Identity(pid, stat.started, this_machine())
+        return None if stat is None or stat.state in "ZX" else ProcessId(pid, stat.started, this_machine())
     import psutil
 
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
-        return Identity(pid, f"{process.create_time():.2f}", this_machine())
+        return ProcessId(pid, f"{process.create_time():.2f}", this_machine())
     except psutil.Error:
         return None
 
 
-def is_alive(who: Identity) -> bool:
+def is_alive(process: ProcessId) -> bool:
     """Whether that very process runs here and now. A zombie does not run."""
-    return who.machine == this_machine() and identity(who.pid) == who
+    return process.machine == this_machine() and identity(process.pid) == process
 
 
-def members(mark: str | None, root: int | None = None, group: int | None = None) -> tuple[Identity, ...]:
+def members(mark: str | None, root: int | None = None, group: int | None = None) -> tuple[ProcessId, ...]:
     """The living processes that carry ``mark``, descend from ``root`` or are in process group ``group``.
 
     ``root`` itself and the caller are never among them. Pass ``group`` only while its leader, or a member seen
     otherwise, keeps the number from being given to somebody else.
     """
-    found = _linux_members(mark, root, group) if _LINUX else _psutil_members(mark, root, group)
-    return tuple(sorted((who for who in found if who.pid not in (os.getpid(), root)), key=lambda who: who.pid))
+    candidates = _linux_members(mark, root, group) if _LINUX else _psutil_members(mark, root, group)
+    return tuple(
+        sorted(
+            (member for member in candidates if member.pid not in (os.getpid(), root)), key=lambda member: member.pid
+        )
+    )
 
 
 def is_marked(pid: int) -> bool:
@@ -100,42 +104,42 @@ def is_marked(pid: int) -> bool:
 
 
 def end(
-    find: Callable[[], tuple[Identity, ...]], grace_s: float, wait: Callable[[float], None] = time.sleep
-) -> tuple[Identity, ...]:
+    find: Callable[[], tuple[ProcessId, ...]], grace_s: float, wait: Callable[[float], None] = time.sleep
+) -> tuple[ProcessId, ...]:
     """TERM whatever ``find`` finds, KILL what is left after ``grace_s``; those still there at the end.
 
     ``wait`` is called with a pause in seconds between two looks: a caller that must go on pumping output or
     reaping children does it there. Gives up 10 s after the KILL (a process in uninterruptible sleep).
     """
     deadline = time.monotonic() + grace_s
-    told: set[Identity] = set()
-    while (left := find()) and time.monotonic() < deadline:
-        for who in set(left) - told:
-            send(who, signal.SIGTERM)
-        told.update(left)
+    signalled: set[ProcessId] = set()
+    while (survivors := find()) and time.monotonic() < deadline:
+        for member in set(survivors) - signalled:
+            send(member, signal.SIGTERM)
+        signalled.update(survivors)
         wait(0.02)
     deadline = time.monotonic() + 10.0
-    while (left := find()) and time.monotonic() < deadline:
-        for who in left:
-            send(who, signal.SIGKILL)
+    while (survivors := find()) and time.monotonic() < deadline:
+        for member in survivors:
+            send(member, signal.SIGKILL)
         wait(0.005)
-    return left
+    return survivors
 
 
-def send(who: Identity, number: signal.Signals) -> bool:
+def send(process: ProcessId, number: signal.Signals) -> bool:
     """Signal that very process; False when it is gone or not ours to signal.
 
     A pid can be given to somebody else between a look and a signal, a pidfd cannot: the look comes after it.
     """
     try:
         if not hasattr(os, "pidfd_open"):
-            os.kill(who.pid, number)
+            os.kill(process.pid, number)
             return True
-        handle = os.pidfd_open(who.pid)
+        handle = os.pidfd_open(process.pid)
     except OSError:
         return False
     try:
-        if identity(who.pid) != who:
+        if identity(process.pid) != process:
             return False
         signal.pidfd_send_signal(handle, number)
         return True
@@ -145,7 +149,7 @@ def send(who: Identity, number: signal.Signals) -> bool:
         os.close(handle)
 
 
-def _linux_members(mark: str | None, root: int | None, group: int | None) -> Iterator[Identity]:
+def _linux_members(mark: str | None, root: int | None, group: int | None) -> Iterator[ProcessId]:
     stats = {pid: stat for pid in _pids() if (stat := _stat(pid)) is not None and stat.state not in "ZX"}
     needle = f"{MARK}={mark}".encode() if mark is not None else None
     descendants = _descendants(stats, root) if root is not None else set()
@@ -155,20 +159,20 @@ def _linux_members(mark: str | None, root: int | None, group: int | None) -> Ite
             continue  # older than its would-be ancestor; saves reading most environments
         in_group = group is not None and stat.group == group
         if pid in descendants or in_group or (needle is not None and needle in _environment(pid)):
-            yield Identity(pid, stat.started, this_machine())
+            yield ProcessId(pid, stat.started, this_machine())
 
 
 def _descendants(stats: dict[int, _Stat], root: int) -> set[int]:
     children: dict[int, list[int]] = {}
     for pid, stat in stats.items():
         children.setdefault(stat.parent, []).append(pid)
-    found: set[int] = set()
+    descendants: set[int] = set()
     todo = [root]
     while todo:
-        new = [pid for pid in children.get(todo.pop(), ()) if pid not in found]
-        found.update(new)
+        new = [pid for pid in children.get(todo.pop(), ()) if pid not in descendants]
+        descendants.update(new)
         todo.extend(new)
-    return found
+    return descendants
 
 
 def _pids() -> Iterator[int]:
@@ -192,7 +196,7 @@ def _environment(pid: int) -> frozenset[bytes]:
         return frozenset()  # gone, or another user's
 
 
-def _psutil_members(mark: str | None, root: int | None, group: int | None) -> Iterator[Identity]:
+def _psutil_members(mark: str | None, root: int | None, group: int | None) -> Iterator[ProcessId]:
     import psutil
 
     descendants: set[int] = set()
@@ -204,5 +208,5 @@ def _psutil_members(mark: str | None, root: int | None, group: int | None) -> It
             in_group = group is not None and os.getpgid(process.pid) == group
         except (psutil.Error, OSError):
             marked = in_group = False  # gone, or another user's
-        if (marked or in_group or process.pid in descendants) and (who := identity(process.pid)) is not None:
-            yield who
+        if (marked or in_group or process.pid in descendants) and (process_id := identity(process.pid)) is not None:
+            yield process_id

@@ -66,9 +66,9 @@ class Log:
         self._tail.append(data)
         self._held += len(data)
         while self._held - len(self._tail[0]) >= _TAIL:
-            gone = len(self._tail.popleft())
-            self._held -= gone
-            self.left_out += gone
+            dropped = len(self._tail.popleft())
+            self._held -= dropped
+            self.left_out += dropped
 
     def _append(self, data: bytes) -> None:
         while data and not self.disk_full:
@@ -111,7 +111,7 @@ class Keeper:
         self._terminal = terminal
         self._orders = b""
         self._input_open = True
-        self._told = False
+        self._terminated = False
         self._job: Job | None = None
         self._next: dict[str, Any] | None = None
         self._unwanted: set[str] = set()  # ids of jobs that somebody asked to end
@@ -132,9 +132,9 @@ class Keeper:
 
     def serve(self) -> int:
         while True:
-            while self._next is None and self._input_open and not self._told:
+            while self._next is None and self._input_open and not self._terminated:
                 self._turn(None)
-            if self._next is None or self._told:
+            if self._next is None or self._terminated:
                 return 0
             order, self._next = self._next, None
             self._run(order)
@@ -142,7 +142,7 @@ class Keeper:
                 return 0
 
     def _on_term(self, *_: object) -> None:
-        self._told = True
+        self._terminated = True
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -202,8 +202,8 @@ class Keeper:
         os.close(failure_end)
         if failure:
             os.waitpid(pid, 0)
-            number, _, what = failure.decode("utf-8", "replace").partition(" ")
-            raise OSError(int(number), os.strerror(int(number)), what)
+            number, _, subject = failure.decode("utf-8", "replace").partition(" ")
+            raise OSError(int(number), os.strerror(int(number)), subject)
         job.pid = pid
 
     def _open_streams(self, job: Job) -> tuple[int, int, int]:
@@ -242,9 +242,9 @@ class Keeper:
         pause: float | None = 0.0
         while job.status is None and not job.why:
             self._turn(pause)
-            left = job.deadline - time.monotonic()
-            pause = None if left == float("inf") else max(left, 0.0)
-            if self._told:
+            remaining_s = job.deadline - time.monotonic()
+            pause = None if remaining_s == float("inf") else max(remaining_s, 0.0)
+            if self._terminated:
                 job.why = "terminated"
             elif job.order["id"] in self._unwanted:
                 job.why = "cancelled"
@@ -259,12 +259,12 @@ class Keeper:
         """End every member; how many outlived the leader or had to be told."""
         met: set[int] = set()
 
-        def find() -> tuple[process_tree.Identity, ...]:
+        def find() -> tuple[process_tree.ProcessId, ...]:
             led = job.pid and not self._terminal and (job.status is None or sys.platform != "linux")
             group = job.pid if led else None
-            found = process_tree.members(job.order["env"].get(process_tree.MARK), os.getpid(), group)
-            met.update(who.pid for who in found)
-            return found
+            members = process_tree.members(job.order["env"].get(process_tree.MARK), os.getpid(), group)
+            met.update(member.pid for member in members)
+            return members
 
         process_tree.end(find, job.order["grace_s"], self._turn)
         while job.pid and job.status is None and process_tree.identity(job.pid) is None:
@@ -320,7 +320,7 @@ def _become(
     order: dict[str, Any], streams: tuple[int, int, int] | None, failure: int, die_with_parent: Any
 ) -> NoReturn:
     """In the forked child: its own session and streams, or the terminal's; its folder, the program. Never returns."""
-    keeper, what = os.getppid(), order["argv"][0]
+    keeper, subject = os.getppid(), order["argv"][0]
     try:
         if streams is not None:
             os.setsid()
@@ -334,13 +334,13 @@ def _become(
                 signal.signal(number, signal.SIG_DFL)
         for number, stream in enumerate(streams or ()):
             os.dup2(stream, number)
-        what, folder = order["cwd"], order["cwd"]
+        subject, folder = order["cwd"], order["cwd"]
         os.chdir(folder)
-        what = order["argv"][0]
-        kept = {} if streams else {name: os.environ[name] for name in _OF_TERMINAL if name in os.environ}
-        os.execvpe(order["argv"][0], order["argv"], {**order["env"], **kept})  # noqa: S606 - no shell on purpose
+        subject = order["argv"][0]
+        terminal_variables = {} if streams else {name: os.environ[name] for name in _OF_TERMINAL if name in os.environ}
+        os.execvpe(order["argv"][0], order["argv"], {**order["env"], **terminal_variables})  # noqa: S606 - no shell on purpose
     except OSError as error:
-        os.write(failure, f"{error.errno} {what}".encode("utf-8", "replace"))
+        os.write(failure, f"{error.errno} {subject}".encode("utf-8", "replace"))
     finally:
         os._exit(127)
 

@@ -14,10 +14,10 @@ def is_ancestor(git: Git, ancestor: str, descendant: str) -> bool:
     return git.succeeds("merge-base", "--is-ancestor", ancestor, descendant)
 
 
-def merge_base(git: Git, one: str, other: str) -> CommitId | None:
+def merge_base(git: Git, first: str, second: str) -> CommitId | None:
     """The best common ancestor; None when the histories are unrelated."""
-    found = git.run("merge-base", one, other, ok=(0, 1))
-    return CommitId(found.text) if found.code == 0 else None
+    output = git.run("merge-base", first, second, ok=(0, 1))
+    return CommitId(output.text) if output.code == 0 else None
 
 
 def is_rewritten(git: Git, target: str, tip: str, base: CommitId) -> bool:

@@ -77,9 +77,9 @@ def changed_among(worktree: Path, paths: Collection[str]) -> tuple[str, ...]:
 
 def in_the_way(worktree: Path, obstacles: Sequence[str]) -> GroundError:
     """What to say when ``can_follow`` found obstacles."""
-    more = f" and {len(obstacles) - _SHOWN} more" if len(obstacles) > _SHOWN else ""
+    omitted = f" and {len(obstacles) - _SHOWN} more" if len(obstacles) > _SHOWN else ""
     return GroundError(
-        f"{worktree} has work in the way of what lands: {', '.join(sorted(obstacles)[:_SHOWN])}{more}",
+        f"{worktree} has work in the way of what lands: {', '.join(sorted(obstacles)[:_SHOWN])}{omitted}",
         hint=f"commit it or move it aside (git -C {worktree} stash --include-untracked), then run the command again",
     )
 
@@ -108,16 +108,16 @@ class _Checkout:
             return ()
         if not self._index.exists():
             return ("it has no index",)
-        found = set(_untracked_in_the_way(self.path, delta))
+        obstacles = set(_untracked_in_the_way(self.path, delta))
         # After a stash pop, say: no path of the move, but as long as there is one, git moves nothing.
-        found.update(row.partition("\t")[2] for row in self._git.run("ls-files", "--unmerged", "-z").fields)
-        found.update(path for path in self._differing(old, delta, "--cached") if path in delta)
+        obstacles.update(row.partition("\t")[2] for row in self._git.run("ls-files", "--unmerged", "-z").fields)
+        obstacles.update(path for path in self._differing(old, delta, "--cached") if path in delta)
         for path in self._differing(old, delta):
             # An entry whose stat data is out of date reads as changed: its content says whether it is.
-            if path in delta and path not in found and not self._holds(path, delta[path].old):
-                found.add(path)
-        found.update(path for path in self._unwatched(delta) if not self._holds(path, delta[path].old))
-        return tuple(sorted(found))
+            if path in delta and path not in obstacles and not self._holds(path, delta[path].old):
+                obstacles.add(path)
+        obstacles.update(path for path in self._unwatched(delta) if not self._holds(path, delta[path].old))
+        return tuple(sorted(obstacles))
 
     def _unwatched(self, delta: Mapping[str, Change]) -> list[str]:
         """Files that somebody told git not to look at (assume-unchanged, skip-worktree): ``diff-index`` does not."""
@@ -282,8 +282,8 @@ def _lineage(worktree: Path, path: str) -> list[Path]:
 def _holds_only(worktree: Path, folder: Path, delta: Mapping[str, Change]) -> bool:
     """Whether every file below is one that the move takes away."""
     files = [place for place in folder.rglob("*") if place.is_symlink() or not place.is_dir()]
-    known = (delta.get(str(place.relative_to(worktree))) for place in files)
-    return all(change is not None and change.new is None for change in known)
+    removed = (delta.get(str(place.relative_to(worktree))) for place in files)
+    return all(change is not None and change.new is None for change in removed)
 
 
 def _remove(worktree: Path, path: str) -> None:

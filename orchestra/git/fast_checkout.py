@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISLNK, S_IXUSR
 
-from orchestra.git.fork_pool import share_out
+from orchestra.git.fork_pool import run_forked
 from orchestra.git.git_process import Git
 from orchestra.git.index_file import GITLINK, IndexFile, parse_index
 from orchestra.git.refs import CommitId
@@ -35,7 +35,7 @@ _PLAIN_INDEX = {"index.version": "2", "core.untrackedCache": "false", "core.spli
 
 
 @dataclass(frozen=True, slots=True)
-class Empty:
+class EmptyWorktree:
     """A registered worktree without files: its folder, its admin folder (``<common>/worktrees/<id>``), its commit."""
 
     folder: Path
@@ -48,32 +48,32 @@ def check_out(git: Git, commit: CommitId) -> None:
     git.with_config(_PLAIN_INDEX).run("read-tree", "-m", "-u", commit)
 
 
-def check_out_all(twins: Sequence[Empty]) -> Generator[Empty, None, None]:
+def check_out_all(twins: Sequence[EmptyWorktree]) -> Generator[EmptyWorktree, None, None]:
     """Populate worktrees; each is yielded when it is whole, the first one last: until then it is the source.
 
     Raises DiskFull or GitError; what was yielded before is whole, of the others nothing is known. Close it when you
     stop early: its writers are ended then.
     """
     for same in _by_commit(twins):
-        first, rest = same[0], same[1:]
+        first, targets = same[0], same[1:]
         check_out(Git(first.folder), first.commit)
-        left = set(range(len(rest)))
-        with closing(_copies(first, rest)) as copied:
+        unfinished = set(range(len(targets)))
+        with closing(_copies(first, targets)) as copied:
             for number in copied:
-                left.discard(number)
-                yield rest[number]
-        yield from _check_out_each([rest[number] for number in sorted(left)])
+                unfinished.discard(number)
+                yield targets[number]
+        yield from _check_out_each([targets[number] for number in sorted(unfinished)])
         yield first
 
 
-def _by_commit(twins: Sequence[Empty]) -> list[list[Empty]]:
-    groups: dict[CommitId, list[Empty]] = {}
+def _by_commit(twins: Sequence[EmptyWorktree]) -> list[list[EmptyWorktree]]:
+    groups: dict[CommitId, list[EmptyWorktree]] = {}
     for empty in twins:
         groups.setdefault(empty.commit, []).append(empty)
     return list(groups.values())
 
 
-def _check_out_each(empties: Sequence[Empty]) -> Iterator[Empty]:
+def _check_out_each(empties: Sequence[EmptyWorktree]) -> Iterator[EmptyWorktree]:
     """Git's own checkout, as many at once as there are cores: each has its index and folder to itself."""
     if not empties:
         return
@@ -82,7 +82,7 @@ def _check_out_each(empties: Sequence[Empty]) -> Iterator[Empty]:
             yield empty
 
 
-def _afresh(empty: Empty) -> None:
+def _afresh(empty: EmptyWorktree) -> None:
     """A copy that was given up may have left files."""
     clear(empty.folder)
     check_out(Git(empty.folder), empty.commit)
@@ -101,15 +101,15 @@ def clear(folder: Path) -> None:
             os.unlink(child.path)  # noqa: PTH108 - as scandir gave it
 
 
-def _copies(source: Empty, rest: Sequence[Empty]) -> Generator[int, None, None]:
+def _copies(source: EmptyWorktree, targets: Sequence[EmptyWorktree]) -> Generator[int, None, None]:
     """Copy ``source`` into the others, yielding the number of each that is whole; those not yielded are git's."""
-    if not rest:
+    if not targets:
         return
     index = parse_index((source.admin / "index").read_bytes(), len(source.commit) // 2)
     if index is None:
         return
     copier = _Copier(os.fsencode(source.folder) + b"/", index)
-    yield from share_out(len(rest), lambda number: copier.copy(rest[number]), source.folder)
+    yield from run_forked(len(targets), lambda number: copier.copy(targets[number]), source.folder)
 
 
 class _Unlike(Exception):  # noqa: N818 - a signal inside this module
@@ -133,7 +133,7 @@ class _Copier:
         self._room = _KEEP_BYTES
         self._folders = _folders(index.paths)
 
-    def copy(self, target: Empty) -> bool:
+    def copy(self, target: EmptyWorktree) -> bool:
         """Make ``target`` whole; False where only git's checkout is right. OSError as the file system raises it."""
         folder = os.fsencode(target.folder) + b"/"
         try:
@@ -142,10 +142,10 @@ class _Copier:
             stats = [self._copy_entry(number, folder) for number in range(len(self._index.paths))]
         except (FileExistsError, _Unlike):
             return False
-        aside = target.admin / "index.lock"
-        with aside.open("xb") as file:
+        draft = target.admin / "index.lock"
+        with draft.open("xb") as file:
             file.write(self._index.with_stats(stats))
-        aside.replace(target.admin / "index")
+        draft.replace(target.admin / "index")
         return True
 
     def _copy_entry(self, number: int, folder: bytes) -> os.stat_result | None:
@@ -153,8 +153,8 @@ class _Copier:
         if self._index.modes[number] == GITLINK:
             os.mkdir(folder + path)  # noqa: PTH102
             return None  # git compares a submodule's commit, never its stat data
-        if (kept := self._kept.get(path)) is not None:
-            return _write(folder + path, kept)
+        if (content := self._kept.get(path)) is not None:
+            return _write(folder + path, content)
         original = self._source + path
         facts = os.lstat(original)
         if not self._index.describes(number, facts):
@@ -180,13 +180,13 @@ class _Copier:
 
 def _folders(paths: Sequence[bytes]) -> list[bytes]:
     """Every folder that the paths need, outer ones first."""
-    found: set[bytes] = set()
+    folders: set[bytes] = set()
     for path in paths:
         folder = path.rpartition(b"/")[0]
-        while folder and folder not in found:
-            found.add(folder)
+        while folder and folder not in folders:
+            folders.add(folder)
             folder = folder.rpartition(b"/")[0]
-    return sorted(found)
+    return sorted(folders)
 
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)

@@ -29,8 +29,8 @@ def occupants(folder: Path) -> tuple[Occupant, ...]:
     """The processes at work in ``folder``, this one not among them, in the order of their ids."""
     real = os.path.realpath(folder)
     places = _linux() if _PROC.joinpath("self/cwd").exists() else _elsewhere()
-    found = [Occupant(pid, name) for pid, name, cwd in places if cwd == real or cwd.startswith(real + os.sep)]
-    return tuple(sorted((who for who in found if who.pid != os.getpid()), key=lambda who: who.pid))
+    users = [Occupant(pid, name) for pid, name, cwd in places if cwd == real or cwd.startswith(real + os.sep)]
+    return tuple(sorted((user for user in users if user.pid != os.getpid()), key=lambda user: user.pid))
 
 
 def _linux() -> Iterator[tuple[int, str, str]]:

@@ -30,7 +30,7 @@ _ENOUGH = 500  # characters of an error's text or path
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def share_out(count: int, work: Callable[[int], bool], where: Path) -> Generator[int, None, None]:
+def run_forked(count: int, work: Callable[[int], bool], where: Path) -> Generator[int, None, None]:
     """Call ``work(0)`` to ``work(count - 1)`` in writers; yields each number whose call gave True, as it ends.
 
     Raises DiskFull (for ``where``) or GroundError for the first OSError of a writer; the others are ended first.
@@ -113,15 +113,15 @@ def _answer(answers: int, facts: dict[str, object]) -> None:
 
 
 def _listen(answers: Iterable[bytes], count: int, where: Path) -> Iterator[int]:
-    left = count
+    remaining = count
     for line in answers:
         facts = json.loads(line)
         if "errno" in facts:
             raise _failure(facts["errno"], facts["why"], facts["path"] or str(where))
-        left -= 1
+        remaining -= 1
         if facts["done"]:
             yield facts["number"]
-    if left:
+    if remaining:
         raise GroundError("a process that writes worktrees was killed", hint="run the same command again")
 
 

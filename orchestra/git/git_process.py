@@ -128,10 +128,10 @@ class Git:
         """The same folder with ``settings`` over the configuration, after what the user's GIT_CONFIG_COUNT brings."""
         present = self._env.get("GIT_CONFIG_COUNT") or os.environ.get("GIT_CONFIG_COUNT") or "0"
         first = int(present) if present.isdigit() else 0
-        more = {"GIT_CONFIG_COUNT": str(first + len(settings))}
+        extra = {"GIT_CONFIG_COUNT": str(first + len(settings))}
         for number, (key, value) in enumerate(settings.items(), first):
-            more |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-        return self.with_env(**more)
+            extra |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        return self.with_env(**extra)
 
     def run(
         self,
@@ -146,7 +146,7 @@ class Git:
         GroundError when the folder or git itself is missing or ``timeout_s`` passed.
         """
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 self._argv(args),
                 cwd=self.folder,
                 env=environment(self._env),
@@ -160,7 +160,7 @@ class Git:
             raise GroundError(f"git {' '.join(args)} did not end within {timeout_s:.0f} s") from error
         except OSError as error:
             raise self._cannot_start(error) from error
-        output = Output(args, done.returncode, done.stdout, os.fsdecode(done.stderr))
+        output = Output(args, process.returncode, process.stdout, os.fsdecode(process.stderr))
         return self._checked(output, ok)
 
     def text(self, *args: str, stdin: bytes | None = None) -> str:

@@ -47,8 +47,10 @@ def commits(repository: Repository, since: CommitId, until: CommitId) -> tuple[C
     walk = repository.git.run("rev-list", "--topo-order", "--reverse", f"{since}..{until}", "--")
     with Repo(repository.home) as repo:
         # GitPython passes the caller's environment on: what would redirect its git is put right.
-        here = str(repository.common_dir)
-        repo.git.update_environment(GIT_DIR=here, GIT_COMMON_DIR=here, GIT_OBJECT_DIRECTORY=f"{here}/objects")
+        common_dir = str(repository.common_dir)
+        repo.git.update_environment(
+            GIT_DIR=common_dir, GIT_COMMON_DIR=common_dir, GIT_OBJECT_DIRECTORY=f"{common_dir}/objects"
+        )
         return tuple(_info(repo.commit(name)) for name in walk.lines)
 
 
@@ -77,11 +79,11 @@ def patch(repository: Repository, before: CommitId, after: CommitId, *, leave_ou
 
 
 def _numstat(fields: Sequence[str]) -> list[FileChange]:
-    rows, rest = [], iter(fields)
-    for field in rest:
+    rows, remaining = [], iter(fields)
+    for field in remaining:
         added, removed, path = field.split("\t", 2)
-        source = None if path else next(rest)  # a rename: an empty path, then old and new
-        target = path or next(rest)
+        source = None if path else next(remaining)  # a rename: an empty path, then old and new
+        target = path or next(remaining)
         rows.append(FileChange(target, _count(added), _count(removed), source))
     return rows
 

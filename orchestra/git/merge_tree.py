@@ -36,15 +36,15 @@ _SETTINGS = {
 }
 
 
-class Rung(IntEnum):
+class MergeTreeMode(IntEnum):
     SYNTHETIC = 1  # git 2.38: commits only, it finds its own base
     TREES = 2  # git 2.45: --merge-base and trees
     PERSISTENT = 3  # git 2.49: --stdin answers at once
 
     @classmethod
-    def of(cls, git_version: Sequence[int]) -> Rung:
-        known = tuple(git_version)[:2]
-        return cls.PERSISTENT if known >= (2, 49) else cls.TREES if known >= (2, 45) else cls.SYNTHETIC
+    def of(cls, git_version: Sequence[int]) -> MergeTreeMode:
+        release = tuple(git_version)[:2]
+        return cls.PERSISTENT if release >= (2, 49) else cls.TREES if release >= (2, 45) else cls.SYNTHETIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,11 @@ class TreeMerger:
     """
 
     def __init__(
-        self, git: Git, objects: Objects, attributes: TreeId, rung: Rung | None = None, style: str = "merge"
+        self, git: Git, objects: Objects, attributes: TreeId, rung: MergeTreeMode | None = None, style: str = "merge"
     ) -> None:
         self._objects = objects
         self._attributes = attributes
-        self.rung = Rung.of(installed()) if rung is None else rung
+        self.rung = MergeTreeMode.of(installed()) if rung is None else rung
         self._plain = git
         self._git = git
         self._style = style
@@ -112,9 +112,9 @@ class TreeMerger:
             return Merged(True, ours)
         if base == ours:
             return Merged(True, theirs)
-        if self.rung is Rung.PERSISTENT:
+        if self.rung is MergeTreeMode.PERSISTENT:
             return self._ask(base, ours, theirs)
-        if self.rung is Rung.TREES:
+        if self.rung is MergeTreeMode.TREES:
             return self._run(f"--merge-base={base}", ours, theirs)
         start = self._synthetic(base)
         return self._run(self._synthetic(ours, start), self._synthetic(theirs, start))
@@ -127,10 +127,10 @@ class TreeMerger:
         return self._objects.write_commit(Commit(tree, parents, our_ident(), our_ident(), b"a side of a merge\n"))
 
     def _run(self, *args: str) -> Merged:
-        done = self._git.run("merge-tree", "--write-tree", "-z", "--messages", *args, ok=(0, 1))
-        if not done.stdout:
-            raise GitError(done.argv, done.code, done.stderr)
-        return parse_merge(done.fields, clean=done.code == 0)
+        output = self._git.run("merge-tree", "--write-tree", "-z", "--messages", *args, ok=(0, 1))
+        if not output.stdout:
+            raise GitError(output.argv, output.code, output.stderr)
+        return parse_merge(output.fields, clean=output.code == 0)
 
     def _ask(self, base: str, ours: str, theirs: str) -> Merged:
         if self._talk is None:
@@ -145,9 +145,9 @@ class TreeMerger:
         except BrokenPipeError:
             answer = None
         if answer is None:
-            said = os.fsdecode(process.stderr.read()) if process.stderr else ""
+            message = os.fsdecode(process.stderr.read()) if process.stderr else ""
             self._talk = None
-            raise GitError(("merge-tree", "--stdin"), process.wait(), said)
+            raise GitError(("merge-tree", "--stdin"), process.wait(), message)
         return answer
 
 

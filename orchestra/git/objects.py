@@ -112,11 +112,11 @@ class Objects:
 
     def entry_at(self, tree: str, path: bytes) -> Entry | None:
         """What ``tree`` holds at ``path`` (slashes between names), or None."""
-        first, _, rest = path.partition(b"/")
+        first, _, below = path.partition(b"/")
         entry = self.tree(tree).get(first)
-        if entry is None or not rest:
+        if entry is None or not below:
             return entry
-        return self.entry_at(entry.id, rest) if entry.mode == TREE_MODE else None
+        return self.entry_at(entry.id, below) if entry.mode == TREE_MODE else None
 
     def _read(self, name: str, kind: str) -> bytes:
         if self._reader is None:
@@ -140,9 +140,9 @@ class Objects:
 
     def write_commit(self, commit: Commit) -> CommitId:
         """Store a commit; the same value always gives the same id."""
-        done = CommitId(self._write("commit", format_commit(commit)))
-        self._commits[done] = commit
-        return done
+        written = CommitId(self._write("commit", format_commit(commit)))
+        self._commits[written] = commit
+        return written
 
     def write_tree(self, entries: Tree) -> TreeId:
         return TreeId(self._write("tree", format_tree(entries)))
@@ -155,31 +155,28 @@ class Objects:
 
         A folder that becomes empty goes; a file in the way of a folder that is needed is replaced by it.
         """
-        here = dict(self.tree(tree))
+        entries = dict(self.tree(tree))
         deeper: dict[bytes, dict[bytes, Entry | None]] = {}
         for path, entry in changes.items():
-            first, _, rest = path.partition(b"/")
-            if rest:
-                deeper.setdefault(first, {})[rest] = entry
+            first, _, below = path.partition(b"/")
+            if below:
+                deeper.setdefault(first, {})[below] = entry
             elif entry is None:
-                here.pop(first, None)
+                entries.pop(first, None)
             else:
-                here[first] = entry
-        for name, below in deeper.items():
-            self._set_below(here, name, below)
-        return tree if here == self.tree(tree) else self.write_tree(here)
-
-    def _set_below(self, here: dict[bytes, Entry], name: bytes, changes: Mapping[bytes, Entry | None]) -> None:
-        found = here.get(name)
-        is_folder = found is not None and found.mode == TREE_MODE
-        if not is_folder and not any(changes.values()):
-            return
-        folder = TreeId(found.id) if found is not None and is_folder else self.write_tree({})
-        changed = self.with_entries(folder, changes)
-        if self.tree(changed):
-            here[name] = Entry(TREE_MODE, changed)
-        else:
-            here.pop(name, None)
+                entries[first] = entry
+        for name, changes_below in deeper.items():
+            present = entries.get(name)
+            is_folder = present is not None and present.mode == TREE_MODE
+            if not is_folder and not any(changes_below.values()):
+                continue
+            folder = TreeId(present.id) if present is not None and is_folder else self.write_tree({})
+            changed = self.with_entries(folder, changes_below)
+            if self.tree(changed):
+                entries[name] = Entry(TREE_MODE, changed)
+            else:
+                entries.pop(name, None)
+        return tree if entries == self.tree(tree) else self.write_tree(entries)
 
     def _write(self, kind: str, data: bytes) -> str:
         """``hash-object --stdin-paths`` answers and flushes line by line, in every git (builtin/hash-object.c)."""
@@ -204,24 +201,24 @@ class Objects:
     def _ended(self, process: subprocess.Popen[bytes], kind: str) -> GroundError:
         del self._writers[kind]
         process.kill()
-        said = os.fsdecode(process.stderr.read()) if process.stderr else ""
-        if "No space left" in said or "quota exceeded" in said:
+        message = os.fsdecode(process.stderr.read()) if process.stderr else ""
+        if "No space left" in message or "quota exceeded" in message:
             return DiskFull(self._git.folder)
-        return GitError(("hash-object", "-t", kind), process.wait(), said)
+        return GitError(("hash-object", "-t", kind), process.wait(), message)
 
 
 def ident_seconds(ident: bytes) -> int:
     """The seconds of an author or committer line; 0 where it has none."""
-    found = re.search(rb"> (\d{1,18})(?: |$)", ident)
-    return int(found[1]) if found else 0
+    match = re.search(rb"> (\d{1,18})(?: |$)", ident)
+    return int(match[1]) if match else 0
 
 
 def clean_ident(ident: bytes) -> bytes:
     """An author or committer line that git accepts; the line itself where it already is one."""
     if _IDENT.fullmatch(ident):
         return ident
-    name, _, rest = ident.partition(b"<")
-    address = rest.partition(b">")[0]
+    name, _, remaining = ident.partition(b"<")
+    address = remaining.partition(b">")[0]
     bad = re.compile(rb"[<>\n\0]")
     return b"%s <%s> %d +0000" % (bad.sub(b"", name).strip(), bad.sub(b"", address).strip(), ident_seconds(ident))
 

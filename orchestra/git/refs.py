@@ -86,8 +86,8 @@ def branch_ref(branch: str) -> RefName:
 
 def resolve(git: Git, name: str) -> CommitId | None:
     """The commit that a full ref or object name peels to; None where there is none."""
-    found = git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", ok=(0, 1, 128))
-    return CommitId(found.text) if found.code == 0 else None
+    output = git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", ok=(0, 1, 128))
+    return CommitId(output.text) if output.code == 0 else None
 
 
 def read_refs(git: Git, patterns: Sequence[str]) -> dict[RefName, CommitId]:
@@ -139,14 +139,14 @@ def update(git: Git, updates: Iterable[RefUpdate], *, reason: str) -> None:
         return
     script = "".join(_line(u) for u in wanted).encode()
     for attempt in range(_ATTEMPTS):
-        done = git.run("update-ref", "-m", f"orchestra: {reason}", "--stdin", "-z", stdin=script, ok=(0, 1, 128))
-        if done.code == 0:
+        output = git.run("update-ref", "-m", f"orchestra: {reason}", "--stdin", "-z", stdin=script, ok=(0, 1, 128))
+        if output.code == 0:
             return
         moved = _first_moved(git, wanted)
         if moved is not None:
             raise moved
         if attempt == _ATTEMPTS - 1:
-            raise GitError(done.argv, done.code, done.stderr, hint=_lock_hint(done.stderr))
+            raise GitError(output.argv, output.code, output.stderr, hint=_lock_hint(output.stderr))
 
 
 _ATTEMPTS = 5

@@ -57,10 +57,10 @@ def fetch(git: Git, remote: str, branch: str) -> CommitId | None:
 def look(git: Git, remote: str, branch: str) -> CommitId | None:
     """Where the remote's branch is now, by asking it. Raises GroundError when it cannot be reached."""
     try:
-        done = git.run("ls-remote", "--end-of-options", remote, branch_ref(branch), timeout_s=_TIMEOUT_S)
+        output = git.run("ls-remote", "--end-of-options", remote, branch_ref(branch), timeout_s=_TIMEOUT_S)
     except GitError as error:
         raise _unreachable(remote, error) from error
-    for line in done.lines:
+    for line in output.lines:
         commit, _, name = line.partition("\t")
         if name == branch_ref(branch):
             return CommitId(commit)
@@ -77,12 +77,12 @@ def push(git: Git, remote: str, branch: str, old: CommitId | None, new: CommitId
     ref = branch_ref(branch)
     lease = f"--force-with-lease={ref}:{old or ''}"
     options = ("--porcelain", "--no-follow-tags", "--recurse-submodules=no", lease)
-    done = git.run("push", *options, remote, f"{new}:{ref}", ok=range(-64, 256), timeout_s=_TIMEOUT_S)
-    found = look(git, remote, branch)
-    if found == new:
-        return PushResult(Pushed.DONE, found)
-    said = _said(done.text, done.stderr)
-    return PushResult(Pushed.DECLINED if found == old else Pushed.MOVED, found, said)
+    output = git.run("push", *options, remote, f"{new}:{ref}", ok=range(-64, 256), timeout_s=_TIMEOUT_S)
+    remote_tip = look(git, remote, branch)
+    if remote_tip == new:
+        return PushResult(Pushed.DONE, remote_tip)
+    message = _said(output.text, output.stderr)
+    return PushResult(Pushed.DECLINED if remote_tip == old else Pushed.MOVED, remote_tip, message)
 
 
 def _said(stdout: str, stderr: str) -> str:

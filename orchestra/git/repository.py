@@ -55,11 +55,11 @@ class Repository:
         """The repository around ``folder``; GroundError where there is none."""
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder")
-        found = Git(folder).run("rev-parse", "--path-format=absolute", "--git-common-dir", ok=(0, 128))
-        if found.code:
+        output = Git(folder).run("rev-parse", "--path-format=absolute", "--git-common-dir", ok=(0, 128))
+        if output.code:
             hint = "run it inside a repository, or name one with --repo"
-            raise GroundError(f"{folder} is not inside a git repository: {found.stderr.strip()}", hint=hint)
-        common = Path(found.text).resolve()
+            raise GroundError(f"{folder} is not inside a git repository: {output.stderr.strip()}", hint=hint)
+        common = Path(output.text).resolve()
         # GIT_DIR is scrubbed, so that is-bare-repository speaks of this very folder.
         bare = Git(common).text("rev-parse", "--is-bare-repository") == "true"
         return cls(common if bare else _main_checkout(folder, common), common, bare=bare)
@@ -84,8 +84,8 @@ class Repository:
 
     def current_branch(self) -> str | None:
         """The branch checked out at ``home`` (also when unborn); None when HEAD is detached."""
-        found = self.git.run("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))
-        return found.text if found.code == 0 else None
+        output = self.git.run("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))
+        return output.text if output.code == 0 else None
 
     def remotes(self) -> tuple[str, ...]:
         return tuple(line for line in self.git.run("remote").lines if line)
@@ -107,9 +107,9 @@ class Repository:
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         return ancestry.is_ancestor(self.git, ancestor, descendant)
 
-    def merge_base(self, one: str, other: str) -> CommitId | None:
+    def merge_base(self, first: str, second: str) -> CommitId | None:
         """The best common ancestor; None when the histories are unrelated."""
-        return ancestry.merge_base(self.git, one, other)
+        return ancestry.merge_base(self.git, first, second)
 
     def fork(self, target: str, tip: str, base: CommitId) -> CommitId:
         """Where a branch's own work begins, as candidates are built: what is before it is not its agent's.
@@ -119,8 +119,8 @@ class Repository:
         """
         return base if ancestry.is_rewritten(self.git, target, tip, base) else self.merge_base(target, tip) or base
 
-    def divergence(self, left: str, right: str) -> Divergence:
-        counts = self.git.text("rev-list", "--left-right", "--count", f"{left}...{right}", "--")
+    def divergence(self, first: str, right: str) -> Divergence:
+        counts = self.git.text("rev-list", "--left-right", "--count", f"{first}...{right}", "--")
         ahead, behind = counts.split()
         return Divergence(int(ahead), int(behind))
 
@@ -143,8 +143,8 @@ class Repository:
 
     def config(self, key: str) -> str | None:
         """The value of a config key as git sees it from ``home``; None when unset."""
-        found = self.git.run("config", "--get", key, ok=(0, 1))
-        return found.text if found.code == 0 else None
+        output = self.git.run("config", "--get", key, ok=(0, 1))
+        return output.text if output.code == 0 else None
 
     def require_commit(self, name: str) -> CommitId:
         commit = self.resolve(name)
@@ -176,9 +176,9 @@ def _worktree(fields: Sequence[str]) -> Worktree:
     facts: Mapping[str, str] = {key: value for key, _, value in (field.partition(" ") for field in fields)}
     branch = facts.get("branch", "").removeprefix("refs/heads/") or None
     head = facts.get("HEAD")
-    known = CommitId(head) if head and head.strip("0") else None
+    commit = CommitId(head) if head and head.strip("0") else None
     bare, locked, prunable = "bare" in facts, facts.get("locked"), facts.get("prunable")
-    return Worktree(Path(facts["worktree"]), known, branch, bare, locked, prunable)
+    return Worktree(Path(facts["worktree"]), commit, branch, bare, locked, prunable)
 
 
 __all__ = ["CommitId", "Divergence", "RefName", "Repository", "Worktree"]

@@ -44,26 +44,26 @@ def changes(git: Git, old: str, new: str) -> Mapping[str, Change]:
     ``old`` and ``new`` are full object names of commits or trees, so the answer holds for ever and is remembered.
     """
     key = (git.folder, old, new)
-    found = _KNOWN.get(key)
-    if found is None:
-        done = git.run("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--end-of-options", old, new, "--")
-        found = MappingProxyType(dict(_changes(done.fields)))
+    delta = _KNOWN.get(key)
+    if delta is None:
+        output = git.run("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--end-of-options", old, new, "--")
+        delta = MappingProxyType(dict(_changes(output.fields)))
         if len(_KNOWN) >= _MOST_KNOWN:
             _KNOWN.clear()
-        _KNOWN[key] = found
-    return found
+        _KNOWN[key] = delta
+    return delta
 
 
 def tree_of(git: Git, commit: CommitId) -> TreeId:
     """The tree of a commit, by its full name; remembered, since it never changes."""
     key = (git.folder, commit)
-    found = _TREES.get(key)
-    if found is None:
-        found = TreeId(git.text("rev-parse", "--verify", f"{commit}^{{tree}}"))
+    tree = _TREES.get(key)
+    if tree is None:
+        tree = TreeId(git.text("rev-parse", "--verify", f"{commit}^{{tree}}"))
         if len(_TREES) >= _MOST_KNOWN:  # slots are filled in threads: nothing is read back after this
             _TREES.clear()
-        _TREES[key] = found
-    return found
+        _TREES[key] = tree
+    return tree
 
 
 _TREES: dict[tuple[Path, str], TreeId] = {}

@@ -77,13 +77,13 @@ def find_unsaved(worktree: Path) -> Unsaved:
         .run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=normal", "--ignored=traditional")
         .fields
     )
-    found: dict[str, list[str]] = {"??": [], "!!": [], "": []}
+    by_status: dict[str, list[str]] = {"??": [], "!!": [], "": []}
     for field in fields:
-        found[field[:2] if field[:2] in found else ""].append(field[3:])
-    ignored = found["!!"]
+        by_status[field[:2] if field[:2] in by_status else ""].append(field[3:])
+    ignored = by_status["!!"]
     return Unsaved(
-        changed=tuple(found[""]),
-        untracked=tuple(found["??"]),
+        changed=tuple(by_status[""]),
+        untracked=tuple(by_status["??"]),
         ignored=tuple(name for name in ignored if not name.endswith("/")),
         ignored_folders=tuple(name for name in ignored if name.endswith("/")),
     )
@@ -103,14 +103,14 @@ def take_snapshot(worktree: Path) -> Snapshot:
     _refuse_half_done(worktree, admin)
     head = resolve(git, "HEAD")
     head_tree = git.text("rev-parse", f"{head}^{{tree}}") if head else git.text("mktree", stdin=b"")
-    with _index_aside(git, admin) as aside:
-        index = _write_tree(aside)
-        _look_at_hidden(aside)
+    with _index_aside(git, admin) as private:
+        index = _write_tree(private)
+        _look_at_hidden(private)
         try:
-            aside.run("add", "--all")
+            private.run("add", "--all")
         except GitError as error:
             raise GroundError(f"the work in {worktree} cannot be saved: {error.stderr}") from error
-        files = aside.text("write-tree")
+        files = private.text("write-tree")
     _refuse_inner_repositories(worktree, head_tree, files)
     return Snapshot(head, head_tree, index, files, head is not None and _is_stray(git, head))
 
@@ -129,8 +129,8 @@ def save_uncommitted(worktree: Path, ref: RefName, message: str) -> CommitId | N
 def take_lost_snapshot(git: Git, admin: Path, head: CommitId | None) -> Snapshot:
     """What is left of a worktree whose folder was deleted: what was staged, and where its HEAD was."""
     head_tree = git.text("rev-parse", f"{head}^{{tree}}") if head else git.text("mktree", stdin=b"")
-    with _index_aside(git, admin) as aside:
-        index = (_write_tree(aside) if (admin / "index").exists() else None) or head_tree
+    with _index_aside(git, admin) as private:
+        index = (_write_tree(private) if (admin / "index").exists() else None) or head_tree
     stray = head is not None and (admin / "HEAD").read_text().startswith(head) and not _is_reached(git, head)
     return Snapshot(head, head_tree, index, index, stray)
 
@@ -179,42 +179,42 @@ def _saved(git: Git, fleet: FleetName, agent: AgentName) -> dict[RefName, Commit
 def _index_aside(git: Git, admin: Path) -> Iterator[Git]:
     """Git with a copy of the worktree's index; the copy keeps the stat data, so that only changed files are read."""
     _forget_asides(admin)
-    aside = admin / f"{_ASIDE}{os.getpid()}"
+    copy = admin / f"{_ASIDE}{os.getpid()}"
     try:
         if (admin / "index").exists():
-            shutil.copyfile(admin / "index", aside)
-        yield git.with_env(GIT_INDEX_FILE=str(aside)).with_config(_TAKE_ALL)
+            shutil.copyfile(admin / "index", copy)
+        yield git.with_env(GIT_INDEX_FILE=str(copy)).with_config(_TAKE_ALL)
     finally:
-        aside.unlink(missing_ok=True)
-        aside.with_name(f"{aside.name}.lock").unlink(missing_ok=True)
+        copy.unlink(missing_ok=True)
+        copy.with_name(f"{copy.name}.lock").unlink(missing_ok=True)
 
 
 def _forget_asides(admin: Path) -> None:
     """Copies of an index whose maker was killed."""
-    for left in admin.glob(f"{_ASIDE}*"):
-        pid = left.name.removeprefix(_ASIDE).removesuffix(".lock")
+    for copy in admin.glob(f"{_ASIDE}*"):
+        pid = copy.name.removeprefix(_ASIDE).removesuffix(".lock")
         try:
             os.kill(int(pid), 0)
         except ProcessLookupError:
-            left.unlink(missing_ok=True)
+            copy.unlink(missing_ok=True)
         except (ValueError, PermissionError):
             continue
 
 
-def _write_tree(aside: Git) -> str | None:
+def _write_tree(git: Git) -> str | None:
     """The tree of the index, None while it has conflicts."""
-    return None if aside.text("ls-files", "--unmerged") else aside.text("write-tree")
+    return None if git.text("ls-files", "--unmerged") else git.text("write-tree")
 
 
-def _look_at_hidden(aside: Git) -> None:
+def _look_at_hidden(git: Git) -> None:
     """Entries that someone told git not to look at (assume-unchanged, skip-worktree) may hide work: look at them."""
-    tagged = aside.run("ls-files", "-v", "-z").fields
-    sparse = aside.run("config", "--type=bool", "--get", "core.sparseCheckout", ok=(0, 1)).text == "true"
+    tagged = git.run("ls-files", "-v", "-z").fields
+    sparse = git.run("config", "--type=bool", "--get", "core.sparseCheckout", ok=(0, 1)).text == "true"
     assumed = [field[2:] for field in tagged if field[0].islower()]
     skipped = [] if sparse else [field[2:] for field in tagged if field[0] in "Ss"]
     for option, names in (("--no-assume-unchanged", assumed), ("--no-skip-worktree", skipped)):
         if names:
-            aside.run("update-index", option, "-z", "--stdin", stdin=os.fsencode("\0".join(names) + "\0"))
+            git.run("update-index", option, "-z", "--stdin", stdin=os.fsencode("\0".join(names) + "\0"))
 
 
 def _refuse_half_done(worktree: Path, admin: Path) -> None:
@@ -227,10 +227,10 @@ def _refuse_half_done(worktree: Path, admin: Path) -> None:
 def _refuse_inner_repositories(worktree: Path, head_tree: str, files: str) -> None:
     """A commit records no more than the commit id of a repository inside the worktree, so its work must be safe."""
     git = Git(worktree)
-    known = set(_gitlinks(git, head_tree))
+    submodules = set(_gitlinks(git, head_tree))
     for name in _gitlinks(git, files):
         inner = worktree / name
-        if name not in known:
+        if name not in submodules:
             raise GroundError(f"{inner} is a repository of its own", hint="move it away, or add it as a submodule")
         if (inner / ".git").exists():
             refuse_unpushed(inner)

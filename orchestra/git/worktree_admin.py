@@ -33,7 +33,7 @@ def retired(path: Path) -> Path:
 def entry(repository: Repository, path: Path) -> Worktree | None:
     """What git has registered at ``path``, whether or not there is a folder; None where there is nothing."""
     real = os.path.realpath(path)
-    return next((known for known in repository.worktrees() if os.path.realpath(known.path) == real), None)
+    return next((worktree for worktree in repository.worktrees() if os.path.realpath(worktree.path) == real), None)
 
 
 def admin_of(worktree: Path) -> Path:
@@ -44,12 +44,12 @@ def admin_of(worktree: Path) -> Path:
 
 def admins(repository: Repository) -> dict[Path, Path]:
     """Where each linked worktree is registered, as a real path -> its admin folder."""
-    found: dict[Path, Path] = {}
+    by_path: dict[Path, Path] = {}
     for admin in sorted((repository.common_dir / "worktrees").glob("*")):
         with contextlib.suppress(OSError):
             text = (admin / "gitdir").read_text("utf-8", "surrogateescape").removesuffix("\n")
-            found[Path(os.path.realpath(admin / text)).parent] = admin
-    return found
+            by_path[Path(os.path.realpath(admin / text)).parent] = admin
+    return by_path
 
 
 def is_linked(worktree: Path, admin: Path) -> bool:
@@ -70,19 +70,19 @@ def lock_reason(admin: Path) -> str | None:
 
 def point(admin: Path, worktree: Path) -> None:
     """Register ``admin`` at another path."""
-    aside = admin / "gitdir.orchestra"
-    aside.write_text(f"{worktree}/.git\n", "utf-8", "surrogateescape")
-    aside.replace(admin / "gitdir")
+    draft = admin / "gitdir.orchestra"
+    draft.write_text(f"{worktree}/.git\n", "utf-8", "surrogateescape")
+    draft.replace(admin / "gitdir")
 
 
-def forget(repository: Repository, admin: Path, gone: Path) -> None:
-    """Have git remove a registration whose folder ``gone`` does not exist, so that it has nothing to delete."""
+def forget(repository: Repository, admin: Path, missing: Path) -> None:
+    """Have git remove a registration whose folder ``missing`` does not exist, so that it has nothing to delete."""
     if not admin.exists():
         return
-    point(admin, gone)
+    point(admin, missing)
     if lock_reason(admin) is not None:
-        repository.git.run("worktree", "unlock", str(gone))
-    repository.git.run("worktree", "remove", str(gone))
+        repository.git.run("worktree", "unlock", str(missing))
+    repository.git.run("worktree", "remove", str(missing))
 
 
 def forget_half_registered(repository: Repository, reasons: set[str]) -> None:

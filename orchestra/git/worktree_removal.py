@@ -88,14 +88,16 @@ def settle(repository: Repository, path: Path) -> None:
     if not retired(path).exists():
         worktree_admin.remove_if_empty(retired(path).parent)
         return
-    known = worktree_admin.admins(repository)
+    registered = worktree_admin.admins(repository)
     place = path.parent.resolve()
-    admin = known.get(place / path.name) or known.get(retired(place / path.name))
+    admin = registered.get(place / path.name) or registered.get(retired(place / path.name))
     if admin is None or not worktree_admin.is_linked(retired(path), admin):
         _finish(path)  # git has forgotten it, which it was told only when all in it was safe
     elif os.path.lexists(path):
-        away = retired(path)
-        raise NotRemovable(f"the removal of {path} was interrupted; it is in {away}, and something else in its place")
+        retired_path = retired(path)
+        raise NotRemovable(
+            f"the removal of {path} was interrupted; it is in {retired_path}, and something else in its place"
+        )
     else:
         _put_back(path, admin)
 
@@ -126,8 +128,8 @@ def _check(folder: Path, admin: Path, reason: str, saved: Snapshot | None) -> No
         raise NotRemovable(f"{folder} is in use by {inside[0]}", hint="stop it, or leave that folder")
     for inner in _inner_repositories(folder):
         refuse_unpushed(inner)
-    found = take_snapshot(folder)
-    if not found.saved and found != saved:
+    snapshot = take_snapshot(folder)
+    if not snapshot.saved and snapshot != saved:
         raise NotRemovable(f"{folder} holds work that is not saved{_sample(folder)}", hint="commit it there")
 
 
@@ -148,8 +150,8 @@ def _sample(folder: Path) -> str:
 
 def _set_apart(folder: Path, keep: Path, disposable: Callable[[str, Path], bool]) -> Removed:
     unsaved = find_unsaved(folder)
-    wanted = [name for name in unsaved.ignored if not disposable(name, folder / name)]
-    return Removed(tuple(_keep_file(folder / name, keep / name) for name in wanted), unsaved.ignored_folders)
+    names = [name for name in unsaved.ignored if not disposable(name, folder / name)]
+    return Removed(tuple(_keep_file(folder / name, keep / name) for name in names), unsaved.ignored_folders)
 
 
 def _keep_file(file: Path, target: Path) -> Path:
@@ -164,16 +166,16 @@ def _keep_file(file: Path, target: Path) -> Path:
     return free
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    if one.is_symlink() or other.is_symlink():
-        return one.is_symlink() and other.is_symlink() and one.readlink() == other.readlink()
-    return one.is_file() and filecmp.cmp(one, other, shallow=False)
+def _is_same(first: Path, second: Path) -> bool:
+    if first.is_symlink() or second.is_symlink():
+        return first.is_symlink() and second.is_symlink() and first.readlink() == second.readlink()
+    return first.is_file() and filecmp.cmp(first, second, shallow=False)
 
 
 def _link_or_copy(file: Path, target: Path) -> None:
     try:
         os.link(file, target, follow_symlinks=False)
     except OSError:  # another file system, or one without links
-        aside = target.with_name(f".{target.name}.new")
-        shutil.copy2(file, aside, follow_symlinks=False)
-        aside.replace(target)
+        draft = target.with_name(f".{target.name}.new")
+        shutil.copy2(file, draft, follow_symlinks=False)
+        draft.replace(target)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from orchestra.errors import DiskFull, GroundError
 from orchestra.git import worktree_admin
-from orchestra.git.fast_checkout import Empty, check_out_all
+from orchestra.git.fast_checkout import EmptyWorktree, check_out_all
 from orchestra.git.refs import CommitId
 from orchestra.git.repository import Repository
 from orchestra.git.worktree_admin import staged
@@ -72,7 +72,7 @@ def add_all(
     ``furnish`` puts more files into the temporary folder; ``placed`` is called when a worktree has appeared. Raises
     DiskFull, GitError or GroundError; then what has appeared stays and the rest is taken back.
     """
-    waiting: dict[Empty, Place] = {}
+    waiting: dict[EmptyWorktree, Place] = {}
     try:
         _clear_leftovers(repository, places)
         for place in places:
@@ -93,16 +93,16 @@ def add_all(
             worktree_admin.remove_if_empty(folder)
 
 
-def _register(repository: Repository, place: Place) -> Empty:
+def _register(repository: Repository, place: Place) -> EmptyWorktree:
     folder = staged(place.path)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    what = [str(folder), place.branch] if place.branch else ["--detach", str(folder), place.commit]
+    target = [str(folder), place.branch] if place.branch else ["--detach", str(folder), place.commit]
     options = ("--quiet", "--no-checkout", "--lock", "--reason", place.reason)
-    repository.git.with_config(_ABSOLUTE).run("worktree", "add", *options, *what)
-    return Empty(folder, worktree_admin.admin_of(folder), place.commit)
+    repository.git.with_config(_ABSOLUTE).run("worktree", "add", *options, *target)
+    return EmptyWorktree(folder, worktree_admin.admin_of(folder), place.commit)
 
 
-def _appear(empty: Empty, place: Place) -> None:
+def _appear(empty: EmptyWorktree, place: Place) -> None:
     place.path.parent.mkdir(parents=True, exist_ok=True)
     worktree_admin.point(empty.admin, place.path)
     empty.folder.rename(place.path)

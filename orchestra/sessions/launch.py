@@ -106,7 +106,7 @@ def end_session(run: Run) -> None:
         process_tree.end(lambda: process_tree.members(run.mark), 0.0)
 
 
-def end_session_now(run: Run) -> tuple[process_tree.Identity, ...]:
+def end_session_now(run: Run) -> tuple[process_tree.ProcessId, ...]:
     """End a session and everything that it started; what could not be ended."""
     left = process.end_detached(run.keeper, run.mark, grace_s=GRACE_S)
     if run.window:

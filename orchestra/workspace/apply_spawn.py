@@ -21,7 +21,7 @@ from orchestra.errors import MovedError
 from orchestra.files import write_atomically
 from orchestra.fleet import Fleet, remember
 from orchestra.git import worktree_admin, worktrees
-from orchestra.git.fork_pool import share_out
+from orchestra.git.fork_pool import run_forked
 from orchestra.git.refs import RefUpdate, branch_ref, update
 from orchestra.git.unsaved_work import find_unsaved, keep_snapshot, take_lost_snapshot
 from orchestra.git.worktrees import Place, as_ground_error
@@ -207,7 +207,7 @@ class Execution:
         count = Counter(Phase.SHARE, len(shares), self._tell)
         by_agent = {name: [s for s in shares if s.agent == name] for name in dict.fromkeys(s.agent for s in shares)}
         work = list(by_agent.values())
-        with contextlib.closing(share_out(len(work), lambda n: _share_all(work[n]), shares[0].worktree)) as finished:
+        with contextlib.closing(run_forked(len(work), lambda n: _share_all(work[n]), shares[0].worktree)) as finished:
             for number in finished:
                 for step in work[number]:
                     self.done.append(step)

@@ -12,7 +12,7 @@ from orchestra.candidates.containment import Step, audit
 from orchestra.candidates.text_conflict import Conflict, hunks
 from orchestra.candidates.trailers import trailer_values
 from orchestra.git.git_process import Git
-from orchestra.git.merge_tree import Rung, installed
+from orchestra.git.merge_tree import MergeTreeMode, installed
 from orchestra.git.objects import Objects, TreeId
 from orchestra.git.refs import CommitId
 from tests.conftest import Checkout, Content, MakeRepository
@@ -414,8 +414,8 @@ def test_regenerate_that_fails_stays_a_conflict(both_append: Checkout) -> None:
 # -- every rung of the ladder ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rung", [rung for rung in Rung if rung <= Rung.of(installed())])
-def test_every_rung_gives_the_same(moved: Checkout, rung: Rung) -> None:
+@pytest.mark.parametrize("rung", [rung for rung in MergeTreeMode if rung <= MergeTreeMode.of(installed())])
+def test_every_rung_gives_the_same(moved: Checkout, rung: MergeTreeMode) -> None:
     cut(moved, "clash", {"f": "clash\n" + LINES}, at="main~1")
     target = CommitId(moved.git("rev-parse", "main"))
     with integrator(Git(moved.path), target, rung=rung) as builder:
@@ -424,7 +424,14 @@ def test_every_rung_gives_the_same(moved: Checkout, rung: Rung) -> None:
 
 
 def test_the_ladder_by_version() -> None:
-    assert [Rung.of(v) for v in ((2, 38, 1), (2, 44), (2, 45), (2, 48, 9), (2, 49), (3, 0))] == [1, 1, 2, 2, 3, 3]
+    assert [MergeTreeMode.of(v) for v in ((2, 38, 1), (2, 44), (2, 45), (2, 48, 9), (2, 49), (3, 0))] == [
+        1,
+        1,
+        2,
+        2,
+        3,
+        3,
+    ]
 
 
 # -- the audit ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from orchestra.engine.job import Engine, Event, Finished, JobId, JobSpec, Result
 from orchestra.engine.local import LocalEngine
-from orchestra.engine.process_tree import Identity, identity
+from orchestra.engine.process_tree import ProcessId, identity
 
 
 class Bench:
@@ -44,7 +44,7 @@ class Bench:
             self.past.extend(events)
 
 
-def said(fifo: Path) -> Identity:
+def said(fifo: Path) -> ProcessId:
     """The process whose pid is written to ``fifo``, while it is held alive by whoever wrote it."""
     who = identity(int(fifo.read_text(encoding="ascii")))
     assert who is not None

@@ -233,9 +233,9 @@ def test_a_reused_pid_is_somebody_else() -> None:
     me = process_tree.identity(os.getpid())
     assert me is not None
     assert process_tree.is_alive(me)
-    assert not process_tree.is_alive(process_tree.Identity(me.pid, "1", me.machine))
-    assert not process_tree.is_alive(process_tree.Identity(me.pid, me.started, "another boot"))
-    assert not process_tree.send(process_tree.Identity(me.pid, "1", me.machine), signal.SIGKILL)
+    assert not process_tree.is_alive(process_tree.ProcessId(me.pid, "1", me.machine))
+    assert not process_tree.is_alive(process_tree.ProcessId(me.pid, me.started, "another boot"))
+    assert not process_tree.send(process_tree.ProcessId(me.pid, "1", me.machine), signal.SIGKILL)
 
 
 def test_a_zombie_does_not_run() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.errors import DiskFull, GroundError
-from orchestra.git.fork_pool import share_out
+from orchestra.git.fork_pool import run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,12 +23,12 @@ def test_every_number_is_worked_on_once(tmp_path: Path) -> None:
         (tmp_path / str(number)).touch(exist_ok=False)
         return number % 3 > 0
 
-    assert sorted(share_out(50, work, tmp_path)) == [number for number in range(50) if number % 3]
+    assert sorted(run_forked(50, work, tmp_path)) == [number for number in range(50) if number % 3]
     assert len(list(tmp_path.iterdir())) == 50
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:
-    assert list(share_out(0, lambda _: True, tmp_path)) == []
+    assert list(run_forked(0, lambda _: True, tmp_path)) == []
 
 
 def test_a_full_disk_is_a_full_disk(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_full_disk_is_a_full_disk(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(DiskFull, match=str(tmp_path)):
-        list(share_out(3, work, tmp_path))
+        list(run_forked(3, work, tmp_path))
 
 
 def test_an_error_names_its_file(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_an_error_names_its_file(tmp_path: Path) -> None:
         return bool(os.open(tmp_path / "ünï" / ("x" * 200), os.O_RDONLY))
 
     with pytest.raises(GroundError, match=r"ünï.*No such file"):
-        list(share_out(3, work, tmp_path))
+        list(run_forked(3, work, tmp_path))
 
 
 def test_a_fault_of_ours_is_told(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_fault_of_ours_is_told(tmp_path: Path) -> None:
         raise KeyError("a fault")
 
     with pytest.raises(GroundError, match="KeyError: 'a fault'"):
-        list(share_out(3, work, tmp_path))
+        list(run_forked(3, work, tmp_path))
 
 
 def test_a_writer_that_is_killed_is_noticed(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_writer_that_is_killed_is_noticed(tmp_path: Path) -> None:
         return True
 
     with pytest.raises(GroundError, match="was killed"):
-        list(share_out(8, work, tmp_path))
+        list(run_forked(8, work, tmp_path))
 
 
 def test_who_stops_early_leaves_no_writer(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_who_stops_early_leaves_no_writer(tmp_path: Path) -> None:
             signal.pause()
         return True
 
-    with contextlib.closing(share_out(8, work, tmp_path)) as numbers:
+    with contextlib.closing(run_forked(8, work, tmp_path)) as numbers:
         assert next(numbers) in (0, 1)
     for entry in tmp_path.iterdir():
         with pytest.raises(ProcessLookupError):

@@ -57,7 +57,7 @@ class Site:
                 os.mkfifo(self.folder / f"{agent.directory}.{what}")
         return f'at={self.folder}/$(basename "$PWD"); echo $$ > $at.here; read word < $at.go'
 
-    def who(self, name: str) -> process_tree.Identity:
+    def who(self, name: str) -> process_tree.ProcessId:
         """The shell of an agent that holds; waits for it."""
         pid = (self.folder / f"{self.agent(name).directory}.here").read_text("utf-8")
         found = process_tree.identity(int(pid))
@@ -116,7 +116,7 @@ class Site:
         agents = [self.agent(name) for name in names] or None
         return start_fleet(self.fleet, self.states(), agents, again=again)
 
-    def supervisor(self) -> process_tree.Identity | None:
+    def supervisor(self) -> process_tree.ProcessId | None:
         """Who works the queue off, alive."""
         who = self.sessions.supervisor
         return who if who is not None and process_tree.is_alive(who) else None

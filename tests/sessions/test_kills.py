@@ -61,7 +61,7 @@ class Post:
     def marks(self) -> list[str]:
         return [mark for agent in self.fleet.agents() for run in agent.runs() if (mark := run.mark) is not None]
 
-    def processes(self) -> list[process_tree.Identity]:
+    def processes(self) -> list[process_tree.ProcessId]:
         return [who for mark in self.marks() for who in process_tree.members(mark)]
 
     def require_done(self) -> None:
