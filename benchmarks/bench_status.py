@@ -44,7 +44,7 @@ def _let_work(blueprint: Path, repository: Path) -> None:
     blueprint.write_text(text.replace("runner: {kind: none}", command), "utf-8")
     wall([ORCHESTRA, "start", f"--blueprint={blueprint}"], repository)
     fleet = Path(git(repository, "rev-parse", "--absolute-git-dir")) / "orchestra/fleets/bench100"
-    while len(list(fleet.glob("agents/*/runs/1/digest.json"))) < AGENTS:
+    while len(list(fleet.glob("agents/*/runs/1/result.json"))) < AGENTS:
         time.sleep(0.5)
 
 

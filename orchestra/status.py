@@ -22,8 +22,8 @@ from orchestra.review.branch_forecast import Forecast, forecast
 from orchestra.review.branch_status import Standing, orphans, read_standings
 from orchestra.review.dirty_files import Look, Tree, look_at_all
 from orchestra.review.verdicts import Verdict, work
-from orchestra.sessions.session_facts import session_facts
-from orchestra.sessions.state import AgentState, SessionFacts, State, Usage, Work, derive
+from orchestra.sessions.session_facts import read_session_facts
+from orchestra.sessions.state import AgentState, SessionFacts, State, Usage, WorkFacts, derive_state
 from orchestra.sessions.usage import add
 from orchestra.workspace.provision import readiness
 from orchestra.workspace.render import notes_filled
@@ -104,7 +104,7 @@ def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None, *, look: Lo
     ``look``: how the uncommitted files are looked at. A status that something is decided by looks at all of them now.
     """
     asked = fleet.blueprint.agents if agents is None else tuple(agents)
-    sessions = session_facts(fleet)  # first, so that what is seen of its work is never older than a session's end
+    sessions = read_session_facts(fleet)  # first, so that what is seen of its work is never older than a session's end
     standings = read_standings(fleet, asked, trees=False)
     trees = look(fleet, [standing.agent for standing in standings if standing.spawned])
     now = time.time()
@@ -135,7 +135,7 @@ def _row(
     name = standing.agent.name
     session = sessions.get(name)
     filled = standing.notes is not None and notes_filled(standing.notes)
-    state = derive(_work(fleet, standing, tree, filled), session)
+    state = derive_state(_work(fleet, standing, tree, filled), session)
     evicted = _still_evicted(standing, left_out)
     conflicts, findings = ahead.conflicts.get(name, ()), ahead.scope.get(name, ())
     return Row(standing, tree, state, session, filled, conflicts, findings, evicted)
@@ -157,9 +157,9 @@ def _still_evicted(standing: Standing, event: Event | None) -> Evicted | None:
     return Evicted(str(event.data.get("reason")), str(event.data.get("detail")), names)
 
 
-def _work(fleet: Fleet, standing: Standing, tree: Tree, filled: bool) -> Work:
+def _work(fleet: Fleet, standing: Standing, tree: Tree, filled: bool) -> WorkFacts:
     ready = readiness(fleet.repository, fleet.name, standing.agent.name)
-    return Work(
+    return WorkFacts(
         spawned=standing.spawned,
         ready={"ready": True, "not-ready": False}.get(ready.state),
         ready_reason=ready.reason,
@@ -168,8 +168,8 @@ def _work(fleet: Fleet, standing: Standing, tree: Tree, filled: bool) -> Work:
         notes_filled=filled,
         landed=standing.refs.landed is not None,
         discarded=standing.verdict is Verdict.DISCARDED,
-        worktree_there=tree.there,
-        looked_at=tree.at if tree.earlier else None,
+        worktree_exists=tree.there,
+        observed_at=tree.at if tree.earlier else None,
     )
 
 

@@ -14,8 +14,8 @@ from orchestra.cli.status_command import money, remarks, row_cells
 from orchestra.engine.process import Ending
 from orchestra.ledger import Json
 from orchestra.review.verdicts import approve, discard, request_changes
-from orchestra.sessions.state import Digest, State, Stop, Usage
-from orchestra.sessions.store import FleetFolder, Order, write_json
+from orchestra.sessions.state import SessionResult, State, Stop, Usage
+from orchestra.sessions.store import FleetFolder, SessionRequest, write_json
 from orchestra.status import Status, read_status
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
@@ -114,9 +114,9 @@ def test_notes_that_are_no_plain_file_are_none(world: World, tmp_path: Path) -> 
     assert task.read_text("utf-8").endswith("again\n")
 
 
-def order(agent: str, session: str = "s") -> Order:
+def request(agent: str, session: str = "s") -> SessionRequest:
     kind, mode = RunnerKind.CLAUDE, RunnerMode.HEADLESS
-    return Order(
+    return SessionRequest(
         "1", 1.0, AgentName(agent), 1, kind, mode, home="", worktree="", base="", prompt="p", session_id=session
     )
 
@@ -124,10 +124,10 @@ def order(agent: str, session: str = "s") -> Order:
 def used(world: World, agent: str, number: int, usage: Usage) -> None:
     """A session that is over."""
     files = FleetFolder(world.fleet.folder).agent(agent)
-    files.queue(order(agent, f"s{number}"))
-    run = files.take(order(agent, f"s{number}"))
+    files.queue(request(agent, f"s{number}"))
+    run = files.take(request(agent, f"s{number}"))
     write_json(run.record, Ending("exited", 0, None, 1.0, 2.0))
-    run.write("digest", Digest(session_id=f"s{number}", usage=usage))
+    run.write("result", SessionResult(session_id=f"s{number}", usage=usage))
 
 
 def test_money_and_tokens_are_told_for_each_and_for_all(world: World) -> None:
@@ -173,12 +173,12 @@ def test_who_was_left_out_is_told_until_the_work_changes(world: World) -> None:
 
 def test_why_somebody_waits_or_stopped_is_told_once_for_all(world: World) -> None:
     for name in ("schema", "api"):
-        FleetFolder(world.fleet.folder).agent(name).queue(order(name))
+        FleetFolder(world.fleet.folder).agent(name).queue(request(name))
     used(world, "auth", 1, Usage())
     run = FleetFolder(world.fleet.folder).agent("auth").newest()
     assert run is not None
     run.write("stop", Stop("the fleet's budget of 5 USD is spent", 3.0))
     assert remarks(read_status(world.fleet)) == [
-        "schema, api: queued, nobody works the queue off: orchestra start goes on with it",
+        "schema, api: queued, no supervisor is running; orchestra start resumes the queue",
         "auth: stopped, the fleet's budget of 5 USD is spent",
     ]

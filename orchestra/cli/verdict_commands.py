@@ -130,17 +130,17 @@ def _with_train(fleet: Fleet, agent: Agent, message: str) -> str:
 
 def _send_back(fleet: Fleet, agent: Agent, message: str) -> None:
     """Into the session that did the work; who works by hand, or has not begun, reads it in TASK.md."""
-    from orchestra.sessions.session_facts import session_facts
+    from orchestra.sessions.session_facts import read_session_facts
 
-    session = session_facts(fleet).get(agent.name)
+    session = read_session_facts(fleet).get(agent.name)
     if session is None or not session.runs:
         tell("it is in TASK.md; no session of orchestra's has worked on this agent, so that nothing was started")
         return
     from orchestra.cli.session_commands import show_started
-    from orchestra.sessions.start import send_back
+    from orchestra.sessions.start import send_message
     from orchestra.workspace.provision import agent_environment
 
-    show_started(send_back(fleet, agent, message, environment=agent_environment))
+    show_started(send_message(fleet, agent, message, environment=agent_environment))
 
 
 @task(positional=["agent"], help={**_AGENT, "reason": "Why the work is not wanted; it is kept on record."})

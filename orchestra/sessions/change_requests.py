@@ -29,7 +29,7 @@ def has_request(agent: AgentFolder) -> bool:
     return _left(agent).is_file() or _taken(agent).is_file()
 
 
-def hand_over(agent: AgentFolder, home: str, blueprint: str, *, last: bool = False) -> str:
+def run_request_changes(agent: AgentFolder, home: str, blueprint: str, *, last: bool = False) -> str:
     """Run ``orchestra request-changes`` with what was left; what it said, for the log.
 
     A message that it refuses is kept beside, as ``request-changes.refused.md``. GroundError, and the message stays,

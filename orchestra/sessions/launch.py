@@ -1,7 +1,7 @@
-"""An order becomes a session: the one place where an agent's program is started, and where it is ended.
+"""Turn a request into a session: the one place where an agent's program is started, and where it is ended.
 
-Invariant, whatever is killed when: an order is either queued or a run, never both and never neither; the mark of a
-process is on disk before the process exists, so nothing that runs is ever out of reach. Call with the control lock.
+Invariant, whatever is killed when: a request is either queued or a run, never both and never neither; the mark of a
+process is on disk before the process exists, so that every process can be found. Needs the control lock.
 """
 
 from __future__ import annotations
@@ -19,69 +19,63 @@ from orchestra.engine import process, process_tree
 from orchestra.engine.process import Ending, Work
 from orchestra.errors import GroundError
 from orchestra.sessions import tmux
-from orchestra.sessions.runners.protocol import Launch, runner_of
-from orchestra.sessions.store import AgentFolder, Order, Run, RunFolder, write_json
+from orchestra.sessions.runners.protocol import Launch
+from orchestra.sessions.runners.registry import runner_of
+from orchestra.sessions.store import AgentFolder, Run, RunFolder, SessionRequest, write_json
 
 GRACE_S = 5.0
-# What would send the agent's git to another repository than its worktree; its author and ssh settings stay.
+# These would send the agent's git to another repository than its worktree; its author and ssh settings stay.
 _REDIRECTS = frozenset(
     """GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
     GIT_NAMESPACE GIT_PREFIX GIT_CEILING_DIRECTORIES GIT_QUARANTINE_PATH""".split()
 )
 
 
-def launch(agent: AgentFolder, order: Order, cap_usd: float | None) -> tuple[RunFolder, Run | None]:
-    """Start the ordered session. The run is None when it could not be started; its record says why."""
-    folder = agent.take(order)
+def launch(agent: AgentFolder, request: SessionRequest, cap_usd: float | None) -> tuple[RunFolder, Run | None]:
+    """Start the requested session. The run is None when it could not be started; its record says why."""
+    folder = agent.take(request)
     try:
-        if not Path(order.worktree).is_dir():
-            raise GroundError(f"its worktree {order.worktree} is gone")
-        runner = runner_of(order.kind)
-        runner.require(order)
-        how = runner.launch(order, agent, folder, cap_usd)
-        return folder, _start(agent, folder, order, how, cap_usd)
+        if not Path(request.worktree).is_dir():
+            raise GroundError(f"its worktree {request.worktree} is missing", hint="orchestra spawn creates it again")
+        runner = runner_of(request.kind)
+        runner.require(request)
+        how = runner.launch(request, agent, folder, cap_usd)
+        # The mark comes first; see the invariant.
+        mark = f"{agent.name}.{folder.number}.{secrets.token_hex(8)}"
+        write_json(folder.path / "launch.json", {"mark": mark, "argv": how.argv})
+        events_before = agent.events_size
+        work = process.marked(
+            Work(
+                id=f"{agent.name}.{folder.number}",
+                argv=how.argv,
+                cwd=Path(request.worktree),
+                env=_environment(request, how),
+                log=folder.out,
+                errlog=folder.err,
+                stdin=how.stdin,
+                timeout_s=request.timeout_s,
+                grace_s=GRACE_S,
+                record=folder.record,
+                mark=mark,
+            )
+        )
+        if request.mode is RunnerMode.TMUX:
+            run = _start_in_window(agent, folder, work, cap_usd)
+        else:
+            run = Run(folder.number, time.time(), process.start_detached(work), mark, cap_usd)
+        run = replace(run, events_before=events_before)
+        write_json(folder.path / "run.json", asdict(run))
+        return folder, run
     except GroundError as error:
-        write_json(folder.record, unstarted(f"{error.message}; {error.hint}" if error.hint else error.message))
+        reason = f"{error.message}; {error.hint}" if error.hint else error.message
     except OSError as error:
-        write_json(folder.record, unstarted(str(error)))
+        reason = str(error)
+    write_json(folder.record, Ending("unstarted", None, None, time.time(), time.time(), reason))
     return folder, None
 
 
-def unstarted(why: str) -> Ending:
-    """The record of a session that never began."""
-    return Ending("unstarted", None, None, time.time(), time.time(), why)
-
-
-def _start(agent: AgentFolder, folder: RunFolder, order: Order, how: Launch, cap_usd: float | None) -> Run:
-    mark = f"{agent.name}.{folder.number}.{secrets.token_hex(8)}"
-    write_json(folder.path / "launch.json", {"mark": mark, "argv": how.argv})
-    heard = agent.heard
-    work = process.marked(
-        Work(
-            id=f"{agent.name}.{folder.number}",
-            argv=how.argv,
-            cwd=Path(order.worktree),
-            env=session_environment(order, how),
-            log=folder.out,
-            errlog=folder.err,
-            stdin=how.stdin,
-            timeout_s=order.timeout_s,
-            grace_s=GRACE_S,
-            record=folder.record,
-            mark=mark,
-        )
-    )
-    if order.mode is RunnerMode.TMUX:
-        run = _in_window(agent, folder, work, cap_usd)
-    else:
-        run = Run(folder.number, time.time(), process.start_detached(work), mark, cap_usd)
-    run = replace(run, heard=heard)
-    write_json(folder.path / "run.json", asdict(run))
-    return run
-
-
-def _in_window(agent: AgentFolder, folder: RunFolder, work: Work, cap_usd: float | None) -> Run:
-    fifo = folder.path / "order.fifo"
+def _start_in_window(agent: AgentFolder, folder: RunFolder, work: Work, cap_usd: float | None) -> Run:
+    fifo = folder.path / "request.fifo"
     os.mkfifo(fifo, 0o600)
     session = tmux.session_name(agent.path.parents[1])
     pane = tmux.open_window(session, agent.name, process.pane_command(fifo), work.mark)
@@ -93,37 +87,36 @@ def _in_window(agent: AgentFolder, folder: RunFolder, work: Work, cap_usd: float
     return Run(folder.number, time.time(), keeper, work.mark, cap_usd, pane.id)
 
 
-def session_environment(order: Order, how: Launch) -> dict[str, str]:
-    """The user's environment, without what would send git elsewhere, with the order's and the runner's over it."""
+def _environment(request: SessionRequest, how: Launch) -> dict[str, str]:
+    """Return the user's environment without git redirections, plus the request's and the runner's variables."""
     hidden = {*_REDIRECTS, *how.without, process_tree.MARK}
-    kept = {name: value for name, value in os.environ.items() if name not in hidden}
-    return {**kept, **(order.env or {}), **how.env}
+    passed = {name: value for name, value in os.environ.items() if name not in hidden}
+    return {**passed, **(request.env or {}), **how.env}
 
 
 def end_session(run: Run) -> None:
-    """Tell a session to end and do not wait for it: its keeper gives it time and ends what does not go."""
+    """Send a session the signal to end, without waiting: its shim gives it time and then kills it."""
     if not process_tree.send(run.keeper, signal.SIGTERM):
         process_tree.end(lambda: process_tree.members(run.mark), 0.0)
 
 
-def end_session_now(run: Run) -> tuple[process_tree.ProcessId, ...]:
-    """End a session and everything that it started; what could not be ended."""
-    left = process.end_detached(run.keeper, run.mark, grace_s=GRACE_S)
+def end_session_now(run: Run) -> tuple[process_tree.Identity, ...]:
+    """End a session with all its processes; return those that could not be ended."""
+    survivors = process.end_detached(run.keeper, run.mark, grace_s=GRACE_S)
     if run.window:
         tmux.close_window(run.window, run.mark)
-    return left
+    return survivors
 
 
 def recover_half_started(agent: AgentFolder, folder: RunFolder) -> bool:
-    """Undo a start that its supervisor did not live to finish: end what runs, queue the order again."""
-    order, mark = folder.order, folder.mark
-    if order is None or folder.run is not None or folder.ending is not None or folder.stop is not None:
+    """Undo a start that was cut off: end what runs, and queue the request again."""
+    request, mark = folder.request, folder.mark
+    if request is None or folder.run is not None or folder.ending is not None or folder.stop is not None:
         return False
     if mark is not None:
         process_tree.end(lambda: process_tree.members(mark), GRACE_S)
-    if agent.order is None:
+    if agent.request is None:
         # The client refuses a session id that it has seen, and may have seen this one.
-        fresh = order if order.resume else replace(order, session_id=str(uuid4()))
-        agent.queue(fresh)
-    (folder.path / "order.json").unlink()
+        agent.queue(request if request.resume else replace(request, session_id=str(uuid4())))
+    (folder.path / "request.json").unlink()
     return True

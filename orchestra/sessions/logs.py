@@ -30,7 +30,7 @@ def read_log(fleet: Fleet, agent: Agent, *, follow: bool = False, raw: bool = Fa
     Raises UsageError when the agent never had a session.
     """
     folder = FleetFolder(fleet.folder).agent(agent.name)
-    runs = [run for run in folder.runs() if run.order is not None]
+    runs = [run for run in folder.runs() if run.request is not None]
     if not runs:
         raise UsageError(f"{agent.name} has had no session yet", hint=f"orchestra start --agents {agent.name}")
     return _read(folder, runs, follow=follow, raw=raw)
@@ -49,8 +49,8 @@ def _read(folder: AgentFolder, runs: list[RunFolder], *, follow: bool, raw: bool
 def _heading(run: RunFolder) -> str:
     started = run.run.started_at if run.run is not None else None
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started)) if started else "not started"
-    order = run.order
-    how = "goes on with its session" if order is not None and order.resume else "a new session"
+    request = run.request
+    how = "goes on with its session" if request is not None and request.resume else "a new session"
     return f"-- run {run.number}, {when}: {how}"
 
 
@@ -70,15 +70,15 @@ def _sources(folder: AgentFolder, run: RunFolder, after: RunFolder | None) -> Ta
 
     All runs share the file of hook events; a run's are those before the run ``after`` it began.
     """
-    order = run.order
-    if order is None or order.mode is RunnerMode.HEADLESS:
+    request = run.request
+    if request is None or request.mode is RunnerMode.HEADLESS:
         return Tail(run.out)
     start, end = _heard(run), _heard(after)
     return Tail(folder.events, start or 0) if end is None else Tail(folder.events, start or 0, end)
 
 
 def _heard(run: RunFolder | None) -> int | None:
-    return run.run.heard if run is not None and run.run is not None else None
+    return run.run.events_before if run is not None and run.run is not None else None
 
 
 def _once(tail: Tail, run: RunFolder, raw: bool) -> Iterator[str]:
@@ -102,9 +102,9 @@ def _shown(run: RunFolder, line: bytes, raw: bool) -> Iterator[str]:
     if raw or not text:
         yield from (text,) if text else ()
         return
-    order = run.order
+    request = run.request
     event = as_object(text)
-    if event is None or order is None or (order.kind is not RunnerKind.CLAUDE):
+    if event is None or request is None or (request.kind is not RunnerKind.CLAUDE):
         yield _clean(text)
     elif "at" in event:
         yield from _hook_line(event)

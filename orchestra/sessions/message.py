@@ -1,11 +1,10 @@
-"""A person's message on its way into a session: what is kept of it until it is there.
+"""A message for an agent's session, stored until the session has received it.
 
-It lies in the agent's folder (``message.json``) until the client has signalled that it took a prompt which came after
-it was typed into its tmux window (carrying.py brings it in), or the next session begins with it; so it outlives whoever
-types it, a window that closes, and a queue that is stopped.
+It is in the agent's folder (``message.json``) until the client has signalled that it took a prompt after the message
+was typed into its tmux window (message_delivery.py), or until the next session starts with it. So it survives the
+command that sent it, a window that closes, and a queue that is stopped.
 
-Invariant: a message is in that file, or was taken, or is in the next session's prompt. All that writes holds the
-control lock.
+Invariant: a message is in that file, or was taken, or is in the next session's prompt. Writers hold the control lock.
 """
 
 from __future__ import annotations
@@ -20,31 +19,31 @@ PRESSES = 5
 _NAME = "message.json"
 
 
-class Course(StrEnum):
-    """Where a message is, in words for a person."""
+class DeliveryState(StrEnum):
+    """Where a message is; the values are sentences for a person."""
 
-    WAITING = "it gets the message when its turn is over and nobody types there"
-    TYPED = "the message is typed into its window; it has not taken it yet"
-    TAKEN = "it has taken the message"
-    STUCK = "it has not taken the message that was typed into its window: look there, and press Enter"
-    CLOSED = "its session is over; orchestra start gives it the message"
+    WAITING = "the message is typed into its window when its turn is over and no person types there"
+    TYPED = "the message is typed into its window; the client has not taken it yet"
+    TAKEN = "the client has taken the message"
+    STUCK = "the client did not take the message in its window: run orchestra attach and press Enter"
+    CLOSED = "its session ended before it took the message; orchestra start delivers it"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``typed``: so many of ``texts`` were pasted into run ``run``, ``presses`` Enters after them, the last at
-    ``pressed_at`` (POSIX time). ``heard``: how long the file of events was before."""
+    """``typed``: so many of ``texts`` were pasted into run ``run``, followed by ``presses`` Enters, the last at
+    ``pressed_at`` (POSIX time). ``events_before``: the length of the file of events before that."""
 
     texts: tuple[str, ...]
     typed: int = 0
     run: int = 0
-    heard: int = 0
+    events_before: int = 0
     presses: int = 0
     pressed_at: float = 0.0
 
 
 def read_message(agent: AgentFolder) -> Message | None:
-    """What is on its way to that agent; None too for a file that is none of ours."""
+    """Return the stored message; None where there is none, or where the file has another shape."""
     values = read_json(agent.path / _NAME) or {}
     try:
         return Message(**{**values, "texts": tuple(map(str, values["texts"]))})
@@ -52,26 +51,26 @@ def read_message(agent: AgentFolder) -> Message | None:
         return None
 
 
-def leave_message(agent: AgentFolder, text: str) -> None:
-    """Put ``text`` behind what is on its way already."""
+def append_message(agent: AgentFolder, text: str) -> None:
+    """Add ``text`` after the texts that are stored already."""
     before = read_message(agent) or Message(())
-    keep_message(agent, replace(before, texts=(*before.texts, text)))
+    write_message(agent, replace(before, texts=(*before.texts, text)))
 
 
-def keep_message(agent: AgentFolder, message: Message) -> None:
-    """How far it has come."""
+def write_message(agent: AgentFolder, message: Message) -> None:
+    """Store the message and how far its delivery is."""
     write_json(agent.path / _NAME, message)
 
 
-def forget_message(agent: AgentFolder) -> None:
-    """It is in another place now."""
+def delete_message(agent: AgentFolder) -> None:
+    """Delete the stored message, once it is taken or part of a queued prompt."""
     (agent.path / _NAME).unlink(missing_ok=True)
 
 
-def course_of(message: Message, run: RunFolder | None) -> Course:
-    """Where a message is, from what is written; the clock is not asked."""
+def delivery_state(message: Message, run: RunFolder | None) -> DeliveryState:
+    """Return where a message is, from the files alone, without a clock."""
     if run is None or run.run is None or run.ending is not None or not process_tree.is_alive(run.run.keeper):
-        return Course.CLOSED
+        return DeliveryState.CLOSED
     if message.typed == 0 or message.run != run.number:
-        return Course.WAITING
-    return Course.TYPED if message.presses < PRESSES else Course.STUCK
+        return DeliveryState.WAITING
+    return DeliveryState.TYPED if message.presses < PRESSES else DeliveryState.STUCK

@@ -1,68 +1,113 @@
-"""A session under the supervisor's eyes: what its output says since the last look, and whether it is over.
+"""Watch running sessions: their output, their end, and the client's own answer where its hooks are silent.
 
-Invariant: reads only; what is to be done about it is the supervisor's. A look is short and waits for nothing.
+Invariant: no check waits, but for the client's answer, which is requested seldom.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import time
-from collections.abc import Iterator
+from typing import Any
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
-from orchestra.engine import process_tree
-from orchestra.sessions.runners.protocol import Notice, runner_of
-from orchestra.sessions.state import Digest
-from orchestra.sessions.store import AgentFolder, Order, Run, RunFolder
+from orchestra.engine import process, process_tree
+from orchestra.sessions.runners.claude import PROGRAM
+from orchestra.sessions.runners.protocol import Alert
+from orchestra.sessions.runners.registry import runner_of
+from orchestra.sessions.session_facts import newest_signal
+from orchestra.sessions.state import SessionResult
+from orchestra.sessions.store import AgentFolder, FleetFolder, Run, RunFolder, SessionRequest
 from orchestra.sessions.tail import Tail
 
-_STOPS_WITHIN_S = 30.0  # the keeper's grace, and some
-_SIGNAL_WITHIN_S = 90.0  # a client that has not run its SessionStart hook by then has not taken our settings
+_STOPS_WITHIN_S = 30.0  # the shim's grace period, and a margin
+_SIGNAL_WITHIN_S = 90.0  # a client that has not run its SessionStart hook by then has not loaded the settings
+_QUIET_S = 8.0
+_POLL_EVERY_S = 20.0
 
 
-class Watched:
-    """A session that runs, or ran and is not summed up yet."""
+class MonitoredSession:
+    """A session that runs, or that has ended and is not summed up yet."""
 
-    def __init__(self, home: AgentFolder, folder: RunFolder, order: Order, run: Run) -> None:
-        self.home, self.folder, self.order, self.run = home, folder, order, run
-        self._reader, self._tail = runner_of(order.kind).reader(order), Tail(folder.out)
+    def __init__(self, home: AgentFolder, folder: RunFolder, request: SessionRequest, run: Run) -> None:
+        self.home, self.folder, self.request, self.run = home, folder, request, run
+        self._reader, self._tail = runner_of(request.kind).reader(request), Tail(folder.out)
 
     @property
     def agent(self) -> AgentName:
         return self.home.name
 
     @property
-    def is_over(self) -> bool:
+    def has_ended(self) -> bool:
         return self.folder.ending is not None or not process_tree.is_alive(self.run.keeper)
 
     @property
-    def is_open(self) -> bool:
-        """Whether it is a session of the client that a person may sit before."""
-        return self.order.kind is RunnerKind.CLAUDE and self.order.mode is RunnerMode.TMUX
+    def is_interactive(self) -> bool:
+        """True for a session of the client in a tmux window."""
+        return self.request.kind is RunnerKind.CLAUDE and self.request.mode is RunnerMode.TMUX
 
     @property
     def is_overdue(self) -> bool:
-        """Whether somebody stopped it so long ago that it should have ended: what was to end it was killed."""
+        """True when it was stopped so long ago that the stop itself must have been killed."""
         stop = self.folder.stop
         return stop is not None and time.time() - stop.at > _STOPS_WITHIN_S
 
     @property
     def is_unguarded(self) -> bool:
-        """Whether its client has not signalled in time that it took our settings."""
-        if self.order.kind is not RunnerKind.CLAUDE:
+        """True when its client has not signalled in time that it loaded orchestra's settings."""
+        if self.request.kind is not RunnerKind.CLAUDE:
             return False
         if not 0 <= time.time() - self.run.started_at - _SIGNAL_WITHIN_S < _SIGNAL_WITHIN_S:
             return False
-        return self.home.heard <= self.run.heard
+        return self.home.events_size <= self.run.events_before
 
-    def notices(self) -> Iterator[Notice]:
-        """What its output says of troubles since it was last asked."""
-        for line in self._tail.lines():
-            notice = self._reader.feed(line)
-            if notice is not None:
-                yield notice
+    def new_alerts(self) -> list[Alert]:
+        """Return the alerts in the output since the last call."""
+        return [alert for line in self._tail.lines() if (alert := self._reader.feed(line)) is not None]
 
-    def got_through(self, digest: Digest) -> bool:
-        """Whether the API let that session work to its end, so that nothing can hold the fleet."""
+    def proves_login(self, result: SessionResult) -> bool:
+        """Return True when the API let that session work to its end, so that the login works."""
         end = self.folder.ending
-        headless = self.order.kind is RunnerKind.CLAUDE and self.order.mode is RunnerMode.HEADLESS
-        return headless and not digest.is_error and end is not None and (end.why, end.exit_code) == ("exited", 0)
+        headless = self.request.kind is RunnerKind.CLAUDE and self.request.mode is RunnerMode.HEADLESS
+        return headless and not result.is_error and end is not None and (end.why, end.exit_code) == ("exited", 0)
+
+
+class ClientPoll:
+    """Ask ``claude agents --json`` about interactive sessions whose hooks are silent, at most every 20 s.
+
+    After Esc, or after a permission that was refused, no hook fires (seen with 2.1.197 and 2.1.330), and the last
+    signal would say "working" for hours. An answer takes 0.3 to 1.3 seconds, so status never waits for one: it is
+    stored with its time in ``clients.json``.
+    """
+
+    def __init__(self, fleet: FleetFolder) -> None:
+        self._fleet = fleet
+        self._polled = float("-inf")
+
+    def poll(self, interactive: list[AgentFolder]) -> None:
+        """Store the client's answer if one of these sessions has been quiet for a while."""
+        now = time.monotonic()
+        if now - self._polled < _POLL_EVERY_S or not any(_is_quiet(agent) for agent in interactive):
+            return
+        self._polled = now
+        sessions = list_client_sessions()
+        if sessions is not None:
+            self._fleet.write("clients", {"at": time.time(), "sessions": sessions})
+
+
+def list_client_sessions() -> list[dict[str, Any]] | None:
+    """Return the rows of this user's open sessions; None when the client does not answer."""
+    try:
+        answer = process.capture((PROGRAM, "agents", "--json"), env=os.environ, timeout_s=10.0)
+        rows = json.loads(answer.stdout) if answer.code == 0 else None
+    except (OSError, ValueError):
+        return None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else None
+
+
+def _is_quiet(agent: AgentFolder) -> bool:
+    """Return True when the state may have changed without a hook event: in a turn, and silent for some seconds."""
+    signal = newest_signal(agent)
+    if signal is None or signal.ends_turn or signal.event == "SessionEnd":
+        return False
+    return time.time() - signal.at > _QUIET_S

@@ -1,57 +1,57 @@
-"""Which session may start now, and how hard the fleet may push: decisions from facts, no clock, no disk.
+"""Decide which session starts next, and how the fleet backs off: pure functions, no clock, no disk.
 
-Back-off is the fleet's, not a session's: all sessions share one account, so one 429 says something about all. While
-the API refuses, nothing new starts, and the fleet runs with fewer places; each quiet minute gives one place back.
+Back-off belongs to the fleet, not to a session: all sessions share one account, so one 429 concerns all. While the API
+refuses, nothing new starts, and fewer sessions run at once; each minute without a refusal gives one slot back.
 
-Invariant: the money promised to running sessions and the money spent never exceed the budget. Refuses: overdrafts.
+Invariant: the money spent and the money reserved for running sessions never exceed the budget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 15.0, 600.0
 QUIET_S = 60.0
 ATTEMPTS = 5  # refusals after which a session counts as failed
-LEAST_USD = 0.01  # below it a session cannot even say a word
+LEAST_USD = 0.01  # with less, a session cannot even answer once
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A queued session. ``left_usd``: what its agent may still cost, None without a limit; ``costs``: it says so."""
+    """A queued session. ``remaining_usd``: what its agent may still cost, None without a limit; ``reports_cost``: its
+    program reports what it costs and can be limited."""
 
     agent: str
     at: float
     not_before: float = 0.0
-    left_usd: float | None = None
-    costs: bool = True
+    remaining_usd: float | None = None
+    reports_cost: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
-    """How the API treats the fleet. ``places`` None: as many as the limit says. ``held``: why nothing may start at
-    all until a person has acted, such as a login that is refused."""
+class BackoffState:
+    """How the API treats the fleet. ``slots`` None: as many as the limit allows. ``held``: why nothing may start until
+    a person has acted, such as a refused login."""
 
     level: int = 0
     until: float = 0.0
     noticed_at: float = 0.0
-    places: int | None = None
+    slots: int | None = None
     reason: str = ""
     held: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Purse:
-    """US dollars: the fleet's budget (None: no limit), what is spent, what running sessions may still spend."""
+class Budget:
+    """US dollars: the fleet's limit (None: no limit), the spent, and the reserved for running sessions."""
 
-    budget: float | None = None
+    limit: float | None = None
     spent: float = 0.0
-    promised: float = 0.0
+    reserved: float = 0.0
 
     @property
     def free(self) -> float | None:
-        return None if self.budget is None else self.budget - self.spent - self.promised
+        return None if self.limit is None else self.limit - self.spent - self.reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +72,15 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """That session will never be started; why."""
+    """Never start that session, for this reason."""
 
     agent: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
-    """What a decision rests on. Times are POSIX seconds."""
+class SchedulerInput:
+    """The facts of a decision. Times are POSIX seconds."""
 
     now: float
     queue: tuple[Candidate, ...]
@@ -88,101 +88,93 @@ class Situation:
     limit: int
     last_start: float = 0.0
     stagger_s: float = 0.0
-    weather: Weather = Weather()
-    purse: Purse = Purse()
+    backoff: BackoffState = BackoffState()
+    budget: Budget = Budget()
 
 
-def decide(facts: Situation) -> Start | Hold | Refuse:
-    """The one thing to do next; ask again when it is done."""
-    hold = _hold(facts)
-    if hold is not None:
-        return hold
-    due = sorted(
-        (one for one in facts.queue if not _ahead(facts.now, one.not_before)), key=lambda one: (one.at, one.agent)
-    )
+def decide(facts: SchedulerInput) -> Start | Hold | Refuse:
+    """Return the one thing to do next; call again when it is done."""
+    backoff = facts.backoff
+    # Reasons that hold the whole queue.
+    if backoff.held:
+        return Hold(backoff.held)
+    if _is_pending(facts.now, backoff.until):
+        return Hold(f"paused: {backoff.reason}", backoff.until)
+    slots = facts.limit if backoff.slots is None else min(facts.limit, backoff.slots)
+    if facts.running >= slots:
+        return Hold(f"waiting for a free slot: {facts.running} of {slots} sessions run")
+    # A clock that was set back must not hold the fleet for as long as it was set back.
+    if 0 <= facts.now - facts.last_start < facts.stagger_s:
+        return Hold(f"waiting: sessions start {facts.stagger_s:g} s apart", facts.last_start + facts.stagger_s)
+    # First come, first served, among those whose pause is over.
+    due = [candidate for candidate in facts.queue if not _is_pending(facts.now, candidate.not_before)]
     if not due:
-        soonest = min((one.not_before for one in facts.queue), default=None)
-        return Hold("waits out a pause" if facts.queue else "nothing is queued", soonest)
-    return _fund(facts, due)
+        soonest = min((candidate.not_before for candidate in facts.queue), default=None)
+        return Hold("waiting for the end of its pause" if facts.queue else "nothing is queued", soonest)
+    first = min(due, key=lambda candidate: (candidate.at, candidate.agent))
+    # Money: an equal share of what is free, and no more than the agent may cost.
+    if not first.reports_cost:
+        return Start(first.agent, None)
+    if first.remaining_usd is not None and first.remaining_usd < LEAST_USD:
+        return Refuse(first.agent, "its budget is spent")
+    free = facts.budget.free
+    if free is None:
+        return Start(first.agent, first.remaining_usd)
+    if free < LEAST_USD:
+        if facts.budget.reserved > 0:
+            return Hold("waiting for budget that is reserved for running sessions")
+        return Refuse(first.agent, f"the fleet's budget of {facts.budget.limit:g} USD is spent")
+    share = free / sum(1 for candidate in facts.queue if candidate.reports_cost)
+    return Start(first.agent, share if first.remaining_usd is None else min(share, first.remaining_usd))
 
 
-def _ahead(now: float, moment: float) -> bool:
-    """Whether a moment that we chose is still to come. No pause of ours is longer: then the clock was set back."""
+def _is_pending(now: float, moment: float) -> bool:
+    """Return True when a pause is not over. No pause is longer than LONGEST_PAUSE_S: then the clock was set back."""
     return now < moment <= now + LONGEST_PAUSE_S
 
 
-def _hold(facts: Situation) -> Hold | None:
-    weather = facts.weather
-    if weather.held:
-        return Hold(weather.held)
-    if _ahead(facts.now, weather.until):
-        return Hold(f"{weather.reason}: the fleet pauses", weather.until)
-    places = facts.limit if weather.places is None else min(facts.limit, weather.places)
-    if facts.running >= places:
-        return Hold(f"waits for one of {places} places")
-    # A clock that was set back must not hold the fleet for as long as it was set back.
-    since = facts.now - facts.last_start
-    if 0 <= since < facts.stagger_s:
-        return Hold("waits for its turn to start", facts.last_start + facts.stagger_s)
-    return None
+def record_refusal(
+    backoff: BackoffState, now: float, *, running: int, reason: str, wait_s: float = 0.0
+) -> BackoffState:
+    """Return the back-off after a refusal. Refusals within the pause that the first one caused do not add up."""
+    if _is_pending(now, backoff.until):
+        return replace(backoff, until=max(backoff.until, now + min(wait_s, LONGEST_PAUSE_S)), noticed_at=now)
+    pause = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S * 2**backoff.level, wait_s))
+    return BackoffState(backoff.level + 1, now + pause, now, max(1, running // 2), reason)
 
 
-def _fund(facts: Situation, due: Sequence[Candidate]) -> Start | Hold | Refuse:
-    first = due[0]
-    if not first.costs:
-        return Start(first.agent, None)
-    if first.left_usd is not None and first.left_usd < LEAST_USD:
-        return Refuse(first.agent, "its budget is spent")
-    free = facts.purse.free
-    if free is None:
-        return Start(first.agent, first.left_usd)
-    if free < LEAST_USD:
-        if facts.purse.promised > 0:
-            return Hold("waits for money that running sessions may not need")
-        return Refuse(first.agent, f"the fleet's budget of {facts.purse.budget:g} USD is spent")
-    asking = sum(1 for one in facts.queue if one.costs)
-    share = free / asking
-    return Start(first.agent, share if first.left_usd is None else min(share, first.left_usd))
-
-
-def worsen(weather: Weather, now: float, *, running: int, reason: str, wait_s: float = 0.0) -> Weather:
-    """A refusal was noticed. Those that arrive within the pause it caused are the same weather, not worse."""
-    if _ahead(now, weather.until):
-        return replace(weather, until=max(weather.until, now + min(wait_s, LONGEST_PAUSE_S)), noticed_at=now)
-    pause = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S * 2**weather.level, wait_s))
-    return Weather(weather.level + 1, now + pause, now, max(1, running // 2), reason)
-
-
-def improve(weather: Weather, now: float) -> Weather:
-    """A minute without a refusal after the pause gives a place back, and then the weather is forgotten."""
-    if not weather.level or weather.held:
-        return weather
-    quiet = now - max(weather.until, weather.noticed_at)
-    if _ahead(now, weather.until) or 0 <= quiet < QUIET_S:
-        return weather
-    if weather.level == 1:
-        return Weather()
-    places = None if weather.places is None else weather.places + 1
-    return replace(weather, level=weather.level - 1, places=places, noticed_at=now)
+def relax(backoff: BackoffState, now: float) -> BackoffState:
+    """Return the back-off as of now: each minute without a refusal gives one slot back, until it is forgotten."""
+    if not backoff.level or backoff.held:
+        return backoff
+    quiet = now - max(backoff.until, backoff.noticed_at)
+    if _is_pending(now, backoff.until) or 0 <= quiet < QUIET_S:
+        return backoff
+    if backoff.level == 1:
+        return BackoffState()
+    slots = None if backoff.slots is None else backoff.slots + 1
+    return replace(backoff, level=backoff.level - 1, slots=slots, noticed_at=now)
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """Go on with that session, not before then, as its ``attempt``-th try against the API."""
+class Retry:
+    """Resume that session, not before ``not_before``, as its ``attempt``-th try against the API."""
 
     not_before: float
     attempt: int
 
 
-def again(fault: str, *, attempt: int, left_usd: float, capped: bool, weather: Weather, now: float) -> Again | None:
-    """Whether a session that ended badly goes on by itself; None where a person has to look.
+def retry_after(
+    fault: str, *, attempt: int, remaining_usd: float, capped: bool, backoff: BackoffState, now: float
+) -> Retry | None:
+    """Return when a session that ended badly is resumed; None where a person has to look.
 
-    ``fault``: state.Digest's. Two kinds do: the API turned it away (at most so many times, each pause twice the one
-    before), and it used up its share of the fleet's money while there may be more.
+    ``fault``: of SessionResult. Two kinds are resumed: the API refused it (ATTEMPTS times at most, each pause twice the
+    one before), and it used up its share of the fleet's budget while more may be free.
     """
-    if fault == "budget" and capped and left_usd > LEAST_USD:
-        return Again(now, attempt)
+    if fault == "budget" and capped and remaining_usd > LEAST_USD:
+        return Retry(now, attempt)
     if fault == "busy" and attempt + 1 < ATTEMPTS:
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt)
-        return Again(max(now + pause, weather.until), attempt + 1)
+        return Retry(max(now + pause, backoff.until), attempt + 1)
     return None

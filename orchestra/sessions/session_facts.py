@@ -1,7 +1,7 @@
-"""What the files say about each agent's sessions, and who is alive. Starts no process, asks nobody.
+"""Read each agent's session files and check which processes run. Starts no process and writes nothing.
 
-Invariant: reads only; a file that is missing or torn is a fact less, never an error. Cheap: a handful of small files
-for each agent, and of logs no more than their size, time and last line.
+Invariant: a file that is missing, torn or of another shape is a missing fact, never an error. Cheap: a handful of small
+files for each agent, and of logs only their size, time and last line.
 """
 
 from __future__ import annotations
@@ -9,140 +9,102 @@ from __future__ import annotations
 import json
 import signal
 import time
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
 from orchestra.blueprint.model import AgentName
 from orchestra.engine import process_tree
-from orchestra.engine.process import Ending
 from orchestra.fleet import Fleet
-from orchestra.sessions.message import Course, course_of, read_message
-from orchestra.sessions.state import Client, Digest, Exit, SessionFacts, Signal, Usage
-from orchestra.sessions.store import AgentFolder, FleetFolder, Order, Run, RunFolder
+from orchestra.sessions.message import DeliveryState, delivery_state, read_message
+from orchestra.sessions.state import Client, Exit, SessionFacts, Signal
+from orchestra.sessions.store import AgentFolder, FleetFolder, Run, RunFolder
 from orchestra.sessions.tail import last_line
 from orchestra.sessions.usage import total
 
 
-@dataclass(frozen=True, slots=True)
-class Pulse:
-    """The fleet as a whole. ``held``: why queued sessions do not start; ``until``: POSIX time it may change at."""
-
-    supervisor: int | None  # its pid, None when none runs
-    held: str = ""
-    until: float | None = None
-    spent_usd: float | None = None
-    budget_usd: float | None = None
-    usage: Usage = field(default_factory=Usage)
-
-
-def session_facts(fleet: Fleet) -> dict[AgentName, SessionFacts]:
-    """Of every agent that ever had a session or has one queued."""
+def read_session_facts(fleet: Fleet) -> dict[AgentName, SessionFacts]:
+    """Return the facts of every agent that ever had a session or has one queued."""
     folder = FleetFolder(fleet.folder)
-    why = _why_queued(folder)
+    queue_reason = _queue_reason(folder)
     clients = _clients(folder)
-    found = (read_agent(agent, why, clients) for agent in folder.agents())
-    return {AgentName(facts.agent): facts for facts in found if facts is not None}
+    all_facts = (read_agent(agent, queue_reason, clients) for agent in folder.agents())
+    return {AgentName(facts.agent): facts for facts in all_facts if facts is not None}
 
 
-def fleet_pulse(fleet: Fleet) -> Pulse:
-    """Whether the queue is worked off, and the money."""
-    folder = FleetFolder(fleet.folder)
-    who, hold = folder.supervisor, folder.read("hold") or {}
-    alive = who is not None and process_tree.is_alive(who)
-    usage = total(digest for agent in folder.agents() for digest in _digests(agent))
-    held = str((folder.read("weather") or {}).get("held") or hold.get("reason") or "")
-    return Pulse(
-        supervisor=who.pid if who is not None and alive else None,
-        held=held,
-        until=hold.get("until") if alive else None,
-        spent_usd=usage.cost_usd,
-        budget_usd=fleet.blueprint.limits.budget_usd,
-        usage=usage,
-    )
-
-
-def read_agent(agent: AgentFolder, why_queued: str, clients: dict[str, Client]) -> SessionFacts | None:
-    """One agent's facts; None when it never had a session and has none queued."""
-    queued, newest = agent.order, agent.newest()
-    order = newest.order if newest is not None else queued
-    if order is None:
+def read_agent(agent: AgentFolder, queue_reason: str, clients: dict[str, Client]) -> SessionFacts | None:
+    """Return one agent's facts; None when it never had a session and has none queued."""
+    queued, newest = agent.request, agent.newest()
+    request = newest.request if newest is not None else queued
+    if request is None:
         return None
-    session = _session(newest, order)
     runs = agent.runs()
+    results = [result for run in runs if (result := run.result) is not None]
+    result = newest.result if newest is not None else None
+    session_id = (result.session_id if result is not None else "") or request.session_id
+    paused = queued is not None and queued.not_before > time.time()
     facts = SessionFacts(
         agent=agent.name,
-        kind=order.kind,
-        mode=order.mode,
-        session_id=session,
+        kind=request.kind,
+        mode=request.mode,
+        session_id=session_id,
         runs=len(runs),
         queued_at=queued.at if queued is not None else None,
-        queued_why=_pause(queued) or why_queued,
-        usage=total(_digests(agent)),
+        queued_why=f"the API refused it {queued.attempt} times; it starts again after a pause"
+        if queued is not None and paused
+        else queue_reason,
+        usage=total(results),
     )
     if newest is None:
         return facts
-    if _is_half_started(newest):
-        why = why_queued or "it is being started"
-        return replace(facts, queued_at=(queued or order).at, queued_why=why)
-    return _with_run(facts, agent, newest, clients.get(session))
-
-
-def _is_half_started(newest: RunFolder) -> bool:
-    """Between the taking of an order and the note of its process; the next supervisor undoes what one left so."""
-    return newest.run is None and newest.ending is None and newest.stop is None
+    if newest.run is None and newest.ending is None and newest.stop is None:
+        # Between taking the request and noting its process. After a kill there, the next supervisor queues it again.
+        return replace(facts, queued_at=(queued or request).at, queued_why=queue_reason or "it is being started")
+    return _with_run(facts, agent, newest, clients.get(session_id))
 
 
 def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client: Client | None) -> SessionFacts:
     run, ending, stop = newest.run, newest.ending, newest.stop
     alive = run is not None and ending is None and process_tree.is_alive(run.keeper)
     if not alive and ending is None:
-        ending = newest.ending  # it may have written its last word and gone between our two looks
+        ending = newest.ending  # it may have been written between the two looks
     started = run.started_at if run is not None else (ending.started_at if ending else None)
     message = read_message(agent)
-    course = course_of(message, newest) if message is not None else None
+    delivery = delivery_state(message, newest) if message is not None else None
+    end = None
+    if ending is not None:
+        name = ""
+        if ending.signal is not None:
+            is_named = ending.signal in signal.valid_signals()
+            name = signal.Signals(ending.signal).name if is_named else f"signal {ending.signal}"
+        end = Exit(ending.why, ending.exit_code, name, ending.ended_at, ending.detail)
+    try:
+        output = newest.out.stat()
+        last_output_at = output.st_mtime if output.st_size else None
+    except OSError:
+        last_output_at = None
     return replace(
         facts,
         started_at=started or (stop.at if stop else None),
         alive=alive,
         same_machine=run is None or run.keeper.machine == process_tree.this_machine(),
-        exit=_exit(ending),
+        exit=end,
         stop=stop,
-        digest=newest.digest,
-        signal=_signal(agent, run),
+        result=newest.result,
+        signal=_run_signal(agent, run) if run is not None else None,
         client=client if client is not None and started is not None and client.at > started else None,
-        heard_at=_changed(newest.out),
+        last_output_at=last_output_at,
         window=run.window if run is not None else "",
-        message=str(course) if course is not None else "",
-        message_stuck=course is Course.STUCK,
+        message=str(delivery) if delivery is not None else "",
+        message_stuck=delivery is DeliveryState.STUCK,
     )
 
 
-def _session(newest: RunFolder | None, order: Order) -> str:
-    digest = newest.digest if newest is not None else None
-    return (digest.session_id if digest is not None else "") or order.session_id
-
-
-def _digests(agent: AgentFolder) -> list[Digest]:
-    return [digest for run in agent.runs() if (digest := run.digest) is not None]
-
-
-def _exit(ending: Ending | None) -> Exit | None:
-    if ending is None:
-        return None
-    name = ""
-    if ending.signal is not None:
-        valid = ending.signal in signal.valid_signals()
-        name = signal.Signals(ending.signal).name if valid else f"signal {ending.signal}"
-    return Exit(ending.why, ending.exit_code, name, ending.ended_at, ending.detail)
-
-
-def _signal(agent: AgentFolder, run: Run | None) -> Signal | None:
-    """The newest hook event of this run; what was there before it belongs to an earlier one."""
-    return newest_signal(agent) if run is not None and agent.heard > run.heard else None
+def _run_signal(agent: AgentFolder, run: Run) -> Signal | None:
+    """Return the newest hook event of this run; earlier ones belong to earlier runs."""
+    return newest_signal(agent) if agent.events_size > run.events_before else None
 
 
 def newest_signal(agent: AgentFolder) -> Signal | None:
-    """The newest hook event of any of the agent's runs; None where its line is none of ours."""
+    """Return the newest hook event of any of the agent's runs; None where its line has another shape."""
     try:
         event = json.loads(last_line(agent.events))
         return Signal(str(event["event"]), float(event["at"]), str(event.get("detail", "")))
@@ -150,51 +112,39 @@ def newest_signal(agent: AgentFolder) -> Signal | None:
         return None
 
 
-def takes_prompts(folder: FleetFolder, agent: AgentFolder, session: str, run: Run) -> bool:
-    """Whether an interactive session waits for a prompt, and for nothing else: by its newest signal, or the client's
-    word where that is newer."""
-    found, client = _signal(agent, run), _clients(folder).get(session)
-    if client is not None and client.at > (found.at if found is not None else run.started_at):
+def takes_prompts(folder: FleetFolder, agent: AgentFolder, session_id: str, run: Run) -> bool:
+    """Return True when an interactive session waits for a prompt and nothing else.
+
+    The newer of its last hook event and the client's own answer decides.
+    """
+    event, client = _run_signal(agent, run), _clients(folder).get(session_id)
+    if client is not None and client.at > (event.at if event is not None else run.started_at):
         return client.status == "idle"
-    return found is not None and found.ends_turn
+    return event is not None and event.ends_turn
 
 
 def is_turn_over(agent: AgentFolder, run: Run) -> bool:
-    """Whether the last thing that the session's client signalled is the good end of a turn."""
-    found = _signal(agent, run)
-    return found is not None and found.ends_turn and not found.failed
+    """Return True when the last hook event of the session is the good end of a turn."""
+    event = _run_signal(agent, run)
+    return event is not None and event.ends_turn and not event.failed
 
 
-def _changed(path: Path) -> float | None:
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_mtime if facts.st_size else None
-
-
-def _pause(order: Order | None) -> str:
-    if order is None or order.not_before <= time.time():
-        return ""
-    return f"the API turned it away {order.attempt} times; it waits before it goes on"
-
-
-def _why_queued(folder: FleetFolder) -> str:
-    who = folder.supervisor
-    held = (folder.read("weather") or {}).get("held")
+def _queue_reason(folder: FleetFolder) -> str:
+    held = (folder.read("backoff") or {}).get("held")
     if held:
-        return f"{held}; mend that and run orchestra start"
-    if who is None or not process_tree.is_alive(who):
-        return "nobody works the queue off: orchestra start goes on with it"
+        return f"{held}; fix this, then run orchestra start"
+    supervisor = folder.supervisor
+    if supervisor is None or not process_tree.is_alive(supervisor):
+        return "no supervisor is running; orchestra start resumes the queue"
     return str((folder.read("hold") or {}).get("reason") or "")
 
 
 def _clients(folder: FleetFolder) -> dict[str, Client]:
-    """What ``claude agents --json`` said last, by session id."""
-    told = folder.read("clients") or {}
+    """Return the last answer of ``claude agents --json``, by session id."""
+    answer = folder.read("clients") or {}
     try:
-        at = float(told["at"])
-        rows = [row for row in told["sessions"] if row.get("status")]
+        at = float(answer["at"])
+        rows = [row for row in answer["sessions"] if row.get("status")]
         return {str(row["sessionId"]): Client(row["status"], str(row.get("waitingFor") or ""), at) for row in rows}
     except (KeyError, TypeError, ValueError, AttributeError):
         return {}

@@ -1,11 +1,11 @@
-"""Where an agent is, derived from facts: one pure function, nothing stored (law 4).
+"""Derive an agent's state from facts: one pure function, nothing stored.
 
-Facts come from several sources, each with its age: git and the worktree (``Work``), the session's process, its exit,
-its hooks, the client's own word (``SessionFacts``). Where they speak against one another, the one that cannot lie
-wins: refs over processes, a dead process over any signal, the worktree over the program's word of success.
+The facts come from several sources, each with its age: git and the worktree (``WorkFacts``), the session's process, its
+exit, its hooks, and the client's own answer (``SessionFacts``). Where sources disagree, the more reliable one wins:
+refs over processes, an ended process over any signal, the worktree over an exit code of 0.
 
-Invariant: every ``AgentState`` names its source and the moment of the fact it rests on. Refuses: clocks, files,
-guesses; what the facts do not say is ``UNKNOWN``.
+Invariant: every ``AgentState`` names its source and the time of the fact behind it. No clock and no file is read here;
+what the facts do not say is ``UNKNOWN``.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    DECLARED = "declared"  # in the blueprint, nothing made yet
+    DECLARED = "declared"  # in the blueprint, not spawned yet
     NOT_READY = "not-ready"  # it has a worktree whose set-up failed
-    READY = "ready"  # it has a worktree, no session has begun
-    QUEUED = "queued"  # a session is wanted and waits for a place, a budget or better weather
-    STARTING = "starting"  # its process runs and has not said anything yet
+    READY = "ready"  # it has a worktree, no session was started
+    QUEUED = "queued"  # a session is queued: it waits for a slot, the budget or the end of a back-off
+    STARTING = "starting"  # its process runs and has not reported anything yet
     WORKING = "working"  # at work
     WAITING = "waiting"  # for a person: a permission, an answer
     IDLE = "idle"  # an interactive session that has ended its turn
     FINISHED = "finished"  # ended well, with commits and nothing uncommitted
     FAILED = "failed"  # ended badly, or without work; the reason says how
-    STOPPED = "stopped"  # ended by a person, a budget or a limit of ours
-    LOST = "lost"  # its process is gone and left no word
+    STOPPED = "stopped"  # ended by a person, a budget or one of orchestra's limits
+    LOST = "lost"  # its process is gone and left no record of how it ended
     UNKNOWN = "unknown"  # the facts do not say
     LANDED = "landed"  # its work is on the target
     DISCARDED = "discarded"  # its work was discarded; its head is kept
@@ -34,23 +34,23 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
-    """A state, why, what it rests on, and since when that is so (POSIX time; None: the source has no time)."""
+    """A state, its reason and source, and since when it holds (POSIX time; None: the source has no time)."""
 
     state: State
     reason: str
-    source: str  # refs, git, worktree, setup, order, process, exit, hook, client, message
+    source: str  # refs, git, worktree, setup, request, process, exit, hook, client, message
     at: float | None = None
 
     def age_s(self, now: float) -> float | None:
-        """Seconds since; never negative, whatever the clock did."""
+        """Return the seconds since then; never negative, whatever the clock did."""
         return None if self.at is None else max(0.0, now - self.at)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What git and the worktree say. ``uncommitted`` None: nobody has looked; ``commits`` None: the same.
+class WorkFacts:
+    """What git and the worktree show. ``uncommitted`` and ``commits`` are None where nothing was counted.
 
-    ``looked_at``: when ``uncommitted`` was so (POSIX time), where it is an earlier look's figure.
+    ``observed_at``: when ``uncommitted`` was counted (POSIX time), where the count is an earlier one.
     """
 
     spawned: bool
@@ -61,20 +61,22 @@ class Work:
     notes_filled: bool = False
     landed: bool = False
     discarded: bool = False
-    worktree_there: bool = True
-    looked_at: float | None = None
+    worktree_exists: bool = True
+    observed_at: float | None = None
 
-    def since(self, at: float) -> Work:
-        """Without a figure from before ``at``: it says nothing of what was done until then."""
-        return replace(self, uncommitted=None) if self.looked_at is not None and self.looked_at < at else self
+    def since(self, at: float) -> WorkFacts:
+        """Return the facts without a count from before ``at``, which says nothing about later changes."""
+        return replace(self, uncommitted=None) if self.observed_at is not None and self.observed_at < at else self
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.commits) and self.uncommitted == 0 and self.notes_filled
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Cost and tokens of a session. ``cost_usd`` None: its program does not report it.
-
-    ``sessions_without_cost``: ended sessions that reported no cost (killed, or in a window); it comes on top.
-    """
+    """Tokens and money. ``cost_usd`` None: the program does not report a cost. ``sessions_without_cost``: ended
+    sessions whose cost is not included, since nothing reported it: killed ones, and those in tmux windows."""
 
     cost_usd: float | None = None
     input_tokens: int = 0
@@ -86,7 +88,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Somebody ended the session on purpose. ``idle``: an interactive one whose turn was over."""
+    """The session was ended on purpose. ``idle``: an interactive one whose turn was over."""
 
     reason: str
     at: float
@@ -103,7 +105,7 @@ class Signal:
 
     @property
     def ends_turn(self) -> bool:
-        """Whether the client waits for a prompt since then, however the turn ended."""
+        """True when the client waits for a prompt since then, however the turn ended."""
         return self.event in ("Stop", "StopFailure") or (self.event, self.detail) == ("Notification", "idle_prompt")
 
     @property
@@ -113,7 +115,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What ``claude agents --json`` said."""
+    """One session's row in the answer of ``claude agents --json``."""
 
     status: str  # busy, idle, waiting
     waiting_for: str
@@ -121,13 +123,13 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
-class Digest:
-    """What a session's output says, once it is over."""
+class SessionResult:
+    """The summary of a session's output."""
 
     is_error: bool = False
     reason: str = ""  # why it failed, in a few words
-    fault: str = ""  # what kind of failure, where that matters: busy, login, budget
-    text: str = ""  # the last thing it said
+    fault: str = ""  # the kind of failure, where it matters: busy, login, budget
+    text: str = ""  # the last text of the output
     session_id: str = ""  # as the program names it
     version: str = ""  # of the client
     usage: Usage = Usage()
@@ -135,7 +137,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How the newest session's process ended: ``why`` is exited, timeout, terminated or unstarted."""
+    """How the newest session's process ended. ``why``: the shim's word (engine/shim.py), such as exited or timeout."""
 
     why: str
     code: int | None
@@ -146,7 +148,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What is known of an agent's sessions: of the newest one, unless it says otherwise."""
+    """An agent's sessions: the fields describe the newest one, except where noted."""
 
     agent: str
     kind: str  # claude, command
@@ -160,13 +162,13 @@ class SessionFacts:
     same_machine: bool = True  # False: it was started before the machine restarted, or on another one
     exit: Exit | None = None
     stop: Stop | None = None
-    digest: Digest | None = None
+    result: SessionResult | None = None
     signal: Signal | None = None
     client: Client | None = None
-    heard_at: float | None = None  # when its output last grew
+    last_output_at: float | None = None
     usage: Usage = Usage()  # of all its sessions together
     window: str = ""
-    message: str = ""  # where a person's message is that it has not taken yet
+    message: str = ""  # where a message that it has not received yet is, as a sentence
     message_stuck: bool = False  # it was typed, and needs a person
 
     @property
@@ -174,93 +176,73 @@ class SessionFacts:
         return self.mode == "tmux"
 
 
-def derive(work: Work, session: SessionFacts | None) -> AgentState:
-    """The state that the facts say."""
-    settled = _settled(work, session)
-    if settled is not None:
-        return settled
-    if session is None or (session.started_at is None and session.queued_at is None):
-        return _without_session(work)
-    if session.alive:
-        return _alive(work, session)
-    if session.queued_at is not None:
-        return AgentState(State.QUEUED, session.queued_why, "order", session.queued_at)
-    return _over(work, session)
+_SESSION_OPEN = "its session is still open"
+_QUESTIONS = {"PermissionRequest": "permission", "permission_prompt": "permission", "elicitation_dialog": "question"}
 
 
-_OPEN = "its session is still open"
-
-
-def _settled(work: Work, session: SessionFacts | None) -> AgentState | None:
-    reason = _OPEN if session is not None and session.alive else ""
+def derive_state(work: WorkFacts, session: SessionFacts | None) -> AgentState:
+    """Return the state that the facts support."""
+    # What the refs say is final.
+    open_reason = _SESSION_OPEN if session is not None and session.alive else ""
     if work.landed:
-        return AgentState(State.LANDED, reason, "refs")
+        return AgentState(State.LANDED, open_reason, "refs")
     if work.discarded:
-        return AgentState(State.DISCARDED, reason, "refs")
+        return AgentState(State.DISCARDED, open_reason, "refs")
     if not work.spawned:
         return AgentState(State.DECLARED, "", "refs")
-    return None
+    # No session: a person may work there.
+    if session is None or (session.started_at is None and session.queued_at is None):
+        if work.ready is False:
+            return AgentState(State.NOT_READY, work.ready_reason, "setup")
+        if not work.worktree_exists:
+            return AgentState(State.UNKNOWN, "its worktree is missing", "worktree")
+        if work.is_complete:
+            return AgentState(State.FINISHED, "", "git")
+        if work.commits or work.uncommitted:
+            return AgentState(State.WORKING, "by hand, without a session", "git")
+        return AgentState(State.READY, "", "worktree")
+    if session.alive:
+        return _running_state(work, session)
+    if session.queued_at is not None:
+        return AgentState(State.QUEUED, session.queued_why, "request", session.queued_at)
+    return _ended_state(work, session)
 
 
-def _without_session(work: Work) -> AgentState:
-    """Nobody of ours works there; a person may."""
-    if work.ready is False:
-        return AgentState(State.NOT_READY, work.ready_reason, "setup")
-    if not work.worktree_there:
-        return AgentState(State.UNKNOWN, "its worktree is gone", "worktree")
-    if _complete(work):
-        return AgentState(State.FINISHED, "", "git")
-    if work.commits or work.uncommitted:
-        return AgentState(State.WORKING, "by hand: no session of orchestra's", "git")
-    return AgentState(State.READY, "", "worktree")
-
-
-def _complete(work: Work) -> bool:
-    return bool(work.commits) and work.uncommitted == 0 and work.notes_filled
-
-
-def _alive(work: Work, session: SessionFacts) -> AgentState:
+def _running_state(work: WorkFacts, session: SessionFacts) -> AgentState:
     if session.stop is not None:
-        return AgentState(State.STOPPED, f"{session.stop.reason}; it is ending", "order", session.stop.at)
-    if not work.worktree_there:
-        return AgentState(State.UNKNOWN, "its worktree was removed under it", "worktree")
-    told = _told(work, session)
+        return AgentState(State.STOPPED, f"{session.stop.reason}; it is ending", "request", session.stop.at)
+    if not work.worktree_exists:
+        return AgentState(State.UNKNOWN, "its worktree was removed while the session runs", "worktree")
+    # The newest report: the client's answer, a hook's signal, or only that the process runs.
+    client, signal = session.client, session.signal
+    if client is not None and (signal is None or client.at > signal.at):
+        if client.status == "waiting":
+            reported = AgentState(State.WAITING, client.waiting_for, "client", client.at)
+        elif client.status == "idle" and session.interactive:
+            reported = _turn_over(work, "client", client.at, "")
+        else:
+            reported = AgentState(State.WORKING, "", "client", client.at)
+    elif signal is not None:
+        reported = _signalled_state(work, session, signal)
+    elif session.kind == "claude" and session.last_output_at is None:
+        reported = AgentState(State.STARTING, "", "process", session.started_at)
+    else:
+        reported = AgentState(State.WORKING, "", "process", session.last_output_at or session.started_at)
+    # A message for it that was not received yet.
     if session.message_stuck:
-        return AgentState(State.WAITING, session.message, "message", told.at)
-    if session.message and told.state in (State.IDLE, State.FINISHED):
-        return AgentState(State.IDLE, session.message, "message", told.at)
-    return told
+        return AgentState(State.WAITING, session.message, "message", reported.at)
+    if session.message and reported.state in (State.IDLE, State.FINISHED):
+        return AgentState(State.IDLE, session.message, "message", reported.at)
+    return reported
 
 
-def _told(work: Work, session: SessionFacts) -> AgentState:
-    """What one that runs says of itself, its newest word."""
-    if session.client is not None and (session.signal is None or session.client.at > session.signal.at):
-        return _by_client(work, session, session.client)
-    if session.signal is not None:
-        return _by_signal(work, session, session.signal)
-    if session.kind == "claude" and session.heard_at is None:
-        return AgentState(State.STARTING, "", "process", session.started_at)
-    return AgentState(State.WORKING, "", "process", session.heard_at or session.started_at)
-
-
-def _by_client(work: Work, session: SessionFacts, client: Client) -> AgentState:
-    if client.status == "waiting":
-        return AgentState(State.WAITING, client.waiting_for, "client", client.at)
-    if client.status == "idle" and session.interactive:
-        return _turn_over(work, "client", client.at, "")
-    return AgentState(State.WORKING, "", "client", client.at)
-
-
-_ASKING = {"PermissionRequest": "permission", "permission_prompt": "permission", "elicitation_dialog": "question"}
-
-
-def _by_signal(work: Work, session: SessionFacts, signal: Signal) -> AgentState:
-    """Headless sessions wait for nobody: what would ask is refused, and after a turn they end."""
-    word = signal.detail if signal.event == "Notification" else signal.event
+def _signalled_state(work: WorkFacts, session: SessionFacts, signal: Signal) -> AgentState:
+    """Return the state after a hook event. A headless session never waits: what would ask is refused."""
+    event = signal.detail if signal.event == "Notification" else signal.event
     if session.interactive:
-        if word in _ASKING:
+        if event in _QUESTIONS:
             detail = f": {signal.detail}" if signal.detail and signal.event != "Notification" else ""
-            return AgentState(State.WAITING, _ASKING[word] + detail, "hook", signal.at)
+            return AgentState(State.WAITING, _QUESTIONS[event] + detail, "hook", signal.at)
         if signal.event == "PreToolUse" and signal.detail.startswith("AskUserQuestion"):
             return AgentState(State.WAITING, "question", "hook", signal.at)
         if signal.ends_turn:
@@ -269,71 +251,75 @@ def _by_signal(work: Work, session: SessionFacts, signal: Signal) -> AgentState:
     return AgentState(State.WORKING, detail, "hook", signal.at)
 
 
-def _turn_over(work: Work, source: str, at: float, fault: str) -> AgentState:
+def _turn_over(work: WorkFacts, source: str, at: float, fault: str) -> AgentState:
+    work = work.since(at)
     if fault:
         return AgentState(State.IDLE, f"the API failed: {fault}", source, at)
-    if _complete(work.since(at)):
-        return AgentState(State.FINISHED, _OPEN, source, at)
-    return AgentState(State.IDLE, _lacking(work.since(at)), source, at)
-
-
-def _lacking(work: Work) -> str:
+    if work.is_complete:
+        return AgentState(State.FINISHED, _SESSION_OPEN, source, at)
     if not work.commits:
-        return "nothing committed yet"
-    if work.uncommitted:
-        return f"{work.uncommitted} uncommitted files"
-    if work.uncommitted is None:
-        return "its worktree has not been looked at since"
-    return "" if work.notes_filled else "the notes are empty"
+        missing = "nothing is committed yet"
+    elif work.uncommitted:
+        missing = _uncommitted(work.uncommitted)
+    elif work.uncommitted is None:
+        missing = "its worktree has not been checked since"
+    else:
+        missing = "" if work.notes_filled else "AGENT_NOTES.md is not filled in"
+    return AgentState(State.IDLE, missing, source, at)
 
 
-def _over(work: Work, session: SessionFacts) -> AgentState:
-    """Its process has ended: on purpose, by itself, or nobody knows how."""
+def _ended_state(work: WorkFacts, session: SessionFacts) -> AgentState:
+    """Return the state after the process has ended: on purpose, by itself, or without a record."""
     if session.stop is not None:
-        return _stopped(work, session, session.stop)
+        at = session.stop.at
+        if session.stop.idle and work.since(at).is_complete and not session.message:
+            return AgentState(State.FINISHED, "its session was closed", "git", at)
+        return AgentState(State.STOPPED, session.message or session.stop.reason, "request", at)
     if session.exit is None:
-        how = "it ended without a word" if session.same_machine else "the machine restarted, or it ran on another one"
-        return AgentState(
-            State.LOST, f"{how}; start goes on with it", "process", session.heard_at or session.started_at
+        cause = (
+            "its process ended without a record"
+            if session.same_machine
+            else "the machine restarted, or the session ran on another one"
         )
-    if session.exit.why == "terminated":
-        return AgentState(State.STOPPED, session.message or "ended from outside", "exit", session.exit.at)
-    fault = _fault(session.exit, session.digest)
+        last_seen = session.last_output_at or session.started_at
+        return AgentState(State.LOST, f"{cause}; orchestra start resumes it", "process", last_seen)
     at = session.exit.at
-    found = AgentState(State.FAILED, fault, "exit", at) if fault else _by_worktree(work.since(at), at)
-    if session.message and found.state is State.FINISHED:
-        return AgentState(State.STOPPED, session.message, "message", session.exit.at)
-    return found
+    if session.exit.why == "terminated":
+        return AgentState(State.STOPPED, session.message or "a signal ended its process", "exit", at)
+    fault = _fault(session.exit, session.result)
+    state = AgentState(State.FAILED, fault, "exit", at) if fault else _state_after_success(work.since(at), at)
+    if session.message and state.state is State.FINISHED:
+        return AgentState(State.STOPPED, session.message, "message", at)
+    return state
 
 
-def _stopped(work: Work, session: SessionFacts, stop: Stop) -> AgentState:
-    if stop.idle and _complete(work.since(stop.at)) and not session.message:
-        return AgentState(State.FINISHED, "its session was closed", "git", stop.at)
-    return AgentState(State.STOPPED, session.message or stop.reason, "order", stop.at)
-
-
-def _fault(end: Exit, digest: Digest | None) -> str:
-    said = digest.reason if digest is not None and digest.is_error else ""
+def _fault(end: Exit, result: SessionResult | None) -> str:
+    """Return why the session failed, "" where neither its exit nor its output reports a failure."""
+    reported = result.reason if result is not None and result.is_error else ""
     if end.why == "timeout":
-        return "took longer than its time limit"
+        return "it ran longer than its time limit"
     if end.why == "unstarted":
-        return f"could not start: {end.detail}"
+        return f"it could not be started: {end.detail}"
     if end.signal:
         return f"killed by {end.signal}"
     if end.code:
-        return said or f"exit code {end.code}"
-    return said
+        return reported or f"exit code {end.code}"
+    return reported
 
 
-def _by_worktree(work: Work, at: float) -> AgentState:
-    """The program says that it did well; the worktree has the last word."""
-    if not work.worktree_there:
-        return AgentState(State.FAILED, "its worktree is gone", "worktree", at)
+def _state_after_success(work: WorkFacts, at: float) -> AgentState:
+    """Return the state after an exit without a fault: the worktree decides whether the work is done."""
+    if not work.worktree_exists:
+        return AgentState(State.FAILED, "its worktree is missing", "worktree", at)
     if not work.commits:
-        left = f", {work.uncommitted} files uncommitted" if work.uncommitted else ""
-        return AgentState(State.FAILED, f"ended without a commit{left}", "git", at)
+        and_files = f", with {_uncommitted(work.uncommitted)}" if work.uncommitted else ""
+        return AgentState(State.FAILED, f"it ended without a commit{and_files}", "git", at)
     if work.uncommitted:
-        return AgentState(State.FAILED, f"ended with {work.uncommitted} files uncommitted", "git", at)
+        return AgentState(State.FAILED, f"it ended with {_uncommitted(work.uncommitted)}", "git", at)
     if work.uncommitted is None:
-        return AgentState(State.UNKNOWN, "it ended well; its worktree has not been looked at since", "exit", at)
-    return AgentState(State.FINISHED, "" if work.notes_filled else "the notes are empty", "exit", at)
+        return AgentState(State.UNKNOWN, "it ended well; its worktree has not been checked since", "exit", at)
+    return AgentState(State.FINISHED, "" if work.notes_filled else "AGENT_NOTES.md is not filled in", "exit", at)
+
+
+def _uncommitted(files: int) -> str:
+    return f"{files} uncommitted file{'' if files == 1 else 's'}"

@@ -1,7 +1,7 @@
-"""End sessions on purpose: no orphan is left, no work is lost.
+"""End sessions on purpose, with all their processes, and save their uncommitted work.
 
-Invariant: a stop is on disk before anything is ended, so that nobody starts it again; uncommitted work is saved after
-the last process has gone, when nothing changes it any more. Safe to run twice and beside a supervisor.
+Invariant: a stop is on disk before anything is ended, so that nothing starts the session again; uncommitted work is
+saved after the last process has ended, when nothing changes it any more. Safe to run twice and during a supervisor.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from orchestra.fleet import Fleet
 from orchestra.sessions import prompts
 from orchestra.sessions.autosave import Save, save_work
 from orchestra.sessions.launch import end_session_now, recover_half_started
-from orchestra.sessions.message import leave_message
-from orchestra.sessions.runners.protocol import read_digest
+from orchestra.sessions.message import append_message
+from orchestra.sessions.runners.registry import read_result
 from orchestra.sessions.session_facts import is_turn_over
 from orchestra.sessions.state import Stop
-from orchestra.sessions.store import AgentFolder, FleetFolder, Order, Run, RunFolder
+from orchestra.sessions.store import AgentFolder, FleetFolder, Run, RunFolder, SessionRequest
 
-_AT_ONCE = 16
+_THREADS = 16
 
 
 @dataclass(frozen=True)
 class StopReport:
-    """``stopped``: had a session; ``unqueued``: was waiting for one; ``saved``: agent and ref of its uncommitted work;
+    """``stopped``: had a session; ``unqueued``: was queued; ``saved``: agent and ref of its uncommitted work;
     ``unsaved``: agent and why it could not be saved; ``left``: agent and pids that could not be ended."""
 
     stopped: list[AgentName] = field(default_factory=list)
@@ -40,6 +40,14 @@ class StopReport:
     left: list[tuple[AgentName, tuple[int, ...]]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Running:
+    agent: AgentName
+    folder: RunFolder
+    request: SessionRequest
+    run: Run
+
+
 def stop_fleet(
     fleet: Fleet, agents: Sequence[Agent] | None = None, *, reason: str = "stopped by you", save: Save = save_work
 ) -> StopReport:
@@ -47,54 +55,47 @@ def stop_fleet(
     folder = FleetFolder(fleet.folder)
     chosen = folder.agents() if agents is None else [folder.agent(agent.name) for agent in agents]
     report = StopReport()
+    # Empty the queue and record every stop, so that nothing starts the sessions again.
     with folder.control():
-        running = [found for agent in chosen if (found := _announce(agent, reason, report)) is not None]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        ended = list(pool.map(lambda one: end_session_now(one.run), running))
-    for one, left in zip(running, ended, strict=True):
-        if left:
-            report.left.append((one.agent, tuple(who.pid for who in left)))
-        _save(fleet, one, report, save)
-    for one in running:  # when all work is safe, since a note may fail, as on a full disk
-        one.folder.write("digest", read_digest(one.order, one.folder))
-        fleet.ledger.record("session.stopped", one.agent, run=one.folder.number)
+        recorded = [_record_stop(agent, reason, report) for agent in chosen]
+    running = [session for session in recorded if session is not None]
+    # End them all at once.
+    with ThreadPoolExecutor(_THREADS) as pool:
+        survivors = list(pool.map(lambda session: end_session_now(session.run), running))
+    # Save what is uncommitted, now that nothing changes it any more.
+    for session, processes in zip(running, survivors, strict=True):
+        if processes:
+            report.left.append((session.agent, tuple(process.pid for process in processes)))
+        try:
+            ref = save(fleet.name, session.agent, Path(session.request.worktree), "its session was stopped")
+        except (OrchestraError, OSError) as error:
+            report.unsaved.append((session.agent, str(error)))
+        else:
+            if ref is not None:
+                report.saved.append((session.agent, ref))
+    # Sum up last: writing may fail, as on a full disk, and by now all work is safe.
+    for session in running:
+        session.folder.write("result", read_result(session.request, session.folder))
+        fleet.ledger.record("session.stopped", session.agent, run=session.folder.number)
     return report
 
 
-@dataclass(frozen=True)
-class _Running:
-    agent: AgentName
-    folder: RunFolder
-    order: Order
-    run: Run
-
-
-def _announce(agent: AgentFolder, reason: str, report: StopReport) -> _Running | None:
-    """Take the agent out of the queue and mark what runs as stopped; what runs."""
+def _record_stop(agent: AgentFolder, reason: str, report: StopReport) -> _Running | None:
+    """Take the agent out of the queue and record the stop of its running session, which is returned."""
     newest = agent.newest()
     if newest is not None and recover_half_started(agent, newest):
         newest = agent.newest()
-    if (order := agent.order) is not None:
-        if order.prompt not in (prompts.FIRST, prompts.GO_ON):  # a person's words; the next start goes on with them
-            leave_message(agent, order.prompt)
-        agent.order_file.unlink()
+    if (queued := agent.request) is not None:
+        if queued.prompt not in (prompts.FIRST, prompts.RESUME):  # a person's message: the next start delivers it
+            append_message(agent, queued.prompt)
+        agent.request_file.unlink()
         report.unqueued.append(agent.name)
     if newest is None:
         return None
-    order, run = newest.order, newest.run
-    if order is None or run is None or not (process_tree.is_alive(run.keeper) or process_tree.members(run.mark)):
+    request, run = newest.request, newest.run
+    if request is None or run is None or not (process_tree.is_alive(run.keeper) or process_tree.members(run.mark)):
         return None
     if newest.stop is None:
         newest.write("stop", Stop(reason, time.time(), idle=bool(run.window) and is_turn_over(agent, run)))
     report.stopped.append(agent.name)
-    return _Running(agent.name, newest, order, run)
-
-
-def _save(fleet: Fleet, one: _Running, report: StopReport, save: Save) -> None:
-    try:
-        saved = save(fleet.name, one.agent, Path(one.order.worktree), "its session was stopped")
-    except (OrchestraError, OSError) as error:
-        report.unsaved.append((one.agent, str(error)))
-        return
-    if saved is not None:
-        report.saved.append((one.agent, saved))
+    return _Running(agent.name, newest, request, run)

@@ -1,15 +1,15 @@
-"""What is kept of sessions on disk, below the fleet's folder, and how it is written.
+"""The session files of a fleet, below its folder, and how they are written.
 
-    supervisor.json  supervisor.lock  supervisor.log     who runs the queue; the lock is held for its whole life
-    control.lock                                         held while a session changes hands: queued, started, stopped
-    limits.json  weather.json  clients.json              what start said; the back-off; what ``claude agents`` said
-    agents/AGENT/order.json                              the session that is wanted next (queued)
+    supervisor.json  supervisor.lock  supervisor.log     works off the queue; holds the lock for its whole life
+    control.lock                                         held while a session is queued, started or stopped
+    limits.json  backoff.json  clients.json              set by start; the API back-off; the answer of ``claude agents``
+    agents/AGENT/request.json                            the session that is to be started next (queued)
     agents/AGENT/events.jsonl                            hook events, one O_APPEND write each
     agents/AGENT/settings.json  policy.json              for the client and its hooks
-    agents/AGENT/runs/N/  order.json launch.json run.json prompt.txt out.log err.log record.json stop.json digest.json
+    agents/AGENT/runs/N/  request.json launch.json run.json prompt.txt out.log err.log record.json stop.json result.json
 
-Invariant: a file is whole or absent, whoever is killed when; what cannot be read counts as absent. Each value here is
-a fact (somebody ordered, started, ended, stopped) or a digest of a run that is over, never a state.
+Invariant: a file is whole or absent, whatever is killed when; a file that cannot be read counts as absent. Each file
+records a fact (requested, started, ended, stopped) or sums up a run that is over; none holds a state.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from typing import Any, TypeVar
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.engine.process import Ending, ending
-from orchestra.engine.process_tree import ProcessId
+from orchestra.engine.process_tree import Identity
 from orchestra.files import write_atomically
-from orchestra.sessions.state import Digest, Stop, Usage
+from orchestra.sessions.state import SessionResult, Stop, Usage
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One session that is wanted: everything a runner needs, so that the supervisor needs no blueprint.
+class SessionRequest:
+    """A session to start: all that a runner needs, so that the supervisor needs no blueprint.
 
-    ``argv`` and ``resume_argv`` (kind command) still hold the placeholders; ``env`` is laid over the supervisor's own.
-    ``session_id`` names the client's session; ``resume`` says that it exists already.
+    ``argv`` and ``resume_argv`` (kind command) still hold the placeholders; ``env`` is added to the supervisor's own
+    environment. ``session_id`` names the client's session; ``resume``: it exists already.
     """
 
     id: str
@@ -59,26 +59,26 @@ class Order:
     max_turns: int | None = None
     max_budget_usd: float | None = None
     timeout_s: float | None = None
-    attempt: int = 0  # how often it was queued again because the API or the machine refused it
+    attempt: int = 0  # how often it was queued again because the API refused it
     not_before: float = 0.0  # POSIX time
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A session that was started. ``cap_usd`` is what it may cost at most, None without a limit."""
+    """A session that was started. ``cap_usd``: its cost limit in US dollars, None without one."""
 
     number: int
     started_at: float
-    keeper: ProcessId
+    keeper: Identity
     mark: str
     cap_usd: float | None = None
     window: str = ""  # tmux: the target that attach takes
-    heard: int = 0  # bytes of hook events before it: they belong to earlier runs
+    events_before: int = 0  # bytes of hook events from earlier runs
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the last ``start`` said about the whole fleet."""
+    """The fleet's limits, as of the last ``orchestra start``."""
 
     agents: int = 8
     budget_usd: float | None = None
@@ -95,19 +95,17 @@ class RunFolder:
         self.record = path / "record.json"
 
     @property
-    def order(self) -> Order | None:
-        return read_as(_order, self.path / "order.json")
+    def request(self) -> SessionRequest | None:
+        return read_as(_order, self.path / "request.json")
 
     @property
     def mark(self) -> str | None:
-        """Written before the process is started, so that it can be found whatever happens next."""
+        """The mark of its processes, on disk before the process exists, so that it can always be found."""
         return read_as(lambda launch: str(launch["mark"]), self.path / "launch.json")
 
     @property
     def run(self) -> Run | None:
-        return read_as(
-            lambda values: Run(**{**values, "keeper": ProcessId(**values["keeper"])}), self.path / "run.json"
-        )
+        return read_as(lambda values: Run(**{**values, "keeper": Identity(**values["keeper"])}), self.path / "run.json")
 
     @property
     def ending(self) -> Ending | None:
@@ -118,9 +116,9 @@ class RunFolder:
         return read_as(lambda values: Stop(**values), self.path / "stop.json")
 
     @property
-    def digest(self) -> Digest | None:
+    def result(self) -> SessionResult | None:
         return read_as(
-            lambda values: Digest(**{**values, "usage": Usage(**values["usage"])}), self.path / "digest.json"
+            lambda values: SessionResult(**{**values, "usage": Usage(**values["usage"])}), self.path / "result.json"
         )
 
     def write(self, name: str, value: Any) -> None:
@@ -134,24 +132,24 @@ class AgentFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = AgentName(path.name)
-        self.order_file, self.events = path / "order.json", path / "events.jsonl"
+        self.request_file, self.events = path / "request.json", path / "events.jsonl"
         self.settings, self.policy = path / "settings.json", path / "policy.json"
 
     @property
-    def order(self) -> Order | None:
-        """What is queued."""
-        return read_as(_order, self.order_file)
+    def request(self) -> SessionRequest | None:
+        """The queued session, if any."""
+        return read_as(_order, self.request_file)
 
     @property
-    def heard(self) -> int:
-        """Bytes of hook events so far: what comes later stands behind them, whatever the clock does."""
+    def events_size(self) -> int:
+        """Bytes of hook events so far: later events come after them, whatever the clock does."""
         return self.events.stat().st_size if self.events.exists() else 0
 
-    def queue(self, order: Order) -> None:
-        write_json(self.order_file, order)
+    def queue(self, request: SessionRequest) -> None:
+        write_json(self.request_file, request)
 
     def runs(self) -> list[RunFolder]:
-        """Every session, oldest first."""
+        """Return every session, oldest first."""
         try:
             names = [name for name in os.listdir(self.path / "runs") if name.isdigit()]  # noqa: PTH208 - names only
         except OSError:
@@ -159,16 +157,16 @@ class AgentFolder:
         return [RunFolder(self.path / "runs" / name) for name in sorted(names, key=int)]
 
     def newest(self) -> RunFolder | None:
-        """The last session that was ordered; a folder without an order is what a kill left, and nothing else."""
-        return next((run for run in reversed(self.runs()) if (run.path / "order.json").exists()), None)
+        """Return the last run. A folder without a request is what a kill left behind, not a run."""
+        return next((run for run in reversed(self.runs()) if (run.path / "request.json").exists()), None)
 
-    def take(self, order: Order) -> RunFolder:
-        """Make the queued ``order`` a run: one rename."""
+    def take(self, request: SessionRequest) -> RunFolder:
+        """Turn the queued ``request`` into a run, by one rename."""
         runs = self.runs()
         run = RunFolder(self.path / "runs" / str(runs[-1].number + 1 if runs else 1))
         run.path.mkdir(parents=True)
-        run.prompt.write_text(order.prompt, "utf-8")
-        self.order_file.replace(run.path / "order.json")
+        run.prompt.write_text(request.prompt, "utf-8")
+        self.request_file.replace(run.path / "request.json")
         return run
 
 
@@ -183,7 +181,7 @@ class FleetFolder:
         return AgentFolder(self.path / "agents" / name)
 
     def agents(self) -> list[AgentFolder]:
-        """Every agent with a folder, by name."""
+        """Return every agent that has a folder, by name."""
         try:
             names = sorted(os.listdir(self.path / "agents"))  # noqa: PTH208
         except OSError:
@@ -195,9 +193,9 @@ class FleetFolder:
         return read_as(lambda values: Limits(**values), self.path / "limits.json") or Limits()
 
     @property
-    def supervisor(self) -> ProcessId | None:
-        """Who runs the queue, alive or not."""
-        return read_as(lambda values: ProcessId(**values), self.path / "supervisor.json")
+    def supervisor(self) -> Identity | None:
+        """The process that works off the queue, or the last one that did."""
+        return read_as(lambda values: Identity(**values), self.path / "supervisor.json")
 
     def write(self, name: str, value: Any) -> None:
         write_json(self.path / f"{name}.json", value)
@@ -207,14 +205,14 @@ class FleetFolder:
 
     @contextmanager
     def control(self) -> Iterator[None]:
-        """Hold the fleet's sessions still: nothing is started, queued or stopped by anybody else meanwhile."""
+        """Hold the control lock: no other process starts, queues or stops a session of the fleet meanwhile."""
         with self._flock("control.lock") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
     @contextmanager
     def supervising(self) -> Iterator[bool]:
-        """Be the one supervisor while the body runs; False when there is one. The kernel frees a dead one's lock."""
+        """Hold the supervisor's lock; yields False when another process has it. The kernel frees a dead one's lock."""
         with self._flock("supervisor.lock") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -233,23 +231,23 @@ class FleetFolder:
             os.close(handle)
 
 
-def _order(values: dict[str, Any]) -> Order:
+def _order(values: dict[str, Any]) -> SessionRequest:
     typed = {"kind": RunnerKind(values["kind"]), "mode": RunnerMode(values["mode"])}
     lists = {name: tuple(values[name]) for name in ("argv", "resume_argv")}
-    return Order(**{**values, **typed, **lists})
+    return SessionRequest(**{**values, **typed, **lists})
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a file; None when there is no file, or nothing readable in it."""
+    """Return the JSON object in a file, None when it is missing or unreadable."""
     try:
-        value = json.loads(path.read_bytes()) if path.is_file() else None  # a pipe would hold us up
+        value = json.loads(path.read_bytes()) if path.is_file() else None  # a pipe would block
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
 
 def read_as(make: Callable[[dict[str, Any]], _T], path: Path) -> _T | None:
-    """What ``make`` makes of the object in a file; None, too, for one of another shape, as of another version."""
+    """Return ``make(object in the file)``; None for a missing file and for another shape, as of another version."""
     values = read_json(path)
     try:
         return make(values) if values is not None else None
@@ -258,6 +256,6 @@ def read_as(make: Callable[[dict[str, Any]], _T], path: Path) -> _T | None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Whole or not at all."""
+    """Write a JSON object atomically."""
     plain = value if isinstance(value, Mapping) else asdict(value)
     write_atomically(path, json.dumps(plain, indent=1, default=str) + "\n")

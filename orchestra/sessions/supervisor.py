@@ -1,296 +1,335 @@
 """The fleet's supervisor: a process of its own that starts queued sessions, and outlives the terminal.
 
 ``python -m orchestra.sessions.supervisor FLEET_FOLDER``. There is at most one for a fleet: it holds a lock for its
-whole life, and a second one goes at once. It keeps nothing in memory that matters: sessions run under keepers of
-their own, orders and runs are files, so when it is killed the next one finds everything as it is and goes on.
+whole life, and a second one exits at once. Nothing that matters is only in its memory: each session runs under a shim
+of its own, requests and runs are files; after a kill the next supervisor reads them and continues.
 
-Invariant: an order becomes a run by one rename, under the control lock; a process is started after its mark was
-written, so that it can be found again at whatever instant the supervisor dies. Refuses: to restart by itself what
-ended, but for sessions that the API turned away.
+Invariant: a request becomes a run by one rename, under the control lock; a process is started after its mark was
+written, so that it can always be found. A session that has ended is not restarted, unless the API refused it.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from sqlite3 import Error as SqliteError
 
-from orchestra.blueprint.model import AgentName, FleetName
+from orchestra.blueprint.model import AgentName, FleetName, RunnerKind
 from orchestra.engine import process_tree
 from orchestra.errors import GroundError, OrchestraError
 from orchestra.ledger import Ledger
 from orchestra.sessions import prompts, scheduler
 from orchestra.sessions.autosave import Save, save_work
-from orchestra.sessions.budget import Treasury
-from orchestra.sessions.change_requests import hand_over, has_request
-from orchestra.sessions.client_poll import Asking
+from orchestra.sessions.change_requests import has_request, run_request_changes
 from orchestra.sessions.launch import end_session, launch, recover_half_started
-from orchestra.sessions.message import read_message
-from orchestra.sessions.message_delivery import carry_on
-from orchestra.sessions.monitor import Watched
-from orchestra.sessions.runners.protocol import Notice, Trouble, read_digest
-from orchestra.sessions.scheduler import Hold, Refuse, Situation, Start, Weather
-from orchestra.sessions.state import Digest, Stop
-from orchestra.sessions.store import AgentFolder, FleetFolder, Order
+from orchestra.sessions.message import DeliveryState, read_message
+from orchestra.sessions.message_delivery import deliver
+from orchestra.sessions.monitor import ClientPoll, MonitoredSession
+from orchestra.sessions.runners.protocol import Alert, AlertKind
+from orchestra.sessions.runners.registry import read_result
+from orchestra.sessions.scheduler import BackoffState, Budget, Candidate, Hold, Refuse, SchedulerInput, Start
+from orchestra.sessions.state import SessionResult, Stop
+from orchestra.sessions.store import AgentFolder, FleetFolder, SessionRequest
+from orchestra.sessions.usage import total
 
 _POLL_S = 0.2
-_AGAIN_S = 5.0  # after a session could not be started for want of space or the like
+_RETRY_S = 5.0  # after a step for an agent failed, as for want of space
 _MOST_TRIES = 100  # of a request for changes, five seconds apart: longer than a spawn holds the lock
 _log = logging.getLogger("orchestra.supervisor")
 
 
 class Supervisor:
-    """Runs a fleet's queue until it is empty. ``turn`` does what can be done now and never waits."""
+    """Works off a fleet's queue until it is empty. ``turn`` does what can be done now and never waits."""
 
     def __init__(self, folder: Path, save: Save = save_work) -> None:
         self.fleet = FleetFolder(folder)
+        self._name = FleetName(folder.name)
         self._ledger = Ledger(folder)
         self._save = save
-        self._name = FleetName(folder.name)
-        self._asking = Asking(self.fleet)
-        self._money = Treasury(self.fleet)
-        self._troubles: dict[AgentName, str] = {}
-        self._later: dict[AgentName, float] = {}
+        self._client_poll = ClientPoll(self.fleet)
+        self._sessions: dict[AgentName, MonitoredSession] = {}
+        self._errors: dict[AgentName, str] = {}
+        self._not_before: dict[AgentName, float] = {}
         self._tries: Counter[AgentName] = Counter()
-        self._watched: dict[AgentName, Watched] = {}
-        self._weather = _weather(self.fleet)
         self._last_start = 0.0
+        self._backoff = BackoffState()
+        with suppress(TypeError):  # written by another version
+            self._backoff = BackoffState(**(self.fleet.read("backoff") or {}))
 
     def run(self) -> None:
-        """Until nothing runs and nothing that could start is queued."""
+        """Work until nothing runs and nothing that could start is queued."""
         me = process_tree.identity(os.getpid())
         self.fleet.write("supervisor", asdict(me) if me else {})
-        self.adopt()
+        for agent in self.fleet.agents():
+            self._try(agent.name, partial(self._adopt, agent))
         while self.turn():
             time.sleep(_POLL_S)
 
-    def adopt(self) -> None:
-        """Take over what an earlier supervisor left: sessions that run, that ended unseen, that half began."""
-        for agent in self.fleet.agents():
-            newest = agent.newest()
-            if newest is None or newest.digest is not None:
-                continue
-            with self.fleet.control():
-                recover_half_started(agent, newest)
-            order, run = newest.order, newest.run
-            if order is not None and run is not None:
-                watched = self._watched[agent.name] = Watched(agent, newest, order, run)
-                for _ in watched.notices():
-                    pass  # old troubles are no news
-                _log.info("%s: found run %s", agent.name, newest.number)
-
     def turn(self) -> bool:
-        """One look at everything; whether there is more to come."""
-        for watched in tuple(self._watched.values()):
-            self._guarded(watched.agent, partial(self._look_after, watched))
-        better = scheduler.improve(self._weather, time.time())
-        if better != self._weather:
-            self._set_weather(better)
+        """Do everything that can be done now; return False when nothing is left to do."""
+        # Running sessions: what they report, and whether they have ended.
+        for session in tuple(self._sessions.values()):
+            self._try(session.agent, partial(self._check, session))
+        # The back-off relaxes with time.
+        relaxed = scheduler.relax(self._backoff, time.time())
+        if relaxed != self._backoff:
+            self._set_backoff(relaxed)
+        # Requests for changes that were left as files.
         for agent in self.fleet.agents():
-            if has_request(agent) and not self._pauses(agent.name):
-                self._guarded(agent.name, partial(self._send_back, agent))
-        opened = [one.home for one in self._watched.values() if one.is_open]
-        self._asking.ask(opened)
-        for agent in opened:
+            wait_s = self._not_before.get(agent.name, 0.0) - time.time()
+            is_paused = 0 < wait_s <= _RETRY_S  # longer: the clock was set back
+            if has_request(agent) and not is_paused:
+                self._try(agent.name, partial(self._request_changes, agent))
+        # Messages to interactive sessions, and the client's own answer about them.
+        interactive = [session.home for session in self._sessions.values() if session.is_interactive]
+        self._client_poll.poll(interactive)
+        for agent in interactive:
             if read_message(agent) is not None:
-                self._guarded(agent.name, partial(carry_on, self.fleet, agent))
-        decision = self._start_due()
-        self._guarded(AgentName(""), partial(self._tell_why, decision))
+                self._try(agent.name, partial(self._deliver, agent))
+        # Start what is due, one session after the other.
+        while not isinstance(decision := scheduler.decide(self._scheduler_input()), Hold):
+            self._try(AgentName(decision.agent), partial(self._act, decision))
+        self._try(AgentName(""), partial(self._publish_hold, decision))
         return not self.is_done()
 
     def is_done(self) -> bool:
-        """Whether nothing runs and nothing that could start is queued."""
-        if self._watched or any(has_request(agent) and agent.newest() for agent in self.fleet.agents()):
+        """Return True when nothing runs and nothing that could start is queued."""
+        if self._sessions or any(has_request(agent) and agent.newest() for agent in self.fleet.agents()):
             return False
-        return self._weather.held != "" or not self._queue()
+        return self._backoff.held != "" or not self._queue()
 
-    def _guarded(self, agent: AgentName, act: Callable[[], None]) -> None:
-        """One agent's trouble, such as a full disk, is logged and tried again; it does not end the others."""
+    def _try(self, agent: AgentName, act: Callable[[], None]) -> None:
+        """Run one step. An error in it, such as a full disk, is logged once and retried; other agents continue."""
         try:
             act()
-        except (OrchestraError, OSError, sqlite3.Error) as error:
-            if self._troubles.get(agent) != str(error):
-                _log.warning("%s: %s", agent, error)
-            self._troubles[agent] = str(error)
-            self._later[agent] = time.time() + _AGAIN_S
+        except Exception as error:  # noqa: BLE001 - whatever one agent's files cause must not end the others
+            if self._errors.get(agent) != str(error):
+                expected = isinstance(error, OrchestraError | OSError | SqliteError)
+                _log.warning("%s: %s", agent, error, exc_info=None if expected else error)
+            self._errors[agent] = str(error)
+            self._not_before[agent] = time.time() + _RETRY_S
         else:
-            self._troubles.pop(agent, None)
-
-    def _pauses(self, agent: AgentName) -> bool:
-        """Whether something for it failed a moment ago; a clock that was set back makes no pause longer."""
-        return 0 < self._later.get(agent, 0.0) - time.time() <= _AGAIN_S
+            self._errors.pop(agent, None)
 
     # -- sessions that run --------------------------------------------------------------------------------------
 
-    def _look_after(self, watched: Watched) -> None:
-        over = watched.is_over  # asked first: what it said until then is read below
-        for notice in watched.notices():
-            self._heed(watched, notice)
-        if over:
-            self._settle(watched)
-        elif watched.is_overdue:
-            end_session(watched.run)
-        elif watched.is_unguarded:
-            self._heed(watched, Notice(Trouble.UNGUARDED, "its client did not take orchestra's settings"))
+    def _adopt(self, agent: AgentFolder) -> None:
+        """Take over what an earlier supervisor left: sessions that run, that have ended, or that were half started."""
+        newest = agent.newest()
+        if newest is None or newest.result is not None:
+            return
+        with self.fleet.control():
+            recover_half_started(agent, newest)
+        request, run = newest.request, newest.run
+        if request is not None and run is not None:
+            session = self._sessions[agent.name] = MonitoredSession(agent, newest, request, run)
+            session.new_alerts()  # skipped: they are old
+            _log.info("%s: found run %s", agent.name, newest.number)
 
-    def _heed(self, watched: Watched, notice: Notice) -> None:
-        _log.info("%s: %s: %s", watched.agent, notice.trouble, notice.reason)
-        if notice.trouble is Trouble.UNGUARDED:
-            if watched.folder.stop is None:
-                watched.folder.write("stop", Stop(notice.reason, time.time()))
-            end_session(watched.run)
-        elif notice.trouble is Trouble.LOGIN:
-            self._set_weather(replace(self._weather, held=notice.reason))
+    def _check(self, session: MonitoredSession) -> None:
+        ended = session.has_ended  # checked first: all output until then is read below
+        for alert in session.new_alerts():
+            self._handle(session, alert)
+        if ended:
+            self._finish(session)
+        elif session.is_overdue:
+            end_session(session.run)
+        elif session.is_unguarded:
+            self._handle(session, Alert(AlertKind.UNGUARDED, "the client did not load orchestra's settings"))
+
+    def _handle(self, session: MonitoredSession, alert: Alert) -> None:
+        _log.info("%s: %s: %s", session.agent, alert.kind, alert.reason)
+        if alert.kind is AlertKind.UNGUARDED:
+            if session.folder.stop is None:
+                session.folder.write("stop", Stop(alert.reason, time.time()))
+            end_session(session.run)
+        elif alert.kind is AlertKind.LOGIN:
+            self._set_backoff(replace(self._backoff, held=alert.reason))
         else:
-            running, now = len(self._watched), time.time()
-            worse = scheduler.worsen(self._weather, now, running=running, reason=notice.reason, wait_s=notice.wait_s)
-            self._set_weather(worse)
+            running, now, wait_s = len(self._sessions), time.time(), alert.wait_s
+            self._set_backoff(
+                scheduler.record_refusal(self._backoff, now, running=running, reason=alert.reason, wait_s=wait_s)
+            )
 
-    def _settle(self, watched: Watched) -> None:
-        """Sum up a session that is over, queue it again if the API turned it away, keep its work if it fell."""
-        if watched.folder.ending is None:  # its keeper was killed: nobody else ends what the session began
-            end_session(watched.run)
-        digest = read_digest(watched.order, watched.folder)
-        watched.folder.write("digest", digest)
-        del self._watched[watched.agent]
-        end = watched.folder.ending
-        again = self._again(watched, digest)
-        if again is not None:
+    def _finish(self, session: MonitoredSession) -> None:
+        """Sum up a session that has ended; queue it again if the API refused it, save its work if it failed."""
+        if session.folder.ending is None:  # its shim was killed: end what the session started
+            end_session(session.run)
+        result = read_result(session.request, session.folder)
+        session.folder.write("result", result)
+        del self._sessions[session.agent]
+        end = session.folder.ending
+        retry = self._retry(session, result)
+        if retry is not None:
             with self.fleet.control():
-                if watched.home.order is None and watched.folder.stop is None:
-                    watched.home.queue(again)
+                if session.home.request is None and session.folder.stop is None:
+                    session.home.queue(retry)
         elif end is None or end.why != "exited" or end.exit_code != 0:
-            self._keep(watched.order, "its session ended badly")
-        if self._weather.held and watched.got_through(digest):
-            self._set_weather(Weather())
+            self._save_work(session.request, "its session ended badly")
+        if self._backoff.held and session.proves_login(result):
+            self._set_backoff(BackoffState())
         self._ledger.record(
             "session.ended",
-            watched.agent,
-            run=watched.folder.number,
+            session.agent,
+            run=session.folder.number,
             why=end.why if end else "lost",
             exit_code=end.exit_code if end else None,
             signal=end.signal if end else None,
-            reason=digest.reason,
-            cost_usd=digest.usage.cost_usd,
-            input_tokens=digest.usage.input_tokens,
-            output_tokens=digest.usage.output_tokens,
-            cache_tokens=digest.usage.cache_tokens,
-            again=again is not None,
+            reason=result.reason,
+            cost_usd=result.usage.cost_usd,
+            input_tokens=result.usage.input_tokens,
+            output_tokens=result.usage.output_tokens,
+            cache_tokens=result.usage.cache_tokens,
+            again=retry is not None,
         )
 
-    def _keep(self, order: Order, why: str) -> None:
-        saved = self._save(self._name, order.agent, Path(order.worktree), why)
-        _log.info("%s: uncommitted work: %s", order.agent, f"saved as {saved}" if saved else "none")
-
-    def _again(self, watched: Watched, digest: Digest) -> Order | None:
-        """The order that goes on with a session which ended for no fault of its own; None where it should not."""
-        order = watched.order
-        if watched.folder.stop is not None or not digest.is_error:
+    def _retry(self, session: MonitoredSession, result: SessionResult) -> SessionRequest | None:
+        """Return the request that resumes a session which failed through the API; None where it should not resume."""
+        request = session.request
+        if session.folder.stop is not None or not result.is_error:
             return None
-        capped, left = watched.run.cap_usd is not None, self._money.left(order)
-        tried, weather, now = order.attempt, self._weather, time.time()
-        go_on = scheduler.again(digest.fault, attempt=tried, left_usd=left, capped=capped, weather=weather, now=now)
-        if go_on is None:
+        remaining = self._remaining_usd(request)
+        retry = scheduler.retry_after(
+            result.fault,
+            attempt=request.attempt,
+            remaining_usd=float("inf") if remaining is None else remaining,
+            capped=session.run.cap_usd is not None,
+            backoff=self._backoff,
+            now=time.time(),
+        )
+        if retry is None:
             return None
-        session = digest.session_id or order.session_id
-        resumed = replace(order, at=now, resume=True, session_id=session, prompt=prompts.GO_ON)
-        return replace(resumed, attempt=go_on.attempt, not_before=go_on.not_before)
+        return replace(
+            request,
+            at=time.time(),
+            resume=True,
+            session_id=result.session_id or request.session_id,
+            prompt=prompts.RESUME,
+            attempt=retry.attempt,
+            not_before=retry.not_before,
+        )
 
-    def _send_back(self, agent: AgentFolder) -> None:
-        """A request for changes that somebody left as a file, through the same command that a person would type."""
+    def _save_work(self, request: SessionRequest, reason: str) -> None:
+        ref = self._save(self._name, request.agent, Path(request.worktree), reason)
+        _log.info("%s: uncommitted work: %s", request.agent, f"saved as {ref}" if ref else "none")
+
+    def _request_changes(self, agent: AgentFolder) -> None:
+        """Hand over a request for changes that was left as a file, by the same command that a person would type."""
         newest, source = agent.newest(), (self.fleet.read("blueprint") or {}).get("source")
-        order = newest.order if newest is not None else None
-        if order is None or source is None:
-            raise GroundError("a request for changes was left for it, and it never had a session to send back")
+        request = newest.request if newest is not None else None
+        if request is None or source is None:
+            raise GroundError("request-changes.md was left for it, but it has had no session that could resume")
         self._tries[agent.name] += 1
         last = self._tries[agent.name] >= _MOST_TRIES
-        _log.info("%s: request-changes: %s", agent.name, hand_over(agent, order.home, str(source), last=last))
+        output = run_request_changes(agent, request.home, str(source), last=last)
+        _log.info("%s: request-changes: %s", agent.name, output)
         del self._tries[agent.name]
+
+    def _deliver(self, agent: AgentFolder) -> None:
+        """Continue the delivery of a message that its sender did not see taken."""
+        with self.fleet.control():
+            delivery = deliver(self.fleet, agent)
+        if delivery is DeliveryState.TAKEN:
+            _log.info("%s: %s", agent.name, delivery)
 
     # -- sessions to start --------------------------------------------------------------------------------------
 
-    def _queue(self) -> list[Order]:
-        """Orders of agents that have nothing running."""
-        orders = (agent.order for agent in self.fleet.agents() if agent.name not in self._watched)
-        return [order for order in orders if order is not None]
+    def _queue(self) -> list[SessionRequest]:
+        """Return the queued requests of agents that have nothing running."""
+        requests = (agent.request for agent in self.fleet.agents() if agent.name not in self._sessions)
+        return [request for request in requests if request is not None]
 
-    def _start_due(self) -> Hold:
-        while True:
-            limits, queue = self.fleet.limits, self._queue()
-            due = {order.agent: max(order.not_before, self._later.get(order.agent, 0.0)) for order in queue}
-            promised = sum(watched.run.cap_usd or 0.0 for watched in self._watched.values())
-            facts = Situation(
-                now=time.time(),
-                queue=tuple(self._money.candidate(order, due[order.agent]) for order in queue),
-                running=len(self._watched),
-                limit=limits.agents,
-                last_start=self._last_start,
-                stagger_s=limits.stagger_s,
-                weather=self._weather,
-                purse=self._money.purse(limits.budget_usd, promised),
+    def _scheduler_input(self) -> SchedulerInput:
+        limits = self.fleet.limits
+        candidates = tuple(
+            Candidate(
+                request.agent,
+                request.at,
+                max(request.not_before, self._not_before.get(request.agent, 0.0)),
+                self._remaining_usd(request),
+                reports_cost=request.kind is RunnerKind.CLAUDE,  # only the client reports costs and keeps to a limit
             )
-            decision = scheduler.decide(facts)
-            if isinstance(decision, Hold):
-                return decision
-            self._guarded(AgentName(decision.agent), partial(self._act, decision))
+            for request in self._queue()
+        )
+        budget = Budget()
+        if limits.budget_usd is not None:
+            spent = sum(self._spent_usd(agent) for agent in self.fleet.agents())
+            reserved = sum(session.run.cap_usd or 0.0 for session in self._sessions.values())
+            budget = Budget(limits.budget_usd, spent, reserved)
+        return SchedulerInput(
+            now=time.time(),
+            queue=candidates,
+            running=len(self._sessions),
+            limit=limits.agents,
+            last_start=self._last_start,
+            stagger_s=limits.stagger_s,
+            backoff=self._backoff,
+            budget=budget,
+        )
+
+    def _spent_usd(self, agent: AgentFolder) -> float:
+        """Return what all ended sessions of that agent reported; read from their results each time, never stored."""
+        results = [run.result for run in agent.runs()]
+        return total(result for result in results if result is not None).cost_usd or 0.0
+
+    def _remaining_usd(self, request: SessionRequest) -> float | None:
+        """Return what the agent may still cost; None without a limit of its own."""
+        if request.max_budget_usd is None:
+            return None
+        return request.max_budget_usd - self._spent_usd(self.fleet.agent(request.agent))
 
     def _act(self, decision: Start | Refuse) -> None:
         agent = self.fleet.agent(decision.agent)
         with self.fleet.control():
-            order = agent.order
-            if order is None:
+            request = agent.request
+            if request is None:
                 return
             if isinstance(decision, Refuse):
-                folder = agent.take(order)
+                folder = agent.take(request)
                 folder.write("stop", Stop(decision.reason, time.time()))
-                folder.write("digest", Digest(session_id=order.session_id))
-                self._keep(order, decision.reason)
+                folder.write("result", SessionResult(session_id=request.session_id))
+                self._save_work(request, decision.reason)
                 return
             self._last_start = time.time()
-            folder, run = launch(agent, order, decision.cap_usd)
+            folder, run = launch(agent, request, decision.cap_usd)
         if run is None:
-            folder.write("digest", Digest(session_id=order.session_id))
+            folder.write("result", SessionResult(session_id=request.session_id))
         else:
-            self._watched[agent.name] = Watched(agent, folder, order, run)
+            self._sessions[agent.name] = MonitoredSession(agent, folder, request, run)
             _log.info("%s: started run %s", agent.name, folder.number)
-        self._ledger.record("session.started", agent.name, run=folder.number, session=order.session_id)
+        self._ledger.record("session.started", agent.name, run=folder.number, session=request.session_id)
 
-    def _set_weather(self, weather: Weather) -> None:
-        self._weather = weather
-        self.fleet.write("weather", weather)
+    def _set_backoff(self, backoff: BackoffState) -> None:
+        self._backoff = backoff
+        self.fleet.write("backoff", backoff)
 
-    def _tell_why(self, hold: Hold) -> None:
-        """Why what is queued is not started, for status."""
-        if self.fleet.read("hold") != (told := {"reason": hold.reason, "until": hold.until}):
-            self.fleet.write("hold", told)
-
-
-def _weather(fleet: FleetFolder) -> Weather:
-    try:
-        return Weather(**(fleet.read("weather") or {}))
-    except TypeError:  # written by another version
-        return Weather()
+    def _publish_hold(self, hold: Hold) -> None:
+        """Write why queued sessions do not start, for status."""
+        value = {"reason": hold.reason, "until": hold.until}
+        if self.fleet.read("hold") != value:
+            self.fleet.write("hold", value)
 
 
 def main() -> int:
-    """Run the queue of the fleet whose folder is the first argument; 0 also when another one already does."""
+    """Work off the queue of the fleet whose folder is the first argument; 0, too, when another supervisor runs."""
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     folder = Path(sys.argv[1])
     fleet = FleetFolder(folder)
     while True:
-        with fleet.supervising() as mine:
-            if not mine:
+        with fleet.supervising() as is_free:
+            if not is_free:
                 return 0
             supervisor = Supervisor(folder)
             supervisor.run()
-        # An order that came while the lock was still held was left to us, so look once more without it.
+        # A request that came while the lock was still held was left to us, so look once more without it.
         if supervisor.is_done():
             _log.info("nothing left to run")
             return 0

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from orchestra.sessions.state import Digest, Usage
+from orchestra.sessions.state import SessionResult, Usage
 
 _CUMULATIVE_SINCE = (2, 1, 277)
 
@@ -33,26 +33,26 @@ def add(one: Usage, other: Usage) -> Usage:
     )
 
 
-def total(digests: Iterable[Digest]) -> Usage:
-    """What an agent's sessions used together; ``digests`` in the order of the runs.
+def total(results: Iterable[SessionResult]) -> Usage:
+    """What an agent's sessions used together; ``results`` in the order of the runs.
 
     A run that was killed told no cost, and the cost that a later run of its session tells does not hold it: seen with
     2.1.330, of five requests the two before the kill were missing. So it stays one ``sessions_without_cost``.
     """
     sessions: dict[str, Usage] = {}
-    for digest in digests:
-        before = sessions.get(digest.session_id, Usage())
-        sessions[digest.session_id] = _go_on(before, digest)
+    for result in results:
+        before = sessions.get(result.session_id, Usage())
+        sessions[result.session_id] = _go_on(before, result)
     used = Usage()
     for usage in sessions.values():
         used = add(used, usage)
     return used
 
 
-def _go_on(before: Usage, digest: Digest) -> Usage:
-    told = digest.usage.cost_usd
-    both = add(before, digest.usage)
-    if told is None or before.cost_usd is None or not is_cumulative(digest.version):
+def _go_on(before: Usage, result: SessionResult) -> Usage:
+    told = result.usage.cost_usd
+    both = add(before, result.usage)
+    if told is None or before.cost_usd is None or not is_cumulative(result.version):
         return both
     # A session begun by an older client and gone on with by a newer one may not be counted in full.
     return replace(both, cost_usd=told if told >= before.cost_usd else both.cost_usd)

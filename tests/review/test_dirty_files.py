@@ -16,7 +16,7 @@ from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.engine.process import Ending
 from orchestra.review.dirty_files import Rounds, Tree, look_at_all, look_within
 from orchestra.sessions.state import State
-from orchestra.sessions.store import FleetFolder, Order, write_json
+from orchestra.sessions.store import FleetFolder, SessionRequest, write_json
 from orchestra.status import read_status
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
@@ -166,13 +166,13 @@ def test_a_figure_from_before_a_session_ended_does_not_say_that_it_left_nothing(
     files = FleetFolder(world.fleet.folder).agent("a")
     kinds = {"kind": RunnerKind.COMMAND, "mode": RunnerMode.HEADLESS}
     place = {"home": "", "worktree": str(world.at("a").path), "base": ""}
-    order = Order(id="1", at=1.0, agent=agent.name, number=1, prompt="p", session_id="s", **kinds, **place)  # type: ignore[arg-type]
-    files.queue(order)
-    write_json(files.take(order).record, Ending("exited", 0, None, time.time() - 90, time.time() - 30))
+    request = SessionRequest(id="1", at=1.0, agent=agent.name, number=1, prompt="p", session_id="s", **kinds, **place)  # type: ignore[arg-type]
+    files.queue(request)
+    write_json(files.take(request).record, Ending("exited", 0, None, time.time() - 90, time.time() - 30))
     figures(world).write_text(json.dumps({"a": {"files": 0, "at": time.time() - 60}}), "utf-8")
     [row] = read_status(world.fleet, [agent], look=look_within(0.2)).rows
     assert (row.tree.files, row.state.state) == (0, State.UNKNOWN)
-    assert "not been looked at since" in row.state.reason
+    assert "not been checked since" in row.state.reason
     held.release()
     [row] = read_status(world.fleet, [agent], look=look_within(30.0)).rows
     assert (row.tree.files, row.state.state) == (1, State.FAILED)

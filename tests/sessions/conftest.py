@@ -13,9 +13,9 @@ import pytest
 from orchestra.blueprint.model import Agent, AgentName, Limits, Runner, RunnerKind
 from orchestra.engine import process, process_tree
 from orchestra.fleet import Fleet
-from orchestra.sessions.session_facts import fleet_pulse, session_facts
+from orchestra.sessions.session_facts import read_session_facts
 from orchestra.sessions.start import StartReport, start_fleet
-from orchestra.sessions.state import AgentState, SessionFacts, Work, derive
+from orchestra.sessions.state import AgentState, SessionFacts, WorkFacts, derive_state
 from orchestra.sessions.stop import stop_fleet
 from orchestra.sessions.store import AgentFolder, FleetFolder, RunFolder
 from orchestra.workspace.render import notes_filled
@@ -89,11 +89,11 @@ class Site:
             Runner(kind=RunnerKind.COMMAND, command=command, resume=again, timeout_s=more.get("timeout_s")), limits
         )
 
-    def work(self, name: str) -> Work:
+    def work(self, name: str) -> WorkFacts:
         """What git says, in plain git."""
         agent, place = self.agent(name), self.fleet.worktree(self.agent(name))
         if not place.exists():
-            return Work(spawned=True, worktree_there=False)
+            return WorkFacts(spawned=True, worktree_exists=False)
         checkout = self.world.at(name)
         # Without optional locks: a status that is asked again and again holds index.lock now and then, and the agent's
         # own commit fails on it (seen: one in five under load).
@@ -101,13 +101,13 @@ class Site:
         left = [line for line in found.splitlines() if "AGENT_NOTES" not in line]
         commits = int(checkout.git("rev-list", "--count", f"main..{agent.branch}"))
         notes = place / "AGENT_NOTES.md"
-        return Work(True, True, "", commits, len(left), notes.exists() and notes_filled(notes.read_text("utf-8")))
+        return WorkFacts(True, True, "", commits, len(left), notes.exists() and notes_filled(notes.read_text("utf-8")))
 
     def facts(self, name: str) -> SessionFacts:
-        return session_facts(self.fleet)[AgentName(name)]
+        return read_session_facts(self.fleet)[AgentName(name)]
 
     def state(self, name: str) -> AgentState:
-        return derive(self.work(name), session_facts(self.fleet).get(AgentName(name)))
+        return derive_state(self.work(name), read_session_facts(self.fleet).get(AgentName(name)))
 
     def states(self) -> dict[AgentName, AgentState]:
         return {agent.name: self.state(agent.name) for agent in self.fleet.blueprint.agents}
@@ -126,7 +126,7 @@ class Site:
         started = self.sessions.supervisor
         assert started is not None, self.log()
         assert process.wait_gone(started, timeout_s), self.log()
-        assert fleet_pulse(self.fleet).supervisor is None, self.log()
+        assert self.supervisor() is None, self.log()
 
     def until(self, holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
         """Until that holds, while a supervisor works."""

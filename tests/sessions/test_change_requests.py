@@ -12,7 +12,7 @@ import pytest
 
 from orchestra.engine import process
 from orchestra.errors import GroundError
-from orchestra.sessions.change_requests import hand_over, has_request
+from orchestra.sessions.change_requests import has_request, run_request_changes
 from orchestra.sessions.store import FleetFolder
 from tests.conftest import Checkout, MakeRepository
 
@@ -102,7 +102,7 @@ def test_one_that_cannot_be_judged_now_is_handed_over_later(worked: Checkout) ->
     place, blueprint = worked.path.parent / "worktrees/agent-1", str(worked.path / "blueprints/two.yaml")
     away = place.rename(place.with_name("away"))
     with pytest.raises(GroundError, match="is gone"):
-        hand_over(fleet.agent("a"), str(worked.path), blueprint)
+        run_request_changes(fleet.agent("a"), str(worked.path), blueprint)
     assert requests(fleet) == ["request-changes.taken.md"]
     away.rename(place)
     assert run(worked, "start").returncode == 0
@@ -111,7 +111,7 @@ def test_one_that_cannot_be_judged_now_is_handed_over_later(worked: Checkout) ->
     assert "rename it" in worked.read("answer.txt", "agent/two/a")
     place.rename(away)
     leave(fleet, b"rename it\n")
-    assert "is gone" in hand_over(fleet.agent("a"), str(worked.path), blueprint, last=True)
+    assert "is gone" in run_request_changes(fleet.agent("a"), str(worked.path), blueprint, last=True)
     assert requests(fleet) == ["request-changes.refused.md"]
 
 

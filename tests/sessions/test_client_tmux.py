@@ -15,7 +15,7 @@ from orchestra.errors import GroundError
 from orchestra.sessions import tmux
 from orchestra.sessions.attach import next_waiting
 from orchestra.sessions.logs import read_log
-from orchestra.sessions.start import send_back
+from orchestra.sessions.start import send_message
 from orchestra.sessions.state import State
 from orchestra.sessions.stop import stop_fleet
 
@@ -84,7 +84,7 @@ def test_it_works_in_a_window_and_its_turn_ends(office: MakeOffice) -> None:
         site.start()
         site.until(lambda: site.state("a").state is State.FINISHED)
         assert (site.state("a").source, site.state("a").reason) == ("hook", "its session is still open")
-        assert send_back(site.fleet, site.agent("a"), "one more thing").running == ["a"]
+        assert send_message(site.fleet, site.agent("a"), "one more thing").running == ["a"]
         site.until(lambda: site.work("a").commits == 2)
         site.until(lambda: site.state("a").state is State.FINISHED)
         assert server.misses == []

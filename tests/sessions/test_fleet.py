@@ -14,9 +14,8 @@ from orchestra.blueprint.model import AgentName, Limits, Runner, RunnerKind
 from orchestra.engine import process, process_tree
 from orchestra.errors import GroundError
 from orchestra.sessions.hook import append
-from orchestra.sessions.scheduler import Weather
-from orchestra.sessions.session_facts import fleet_pulse
-from orchestra.sessions.start import ensure_supervisor, send_back, start_fleet
+from orchestra.sessions.scheduler import BackoffState
+from orchestra.sessions.start import ensure_supervisor, send_message, start_fleet
 from orchestra.sessions.state import State, Stop
 from orchestra.sessions.stop import stop_fleet
 from orchestra.sessions.store import FleetFolder, RunFolder
@@ -45,8 +44,8 @@ def test_success_is_not_the_programs_word_alone(make_site: MakeSite) -> None:
     site.run_script("case $PWD in *agent-1) exit 0;; *) echo left > left.txt; exit 0;; esac")
     site.start()
     site.wait_for_the_end()
-    assert (site.state("a").state, site.state("a").reason) == (State.FAILED, "ended without a commit")
-    assert site.state("b").reason == "ended without a commit, 1 files uncommitted"
+    assert (site.state("a").state, site.state("a").reason) == (State.FAILED, "it ended without a commit")
+    assert site.state("b").reason == "it ended without a commit, with 1 uncommitted file"
 
 
 def test_a_failure_says_why_and_keeps_the_work(make_site: MakeSite) -> None:
@@ -87,7 +86,7 @@ def test_a_time_limit_ends_a_session(make_site: MakeSite) -> None:
     site.run_script("sleep 600", timeout_s=0.3)
     site.start()
     site.wait_for_the_end()
-    assert (site.state("a").state, site.state("a").reason) == (State.FAILED, "took longer than its time limit")
+    assert (site.state("a").state, site.state("a").reason) == (State.FAILED, "it ran longer than its time limit")
 
 
 def test_no_more_at_once_than_the_limit_and_the_rest_waits(make_site: MakeSite) -> None:
@@ -148,7 +147,7 @@ def test_sent_back_with_a_message(make_site: MakeSite) -> None:
     site.run_script(COMMIT, resume='printf "%s" "$1" > answer.txt; git add answer.txt; git commit -qm answer')
     site.start()
     site.wait_for_the_end()
-    assert send_back(site.fleet, site.agent("a"), 'Please name it `better` & "quoted".').queued == ["a"]
+    assert send_message(site.fleet, site.agent("a"), 'Please name it `better` & "quoted".').queued == ["a"]
     site.wait_for_the_end()
     assert 'Please name it `better` & "quoted".' in site.world.at("a").read("answer.txt")
 
@@ -158,7 +157,7 @@ def test_sent_back_while_at_work_waits_for_its_end(make_site: MakeSite) -> None:
     site.run_script(f"{site.hold}; {COMMIT}", resume="echo answer; git commit -q --allow-empty -m b")
     site.start()
     site.who("a")
-    send_back(site.fleet, site.agent("a"), "more")
+    send_message(site.fleet, site.agent("a"), "more")
     assert site.state("a").state is State.WORKING
     site.go("a")
     site.wait_for_the_end()
@@ -304,7 +303,7 @@ def test_the_worktree_is_removed_under_a_running_agent(make_site: MakeSite) -> N
     assert (state.state, state.source) == (State.UNKNOWN, "worktree")
     site.go("a")
     site.wait_for_the_end()
-    assert (site.state("a").state, site.state("a").reason) == (State.FAILED, "its worktree is gone")
+    assert (site.state("a").state, site.state("a").reason) == (State.FAILED, "its worktree is missing")
 
 
 def test_the_session_has_the_users_environment_without_redirections(
@@ -372,17 +371,6 @@ def test_what_a_lost_session_left_running_is_ended_before_another_begins(make_si
     assert process_tree.members(run.run.mark) == ()
 
 
-def test_the_pulse_says_who_works_the_queue_off(make_site: MakeSite) -> None:
-    site = make_site("a")
-    site.run_script(f"{site.hold}; {COMMIT}")
-    assert fleet_pulse(site.fleet).supervisor is None
-    started = site.start().supervisor
-    site.who("a")
-    assert fleet_pulse(site.fleet).supervisor == started
-    site.go("a")
-    site.wait_for_the_end()
-
-
 def one_that_is_over(make_site: MakeSite) -> tuple[Site, RunFolder]:
     site = make_site("a")
     site.run_script(COMMIT)
@@ -395,7 +383,7 @@ def test_torn_files_are_facts_less_not_errors(make_site: MakeSite) -> None:
     site, run = one_that_is_over(make_site)
     site.files("a").events.write_text('{"at": 1, "eve', "utf-8")
     (site.fleet.folder / "clients.json").write_text('["torn', "utf-8")
-    (site.fleet.folder / "weather.json").write_text(json.dumps({"from": "the future"}), "utf-8")
+    (site.fleet.folder / "backoff.json").write_text(json.dumps({"from": "the future"}), "utf-8")
     run.record.write_text("{", "utf-8")
     assert site.state("a").state is State.LOST
     assert AgentName("a") in site.states()
@@ -410,7 +398,7 @@ def test_after_a_restart_of_the_machine_nothing_is_taken_for_alive(make_site: Ma
     site.wait_for_the_end()
     run = site.newest("a")
     run.record.unlink()
-    (run.path / "digest.json").unlink()
+    (run.path / "result.json").unlink()
     facts = json.loads((run.path / "run.json").read_text("utf-8"))
     facts["keeper"] |= {"pid": os.getpid(), **change}
     (run.path / "run.json").write_text(json.dumps(facts), "utf-8")
@@ -445,14 +433,14 @@ def test_work_is_saved_though_nothing_else_can_be_noted(make_site: MakeSite) -> 
     spoil_ledger(site)
     for name in "ab":
         run = site.newest(name)
-        (run.path / "digest.json").mkdir()
+        (run.path / "result.json").mkdir()
     with pytest.raises(OSError, match=r"digest\.json"):
         stop_fleet(site.fleet)
     for name in "ab":
         assert site.world.checkout.read("precious.txt", f"refs/orchestra/demo/{name}/saved/1") == "precious"
         assert site.state(name).state is State.STOPPED
         for run in site.files(name).runs():
-            (run.path / "digest.json").rmdir()
+            (run.path / "result.json").rmdir()
 
 
 def spoil_ledger(site: Site) -> None:
@@ -478,19 +466,19 @@ def test_files_of_another_shape_are_facts_less_too(make_site: MakeSite, content:
     site, run = one_that_is_over(make_site)
     (site.fleet.folder / "limits.json").write_text(content, "utf-8")
     site.files("a").events.write_text(content + "\n", "utf-8")
-    for name in ("order", "run", "launch", "stop", "digest", "record"):
+    for name in ("request", "run", "launch", "stop", "result", "record"):
         file = run.path / f"{name}.json"
         before = file.read_bytes() if file.exists() else None
         file.write_text(content, "utf-8")
         assert site.state("a").source
-        assert fleet_pulse(site.fleet).spent_usd is None
+        assert site.states()
         assert stop_fleet(site.fleet).stopped == []
         file.write_bytes(before) if before is not None else file.unlink()
-    (run.path / "digest.json").write_text(content, "utf-8")
-    site.files("a").order_file.write_text(content, "utf-8")
+    (run.path / "result.json").write_text(content, "utf-8")
+    site.files("a").request_file.write_text(content, "utf-8")
     ensure_supervisor(site.sessions)
     site.wait_for_the_end()
-    assert run.digest is not None
+    assert run.result is not None
     assert "Traceback" not in site.log()
 
 
@@ -505,12 +493,12 @@ def test_a_login_that_is_refused_holds_whatever_ends_meanwhile(make_site: MakeSi
     assert supervisor is not None
     os.kill(supervisor.pid, signal.SIGKILL)
     assert process.wait_gone(supervisor, 30)
-    site.sessions.write("weather", Weather(held="the API refuses the login"))
+    site.sessions.write("backoff", BackoffState(held="the API refuses the login"))
     ensure_supervisor(site.sessions)
     stop_fleet(site.fleet, [site.agent("b")])
     site.go("a")
     site.wait_for_the_end()
-    assert fleet_pulse(site.fleet).held == "the API refuses the login"
+    assert (site.sessions.read("backoff") or {})["held"] == "the API refuses the login"
 
 
 def test_a_message_in_a_queue_that_is_stopped_goes_with_the_next_session(make_site: MakeSite) -> None:
@@ -518,7 +506,7 @@ def test_a_message_in_a_queue_that_is_stopped_goes_with_the_next_session(make_si
     site.run_script(f'{site.hold}; echo "$1" >> prompts.txt; git add prompts.txt; {COMMIT}')
     site.start()
     site.who("a")
-    assert send_back(site.fleet, site.agent("a"), "rename it").queued == ["a"]
+    assert send_message(site.fleet, site.agent("a"), "rename it").queued == ["a"]
     stop_fleet(site.fleet)
     assert "message" in site.state("a").reason
     assert site.start().queued == ["a"]
@@ -549,7 +537,7 @@ def test_the_newest_signal_is_known_though_the_clock_was_set_back(make_site: Mak
 
 def test_pipes_in_the_place_of_files_hold_nobody_up(make_site: MakeSite) -> None:
     site, run = one_that_is_over(make_site)
-    for path in (run.path / "digest.json", site.files("a").events, site.files("a").path / "message.json"):
+    for path in (run.path / "result.json", site.files("a").events, site.files("a").path / "message.json"):
         path.unlink(missing_ok=True)
         os.mkfifo(path)
     assert site.state("a").state is State.FINISHED

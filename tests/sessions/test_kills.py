@@ -74,7 +74,7 @@ class Post:
             assert newest is not None
             assert newest.ending is not None
             assert (newest.ending.why, newest.ending.exit_code) == ("exited", 0)
-            assert agent.order is None
+            assert agent.request is None
         assert self.processes() == []
         assert "error" not in self.checkout.git("fsck")
 

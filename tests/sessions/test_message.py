@@ -20,9 +20,9 @@ from orchestra.blueprint.model import Runner, RunnerKind, RunnerMode
 from orchestra.engine import process, process_tree
 from orchestra.errors import GroundError
 from orchestra.sessions import message_delivery, tmux
-from orchestra.sessions.message import PRESSES, Course, Message, leave_message, read_message
-from orchestra.sessions.message_delivery import carry
-from orchestra.sessions.start import ensure_supervisor, send_back
+from orchestra.sessions.message import PRESSES, DeliveryState, Message, append_message, read_message
+from orchestra.sessions.message_delivery import deliver
+from orchestra.sessions.start import ensure_supervisor, send_message
 from orchestra.sessions.state import State
 
 from .conftest import Site
@@ -85,8 +85,8 @@ def message_of(site: Site) -> Message | None:
 def test_an_enter_that_is_absorbed_loses_nothing(open_site: OpenSite) -> None:
     site = open_site("swallow=1")
     settle(site, State.IDLE)
-    report = send_back(site.fleet, site.agent("a"), "first line\nsecond line")
-    assert report.messages == [("a", Course.TAKEN)]
+    report = send_message(site.fleet, site.agent("a"), "first line\nsecond line")
+    assert report.messages == [("a", DeliveryState.TAKEN)]
     site.until(lambda: "second line" in taken(site))
     assert taken(site).count("first line\nsecond line") == 1
     assert message_of(site) is None
@@ -98,7 +98,7 @@ def test_one_that_is_not_taken_is_kept_and_a_person_is_called(
     site = open_site(f"swallow={PRESSES}")
     settle(site, State.IDLE)
     monkeypatch.setattr(message_delivery, "FIRST_PAUSE_S", 0.001)
-    assert send_back(site.fleet, site.agent("a"), "more").messages == [("a", Course.STUCK)]
+    assert send_message(site.fleet, site.agent("a"), "more").messages == [("a", DeliveryState.STUCK)]
     state = site.state("a")
     assert (state.state, state.source) == (State.WAITING, "message")
     assert "press Enter" in state.reason
@@ -114,8 +114,8 @@ def test_one_that_is_not_taken_is_kept_and_a_person_is_called(
 def test_nothing_is_typed_into_a_question(open_site: OpenSite) -> None:
     site = open_site("ask")
     settle(site, State.WAITING)
-    assert send_back(site.fleet, site.agent("a"), "more").messages == [("a", Course.WAITING)]
-    assert send_back(site.fleet, site.agent("a"), "and more").messages == [("a", Course.WAITING)]
+    assert send_message(site.fleet, site.agent("a"), "more").messages == [("a", DeliveryState.WAITING)]
+    assert send_message(site.fleet, site.agent("a"), "and more").messages == [("a", DeliveryState.WAITING)]
     assert site.state("a").state is State.WAITING
     place = site.fleet.worktree(site.agent("a"))
     assert not (place / "answer.txt").exists()
@@ -130,10 +130,10 @@ def test_a_window_that_closes_before_leaves_it_to_the_next_session(open_site: Op
     settle(site, State.IDLE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(message_delivery, "FIRST_PAUSE_S", 0.001)
-        send_back(site.fleet, site.agent("a"), "do not lose me")
+        send_message(site.fleet, site.agent("a"), "do not lose me")
     tmux.close_window(*window(site))
     site.wait_for_the_end()
-    assert (site.state("a").state, site.state("a").reason) == (State.STOPPED, str(Course.CLOSED))
+    assert (site.state("a").state, site.state("a").reason) == (State.STOPPED, str(DeliveryState.CLOSED))
     assert site.start().queued == ["a"]
     site.until(lambda: "do not lose me" in taken(site))
     assert message_of(site) is None
@@ -147,10 +147,10 @@ def test_the_supervisors_own_helper_does_not_wait_and_the_supervisor_sees_to_it(
     assert parent is not None
     site.sessions.write("supervisor", asdict(parent))
     try:
-        assert send_back(site.fleet, site.agent("a"), "more").messages == [("a", Course.TYPED)]
+        assert send_message(site.fleet, site.agent("a"), "more").messages == [("a", DeliveryState.TYPED)]
     finally:
         site.sessions.write("supervisor", asdict(real))
-    assert site.state("a").reason == str(Course.TYPED)
+    assert site.state("a").reason == str(DeliveryState.TYPED)
     site.until(lambda: message_of(site) is None)
     site.until(lambda: "more" in taken(site))
 
@@ -168,7 +168,7 @@ def test_what_a_message_quotes_is_text_and_presses_no_key(open_site: OpenSite) -
     site = open_site("")
     settle(site, State.IDLE)
     said = "the log says:\x1b[201~\r!touch hacked\r\x9b201~\x00\x7fand no more\r\nthan that"
-    assert send_back(site.fleet, site.agent("a"), said).messages == [("a", Course.TAKEN)]
+    assert send_message(site.fleet, site.agent("a"), said).messages == [("a", DeliveryState.TAKEN)]
     site.until(lambda: "than that" in taken(site))
     assert "the log says:[201~!touch hacked201~and no more\nthan that" in taken(site)
 
@@ -183,9 +183,9 @@ def test_what_could_not_be_pasted_is_not_taken_for_typed(open_site: OpenSite, mo
 
     with monkeypatch.context() as patch, site.sessions.control():
         patch.setattr(tmux, "tmux", deny)
-        leave_message(site.files("a"), "more")
+        append_message(site.files("a"), "more")
         with pytest.raises(GroundError, match="cannot paste"):
-            carry(site.sessions, site.files("a"))
+            deliver(site.sessions, site.files("a"))
         left = message_of(site)
     assert left is not None
     assert left.typed == 0
@@ -200,12 +200,12 @@ def test_no_enter_is_pressed_that_could_not_be_noted(open_site: OpenSite, monkey
     monkeypatch.setattr(message_delivery, "FIRST_PAUSE_S", 0.0)
     pressed: list[str] = []
     with site.sessions.control():
-        leave_message(site.files("a"), "more")
-        assert carry(site.sessions, site.files("a")) is Course.TYPED
+        append_message(site.files("a"), "more")
+        assert deliver(site.sessions, site.files("a")) is DeliveryState.TYPED
         monkeypatch.setattr(tmux, "press_enter", lambda *window: pressed.append(window[0]))
         monkeypatch.setattr(message_delivery, "keep_message", full_disk)
         with pytest.raises(OSError, match="No space"):
-            carry(site.sessions, site.files("a"))
+            deliver(site.sessions, site.files("a"))
     assert pressed == []
 
 
@@ -218,7 +218,7 @@ def test_nothing_is_typed_into_what_a_person_types(open_site: OpenSite) -> None:
     settle(site, State.IDLE)
     with person_at(site) as keys:
         os.write(keys, b"half a sen")
-        assert send_back(site.fleet, site.agent("a"), "more").messages == [("a", Course.WAITING)]
+        assert send_message(site.fleet, site.agent("a"), "more").messages == [("a", DeliveryState.WAITING)]
         os.write(keys, b"tence\r")
         site.until(lambda: "sentence" in taken(site))
         settle(site, State.IDLE)

@@ -15,8 +15,8 @@ from orchestra.sessions.eviction_message import Conflict, Eviction, fenced, from
 from orchestra.sessions.logs import event_lines
 from orchestra.sessions.runners.claude_stream import GREETING, ClaudeReader
 from orchestra.sessions.runners.output_parsers import parser_of
-from orchestra.sessions.runners.protocol import Notice, Reader, Trouble
-from orchestra.sessions.state import Digest, Usage
+from orchestra.sessions.runners.protocol import Alert, AlertKind, Reader
+from orchestra.sessions.state import SessionResult, Usage
 from orchestra.sessions.tail import Tail, last_line
 from orchestra.sessions.usage import is_cumulative, total
 
@@ -27,9 +27,9 @@ GOOD = {"type": "result", "subtype": "success", "is_error": False, "result": "Do
         "num_turns": 3, "total_cost_usd": 0.5, "usage": USED}  # fmt: skip
 
 
-def feed(reader: Reader, *events: Any) -> list[Notice]:
+def feed(reader: Reader, *events: Any) -> list[Alert]:
     lines = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
-    return [notice for line in lines if (notice := reader.feed(line)) is not None]
+    return [alert for line in lines if (alert := reader.feed(line)) is not None]
 
 
 def failed(status: int | None, text: str, **more: Any) -> dict[str, Any]:
@@ -42,15 +42,17 @@ def test_a_good_run() -> None:
         feed(reader, HOOKED, INIT, {"type": "assistant", "message": {"content": [{"type": "text", "text": "Hm."}]}})
         == []
     )
-    assert reader.digest().text == "Hm."
+    assert reader.result().text == "Hm."
     assert feed(reader, GOOD) == []
-    assert reader.digest() == Digest(text="Done.", session_id="s", version="2.1.330", usage=Usage(0.5, 10, 5, 7, 3))
+    assert reader.result() == SessionResult(
+        text="Done.", session_id="s", version="2.1.330", usage=Usage(0.5, 10, 5, 7, 3)
+    )
 
 
 def test_no_hook_before_init_means_that_the_settings_are_off() -> None:
-    assert [notice.trouble for notice in feed(ClaudeReader(), INIT)] == [Trouble.UNGUARDED]
+    assert [alert.kind for alert in feed(ClaudeReader(), INIT)] == [AlertKind.UNGUARDED]
     theirs = {**HOOKED, "stdout": "a hook of the repository's own"}
-    assert [notice.trouble for notice in feed(ClaudeReader(), theirs, INIT)] == [Trouble.UNGUARDED]
+    assert [alert.kind for alert in feed(ClaudeReader(), theirs, INIT)] == [AlertKind.UNGUARDED]
     assert feed(ClaudeReader(guarded=False), INIT) == []
 
 
@@ -58,9 +60,9 @@ def test_what_the_client_says_of_its_own_failure_is_the_reason() -> None:
     reader = ClaudeReader()
     wrong = {**GOOD, "is_error": True, "subtype": "error_during_execution", "result": None}
     feed(reader, {**wrong, "errors": ["Sandbox required but unavailable: x"]})
-    assert reader.digest().reason == "Sandbox required but unavailable: x"
+    assert reader.result().reason == "Sandbox required but unavailable: x"
     feed(reader, wrong)
-    assert reader.digest().reason == "it was interrupted"
+    assert reader.result().reason == "it was interrupted"
 
 
 def test_only_the_first_init_tells() -> None:
@@ -70,43 +72,43 @@ def test_only_the_first_init_tells() -> None:
 def test_of_several_results_the_last_one_counts_and_tokens_add_up() -> None:
     reader = ClaudeReader()
     feed(reader, HOOKED, INIT, GOOD, {**GOOD, "result": "Really done.", "total_cost_usd": 0.9})
-    assert reader.digest().text == "Really done."
-    assert reader.digest().usage == Usage(0.9, 20, 10, 14, 6)
+    assert reader.result().text == "Really done."
+    assert reader.result().usage == Usage(0.9, 20, 10, 14, 6)
 
 
 def test_success_beside_is_error_is_a_failure() -> None:
     reader = ClaudeReader()
     feed(reader, failed(400, "API Error: 400 bad\nmore"))
-    assert (reader.digest().is_error, reader.digest().reason) == (True, "API Error: 400 bad")
+    assert (reader.result().is_error, reader.result().reason) == (True, "API Error: 400 bad")
 
 
 @pytest.mark.parametrize(
     ("event", "fault", "trouble"),
     [
-        (failed(429, "API Error: 429"), "busy", Trouble.BUSY),
-        (failed(529, "API Error: 529"), "busy", Trouble.BUSY),
-        (failed(None, "API Error: Unable to connect to API (ECONNREFUSED)"), "busy", Trouble.BUSY),
-        (failed(None, "API Error: Connection error."), "busy", Trouble.BUSY),
-        (failed(401, "API Error: 401"), "login", Trouble.LOGIN),
-        (failed(None, "Invalid API key · Please run /login"), "login", Trouble.LOGIN),
+        (failed(429, "API Error: 429"), "busy", AlertKind.BUSY),
+        (failed(529, "API Error: 529"), "busy", AlertKind.BUSY),
+        (failed(None, "API Error: Unable to connect to API (ECONNREFUSED)"), "busy", AlertKind.BUSY),
+        (failed(None, "API Error: Connection error."), "busy", AlertKind.BUSY),
+        (failed(401, "API Error: 401"), "login", AlertKind.LOGIN),
+        (failed(None, "Invalid API key · Please run /login"), "login", AlertKind.LOGIN),
         (failed(400, "API Error: 400"), "", None),
         ({**GOOD, "subtype": "error_max_budget_usd", "is_error": True}, "budget", None),
         ({**GOOD, "subtype": "error_max_turns", "is_error": True}, "", None),
     ],
 )
-def test_what_kind_of_failure_it_is(event: dict[str, Any], fault: str, trouble: Trouble | None) -> None:
+def test_what_kind_of_failure_it_is(event: dict[str, Any], fault: str, kind: AlertKind | None) -> None:
     reader = ClaudeReader()
-    notices = feed(reader, event)
-    assert (reader.digest().is_error, reader.digest().fault) == (True, fault)
-    assert [notice.trouble for notice in notices] == ([] if trouble is None else [trouble])
+    alerts = feed(reader, event)
+    assert (reader.result().is_error, reader.result().fault) == (True, fault)
+    assert [alert.kind for alert in alerts] == ([] if kind is None else [kind])
 
 
 @pytest.mark.parametrize(
     ("status", "attempt", "trouble"),
-    [(429, 1, Trouble.BUSY), (529, 1, Trouble.BUSY), (500, 1, None), (500, 3, Trouble.BUSY), (None, 1, None),
-     (None, 3, Trouble.BUSY), (401, 1, Trouble.LOGIN)],
+    [(429, 1, AlertKind.BUSY), (529, 1, AlertKind.BUSY), (500, 1, None), (500, 3, AlertKind.BUSY), (None, 1, None),
+     (None, 3, AlertKind.BUSY), (401, 1, AlertKind.LOGIN)],
 )  # fmt: skip
-def test_retries(status: int | None, attempt: int, trouble: Trouble | None) -> None:
+def test_retries(status: int | None, attempt: int, kind: AlertKind | None) -> None:
     event = {
         "type": "system",
         "subtype": "api_retry",
@@ -114,9 +116,9 @@ def test_retries(status: int | None, attempt: int, trouble: Trouble | None) -> N
         "attempt": attempt,
         "retry_delay_ms": 2500,
     }
-    notices = feed(ClaudeReader(), event)
-    assert [notice.trouble for notice in notices] == ([] if trouble is None else [trouble])
-    assert not notices or trouble is Trouble.LOGIN or notices[0].wait_s == 2.5
+    alerts = feed(ClaudeReader(), event)
+    assert [alert.kind for alert in alerts] == ([] if kind is None else [kind])
+    assert not alerts or kind is AlertKind.LOGIN or alerts[0].wait_s == 2.5
 
 
 _JSON = st.recursive(
@@ -138,7 +140,7 @@ def test_no_output_breaks_a_reader(lines: list[bytes]) -> None:
     for reader in readers:
         for line in lines:
             reader.feed(line)
-        assert isinstance(reader.digest(), Digest)
+        assert isinstance(reader.result(), SessionResult)
     for line in lines:
         try:
             value = json.loads(line)
@@ -156,9 +158,9 @@ def test_codex() -> None:
         {"type": "item.completed", "item": {"type": "agent_message", "text": "Done."}},
         {"type": "turn.completed", "usage": {"input_tokens": 9, "cached_input_tokens": 4, "output_tokens": 2}},
     )
-    assert reader.digest() == Digest(text="Done.", session_id="t1", usage=Usage(None, 9, 2, 4, 1))
+    assert reader.result() == SessionResult(text="Done.", session_id="t1", usage=Usage(None, 9, 2, 4, 1))
     feed(reader, {"type": "turn.failed", "error": {"message": "quota"}})
-    assert (reader.digest().is_error, reader.digest().reason) == (True, "quota")
+    assert (reader.result().is_error, reader.result().reason) == (True, "quota")
 
 
 def test_gemini() -> None:
@@ -170,9 +172,9 @@ def test_gemini() -> None:
         {"type": "message", "role": "assistant", "content": "ne.", "delta": True},
         {"type": "result", "status": "success", "stats": {"input_tokens": 9, "output_tokens": 2}},
     )
-    assert reader.digest() == Digest(text="Done.", session_id="g1", usage=Usage(None, 9, 2, 0, 1))
+    assert reader.result() == SessionResult(text="Done.", session_id="g1", usage=Usage(None, 9, 2, 0, 1))
     feed(reader, {"type": "result", "status": "error", "error": {"message": "no"}})
-    assert (reader.digest().is_error, reader.digest().reason) == (True, "no")
+    assert (reader.result().is_error, reader.result().reason) == (True, "no")
 
 
 def test_opencode() -> None:
@@ -184,24 +186,24 @@ def test_opencode() -> None:
         {"type": "step_finish", "sessionID": "o1", "part": {"cost": 0.1, "tokens": tokens}},
         {"type": "step_finish", "sessionID": "o1", "part": {"cost": 0.2, "tokens": tokens}},
     )
-    digest = reader.digest()
-    assert (digest.text, digest.session_id, digest.usage.output_tokens) == ("Done.", "o1", 4)
-    assert digest.usage.cost_usd == pytest.approx(0.3)
+    result = reader.result()
+    assert (result.text, result.session_id, result.usage.output_tokens) == ("Done.", "o1", 4)
+    assert result.usage.cost_usd == pytest.approx(0.3)
     feed(reader, {"type": "error", "error": {"name": "AuthError", "data": {"message": "who?"}}})
-    assert (reader.digest().is_error, reader.digest().reason) == (True, "who?")
+    assert (reader.result().is_error, reader.result().reason) == (True, "who?")
 
 
 def test_plain_text_keeps_its_last_line() -> None:
     reader = parser_of(("aider",))
     feed(reader, b"first", b'{"type": "result", "is_error": true}', b"last", b"")
-    assert reader.digest() == Digest(text="last")
+    assert reader.result() == SessionResult(text="last")
 
 
 # -- money ----------------------------------------------------------------------------------------------------------
 
 
-def spent(session: str, version: str, cost: float | None) -> Digest:
-    return Digest(session_id=session, version=version, usage=Usage(cost, 1, 1, 0, 1))
+def spent(session: str, version: str, cost: float | None) -> SessionResult:
+    return SessionResult(session_id=session, version=version, usage=Usage(cost, 1, 1, 0, 1))
 
 
 @pytest.mark.parametrize(
@@ -218,28 +220,28 @@ def spent(session: str, version: str, cost: float | None) -> Digest:
         ([], None),
     ],
 )
-def test_costs_are_counted_once(digests: list[Digest], cost: float | None) -> None:
-    used = total(digests)
+def test_costs_are_counted_once(results: list[SessionResult], cost: float | None) -> None:
+    used = total(results)
     assert used.cost_usd == (None if cost is None else pytest.approx(cost))
-    assert used.turns == len(digests)
+    assert used.turns == len(results)
 
 
-def untold(session: str, version: str) -> Digest:
-    return Digest(session_id=session, version=version, usage=Usage(sessions_without_cost=1))
+def sessions_without_cost(session: str, version: str) -> SessionResult:
+    return SessionResult(session_id=session, version=version, usage=Usage(sessions_without_cost=1))
 
 
 @pytest.mark.parametrize(
     ("digests", "sessions"),
     [
-        ([untold("s", "2.1.330")], 1),
-        ([untold("s", "2.1.330"), spent("s", "2.1.330", 0.5)], 1),
-        ([untold("s", "2.1.197"), spent("s", "2.1.197", 0.5)], 1),
-        ([spent("s", "2.1.330", 0.5), untold("s", "2.1.330")], 1),
-        ([untold("s", ""), untold("t", ""), spent("u", "2.1.330", 0.5)], 2),
+        ([sessions_without_cost("s", "2.1.330")], 1),
+        ([sessions_without_cost("s", "2.1.330"), spent("s", "2.1.330", 0.5)], 1),
+        ([sessions_without_cost("s", "2.1.197"), spent("s", "2.1.197", 0.5)], 1),
+        ([spent("s", "2.1.330", 0.5), sessions_without_cost("s", "2.1.330")], 1),
+        ([sessions_without_cost("s", ""), sessions_without_cost("t", ""), spent("u", "2.1.330", 0.5)], 2),
     ],
 )
-def test_what_nobody_told_is_not_nothing(digests: list[Digest], sessions: int) -> None:
-    assert total(digests).sessions_without_cost == sessions
+def test_what_nobody_told_is_not_nothing(results: list[SessionResult], sessions: int) -> None:
+    assert total(results).sessions_without_cost == sessions
 
 
 def test_a_run_that_is_cut_off_used_what_its_messages_say() -> None:
@@ -249,9 +251,9 @@ def test_a_run_that_is_cut_off_used_what_its_messages_say() -> None:
     first = [{"type": "assistant", "message": {"id": "m1", "content": [piece], "usage": usage}} for piece in pieces]
     second = {"type": "assistant", "message": {"id": "m2", "content": [], "usage": {**usage, "output_tokens": 5}}}
     assert feed(reader, HOOKED, INIT, *first, second) == []
-    assert reader.digest().usage == Usage(None, 20, 6, 14, 0)
+    assert reader.result().usage == Usage(None, 20, 6, 14, 0)
     feed(reader, {"type": "assistant", "message": {"id": "m3", "content": [], "usage": {"input_tokens": "odd"}}}, GOOD)
-    assert reader.digest().usage == Usage(0.5, 10, 5, 7, 3)
+    assert reader.result().usage == Usage(0.5, 10, 5, 7, 3)
 
 
 def test_versions() -> None:
@@ -362,8 +364,8 @@ def test_a_cost_that_is_no_amount_is_none_told(cost: object) -> None:
     """It would break the sum of all, or a budget that is held against it."""
     reader = ClaudeReader()
     feed(reader, HOOKED, INIT, {**GOOD, "total_cost_usd": cost})
-    assert total([reader.digest(), reader.digest()]).cost_usd is None
+    assert total([reader.result(), reader.result()]).cost_usd is None
     other = parser_of(["opencode"])
     part = {"tokens": {"input": 1, "output": 1}, "cost": cost}
     feed(other, {"type": "step_finish", "sessionID": "s", "part": part})
-    assert other.digest().usage == Usage(None, 1, 1, 0, 1)
+    assert other.result().usage == Usage(None, 1, 1, 0, 1)

@@ -1,4 +1,4 @@
-"""Which session starts next: limits, order, stagger, money, weather; as tables and as properties."""
+"""Which session starts next: limits, order, stagger, budget, back-off; as tables and as properties."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from orchestra.sessions.scheduler import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
     QUIET_S,
-    Again,
+    BackoffState,
+    Budget,
     Candidate,
     Hold,
-    Purse,
     Refuse,
-    Situation,
+    Retry,
+    SchedulerInput,
     Start,
-    Weather,
-    again,
     decide,
-    improve,
-    worsen,
+    record_refusal,
+    relax,
+    retry_after,
 )
 
 A, B = Candidate("a", 1.0), Candidate("b", 2.0)
-NOW = Situation(now=1000.0, queue=(B, A), running=0, limit=2)
+NOW = SchedulerInput(now=1000.0, queue=(B, A), running=0, limit=2)
 
 
 def test_first_come_first_served() -> None:
@@ -43,15 +43,19 @@ def test_names_break_ties() -> None:
     ("facts", "held", "until"),
     [
         (replace(NOW, queue=()), "nothing is queued", None),
-        (replace(NOW, running=2), "waits for one of 2 places", None),
-        (replace(NOW, weather=Weather(1, 0, 0, 1), running=1), "waits for one of 1 places", None),
-        (replace(NOW, last_start=999.5, stagger_s=1.0), "waits for its turn to start", 1000.5),
-        (replace(NOW, weather=Weather(1, 1010.0, 999.0, 1, "429")), "429: the fleet pauses", 1010.0),
-        (replace(NOW, weather=Weather(held="log in first")), "log in first", None),
-        (replace(NOW, queue=(replace(A, not_before=1005.0),)), "waits out a pause", 1005.0),
+        (replace(NOW, running=2), "waiting for a free slot: 2 of 2 sessions run", None),
+        (
+            replace(NOW, backoff=BackoffState(1, 0, 0, 1), running=1),
+            "waiting for a free slot: 1 of 1 sessions run",
+            None,
+        ),
+        (replace(NOW, last_start=999.5, stagger_s=1.0), "waiting: sessions start 1 s apart", 1000.5),
+        (replace(NOW, backoff=BackoffState(1, 1010.0, 999.0, 1, "429")), "paused: 429", 1010.0),
+        (replace(NOW, backoff=BackoffState(held="log in first")), "log in first", None),
+        (replace(NOW, queue=(replace(A, not_before=1005.0),)), "waiting for the end of its pause", 1005.0),
     ],
 )
-def test_what_holds_the_queue(facts: Situation, held: str, until: float | None) -> None:
+def test_what_holds_the_queue(facts: SchedulerInput, held: str, until: float | None) -> None:
     assert decide(facts) == Hold(held, until)
 
 
@@ -62,31 +66,31 @@ def test_one_that_pauses_does_not_hold_the_others() -> None:
 @pytest.mark.parametrize(
     "facts",
     [
-        replace(NOW, weather=Weather(1, 1000.0 + LONGEST_PAUSE_S + 1, 0.0, 2, "429")),
+        replace(NOW, backoff=BackoffState(1, 1000.0 + LONGEST_PAUSE_S + 1, 0.0, 2, "429")),
         replace(NOW, queue=(replace(A, not_before=1000.0 + LONGEST_PAUSE_S + 1),)),
         replace(NOW, last_start=5000.0, stagger_s=1.0),
     ],
 )
-def test_a_clock_that_was_set_back_holds_nothing(facts: Situation) -> None:
+def test_a_clock_that_was_set_back_holds_nothing(facts: SchedulerInput) -> None:
     assert decide(facts) == Start("a", None)
 
 
 @pytest.mark.parametrize(
-    ("first", "purse", "decision"),
+    ("first", "budget", "decision"),
     [
-        (A, Purse(), Start("a", None)),
-        (replace(A, left_usd=3.0), Purse(), Start("a", 3.0)),
-        (replace(A, left_usd=0.0), Purse(), Refuse("a", "its budget is spent")),
-        (A, Purse(10.0), Start("a", 5.0)),  # two are waiting: each gets half
-        (replace(A, left_usd=1.0), Purse(10.0), Start("a", 1.0)),
-        (A, Purse(10.0, 4.0, 4.0), Start("a", 1.0)),
-        (A, Purse(10.0, 6.0, 4.0), Hold("waits for money that running sessions may not need")),
-        (A, Purse(10.0, 10.5), Refuse("a", "the fleet's budget of 10 USD is spent")),
-        (replace(A, costs=False), Purse(10.0, 10.5), Start("a", None)),
+        (A, Budget(), Start("a", None)),
+        (replace(A, remaining_usd=3.0), Budget(), Start("a", 3.0)),
+        (replace(A, remaining_usd=0.0), Budget(), Refuse("a", "its budget is spent")),
+        (A, Budget(10.0), Start("a", 5.0)),  # two are waiting: each gets half
+        (replace(A, remaining_usd=1.0), Budget(10.0), Start("a", 1.0)),
+        (A, Budget(10.0, 4.0, 4.0), Start("a", 1.0)),
+        (A, Budget(10.0, 6.0, 4.0), Hold("waiting for budget that is reserved for running sessions")),
+        (A, Budget(10.0, 10.5), Refuse("a", "the fleet's budget of 10 USD is spent")),
+        (replace(A, reports_cost=False), Budget(10.0, 10.5), Start("a", None)),
     ],
 )
-def test_money(first: Candidate, purse: Purse, decision: Start | Hold | Refuse) -> None:
-    assert decide(replace(NOW, queue=(first, B), purse=purse)) == decision
+def test_money(first: Candidate, budget: Budget, decision: Start | Hold | Refuse) -> None:
+    assert decide(replace(NOW, queue=(first, B), budget=budget)) == decision
 
 
 @given(
@@ -98,15 +102,15 @@ def test_the_fleets_budget_is_never_exceeded(
     budget: float, agents: list[tuple[float | None, float]], limit: int
 ) -> None:
     """Play it: each session spends some part of what it was promised, up to all of it. Everybody is answered."""
-    queue = {f"a{n}": Candidate(f"a{n}", float(n), left_usd=left) for n, (left, _) in enumerate(agents)}
+    queue = {f"a{n}": Candidate(f"a{n}", float(n), remaining_usd=left) for n, (left, _) in enumerate(agents)}
     spends = {f"a{n}": min(1.0, part) for n, (_, part) in enumerate(agents)}
     running: dict[str, float] = {}
     spent = 0.0
     for _ in range(1000):
-        promised = sum(running.values())
-        assert spent + promised <= budget + 1e-6
-        purse = Purse(budget, spent, promised)
-        decision = decide(Situation(0.0, tuple(queue.values()), len(running), limit, purse=purse))
+        reserved = sum(running.values())
+        assert spent + reserved <= budget + 1e-6
+        money = Budget(budget, spent, reserved)
+        decision = decide(SchedulerInput(0.0, tuple(queue.values()), len(running), limit, budget=money))
         if isinstance(decision, Start):
             assert decision.cap_usd is not None
             running[decision.agent] = decision.cap_usd
@@ -122,79 +126,79 @@ def test_the_fleets_budget_is_never_exceeded(
 
 
 def test_one_refusal_pauses_the_fleet_and_halves_it() -> None:
-    worse = worsen(Weather(), 100.0, running=8, reason="429")
-    assert (worse.level, worse.until, worse.places) == (1, 100.0 + FIRST_PAUSE_S, 4)
+    worse = record_refusal(BackoffState(), 100.0, running=8, reason="429")
+    assert (worse.level, worse.until, worse.slots) == (1, 100.0 + FIRST_PAUSE_S, 4)
 
 
 def test_what_arrives_within_the_pause_is_the_same_weather() -> None:
-    worse = worsen(Weather(), 100.0, running=8, reason="429")
+    worse = record_refusal(BackoffState(), 100.0, running=8, reason="429")
     for moment in range(101, 110):
-        worse = worsen(worse, float(moment), running=8, reason="429")
-    assert (worse.level, worse.places, worse.until) == (1, 4, 100.0 + FIRST_PAUSE_S)
+        worse = record_refusal(worse, float(moment), running=8, reason="429")
+    assert (worse.level, worse.slots, worse.until) == (1, 4, 100.0 + FIRST_PAUSE_S)
 
 
 def test_the_pause_doubles_and_has_an_end() -> None:
-    weather, now = Weather(), 0.0
+    backoff, now = BackoffState(), 0.0
     pauses = []
     for _ in range(10):
-        weather = worsen(weather, now, running=2, reason="529")
-        pauses.append(weather.until - now)
-        now = weather.until
+        backoff = record_refusal(backoff, now, running=2, reason="529")
+        pauses.append(backoff.until - now)
+        now = backoff.until
     assert pauses[:3] == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
     assert pauses[-1] == LONGEST_PAUSE_S
-    assert weather.places == 1
+    assert backoff.slots == 1
 
 
 def test_what_the_api_asks_for_is_kept_within_reason() -> None:
-    assert worsen(Weather(), 0.0, running=2, reason="429", wait_s=100.0).until == 100.0
-    assert worsen(Weather(), 0.0, running=2, reason="429", wait_s=1e9).until == LONGEST_PAUSE_S
+    assert record_refusal(BackoffState(), 0.0, running=2, reason="429", wait_s=100.0).until == 100.0
+    assert record_refusal(BackoffState(), 0.0, running=2, reason="429", wait_s=1e9).until == LONGEST_PAUSE_S
 
 
 def test_quiet_gives_places_back_one_by_one() -> None:
-    weather = Weather(3, 100.0, 50.0, 1, "429")
-    assert improve(weather, 100.0 + QUIET_S - 1) == weather
-    better = improve(weather, 100.0 + QUIET_S)
-    assert (better.level, better.places) == (2, 2)
-    assert improve(better, 100.0 + 2 * QUIET_S).places == 3
-    assert improve(replace(better, level=1), 100.0 + 2 * QUIET_S) == Weather()
+    backoff = BackoffState(3, 100.0, 50.0, 1, "429")
+    assert relax(backoff, 100.0 + QUIET_S - 1) == backoff
+    better = relax(backoff, 100.0 + QUIET_S)
+    assert (better.level, better.slots) == (2, 2)
+    assert relax(better, 100.0 + 2 * QUIET_S).slots == 3
+    assert relax(replace(better, level=1), 100.0 + 2 * QUIET_S) == BackoffState()
 
 
 @pytest.mark.parametrize("level", [1, 3])
 def test_a_pause_lasts_until_its_end(level: int) -> None:
-    weather = worsen(Weather(level - 1), 100.0, running=8, reason="529")
-    for now in (100.0, weather.until - 0.1, weather.until, weather.until + QUIET_S - 0.1):
-        assert improve(weather, now) == weather
-    assert improve(weather, weather.until + QUIET_S) != weather
+    backoff = record_refusal(BackoffState(level - 1), 100.0, running=8, reason="529")
+    for now in (100.0, backoff.until - 0.1, backoff.until, backoff.until + QUIET_S - 0.1):
+        assert relax(backoff, now) == backoff
+    assert relax(backoff, backoff.until + QUIET_S) != backoff
 
 
 def test_weather_from_before_the_clock_was_set_back_is_forgotten() -> None:
-    assert improve(Weather(1, 1e6, 1e6, 2, "429"), 100.0) == Weather()
+    assert relax(BackoffState(1, 1e6, 1e6, 2, "429"), 100.0) == BackoffState()
 
 
 def test_held_weather_does_not_mend_itself() -> None:
-    held = Weather(held="log in", level=1)
-    assert improve(held, 1e9) == held
+    held = BackoffState(held="log in", level=1)
+    assert relax(held, 1e9) == held
 
 
 @pytest.mark.parametrize(
     ("fault", "attempt", "left", "capped", "expected"),
     [
-        ("busy", 0, 1.0, False, Again(100.0 + FIRST_PAUSE_S, 1)),
-        ("busy", 2, 1.0, False, Again(100.0 + 4 * FIRST_PAUSE_S, 3)),
+        ("busy", 0, 1.0, False, Retry(100.0 + FIRST_PAUSE_S, 1)),
+        ("busy", 2, 1.0, False, Retry(100.0 + 4 * FIRST_PAUSE_S, 3)),
         ("busy", ATTEMPTS - 1, 1.0, False, None),
-        ("budget", 0, 1.0, True, Again(100.0, 0)),
+        ("budget", 0, 1.0, True, Retry(100.0, 0)),
         ("budget", 0, 0.0, True, None),
         ("budget", 0, 1.0, False, None),
         ("login", 0, 1.0, True, None),
         ("", 0, 1.0, True, None),
     ],
 )
-def test_what_goes_on_by_itself(fault: str, attempt: int, left: float, capped: bool, expected: Again | None) -> None:
-    found = again(fault, attempt=attempt, left_usd=left, capped=capped, weather=Weather(), now=100.0)
+def test_what_goes_on_by_itself(fault: str, attempt: int, left: float, capped: bool, expected: Retry | None) -> None:
+    found = retry_after(fault, attempt=attempt, remaining_usd=left, capped=capped, backoff=BackoffState(), now=100.0)
     assert found == expected
 
 
 def test_what_goes_on_waits_for_the_weather() -> None:
-    weather = Weather(3, 500.0, 90.0, 1, "429")
-    found = again("busy", attempt=0, left_usd=1.0, capped=False, weather=weather, now=100.0)
-    assert found == Again(500.0, 1)
+    backoff = BackoffState(3, 500.0, 90.0, 1, "429")
+    found = retry_after("busy", attempt=0, remaining_usd=1.0, capped=False, backoff=backoff, now=100.0)
+    assert found == Retry(500.0, 1)

@@ -11,24 +11,24 @@ from hypothesis import strategies as st
 from orchestra.sessions.state import (
     AgentState,
     Client,
-    Digest,
     Exit,
     SessionFacts,
+    SessionResult,
     Signal,
     State,
     Stop,
     Usage,
-    Work,
-    derive,
+    WorkFacts,
+    derive_state,
 )
 
-READY = Work(spawned=True, ready=True)
-DONE = Work(spawned=True, ready=True, commits=2, uncommitted=0, notes_filled=True)
+READY = WorkFacts(spawned=True, ready=True)
+DONE = WorkFacts(spawned=True, ready=True, commits=2, uncommitted=0, notes_filled=True)
 HEADLESS = SessionFacts("a", "claude", "headless", started_at=100.0, alive=True)
 WINDOW = replace(HEADLESS, mode="tmux")
 COMMAND = replace(HEADLESS, kind="command")
-UNSEEN = "it ended well; its worktree has not been looked at since"
-SINCE = "its worktree has not been looked at since"
+UNSEEN = "it ended well; its worktree has not been checked since"
+SINCE = "its worktree has not been checked since"
 OVER = replace(HEADLESS, alive=False, exit=Exit("exited", 0, "", 200.0))
 STOP = Stop("stopped by you", 150.0)
 
@@ -37,27 +37,28 @@ def session(facts: SessionFacts, event: str, at: float = 120.0, detail: str = ""
     return replace(facts, signal=Signal(event, at, detail))
 
 
-CASES: list[tuple[Work, SessionFacts | None, State, str, str]] = [
+CASES: list[tuple[WorkFacts, SessionFacts | None, State, str, str]] = [
     # no session
-    (Work(spawned=False), None, State.DECLARED, "", "refs"),
+    (WorkFacts(spawned=False), None, State.DECLARED, "", "refs"),
     (READY, None, State.READY, "", "worktree"),
     (replace(READY, ready=False, ready_reason="npm ci: exit 1"), None, State.NOT_READY, "npm ci: exit 1", "setup"),
-    (replace(READY, worktree_there=False), None, State.UNKNOWN, "its worktree is gone", "worktree"),
+    (replace(READY, worktree_exists=False), None, State.UNKNOWN, "its worktree is missing", "worktree"),
     (DONE, None, State.FINISHED, "", "git"),
-    (replace(DONE, notes_filled=False), None, State.WORKING, "by hand: no session of orchestra's", "git"),
-    (replace(READY, uncommitted=1), None, State.WORKING, "by hand: no session of orchestra's", "git"),
+    (replace(DONE, notes_filled=False), None, State.WORKING, "by hand, without a session", "git"),
+    (replace(READY, uncommitted=1), None, State.WORKING, "by hand, without a session", "git"),
     # refs have the first word
     (replace(DONE, landed=True), HEADLESS, State.LANDED, "its session is still open", "refs"),
     (replace(DONE, landed=True), OVER, State.LANDED, "", "refs"),
     (replace(DONE, discarded=True), OVER, State.DISCARDED, "", "refs"),
     (replace(DONE, discarded=True), WINDOW, State.DISCARDED, "its session is still open", "refs"),
     # queued
-    (READY, SessionFacts("a", "claude", "headless", queued_at=9.0, queued_why="waits"), State.QUEUED, "waits", "order"),
-    (READY, replace(OVER, queued_at=90.0, queued_why="waits"), State.QUEUED, "waits", "order"),
+    (READY, SessionFacts("a", "claude", "headless", queued_at=9.0, queued_why="waits"), State.QUEUED, "waits",
+     "request"),
+    (READY, replace(OVER, queued_at=90.0, queued_why="waits"), State.QUEUED, "waits", "request"),
     (READY, replace(session(HEADLESS, "PreToolUse"), queued_at=90.0), State.WORKING, "", "hook"),
     # alive
     (READY, HEADLESS, State.STARTING, "", "process"),
-    (READY, replace(HEADLESS, heard_at=110.0), State.WORKING, "", "process"),
+    (READY, replace(HEADLESS, last_output_at=110.0), State.WORKING, "", "process"),
     (READY, COMMAND, State.WORKING, "", "process"),
     (READY, session(HEADLESS, "SessionStart"), State.WORKING, "", "hook"),
     (READY, session(HEADLESS, "PreToolUse", detail="Edit src/x"), State.WORKING, "Edit src/x", "hook"),
@@ -68,58 +69,63 @@ CASES: list[tuple[Work, SessionFacts | None, State, str, str]] = [
     (READY, session(WINDOW, "Notification", detail="permission_prompt"), State.WAITING, "permission", "hook"),
     (READY, session(WINDOW, "Notification", detail="elicitation_dialog"), State.WAITING, "question", "hook"),
     (READY, session(WINDOW, "PreToolUse", detail="AskUserQuestion"), State.WAITING, "question", "hook"),
-    (READY, session(WINDOW, "Stop"), State.IDLE, "nothing committed yet", "hook"),
+    (READY, session(WINDOW, "Stop"), State.IDLE, "nothing is committed yet", "hook"),
     (replace(DONE, uncommitted=3), session(WINDOW, "Stop"), State.IDLE, "3 uncommitted files", "hook"),
-    (replace(DONE, notes_filled=False), session(WINDOW, "Stop"), State.IDLE, "the notes are empty", "hook"),
+    (replace(DONE, notes_filled=False), session(WINDOW, "Stop"), State.IDLE, "AGENT_NOTES.md is not filled in", "hook"),
     (DONE, session(WINDOW, "Stop"), State.FINISHED, "its session is still open", "hook"),
-    (replace(DONE, looked_at=119.0), session(WINDOW, "Stop"), State.IDLE, SINCE, "hook"),
-    (replace(DONE, looked_at=121.0), session(WINDOW, "Stop"), State.FINISHED, "its session is still open", "hook"),
+    (replace(DONE, observed_at=119.0), session(WINDOW, "Stop"), State.IDLE, SINCE, "hook"),
+    (replace(DONE, observed_at=121.0), session(WINDOW, "Stop"), State.FINISHED, "its session is still open", "hook"),
     (DONE, session(WINDOW, "StopFailure", detail="rate_limit"), State.IDLE, "the API failed: rate_limit", "hook"),
-    (READY, session(WINDOW, "Notification", detail="idle_prompt"), State.IDLE, "nothing committed yet", "hook"),
+    (READY, session(WINDOW, "Notification", detail="idle_prompt"), State.IDLE, "nothing is committed yet", "hook"),
     (READY, replace(session(WINDOW, "PreToolUse"), client=Client("waiting", "permission prompt", 130.0)), State.WAITING,
      "permission prompt", "client"),
     (READY, replace(session(WINDOW, "PreToolUse"), client=Client("idle", "", 130.0)), State.IDLE,
-     "nothing committed yet", "client"),
+     "nothing is committed yet", "client"),
     (READY, replace(session(WINDOW, "PreToolUse"), client=Client("busy", "", 130.0)), State.WORKING, "", "client"),
     (READY, replace(session(WINDOW, "PermissionRequest"), client=Client("busy", "", 110.0)), State.WAITING,
      "permission", "hook"),
-    (READY, replace(HEADLESS, stop=STOP), State.STOPPED, "stopped by you; it is ending", "order"),
-    (replace(READY, worktree_there=False), HEADLESS, State.UNKNOWN, "its worktree was removed under it", "worktree"),
+    (READY, replace(HEADLESS, stop=STOP), State.STOPPED, "stopped by you; it is ending", "request"),
+    (replace(READY, worktree_exists=False), HEADLESS, State.UNKNOWN,
+     "its worktree was removed while the session runs", "worktree"),
     # over
     (DONE, OVER, State.FINISHED, "", "exit"),
-    (replace(DONE, notes_filled=False), OVER, State.FINISHED, "the notes are empty", "exit"),
+    (replace(DONE, notes_filled=False), OVER, State.FINISHED, "AGENT_NOTES.md is not filled in", "exit"),
     (replace(DONE, uncommitted=None), OVER, State.UNKNOWN, UNSEEN, "exit"),
-    (replace(DONE, looked_at=199.0), OVER, State.UNKNOWN, UNSEEN, "exit"),
-    (replace(DONE, uncommitted=2, looked_at=199.0), OVER, State.UNKNOWN, UNSEEN, "exit"),
-    (replace(DONE, looked_at=200.0), OVER, State.FINISHED, "", "exit"),
-    (READY, OVER, State.FAILED, "ended without a commit", "git"),
-    (replace(READY, uncommitted=2), OVER, State.FAILED, "ended without a commit, 2 files uncommitted", "git"),
-    (replace(DONE, uncommitted=2), OVER, State.FAILED, "ended with 2 files uncommitted", "git"),
-    (replace(DONE, worktree_there=False), OVER, State.FAILED, "its worktree is gone", "worktree"),
+    (replace(DONE, observed_at=199.0), OVER, State.UNKNOWN, UNSEEN, "exit"),
+    (replace(DONE, uncommitted=2, observed_at=199.0), OVER, State.UNKNOWN, UNSEEN, "exit"),
+    (replace(DONE, observed_at=200.0), OVER, State.FINISHED, "", "exit"),
+    (READY, OVER, State.FAILED, "it ended without a commit", "git"),
+    (replace(READY, uncommitted=2), OVER, State.FAILED, "it ended without a commit, with 2 uncommitted files", "git"),
+    (replace(DONE, uncommitted=2), OVER, State.FAILED, "it ended with 2 uncommitted files", "git"),
+    (replace(DONE, worktree_exists=False), OVER, State.FAILED, "its worktree is missing", "worktree"),
     (DONE, replace(OVER, exit=Exit("exited", 3, "", 200.0)), State.FAILED, "exit code 3", "exit"),
     (DONE, replace(OVER, exit=Exit("exited", None, "SIGKILL", 200.0)), State.FAILED, "killed by SIGKILL", "exit"),
     (DONE, replace(OVER, exit=Exit("timeout", None, "SIGTERM", 200.0)), State.FAILED,
-     "took longer than its time limit", "exit"),
-    (DONE, replace(OVER, exit=Exit("unstarted", None, "", 2.0, "no x")), State.FAILED, "could not start: no x", "exit"),
-    (DONE, replace(OVER, exit=Exit("terminated", None, "SIGTERM", 200.0)), State.STOPPED, "ended from outside", "exit"),
-    (DONE, replace(OVER, exit=Exit("exited", 1, "", 200.0), digest=Digest(True, "529 overloaded")), State.FAILED,
+     "it ran longer than its time limit", "exit"),
+    (DONE, replace(OVER, exit=Exit("unstarted", None, "", 2.0, "no x")), State.FAILED,
+     "it could not be started: no x", "exit"),
+    (DONE, replace(OVER, exit=Exit("terminated", None, "SIGTERM", 200.0)), State.STOPPED, "a signal ended its process",
+     "exit"),
+    (DONE, replace(OVER, exit=Exit("exited", 1, "", 200.0), result=SessionResult(True, "529 overloaded")), State.FAILED,
      "529 overloaded", "exit"),
-    (DONE, replace(OVER, digest=Digest(True, "it used up its money")), State.FAILED, "it used up its money", "exit"),
-    (DONE, replace(OVER, stop=STOP), State.STOPPED, "stopped by you", "order"),
+    (DONE, replace(OVER, result=SessionResult(True, "it used up its money")), State.FAILED, "it used up its money",
+     "exit"),
+    (DONE, replace(OVER, stop=STOP), State.STOPPED, "stopped by you", "request"),
     (DONE, replace(OVER, stop=replace(STOP, idle=True)), State.FINISHED, "its session was closed", "git"),
-    (replace(DONE, looked_at=149.0), replace(OVER, stop=replace(STOP, idle=True)), State.STOPPED, "stopped by you",
-     "order"),
-    (READY, replace(OVER, stop=replace(STOP, idle=True)), State.STOPPED, "stopped by you", "order"),
-    (DONE, replace(OVER, exit=None, stop=STOP), State.STOPPED, "stopped by you", "order"),
-    (DONE, replace(OVER, exit=None), State.LOST, "it ended without a word; start goes on with it", "process"),
+    (replace(DONE, observed_at=149.0), replace(OVER, stop=replace(STOP, idle=True)), State.STOPPED, "stopped by you",
+     "request"),
+    (READY, replace(OVER, stop=replace(STOP, idle=True)), State.STOPPED, "stopped by you", "request"),
+    (DONE, replace(OVER, exit=None, stop=STOP), State.STOPPED, "stopped by you", "request"),
+    (DONE, replace(OVER, exit=None), State.LOST, "its process ended without a record; orchestra start resumes it",
+     "process"),
     (DONE, replace(OVER, exit=None, same_machine=False), State.LOST,
-     "the machine restarted, or it ran on another one; start goes on with it", "process"),
+     "the machine restarted, or the session ran on another one; orchestra start resumes it", "process"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("work", "facts", "state", "reason", "source"), CASES)
-def test_derive(work: Work, facts: SessionFacts | None, state: State, reason: str, source: str) -> None:
-    found = derive(work, facts)
+def test_derive(work: WorkFacts, facts: SessionFacts | None, state: State, reason: str, source: str) -> None:
+    found = derive_state(work, facts)
     assert (found.state, found.reason, found.source) == (state, reason, source)
 
 
@@ -134,7 +140,7 @@ def test_age_survives_a_clock_that_was_set_back(at: float | None, now: float, ag
 
 _TIMES = st.none() | st.floats(0, 300)
 _WORKS = st.builds(
-    Work,
+    WorkFacts,
     spawned=st.booleans(),
     ready=st.none() | st.booleans(),
     commits=st.none() | st.integers(0, 3),
@@ -142,7 +148,7 @@ _WORKS = st.builds(
     notes_filled=st.booleans(),
     landed=st.booleans(),
     discarded=st.booleans(),
-    worktree_there=st.booleans(),
+    worktree_exists=st.booleans(),
 )
 _EVENTS = st.sampled_from(
     ["SessionStart", "PreToolUse", "PostToolUse", "Stop", "StopFailure", "Notification", "PermissionRequest", "Other"]
@@ -165,16 +171,16 @@ _SESSIONS = st.builds(
     same_machine=st.booleans(),
     exit=st.none() | _EXITS,
     stop=st.none() | st.builds(Stop, st.just("why"), st.floats(0, 300)),
-    digest=st.none() | st.builds(Digest, is_error=st.booleans(), reason=st.just("said"), usage=st.just(Usage())),
+    result=st.none() | st.builds(SessionResult, is_error=st.booleans(), reason=st.just("said"), usage=st.just(Usage())),
     signal=st.none() | st.builds(Signal, _EVENTS, st.floats(0, 300), st.sampled_from(["", "idle_prompt", "x"])),
     client=st.none() | st.builds(Client, st.sampled_from(["busy", "idle", "waiting"]), st.just(""), st.floats(0, 300)),
-    heard_at=_TIMES,
+    last_output_at=_TIMES,
 )
 
 
 @given(_WORKS, st.none() | _SESSIONS)
-def test_whatever_the_facts_some_things_always_hold(work: Work, facts: SessionFacts | None) -> None:
-    found = derive(work, facts)
+def test_whatever_the_facts_some_things_always_hold(work: WorkFacts, facts: SessionFacts | None) -> None:
+    found = derive_state(work, facts)
     assert found.source
     if work.landed:
         assert found.state is State.LANDED
@@ -185,6 +191,6 @@ def test_whatever_the_facts_some_things_always_hold(work: Work, facts: SessionFa
     if found.state is State.FINISHED:
         assert work.commits
         assert not work.uncommitted
-        assert work.worktree_there
+        assert work.worktree_exists
     if found.state in (State.FAILED, State.LOST, State.STOPPED):
         assert found.reason

@@ -17,7 +17,7 @@ from orchestra.errors import GroundError
 from orchestra.sessions import tmux
 from orchestra.sessions.attach import attach_to
 from orchestra.sessions.logs import read_log
-from orchestra.sessions.start import send_back, start_fleet
+from orchestra.sessions.start import send_message, start_fleet
 from orchestra.sessions.state import State
 from orchestra.sessions.stop import stop_fleet
 
@@ -116,7 +116,7 @@ def test_a_closed_window_ends_its_session(make_site: MakeSite) -> None:
     tmux.close_window(run.run.window, run.run.mark)
     site.wait_for_the_end()
     assert process.wait_gone(shell, 30)
-    assert (site.state("a").state, site.state("a").reason) == (State.STOPPED, "ended from outside")
+    assert (site.state("a").state, site.state("a").reason) == (State.STOPPED, "a signal ended its process")
 
 
 def test_a_killed_tmux_server_is_noticed(make_site: MakeSite) -> None:
@@ -179,7 +179,7 @@ def test_a_message_reaches_an_open_window(make_site: MakeSite) -> None:
     site.start()
     site.who("a")
     site.go("a")
-    assert send_back(site.fleet, site.agent("a"), "first line\nsecond line").running == ["a"]
+    assert send_message(site.fleet, site.agent("a"), "first line\nsecond line").running == ["a"]
     run = site.newest("a")
     assert run.run is not None
     tmux.tmux("send-keys", "-t", run.run.window, "C-d")

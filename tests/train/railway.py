@@ -139,7 +139,7 @@ def finish(world: World, play: Play, state: State, needed: int = 1) -> Play:
     return replace(play, facts=replace(play.facts, tests={**play.facts.tests, state: done}), known=known)
 
 
-def carry_out(world: World, play: Play, action: object) -> Play:  # noqa: PLR0911 - one for each action
+def carry_out(world: World, play: Play, action: object) -> Play:
     facts = play.facts
     match action:
         case Build(state):

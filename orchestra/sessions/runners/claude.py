@@ -23,7 +23,7 @@ from orchestra.sessions.runners.claude_stream import ClaudeReader
 from orchestra.sessions.runners.command import require_program
 from orchestra.sessions.runners.protocol import Launch, Reader
 from orchestra.sessions.sandbox import hide_placeholders, require_hooks_folder, sandbox_available
-from orchestra.sessions.store import AgentFolder, Order, RunFolder, read_json
+from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest, read_json
 
 PROGRAM = "claude"
 _LONGEST_ARGUMENT = 100_000  # MAX_ARG_STRLEN is 131,072 on Linux
@@ -45,65 +45,65 @@ _ENVIRONMENT = {
 class ClaudeRunner:
     """Starts the client with settings of its own for each agent."""
 
-    def require(self, order: Order) -> None:
+    def require(self, request: SessionRequest) -> None:
         """The client must be there, and an interactive one must not begin with a dialog."""
-        env = {**os.environ, **(order.env or {})}
-        require_program(PROGRAM, Path(order.worktree), env)
-        if order.mode is RunnerMode.TMUX:
+        env = {**os.environ, **(request.env or {})}
+        require_program(PROGRAM, Path(request.worktree), env)
+        if request.mode is RunnerMode.TMUX:
             tmux.require_tmux()
-            require_no_dialog(Path(order.home), env)
+            require_no_dialog(Path(request.home), env)
 
-    def launch(self, order: Order, agent: AgentFolder, run: RunFolder, cap_usd: float | None) -> Launch:
+    def launch(self, request: SessionRequest, agent: AgentFolder, run: RunFolder, cap_usd: float | None) -> Launch:
         """Writes the settings. GroundError when the policy is missing."""
-        interactive = order.mode is RunnerMode.TMUX
-        session = ("--resume", order.session_id) if order.resume else ("--session-id", order.session_id)
-        shared = (*session, "--settings", str(agent.settings), *_choices(order))
-        env = {**_ENVIRONMENT, **_telemetry(order), **_settle(order, agent)}
+        interactive = request.mode is RunnerMode.TMUX
+        session = ("--resume", request.session_id) if request.resume else ("--session-id", request.session_id)
+        shared = (*session, "--settings", str(agent.settings), *_choices(request))
+        env = {**_ENVIRONMENT, **_telemetry(request), **_settle(request, agent)}
         if interactive:
-            argv = (PROGRAM, _short(order.prompt, run), *shared, "--permission-mode", "acceptEdits")
+            argv = (PROGRAM, _short(request.prompt, run), *shared, "--permission-mode", "acceptEdits")
             return Launch(argv, env, _OF_A_SESSION)
         money = () if cap_usd is None else ("--max-budget-usd", f"{cap_usd:.4f}")
-        turns = () if order.max_turns is None else ("--max-turns", str(order.max_turns))
+        turns = () if request.max_turns is None else ("--max-turns", str(request.max_turns))
         output = ("--output-format", "stream-json", "--verbose")
         argv = (PROGRAM, "-p", *output, *shared, "--permission-mode", "dontAsk", *turns, *money)
         return Launch(argv, env, _OF_A_SESSION, stdin=run.prompt)
 
-    def reader(self, order: Order) -> Reader:
+    def reader(self, request: SessionRequest) -> Reader:
         """Interactive sessions print a screen, which nobody reads."""
-        return ClaudeReader(guarded=order.mode is RunnerMode.HEADLESS)
+        return ClaudeReader(guarded=request.mode is RunnerMode.HEADLESS)
 
 
-def _choices(order: Order) -> tuple[str, ...]:
-    return () if order.model is None else ("--model", order.model)
+def _choices(request: SessionRequest) -> tuple[str, ...]:
+    return () if request.model is None else ("--model", request.model)
 
 
 def _short(prompt: str, run: RunFolder) -> str:
     return prompt if len(prompt.encode()) < _LONGEST_ARGUMENT else f"Read {run.prompt} and do what it says."
 
 
-def _telemetry(order: Order) -> dict[str, str]:
+def _telemetry(request: SessionRequest) -> dict[str, str]:
     """Who is who in the client's own telemetry, where the user has switched that on."""
     if not os.environ.get("CLAUDE_CODE_ENABLE_TELEMETRY"):
         return {}
     before = os.environ.get("OTEL_RESOURCE_ATTRIBUTES")
-    ours = f"orchestra.agent={order.agent}"
+    ours = f"orchestra.agent={request.agent}"
     return {"OTEL_RESOURCE_ATTRIBUTES": f"{before},{ours}" if before else ours}
 
 
-def _settle(order: Order, agent: AgentFolder) -> dict[str, str]:
+def _settle(request: SessionRequest, agent: AgentFolder) -> dict[str, str]:
     """Write the session's settings; what its environment needs for them."""
     policy = read_json(agent.policy)
     if policy is None:
         raise GroundError(f"{agent.policy} is missing", hint="run orchestra start again")
     sandbox = sandbox_available()
-    interactive = order.mode is RunnerMode.TMUX
+    interactive = request.mode is RunnerMode.TMUX
     settings = make_settings(policy, agent.path, interactive=interactive, sandbox=sandbox)
     write_atomically(agent.settings, json.dumps(settings, indent=1) + "\n")
     if not sandbox:
         return {}
-    require_hooks_folder(Path(order.worktree))
-    env = {**os.environ, **(order.env or {})}
-    return hide_placeholders(Path(order.worktree), agent.path, shut_paths(policy), env)
+    require_hooks_folder(Path(request.worktree))
+    env = {**os.environ, **(request.env or {})}
+    return hide_placeholders(Path(request.worktree), agent.path, shut_paths(policy), env)
 
 
 def require_no_dialog(home: Path, env: dict[str, str]) -> None:

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from orchestra.sessions.runners.output_parsers import as_object
-from orchestra.sessions.runners.protocol import Notice, Trouble
-from orchestra.sessions.state import Digest, Usage
+from orchestra.sessions.runners.protocol import Alert, AlertKind
+from orchestra.sessions.state import SessionResult, Usage
 from orchestra.sessions.usage import add, dollars
 
 GREETING = "orchestra agent"
@@ -40,11 +40,11 @@ class ClaudeReader:
         self._guarded = guarded
         self._signalled = False
         self._begun = False
-        self._found = Digest()
+        self._found = SessionResult()
         self._ended = False
         self._messages: dict[str, Usage] = {}
 
-    def feed(self, line: bytes) -> Notice | None:
+    def feed(self, line: bytes) -> Alert | None:
         """One line."""
         event = as_object(line.decode("utf-8", "replace"))
         if event is None:
@@ -54,7 +54,7 @@ class ClaudeReader:
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
 
-    def digest(self) -> Digest:
+    def result(self) -> SessionResult:
         """So far. Without a result it was cut off: its tokens are those of its messages, its cost is not known."""
         if self._ended:
             return self._found
@@ -63,7 +63,7 @@ class ClaudeReader:
             used = add(used, usage)
         return replace(self._found, usage=used)
 
-    def _read(self, event: Json) -> Notice | None:
+    def _read(self, event: Json) -> Alert | None:
         match event.get("type"), event.get("subtype"):
             case "system", "hook_response":
                 self._signalled |= event.get("hook_event") == "SessionStart" and GREETING in str(event.get("stdout"))
@@ -77,13 +77,13 @@ class ClaudeReader:
                 return self._result(event)
         return None
 
-    def _init(self, event: Json) -> Notice | None:
+    def _init(self, event: Json) -> Alert | None:
         version = str(event.get("claude_code_version", ""))
         self._found = replace(self._found, session_id=str(event["session_id"]), version=version)
         first, self._begun = not self._begun, True
         if first and self._guarded and not self._signalled:
-            return Notice(
-                Trouble.UNGUARDED, "the client did not take orchestra's settings: its SessionStart hook did not run"
+            return Alert(
+                AlertKind.UNGUARDED, "the client did not take orchestra's settings: its SessionStart hook did not run"
             )
         return None
 
@@ -98,7 +98,7 @@ class ClaudeReader:
             if block.get("type") == "text" and block.get("text"):
                 self._found = replace(self._found, text=block["text"][:_LONGEST])
 
-    def _result(self, event: Json) -> Notice | None:
+    def _result(self, event: Json) -> Alert | None:
         failed = bool(event.get("is_error")) or event.get("subtype") != "success"
         used = event.get("usage") or {}
         usage = Usage(
@@ -120,8 +120,8 @@ class ClaudeReader:
             usage=usage,
         )
         if fault == "login":
-            return Notice(Trouble.LOGIN, reason)
-        return Notice(Trouble.BUSY, reason) if fault == "busy" else None
+            return Alert(AlertKind.LOGIN, reason)
+        return Alert(AlertKind.BUSY, reason) if fault == "busy" else None
 
     def _more(self, name: str, value: int) -> int:
         """Tokens and turns of a result are its own; those of earlier results of the same run come on top."""
@@ -132,14 +132,14 @@ def _written(used: Json) -> int:
     return int(used.get("cache_creation_input_tokens") or 0)
 
 
-def _retry(event: Json) -> Notice | None:
+def _retry(event: Json) -> Alert | None:
     status, attempt = event.get("error_status"), int(event.get("attempt") or 1)
     if status in _LOGIN:
-        return Notice(Trouble.LOGIN, f"the API refuses the login ({status})")
+        return Alert(AlertKind.LOGIN, f"the API refuses the login ({status})")
     if status not in _FULL and attempt < _HICCUPS:
         return None  # a hiccup is the client's to retry
     what = f"the API answers {status}" if status else "the API cannot be reached"
-    return Notice(Trouble.BUSY, what, float(event.get("retry_delay_ms") or 0) / 1000)
+    return Alert(AlertKind.BUSY, what, float(event.get("retry_delay_ms") or 0) / 1000)
 
 
 def _why(event: Json) -> tuple[str, str]:

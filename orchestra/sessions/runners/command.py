@@ -21,42 +21,42 @@ from orchestra.errors import GroundError
 from orchestra.sessions import tmux
 from orchestra.sessions.runners.output_parsers import parser_of
 from orchestra.sessions.runners.protocol import Launch, Reader
-from orchestra.sessions.store import AgentFolder, Order, RunFolder
+from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest
 
 _PLACEHOLDER = re.compile(r"\{(prompt|prompt_file|worktree|session_id|settings)\}")
 _BY_ARGUMENT = re.compile(r"\{(prompt|prompt_file)\}")
 
 
 class CommandRunner:
-    """Runs ``order.argv``, or ``order.resume_argv`` to go on with a session."""
+    """Runs ``request.argv``, or ``request.resume_argv`` to go on with a session."""
 
-    def require(self, order: Order) -> None:
+    def require(self, request: SessionRequest) -> None:
         """The program must be there."""
-        require_program(_template(order)[0], Path(order.worktree), {**os.environ, **(order.env or {})})
-        if order.mode is RunnerMode.TMUX:
+        require_program(_template(request)[0], Path(request.worktree), {**os.environ, **(request.env or {})})
+        if request.mode is RunnerMode.TMUX:
             tmux.require_tmux()
 
-    def launch(self, order: Order, agent: AgentFolder, run: RunFolder, cap_usd: float | None) -> Launch:
+    def launch(self, request: SessionRequest, agent: AgentFolder, run: RunFolder, cap_usd: float | None) -> Launch:
         """The template with its placeholders filled; no shell comes near it."""
-        template = _template(order)
+        template = _template(request)
         values = {
-            "prompt": order.prompt,
+            "prompt": request.prompt,
             "prompt_file": str(run.prompt),
-            "worktree": order.worktree,
-            "session_id": order.session_id,
+            "worktree": request.worktree,
+            "session_id": request.session_id,
             "settings": str(agent.policy),
         }
         argv = tuple(fill(part, values) for part in template)
         spoken = any(_BY_ARGUMENT.search(part) for part in template)
         return Launch(argv, stdin=None if spoken else run.prompt)
 
-    def reader(self, order: Order) -> Reader:
+    def reader(self, request: SessionRequest) -> Reader:
         """By the program's name."""
-        return parser_of(order.argv)
+        return parser_of(request.argv)
 
 
-def _template(order: Order) -> tuple[str, ...]:
-    return order.resume_argv if order.resume and order.resume_argv else order.argv
+def _template(request: SessionRequest) -> tuple[str, ...]:
+    return request.resume_argv if request.resume and request.resume_argv else request.argv
 
 
 def fill(part: str, values: Mapping[str, str]) -> str:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
-from orchestra.sessions.runners.protocol import Notice, Reader
-from orchestra.sessions.state import Digest, Usage
+from orchestra.sessions.runners.protocol import Alert, Reader
+from orchestra.sessions.state import SessionResult, Usage
 from orchestra.sessions.usage import add, dollars
 
 _LONGEST = 2_000
@@ -27,10 +27,10 @@ Json = dict[str, Any]
 class Parser:
     """Sums up JSON lines with ``read`` (None: plain text)."""
 
-    read: Callable[[Digest, Json], Digest] | None = None
-    found: Digest = field(default_factory=Digest)
+    read: Callable[[SessionResult, Json], SessionResult] | None = None
+    found: SessionResult = field(default_factory=SessionResult)
 
-    def feed(self, line: bytes) -> Notice | None:
+    def feed(self, line: bytes) -> Alert | None:
         """One line."""
         text = line.decode("utf-8", "replace").strip()
         if self.read is None:
@@ -44,7 +44,7 @@ class Parser:
                 return None  # not the shape that this program's events had when this was written
         return None
 
-    def digest(self) -> Digest:
+    def result(self) -> SessionResult:
         """So far."""
         return self.found
 
@@ -69,7 +69,7 @@ def parser_of(argv: Sequence[str]) -> Reader:
     return Parser()
 
 
-def _codex(found: Digest, event: Json) -> Digest:
+def _codex(found: SessionResult, event: Json) -> SessionResult:
     kind = event.get("type")
     if kind == "thread.started":
         return replace(found, session_id=str(event["thread_id"]))
@@ -85,7 +85,7 @@ def _codex(found: Digest, event: Json) -> Digest:
     return found
 
 
-def _gemini(found: Digest, event: Json) -> Digest:
+def _gemini(found: SessionResult, event: Json) -> SessionResult:
     kind = event.get("type")
     if kind == "init":
         return replace(found, session_id=str(event["session_id"]))
@@ -101,7 +101,7 @@ def _gemini(found: Digest, event: Json) -> Digest:
     return found
 
 
-def _opencode(found: Digest, event: Json) -> Digest:
+def _opencode(found: SessionResult, event: Json) -> SessionResult:
     kind = event.get("type")
     found = replace(found, session_id=str(event.get("sessionID", found.session_id)))
     if kind == "text":
@@ -120,7 +120,7 @@ def _opencode(found: Digest, event: Json) -> Digest:
     return found
 
 
-_READERS: dict[str, Callable[[Digest, Json], Digest]] = {
+_READERS: dict[str, Callable[[SessionResult, Json], SessionResult]] = {
     "codex": _codex,
     "gemini": _gemini,
     "opencode": _opencode,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.sessions.client_poll import Asking
+from orchestra.sessions.monitor import ClientPoll
 from orchestra.sessions.store import FleetFolder
 
 
@@ -38,5 +38,5 @@ def test_it_is_asked_only_where_something_may_change_without_a_signal(
     agent.path.mkdir(parents=True)
     line = {"at": time.time() - 60, "event": event, "detail": detail, "session": "s"}
     agent.events.write_text(json.dumps(line) + "\n", "utf-8")
-    Asking(fleet).ask([agent])
+    ClientPoll(fleet).poll([agent])
     assert (fleet.read("clients") is not None) is asked
