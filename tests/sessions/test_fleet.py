@@ -434,7 +434,7 @@ def test_work_is_saved_though_nothing_else_can_be_noted(make_site: MakeSite) -> 
     for name in "ab":
         run = site.newest(name)
         (run.path / "result.json").mkdir()
-    with pytest.raises(OSError, match=r"digest\.json"):
+    with pytest.raises(OSError, match=r"result\.json"):
         stop_fleet(site.fleet)
     for name in "ab":
         assert site.world.checkout.read("precious.txt", f"refs/orchestra/demo/{name}/saved/1") == "precious"

@@ -203,7 +203,7 @@ def test_no_enter_is_pressed_that_could_not_be_noted(open_site: OpenSite, monkey
         append_message(site.files("a"), "more")
         assert deliver(site.sessions, site.files("a")) is DeliveryState.TYPED
         monkeypatch.setattr(tmux, "press_enter", lambda *window: pressed.append(window[0]))
-        monkeypatch.setattr(message_delivery, "keep_message", full_disk)
+        monkeypatch.setattr(message_delivery, "write_message", full_disk)
         with pytest.raises(OSError, match="No space"):
             deliver(site.sessions, site.files("a"))
     assert pressed == []
