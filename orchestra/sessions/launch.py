@@ -100,7 +100,7 @@ def end_session(run: Run) -> None:
         process_tree.end(lambda: process_tree.members(run.mark), 0.0)
 
 
-def end_session_now(run: Run) -> tuple[process_tree.Identity, ...]:
+def end_session_now(run: Run) -> tuple[process_tree.ProcessId, ...]:
     """End a session with all its processes; return those that could not be ended."""
     survivors = process.end_detached(run.keeper, run.mark, grace_s=GRACE_S)
     if run.window:

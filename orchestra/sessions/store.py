@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.engine.process import Ending, ending
-from orchestra.engine.process_tree import Identity
+from orchestra.engine.process_tree import ProcessId
 from orchestra.files import write_atomically
 from orchestra.sessions.state import SessionResult, Stop, Usage
 
@@ -69,7 +69,7 @@ class Run:
 
     number: int
     started_at: float
-    keeper: Identity
+    keeper: ProcessId
     mark: str
     cap_usd: float | None = None
     window: str = ""  # tmux: the target that attach takes
@@ -105,7 +105,9 @@ class RunFolder:
 
     @property
     def run(self) -> Run | None:
-        return read_as(lambda values: Run(**{**values, "keeper": Identity(**values["keeper"])}), self.path / "run.json")
+        return read_as(
+            lambda values: Run(**{**values, "keeper": ProcessId(**values["keeper"])}), self.path / "run.json"
+        )
 
     @property
     def ending(self) -> Ending | None:
@@ -193,9 +195,9 @@ class FleetFolder:
         return read_as(lambda values: Limits(**values), self.path / "limits.json") or Limits()
 
     @property
-    def supervisor(self) -> Identity | None:
+    def supervisor(self) -> ProcessId | None:
         """The process that works off the queue, or the last one that did."""
-        return read_as(lambda values: Identity(**values), self.path / "supervisor.json")
+        return read_as(lambda values: ProcessId(**values), self.path / "supervisor.json")
 
     def write(self, name: str, value: Any) -> None:
         write_json(self.path / f"{name}.json", value)

@@ -83,7 +83,7 @@ def test_success_beside_is_error_is_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "fault", "trouble"),
+    ("event", "fault", "kind"),
     [
         (failed(429, "API Error: 429"), "busy", AlertKind.BUSY),
         (failed(529, "API Error: 529"), "busy", AlertKind.BUSY),
@@ -104,7 +104,7 @@ def test_what_kind_of_failure_it_is(event: dict[str, Any], fault: str, kind: Ale
 
 
 @pytest.mark.parametrize(
-    ("status", "attempt", "trouble"),
+    ("status", "attempt", "kind"),
     [(429, 1, AlertKind.BUSY), (529, 1, AlertKind.BUSY), (500, 1, None), (500, 3, AlertKind.BUSY), (None, 1, None),
      (None, 3, AlertKind.BUSY), (401, 1, AlertKind.LOGIN)],
 )  # fmt: skip
