@@ -207,7 +207,7 @@ def spent(session: str, version: str, cost: float | None) -> SessionResult:
 
 
 @pytest.mark.parametrize(
-    ("digests", "cost"),
+    ("results", "cost"),
     [
         ([spent("s", "2.1.197", 0.5), spent("s", "2.1.197", 0.2)], 0.7),
         ([spent("s", "2.1.330", 0.5), spent("s", "2.1.330", 0.7)], 0.7),
@@ -231,7 +231,7 @@ def sessions_without_cost(session: str, version: str) -> SessionResult:
 
 
 @pytest.mark.parametrize(
-    ("digests", "sessions"),
+    ("results", "sessions"),
     [
         ([sessions_without_cost("s", "2.1.330")], 1),
         ([sessions_without_cost("s", "2.1.330"), spent("s", "2.1.330", 0.5)], 1),
