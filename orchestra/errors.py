@@ -10,8 +10,8 @@
         +-- LockHeld          3   another orchestra command works here; names its process
         +-- DiskFull          3   no space left; names the path
 
-An error says three things: what is wrong, where, and (``hint``) what mends it. Anything that is not an
-OrchestraError is a fault of ours: its traceback goes to a log file whose path is printed, exit code 3.
+An error says three things: what is wrong, where, and (``hint``) how to fix it. Any other exception is a bug of
+orchestra: its traceback goes to a log file whose path is printed, exit code 3.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pathlib import Path
 
 
 class ExitCode(IntEnum):
-    """What a command's exit code means (CONTRACT.md)."""
+    """The exit codes of every command."""
 
-    DONE = 0  # all that was asked is done
+    DONE = 0  # everything asked for is done
     SHORT = 1  # the work fell short
     WRONG_INPUT = 2  # usage or blueprint
     WRONG_GROUND = 3  # the ground is wrong, or something unexpected happened
@@ -33,7 +33,7 @@ class ExitCode(IntEnum):
 
 
 class OrchestraError(Exception):
-    """An expected failure: ``message`` is one sentence a person can act on, ``hint`` the mend, if there is one."""
+    """An expected failure: ``message`` is one sentence a person can act on, ``hint`` the fix, if there is one."""
 
     exit_code: ExitCode = ExitCode.WRONG_GROUND
 
@@ -94,10 +94,10 @@ class GitError(GroundError):
 
 
 class MovedError(GroundError):
-    """A compare-and-swap found ``ref`` elsewhere: ``expected`` and ``found`` are commit ids (found None: absent)."""
+    """A compare-and-swap found ``ref`` elsewhere: ``expected`` and ``actual`` are commit ids (actual None: absent)."""
 
     def __init__(self, ref: str, expected: str | None, actual: str | None) -> None:
-        self.ref, self.expected, self.found = ref, expected, actual
+        self.ref, self.expected, self.actual = ref, expected, actual
         super().__init__(f"{ref} is at {actual or 'nothing'}, not at {expected or 'nothing'} as expected")
 
 
@@ -107,7 +107,8 @@ class LockHeld(GroundError):  # noqa: N818
     def __init__(self, resource: str, holder: str) -> None:
         self.holder = holder
         super().__init__(
-            f"{resource} is held by {holder}", hint="wait for it to end, or stop it; a dead holder is no obstacle"
+            f"{resource} is held by {holder}",
+            hint="Wait for it to finish, or stop it. A lock left by a dead process is ignored.",
         )
 
 
@@ -118,5 +119,5 @@ class DiskFull(GroundError):  # noqa: N818
         self.path = path
         super().__init__(
             f"no space left on the device that holds {path}",
-            hint="make space and run the same command again: it finishes what was begun, nothing is lost",
+            hint="Free some space and run the same command again: it resumes where it stopped.",
         )

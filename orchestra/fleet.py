@@ -39,7 +39,7 @@ class Fleet:
 
     @property
     def folder(self) -> Path:
-        """What orchestra keeps of this fleet beside the refs: ledger, logs, settings."""
+        """The folder of what orchestra stores about this fleet in addition to refs: ledger, logs, settings."""
         return self.repository.state_folder / "fleets" / self.name
 
     @property
@@ -56,15 +56,15 @@ class Fleet:
         return Path(os.path.normpath(self.repository.home / self.blueprint.worktrees.root))
 
     def worktree(self, agent: Agent) -> Path:
-        """Where the agent's worktree is, or would be."""
+        """The path of the agent's worktree, existing or not."""
         return self.worktrees_root / agent.directory
 
     def agent_folder(self, agent: AgentName) -> Path:
-        """What orchestra keeps of one agent: set-up log, rendered copies, session files."""
+        """The folder of what orchestra stores about one agent: set-up log, rendered copies, session files."""
         return self.folder / "agents" / agent
 
     def target_tip(self) -> CommitId | None:
-        """Where the target is; None when it has no commit yet."""
+        """Return the tip of the target; None where it has no commit yet."""
         return self.repository.resolve(self.target_ref)
 
     def require_agent(self, name_or_number: str) -> Agent:
@@ -150,9 +150,9 @@ def newest_target(snapshot: FleetSnapshot) -> CommitId | None:
 
 
 def make_fleet(repository: Repository, blueprint: Blueprint) -> Fleet:
-    """The fleet of ``blueprint`` in ``repository``. GroundError where no target can be told.
+    """Build the fleet of ``blueprint`` in ``repository``. Raises GroundError where the target is undefined.
 
-    A target that the blueprint leaves open is settled by the first spawn: which branch somebody checks out later must
+    A target that the blueprint leaves open is recorded by the first spawn: the branch that is checked out later must
     not decide where the work lands.
     """
     remote = blueprint.remote or repository.default_remote()
@@ -161,7 +161,7 @@ def make_fleet(repository: Repository, blueprint: Blueprint) -> Fleet:
     target = blueprint.target or spawned_target(repository, blueprint.name) or repository.default_target(remote)
     if target is None:
         hint = "name the branch where work lands: `target: main` in the blueprint, or check a branch out"
-        raise GroundError(f"HEAD is detached in {repository.home}, so the target cannot be told", hint=hint)
+        raise GroundError(f"the blueprint names no target, and HEAD is detached in {repository.home}", hint=hint)
     return Fleet(repository, blueprint, target, remote)
 
 
@@ -185,14 +185,14 @@ def load_named_blueprint(name: str, repository: Repository) -> Blueprint:
 
 
 def remember(fleet: Fleet) -> None:
-    """Note that this fleet was spawned last, and where it lands. Written whole or not at all."""
+    """Record that this fleet was spawned last, and its target."""
     write_atomically(fleet.folder / "blueprint.json", json.dumps({"source": str(fleet.blueprint.source)}) + "\n")
     write_atomically(fleet.folder / "target", f"{fleet.target}\n")
     write_atomically(fleet.repository.state_folder / "current", f"{fleet.name}\n")
 
 
 def last_blueprint(repository: Repository) -> str | None:
-    """The path of the blueprint that was spawned last in this repository, or None."""
+    """Return the path of the blueprint that was spawned last in this repository, or None."""
     try:
         name = (repository.state_folder / "current").read_text("utf-8").strip()
     except OSError:
@@ -205,7 +205,7 @@ def last_blueprint(repository: Repository) -> str | None:
 
 
 def spawned_target(repository: Repository, fleet: FleetName) -> str | None:
-    """The branch where the fleet of that name lands since it was spawned; None when it was not."""
+    """Return the target that was recorded when the fleet of that name was spawned; None where there is no record."""
     with suppress(OSError):
         return (repository.state_folder / "fleets" / fleet / "target").read_text("utf-8").strip() or None
     return None

@@ -1,7 +1,7 @@
-"""What happened and when: observations in one SQLite file per fleet.
+"""History: what happened and when, in one SQLite file for each fleet.
 
-Invariant: nothing is decided from it; deleting it loses history and nothing else (law 3). Refuses to be the only
-copy of work. Writers are many processes at once: WAL, one short transaction an event (facts/libraries.md 6).
+Nothing is decided from it: without it history is missing and nothing else. Many processes write at once: a
+write-ahead log and one short transaction for each event.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Ledger:
             raise
 
     def _is_full(self, error: sqlite3.OperationalError) -> bool:
-        """SQLITE_FULL, or no room for the file of shared memory beside a WAL: that reads as any I/O error."""
+        """Recognise SQLITE_FULL, and no room for the shared memory of a write-ahead log: an I/O error to SQLite."""
         named = error.sqlite_errorname
         no_memory = named in (
             "SQLITE_IOERR_SHMSIZE",
@@ -95,7 +95,7 @@ class Ledger:
             db.close()
 
     def _create(self) -> None:
-        """Made aside and linked into place: switching a database to WAL while others open it fails at once."""
+        """Create it under another name and link it into place: a switch to WAL fails while others open the database."""
         draft = self.path.with_name(f".ledger.{os.getpid()}.{threading.get_ident()}")
         db = sqlite3.connect(draft)
         try:

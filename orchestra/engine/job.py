@@ -1,4 +1,4 @@
-"""What a job is, to any engine: values in, events and a result out.
+"""A job, to any engine: values in, events and a result out.
 
 An engine runs shell commands in folders and knows nothing of agents, fleets or refs. The local one
 (``local.py``) runs them here; a cluster can stand behind the same port. Times are seconds; wall-clock moments
@@ -21,7 +21,7 @@ class Outcome(StrEnum):
     FAILED = "failed"  # exit code 1 to 124, 126 and 127: the command's own word
     TIMED_OUT = "timed-out"  # it exceeded its own limit; its whole process group was ended
     BROKEN = "broken"  # infrastructure: killed by a signal not ours, could not start, disk full, exit 125
-    CANCELLED = "cancelled"  # ended because nobody wanted the answer any more
+    CANCELLED = "cancelled"  # ended before its end because its result is not needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Engine(Protocol):
         """End a job, its whole process group, and report it CANCELLED. No-op for one that is over."""
 
     def wait(self, timeout_s: float | None = None) -> tuple[Event, ...]:
-        """Block until something happened, at most ``timeout_s``; what happened, in order, each once."""
+        """Block until there is an event, at most ``timeout_s``; return the new events in order."""
 
     def close(self) -> None:
-        """End whatever runs. After it returns no process of a job is left."""
+        """End all running jobs. When it returns, no process of a job is left."""

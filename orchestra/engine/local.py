@@ -1,10 +1,8 @@
-"""Jobs on this machine: so many places, each with a keeper of its own that is used for one job after the other.
+"""Jobs on this machine: a fixed number of places, each with one keeper that runs its jobs one after the other.
 
-Invariant: an outcome is the command's own word only when nothing else can have caused it (merge facts, I9:
-infrastructure is never a verdict). A keeper enforces its job's limit by itself, so a busy owner delays nothing
-but the start of queued jobs. When we die, in whatever way, every keeper ends its job and goes.
-
-Refuses: an id twice, jobs after ``close``.
+A command is FAILED only when nothing but the command can have caused it: trouble of the machine is BROKEN, never a
+verdict. A keeper enforces the time limit of its job itself, so that a busy owner delays only the start of queued
+jobs. When the owner dies, every keeper ends its job and exits.
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ from typing import Any, Self
 
 from orchestra.engine import process, process_tree
 from orchestra.engine.job import Event, Finished, JobId, JobSpec, Outcome, Result, Started
+from orchestra.files import read_tail
 
 _LEAST_SPACE = 1 << 20  # bytes: below it, a failed job is the disk's fault
 _SPACE_WORDS = (b"No space left on device", b"Disk quota exceeded", b"ENOSPC")
@@ -90,15 +89,17 @@ class LocalEngine:
         for queued in self._queue:
             if queued.id == job:
                 self._queue.remove(queued)
-                self._news.append(Finished(job, _never_started(Outcome.CANCELLED, "cancelled before it started")))
+                now = time.time()
+                result = Result(Outcome.CANCELLED, None, None, now, now, "cancelled before it started")
+                self._news.append(Finished(job, result))
                 return
         for place in self._places:
             if place.job is not None and place.job.id == job:
                 self._cancelled.add(job)
-                place.keeper.tell(process.stop_order(job))
+                place.keeper.send(process.stop_order(job))
 
     def wait(self, timeout_s: float | None = None) -> tuple[Event, ...]:
-        """What happened, in order, each once. Blocks until there is something, at most ``timeout_s``.
+        """Return the new events in order. Blocks until there is one, at most ``timeout_s``.
 
         Returns nothing at once when no job is queued or running: there is nothing to wait for.
         """
@@ -112,7 +113,7 @@ class LocalEngine:
         return news
 
     def close(self) -> None:
-        """End whatever runs. After it returns no process of a job is left; ``wait`` still tells how they ended."""
+        """End whatever runs. After it returns no process of a job is left; ``wait`` still returns how they ended."""
         if self._closed:
             return
         self._closed = True
@@ -143,7 +144,7 @@ class LocalEngine:
                 )
             )
             place.job, place.mark, place.started, place.started_at = job, work.mark, False, time.time()
-            place.keeper.tell(process.order(work))
+            place.keeper.send(process.order(work))
 
     def _free_place(self) -> _Place | None:
         for place in self._places:
@@ -159,7 +160,7 @@ class LocalEngine:
     def _listen(self, timeout_s: float | None) -> None:
         for key, _ in self._selector.select(timeout_s):
             place: _Place = key.data
-            words = place.keeper.hear()
+            words = place.keeper.read_events()
             if words is None:
                 self._bury(place)
             for event in words or ():
@@ -179,9 +180,9 @@ class LocalEngine:
         self._news.append(Finished(job.id, judge(job, process.ending(event), cancelled=cancelled)))
 
     def _bury(self, place: _Place) -> None:
-        """A keeper ended that should not have: whatever its job left is ended, the job is BROKEN.
+        """Handle a keeper that ended unexpectedly: end what its job left running and report the job as BROKEN.
 
-        A job that had not begun is queued again, once: its keeper was on its way out when the job was given to it.
+        A job that had not started is queued again, once: its keeper was exiting when it got the job.
         """
         self._dismiss(place)
         job, place.job = place.job, None
@@ -215,7 +216,7 @@ def run(job: JobSpec, *, grace_s: float = 5.0) -> Result:
 
 
 def judge(job: JobSpec, end: process.Ending, *, cancelled: bool = False) -> Result:
-    """What an ending means. Pure, but for a look at the folder, the disk and the end of the log of a failed job."""
+    """Return the result that an ending means. For a failed job, look at its folder, the disk and the end of its log."""
     outcome, code, number, detail = _classify(job, end)
     if cancelled and end.why == "cancelled":
         outcome, detail = Outcome.CANCELLED, "cancelled"
@@ -233,23 +234,23 @@ def _classify(job: JobSpec, end: process.Ending) -> tuple[Outcome, int | None, i
         case "unstarted":
             return Outcome.BROKEN, None, None, f"could not start: {end.detail}"
         case _:
-            return Outcome.BROKEN, None, end.signal, "was ended from outside"
+            return Outcome.BROKEN, None, end.signal, "its keeper was stopped by a signal"
 
 
 def _by_exit(end: process.Ending) -> tuple[Outcome, int | None, int | None, str]:
     if end.signal is not None:
-        return Outcome.BROKEN, None, end.signal, f"was ended by {_signal_name(end.signal)}"
+        return Outcome.BROKEN, None, end.signal, f"killed by {_signal_name(end.signal)}"
     code = end.exit_code or 0
     if code in _BY_SIGNAL:
         number = code - 128
-        return Outcome.BROKEN, code, number, f"exit code {code}: ended by {_signal_name(number)}"
+        return Outcome.BROKEN, code, number, f"exit code {code}: killed by {_signal_name(number)}"
     if code == _UNTESTABLE:
         return Outcome.BROKEN, code, None, f"exit code {code}: could not be run"
     return (Outcome.PASSED if code == 0 else Outcome.FAILED), code, None, f"exit code {code}" if code else ""
 
 
 def _ground_fault(job: JobSpec, end: process.Ending) -> str:
-    """Why a failure may be the machine's and not the command's; empty when nothing speaks for that."""
+    """Return why a failure may be the machine's and not the command's; empty where nothing suggests that."""
     if not job.cwd.is_dir():
         return f"its folder {job.cwd} disappeared while it ran"
     if end.disk_full:
@@ -257,7 +258,7 @@ def _ground_fault(job: JobSpec, end: process.Ending) -> str:
     for folder in (job.cwd, job.log.parent, Path(job.env.get("TMPDIR", "/tmp"))):  # noqa: S108 - looked at only
         if folder.is_dir() and _is_full(folder):
             return f"no space left on the device that holds {folder}"
-    words = next((word for word in _SPACE_WORDS if word in _tail(job.log)), None)
+    words = next((word for word in _SPACE_WORDS if word in read_tail(job.log)), None)
     return f"its log says: {words.decode()}" if words else ""
 
 
@@ -266,19 +267,8 @@ def _is_full(folder: Path) -> bool:
     return space.f_bavail * space.f_frsize < _LEAST_SPACE or (space.f_files > 0 and space.f_favail == 0)
 
 
-def _tail(log: Path, size: int = 1 << 16) -> bytes:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - size))
-        return file.read()
-
-
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _never_started(outcome: Outcome, detail: str) -> Result:
-    now = time.time()
-    return Result(outcome, None, None, now, now, detail)

@@ -1,11 +1,11 @@
 """The one place that starts processes other than git.
 
-Three ways: ``capture`` for a short question with a short answer, ``foreground`` for a program that takes over the
-terminal, and a keeper (``keeper.py``) for everything that works: a ``LeashedKeeper`` dies with us and takes its job
-along, ``start_detached`` survives the terminal and us, and leaves a record of how its job ended.
+Three ways: ``capture`` for a short command, ``foreground`` for a program that takes over the terminal, and a keeper
+(``shim.py``) for jobs: a ``LeashedKeeper`` dies with this process and ends its job, ``start_detached`` survives the
+terminal and this process, and records how its job ended.
 
-Invariant: whatever is started here has its own session, so that a signal to it never reaches us, nor one to us it;
-and can be ended whole, by its identity, its keeper's descent and its mark. Refuses: a shell, unless the argv names it.
+Invariant: each process started here has its own session, so that signals to it and to us stay apart, and can be ended
+with all its descendants, by its id, its keeper's descent and its mark. No shell is used unless the argv names it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a job ended, in its keeper's words (see keeper.py for ``why``)."""
+    """How a job ended, as its keeper reports it (see shim.py for ``why``)."""
 
     why: str
     exit_code: int | None
@@ -69,7 +69,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What a short command said. ``code`` is None when it was ended for taking too long."""
+    """Output of a short command. ``code`` is None when it was killed for taking too long."""
 
     argv: tuple[str, ...]
     code: int | None
@@ -87,7 +87,7 @@ def capture(
 ) -> Captured:
     """Run a short command to its end. Raises FileNotFoundError, PermissionError when it cannot be started.
 
-    Its whole group is killed at ``timeout_s``; what it had said until then is returned with ``code`` None.
+    Its whole group is killed at ``timeout_s``; its output until then is returned with ``code`` None.
     """
     command = tuple(argv)
     with subprocess.Popen(
@@ -114,7 +114,7 @@ def capture(
 
 
 def foreground(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
-    """Hand the terminal to a program until it ends; its exit code, negative when a signal ended it.
+    """Hand the terminal to a program; return its exit code, negative when a signal ended it.
 
     An interrupt is the program's to handle meanwhile, as in a shell.
     """
@@ -128,13 +128,13 @@ def foreground(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str
 
 
 def marked(work: Work) -> Work:
-    """The work with a mark of its own, by which every process that it starts can be found."""
+    """Return the work with a unique mark, by which every process that it starts can be found."""
     mark = work.mark or f"{work.id}.{secrets.token_hex(8)}"
     return replace(work, mark=mark, env={**work.env, MARK: mark})
 
 
 def order(work: Work) -> bytes:
-    """The line that makes a keeper run ``work``, which must be ``marked``."""
+    """Return the line that makes a keeper run ``work``, which must be ``marked``."""
     values: dict[str, Any] = {
         "id": work.id,
         "argv": work.argv,
@@ -152,7 +152,7 @@ def order(work: Work) -> bytes:
 
 
 def stop_order(job: str) -> bytes:
-    """The line that makes a keeper end that job."""
+    """Return the line that makes a keeper end that job."""
     return json.dumps({"end": job}).encode() + b"\n"
 
 
@@ -179,18 +179,18 @@ class LeashedKeeper:
         self._heard = b""
 
     def fileno(self) -> int:
-        """The reading end of what it says."""
+        """Return the descriptor of its output."""
         return self._process.stdout.fileno() if self._process.stdout else -1
 
-    def tell(self, line: bytes) -> None:
-        """Send an order. A keeper that is gone is noticed by ``hear``, not here."""
+    def send(self, line: bytes) -> None:
+        """Send an order. A keeper that has died is noticed by ``read_events``."""
         if self._process.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(line)
                 self._process.stdin.flush()
 
-    def hear(self) -> list[dict[str, Any]] | None:
-        """What it has said since; None when it is gone. Blocks when there is nothing to read."""
+    def read_events(self) -> list[dict[str, Any]] | None:
+        """Return its new events; None when it has died. Blocks when there is nothing to read."""
         data = os.read(self.fileno(), 1 << 16)
         if not data:
             return None
@@ -198,7 +198,7 @@ class LeashedKeeper:
         return [json.loads(line) for line in lines]
 
     def dismiss(self, timeout_s: float) -> None:
-        """Let go of the leash; it ends its job and goes, or is killed after ``timeout_s``."""
+        """Close its input: it ends its job and exits, or is killed after ``timeout_s``."""
         with contextlib.suppress(BrokenPipeError):
             if self._process.stdin:
                 self._process.stdin.close()
@@ -212,13 +212,21 @@ class LeashedKeeper:
 
 
 def start_detached(work: Work) -> ProcessId:
-    """Start ``marked`` work that outlives us and the terminal; the identity of its keeper.
+    """Start ``marked`` work that outlives us and the terminal; return its keeper's id.
 
     Ending: ``end_detached``, or SIGTERM to the keeper. The outcome is in ``work.record``; no record and no living
     keeper means that the keeper itself was killed or the machine stopped. The environment goes through a pipe,
     so that no secret in it is written to disk. Raises GroundError when the machine cannot start a process.
     """
-    started = _run_keeper(_keeper_argv("--detach"), order(work))
+    with subprocess.Popen(
+        _keeper_argv("--detach"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    ) as process:
+        started = process.communicate(order(work))[0]
     keeper = process_tree.identity(int(started)) if started.strip().isdigit() else None
     if keeper is None:
         raise GroundError(f"the keeper of {work.id} did not start", hint="see orchestra doctor")
@@ -226,7 +234,7 @@ def start_detached(work: Work) -> ProcessId:
 
 
 def start_daemon(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> ProcessId:
-    """Start a program of ours that outlives us and the terminal and has no keeper; both streams go to ``log``.
+    """Start a program that outlives us and the terminal and has no keeper; both streams go to ``log``.
 
     Raises GroundError when it did not start. What runs under a keeper ends with it, so a program that starts
     detached work of its own must not have one.
@@ -254,7 +262,9 @@ def give_order(fifo: Path, work: Work, timeout_s: float = 10.0) -> None:
             break
         except OSError as error:
             if error.errno != errno.ENXIO or time.monotonic() > deadline:
-                raise GroundError(f"nobody waits at {fifo} for {work.id}: {error.strerror}") from error
+                raise GroundError(
+                    f"{work.id} cannot start: its terminal does not read {fifo}: {error.strerror}"
+                ) from error
             time.sleep(0.01)
     os.set_blocking(writing, True)
     with os.fdopen(writing, "wb") as pipe:
@@ -262,9 +272,9 @@ def give_order(fifo: Path, work: Work, timeout_s: float = 10.0) -> None:
 
 
 def end_detached(keeper: ProcessId, mark: str, *, grace_s: float = 5.0) -> tuple[ProcessId, ...]:
-    """End detached work and everything that carries its mark; what could not be ended (nothing, as a rule).
+    """End detached work and everything that carries its mark; return what survived (normally nothing).
 
-    The keeper gets the time to let its job say goodbye and to write the record; then it is killed too.
+    The keeper gets the time to end its job and to write the record; then it is killed too.
     """
     if process_tree.send(keeper, signal.SIGTERM):
         wait_gone(keeper, grace_s + 12.0)
@@ -273,7 +283,7 @@ def end_detached(keeper: ProcessId, mark: str, *, grace_s: float = 5.0) -> tuple
 
 
 def wait_gone(process: ProcessId, timeout_s: float) -> bool:
-    """Block until that process has ended, at most ``timeout_s``; whether it has."""
+    """Block until that process has ended, at most ``timeout_s``; return True if it has."""
     deadline = time.monotonic() + timeout_s
     while process_tree.is_alive(process):
         remaining_s = deadline - time.monotonic()
@@ -284,7 +294,7 @@ def wait_gone(process: ProcessId, timeout_s: float) -> bool:
 
 
 def _await_exit(pid: int, timeout_s: float) -> None:
-    """pidfd_open(2): a pidfd becomes readable when its process ends, whoever its parent is."""
+    """pidfd_open(2): a pidfd becomes readable when its process ends, also for one that is no child."""
     if not hasattr(os, "pidfd_open"):
         time.sleep(min(timeout_s, 0.05))
         return
@@ -303,19 +313,7 @@ def _keeper_argv(*options: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", "-c", _KEEPER, str(_ROOT), *options)
 
 
-def _run_keeper(argv: tuple[str, ...], first: bytes) -> bytes:
-    with subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        start_new_session=True,
-    ) as process:
-        return process.communicate(first)[0]
-
-
 def _kill_group(process: subprocess.Popen[str]) -> None:
-    """Before it is reaped, its pid, which is its group's number, belongs to nobody else."""
+    """Kill its group before it is reaped: until then no other process can get its number."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Which processes belong together, and how to end exactly those.
+"""The processes of a job: find them all, and end exactly those.
 
 A process is known by an ``ProcessId`` that survives clock jumps, reused pids and restarts of the machine. The
 members of a job are found by three signs: descent from its keeper (exact on Linux, where the keeper is a
@@ -29,8 +29,11 @@ _MISSING = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 @dataclass(frozen=True, slots=True)
 class ProcessId:
-    """One process, for good. ``started`` is its start in clock ticks since boot (Linux) or its start time in
-    seconds; ``machine`` is the boot and the pid namespace in which ``pid`` means anything."""
+    """One process, never another that got the same pid.
+
+    ``started`` is its start in clock ticks since boot (Linux) or its start time in seconds; ``machine`` is the boot and
+    the pid namespace in which ``pid`` is valid.
+    """
 
     pid: int
     started: str
@@ -57,7 +60,7 @@ def this_machine() -> str:
 
 
 def identity(pid: int) -> ProcessId | None:
-    """Who has that pid now; None when nobody, or only a zombie, has."""
+    """Return the id of the process that has ``pid`` now; None for none or a zombie."""
     if _LINUX:
         stat = _stat(pid)
         return None if stat is None or stat.state in "ZX" else ProcessId(pid, stat.started, this_machine())
@@ -73,7 +76,7 @@ def identity(pid: int) -> ProcessId | None:
 
 
 def is_alive(process: ProcessId) -> bool:
-    """Whether that very process runs here and now. A zombie does not run."""
+    """Return True while exactly that process runs on this machine; a zombie does not run."""
     return process.machine == this_machine() and identity(process.pid) == process
 
 
@@ -81,7 +84,7 @@ def members(mark: str | None, root: int | None = None, group: int | None = None)
     """The living processes that carry ``mark``, descend from ``root`` or are in process group ``group``.
 
     ``root`` itself and the caller are never among them. Pass ``group`` only while its leader, or a member seen
-    otherwise, keeps the number from being given to somebody else.
+    otherwise, keeps the number from being reused.
     """
     candidates = _linux_members(mark, root, group) if _LINUX else _psutil_members(mark, root, group)
     return tuple(
@@ -92,7 +95,7 @@ def members(mark: str | None, root: int | None = None, group: int | None = None)
 
 
 def is_marked(pid: int) -> bool:
-    """Whether that process belongs to some job of ours; False where it is gone, or another user's."""
+    """Return True for a process of any orchestra job; False for one that has ended or is another user's."""
     if _LINUX:
         return any(entry.startswith(f"{MARK}=".encode()) for entry in _environment(pid))
     import psutil
@@ -106,7 +109,7 @@ def is_marked(pid: int) -> bool:
 def end(
     find: Callable[[], tuple[ProcessId, ...]], grace_s: float, wait: Callable[[float], None] = time.sleep
 ) -> tuple[ProcessId, ...]:
-    """TERM whatever ``find`` finds, KILL what is left after ``grace_s``; those still there at the end.
+    """Send TERM to what ``find`` returns, KILL to what is alive after ``grace_s``; return what survived.
 
     ``wait`` is called with a pause in seconds between two looks: a caller that must go on pumping output or
     reaping children does it there. Gives up 10 s after the KILL (a process in uninterruptible sleep).
@@ -127,9 +130,9 @@ def end(
 
 
 def send(process: ProcessId, number: signal.Signals) -> bool:
-    """Signal that very process; False when it is gone or not ours to signal.
+    """Signal exactly that process; False when it has ended or may not be signalled.
 
-    A pid can be given to somebody else between a look and a signal, a pidfd cannot: the look comes after it.
+    A pid can be reused between a check and a signal, a pidfd cannot: so the check comes after opening it.
     """
     try:
         if not hasattr(os, "pidfd_open"):

@@ -8,14 +8,14 @@ It reads orders as JSON lines from its standard input and writes events as JSON 
     -> {"event": "finished", "id", "why", "exit_code", "signal", "started_at", "ended_at", "detail", "left_out",
         "disk_full", "stragglers"}               why: exited | timeout | cancelled | terminated | orphaned | unstarted
 
-On a leash (``--leash``) the end of its input means that whoever ordered the job has died, in whatever way: it
-ends the job (why = "orphaned") and goes. Detached (``--detach``) it takes one order, puts the last event into the
+On a leash (``--leash``) the end of its input means that its owner has died: it ends the job (why = "orphaned") and
+exits. Detached (``--detach``) it takes one order, puts the last event into the
 file ``record`` and goes when the job has gone. In a terminal (``--pane FIFO``, for tmux) it does the same, but takes
 the order from a FIFO, so that its job has the terminal, and says nothing there. SIGTERM, and in a terminal SIGHUP,
 ends the job (why = "terminated"), then it goes.
 
 Invariant: when "finished" is written, no process of the job is left: descendants (it is a subreaper), its group,
-and whoever carries its mark. The job itself dies with its keeper (PR_SET_PDEATHSIG). Output is pumped, never
+and every process with its mark. The job itself dies with its keeper (PR_SET_PDEATHSIG). Output is pumped, never
 stored whole: past ``log_limit`` bytes only the last megabyte is kept. Refuses: shells, threads, site-packages.
 Started as ``python -I -S -c ... orchestra.engine.shim``: the standard library only.
 """
@@ -114,7 +114,7 @@ class Keeper:
         self._terminated = False
         self._job: Job | None = None
         self._next: dict[str, Any] | None = None
-        self._unwanted: set[str] = set()  # ids of jobs that somebody asked to end
+        self._unwanted: set[str] = set()  # ids of jobs to end
         self._selector = selectors.DefaultSelector()
         self._waker, woken = socket.socketpair()
         for end in (self._waker, woken):
@@ -238,7 +238,7 @@ class Keeper:
         job.spent.append(log)
 
     def _watch(self, job: Job) -> None:
-        """Until the leader has exited or there is a reason to end it; one may have been there all along."""
+        """Wait until the leader has exited or there is a reason to end it, which may exist from the start."""
         pause: float | None = 0.0
         while job.status is None and not job.why:
             self._turn(pause)
@@ -256,7 +256,7 @@ class Keeper:
             job.why = "exited"
 
     def _end(self, job: Job) -> int:
-        """End every member; how many outlived the leader or had to be told."""
+        """End every member; return how many outlived the leader or had to be signalled."""
         met: set[int] = set()
 
         def find() -> tuple[process_tree.ProcessId, ...]:
@@ -298,7 +298,7 @@ class Keeper:
         self._say(event)
 
     def _say(self, event: dict[str, Any]) -> None:
-        """To whoever ordered the job; that one may be gone, which its leash tells."""
+        """Write an event for the owner. It may have died: the leash notices that."""
         if self._terminal:
             return
         with contextlib.suppress(OSError):
@@ -306,7 +306,7 @@ class Keeper:
 
 
 def _prepare_linux() -> Any:
-    """Become a subreaper; what a child calls so that it dies with us, None where there is no such thing."""
+    """Become a subreaper; return the function by which a child dies with us, None where unsupported."""
     if sys.platform != "linux":
         return None
     import ctypes
@@ -319,7 +319,7 @@ def _prepare_linux() -> Any:
 def _become(
     order: dict[str, Any], streams: tuple[int, int, int] | None, failure: int, die_with_parent: Any
 ) -> NoReturn:
-    """In the forked child: its own session and streams, or the terminal's; its folder, the program. Never returns."""
+    """Turn the forked child into the job: session, streams, folder, program. Never returns."""
     keeper, subject = os.getppid(), order["argv"][0]
     try:
         if streams is not None:
@@ -346,7 +346,7 @@ def _become(
 
 
 def _record(path: Path, event: dict[str, Any]) -> None:
-    """Whole or not at all. A full disk leaves no record: the reader then knows that the keeper is gone."""
+    """Write the record atomically. A full disk leaves none: readers then see that the keeper has ended."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         draft.write_text(json.dumps(event) + "\n", encoding="utf-8")
@@ -356,7 +356,7 @@ def _record(path: Path, event: dict[str, Any]) -> None:
 
 
 def _detach() -> None:
-    """Become a child of init, so that nobody has to reap us; say who we are to whoever started us."""
+    """Become a child of init, which reaps us; write our pid to the process that started us."""
     if pid := os.fork():
         os.write(1, b"%d" % pid)
         os._exit(0)

@@ -1,7 +1,4 @@
-"""Which commit is below which, as git's history has it.
-
-Invariant: a failed git is an error, never an answer. Refuses: to guess where histories are unrelated; that is None.
-"""
+"""Ancestry of commits. A failed git is an error, never an answer; unrelated histories have no merge base."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from orchestra.git.refs import CommitId
 
 
 def is_ancestor(git: Git, ancestor: str, descendant: str) -> bool:
-    """Whether ``descendant`` holds ``ancestor``, or is it."""
+    """Return True where ``descendant`` contains or equals ``ancestor``."""
     return git.succeeds("merge-base", "--is-ancestor", ancestor, descendant)
 
 
@@ -21,5 +18,5 @@ def merge_base(git: Git, first: str, second: str) -> CommitId | None:
 
 
 def is_rewritten(git: Git, target: str, tip: str, base: CommitId) -> bool:
-    """Whether ``target`` does not hold ``base``, on which the branch at ``tip`` still is."""
+    """Return True where ``target`` lacks ``base``, which the branch at ``tip`` still contains."""
     return not is_ancestor(git, base, target) and is_ancestor(git, base, tip)

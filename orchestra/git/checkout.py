@@ -1,13 +1,12 @@
-"""Bring a checkout of the target along after the target has moved, where nothing can be lost by it.
+"""Update a checkout of the target after the target has moved, without losing anything in it.
 
-Steps of ``follow``: take ``index.lock`` with a note of ours in it; let ``git read-tree -m -u`` move the files by a copy
-of the index; put the copy in the index's place; let the lock go. A kill in between leaves our note, so that the next
-run knows whose lock it is, and which files are ours to finish: those that hold the old content, the new one, its
-beginning (a write cut short) or nothing.
+Steps of ``follow``: create ``index.lock`` with a note from orchestra; let ``git read-tree -m -u`` move the files with a
+copy of the index; replace the index by the copy; remove the lock. A kill in between leaves the note, so that the next
+run recognises the lock, and which files it may finish: those with the old content, the new content, its beginning (an
+interrupted write) or none.
 
-Invariant: a file that holds anything else is the user's: it is never written, and named. ``can_follow`` looks before
-the target moves, so that nothing is in the way as a rule; what comes in the way afterwards stays as it is and shows up
-as a change of the user's. Refuses: a checkout where another git works.
+Invariant: a file with any other content is the user's: it is never written, and reported. ``can_follow`` checks before
+the target moves, so that normally nothing is in the way; what gets in the way later stays and shows as a local change.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from orchestra.errors import GitError, GroundError
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import Change, Side, changes
+from orchestra.text import format_list
 
 _NOTE = b"orchestra brings this checkout along\n"
 _LINK, _SUBMODULE = "120000", "160000"
@@ -33,7 +33,7 @@ _PATIENCE_S, _LOOK_AGAIN_S = 2.0, 0.02
 
 
 def can_follow(worktree: Path, old: CommitId, new: CommitId) -> tuple[str, ...]:
-    """What keeps ``worktree`` from moving from ``old`` to ``new``, paths as a rule; nothing when it can follow.
+    """Return the paths that prevent ``worktree`` from moving from ``old`` to ``new``; empty when it can follow.
 
     Changes nothing. Raises GroundError where the checkout cannot be read, or where another git works.
     """
@@ -61,7 +61,7 @@ def follow(worktree: Path, old: CommitId, new: CommitId, *, resume: bool = False
 
 
 def changed_among(worktree: Path, paths: Collection[str]) -> tuple[str, ...]:
-    """Which of ``paths`` hold something in ``worktree`` that is not in its branch's tip: changed, staged, untracked."""
+    """Return those of ``paths`` that are changed, staged or untracked in ``worktree``."""
     if not paths:
         return ()
     options = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
@@ -76,11 +76,11 @@ def changed_among(worktree: Path, paths: Collection[str]) -> tuple[str, ...]:
 
 
 def in_the_way(worktree: Path, obstacles: Sequence[str]) -> GroundError:
-    """What to say when ``can_follow`` found obstacles."""
-    omitted = f" and {len(obstacles) - _SHOWN} more" if len(obstacles) > _SHOWN else ""
+    """Build the error for obstacles that ``can_follow`` returned."""
+    paths = format_list(sorted(obstacles), most=_SHOWN)
     return GroundError(
-        f"{worktree} has work in the way of what lands: {', '.join(sorted(obstacles)[:_SHOWN])}{omitted}",
-        hint=f"commit it or move it aside (git -C {worktree} stash --include-untracked), then run the command again",
+        f"{worktree} has local changes in files that would be updated: {paths}",
+        hint=f"commit it, or stash it: git -C {worktree} stash --include-untracked; then run the command again",
     )
 
 
@@ -97,10 +97,11 @@ class _Checkout:
     # -- looking ------------------------------------------------------------------------------------------------
 
     def is_behind(self, delta: Mapping[str, Change]) -> bool:
-        """Whether the index does not hold the new side of every path of the move."""
+        """Return True where the index lacks the new side of any path of the move."""
         rows = self._git.run("ls-files", "--stage", "-z", "--", *_named(delta)).fields
         staged = {path: facts.split(" ")[:2] for facts, _, path in (row.partition("\t") for row in rows)}
-        return any(staged.get(path) != _facts(change.new) for path, change in delta.items())
+        new = {path: [change.new.mode, change.new.id] if change.new else None for path, change in delta.items()}
+        return any(staged.get(path) != side for path, side in new.items())
 
     def obstacles(self, old: CommitId, delta: Mapping[str, Change]) -> tuple[str, ...]:
         """Paths of the move where the user has changed the file or the index, or has a file of their own."""
@@ -120,7 +121,7 @@ class _Checkout:
         return tuple(sorted(obstacles))
 
     def _unwatched(self, delta: Mapping[str, Change]) -> list[str]:
-        """Files that somebody told git not to look at (assume-unchanged, skip-worktree): ``diff-index`` does not."""
+        """Return files that the user marked as assume-unchanged or skip-worktree: ``diff-index`` ignores them."""
         rows = self._git.run("ls-files", "-v", "-z", "--", *_named(delta)).fields
         marked = (row[2:] for row in rows if row[0].islower() or row[0] == "S")
         return [path for path in marked if path in delta and os.path.lexists(self.path / path)]
@@ -130,7 +131,7 @@ class _Checkout:
         return self._git.run(*asked, *_named(delta)).fields
 
     def _holds(self, path: str, side: Side | None) -> bool:
-        """Whether the file at ``path`` is what ``side`` says, line-end rules and all."""
+        """Return True where the file at ``path`` equals ``side``, line-end conversion included."""
         place = self.path / path
         if side is None or side.mode in (_LINK, _SUBMODULE) or place.is_symlink() or not place.is_file():
             return False
@@ -150,7 +151,7 @@ class _Checkout:
             self._publish()
 
     def finish(self, old: CommitId, new: CommitId, delta: Mapping[str, Change]) -> tuple[str, ...]:
-        """What is ours is made new by our own hand, the rest is left alone; the paths that were."""
+        """Write what an interrupted move may have left; return the paths that hold the user's own content."""
         foreign = [path for path in delta if not self._is_ours(path, delta, new)]
         with self._copied_index() as git:
             git.run("read-tree", "-i", "-m", old, new)  # the index alone; the files follow below
@@ -166,7 +167,7 @@ class _Checkout:
         return tuple(sorted(foreign))
 
     def _is_ours(self, path: str, delta: Mapping[str, Change], new: CommitId) -> bool:
-        """Whether what is on disk can have come from the old checkout or from our unfinished move."""
+        """Return True where the file on disk can come from the old checkout or from the unfinished move."""
         place, change = self.path / path, delta[path]
         for parent in _lineage(self.path, path)[:-1]:
             if parent.is_symlink() or parent.is_file():  # judged itself, if the move is to take it away
@@ -198,7 +199,7 @@ class _Checkout:
     @contextmanager
     def _copied_index(self) -> Iterator[Git]:
         """Git over a copy of the index; the copy goes unless it was published."""
-        # Of a killed run; nobody else uses that name.
+        # Left by a killed run: only orchestra uses this name.
         self._private.with_name(f"{self._private.name}.lock").unlink(missing_ok=True)
         shutil.copy2(self._index, self._private)
         try:
@@ -210,14 +211,14 @@ class _Checkout:
         self._private.replace(self._index)
 
     def is_marked(self) -> bool:
-        """Whether a killed run of ours left its lock here."""
+        """Return True where a killed run of orchestra left its lock."""
         try:
             return self._lock.read_bytes() == _NOTE
         except OSError:
             return False
 
     def require_unlocked(self, deadline: float | None = None) -> None:
-        """Wait for the moment that a git of somebody's takes (editors run ``git status`` all the time).
+        """Wait for a short git of another program (editors run ``git status`` all the time).
 
         Raises GroundError at ``deadline``, monotonic seconds; by default a few seconds from now.
         """
@@ -225,14 +226,14 @@ class _Checkout:
         while self._lock.exists() and not self.is_marked():
             if time.monotonic() > last:
                 raise GroundError(
-                    f"another git works in {self.path}, or died there: {self._lock}",
-                    hint="when no git runs there, delete that file, and run the command again",
+                    f"another git runs in {self.path}, or died there and left {self._lock}",
+                    hint="if no git runs there, delete that file and run the command again",
                 )
             time.sleep(_LOOK_AGAIN_S)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Git's own lock of this index, with our note in it; one that a killed run of ours left is taken over."""
+        """Hold git's lock of this index, with our note in it; the lock of a killed run is taken over."""
         deadline = time.monotonic() + _PATIENCE_S
         while not self.is_marked():
             try:
@@ -252,10 +253,6 @@ class _Checkout:
 def _named(delta: Mapping[str, Change]) -> tuple[str, ...]:
     """The paths as arguments, or none where they are too many: then git is asked about all."""
     return tuple(delta) if len(delta) <= _MOST_PATHS else ()
-
-
-def _facts(side: Side | None) -> list[str] | None:
-    return None if side is None else [side.mode, side.id]
 
 
 def _untracked_in_the_way(worktree: Path, delta: Mapping[str, Change]) -> Iterator[str]:
@@ -280,7 +277,7 @@ def _lineage(worktree: Path, path: str) -> list[Path]:
 
 
 def _holds_only(worktree: Path, folder: Path, delta: Mapping[str, Change]) -> bool:
-    """Whether every file below is one that the move takes away."""
+    """Return True where the move removes every file below ``folder``."""
     files = [place for place in folder.rglob("*") if place.is_symlink() or not place.is_dir()]
     removed = (delta.get(str(place.relative_to(worktree))) for place in files)
     return all(change is not None and change.new is None for change in removed)

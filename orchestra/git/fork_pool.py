@@ -1,4 +1,4 @@
-"""Work shared out to forked writer processes, one for each core.
+"""Work distributed over forked writer processes, one for each core.
 
 Writing many small files is system calls and a little Python between them, so that threads wait for each other and
 processes do not. A writer runs nothing but the given function: it imports nothing, prints nothing and leaves with
@@ -90,7 +90,7 @@ def _fork(writer: _Writer, foreign: tuple[int, ...]) -> int:
     """Start a writer that closes the ``foreign`` ends of pipes and dies with us (prctl(2); elsewhere it looks)."""
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
     with warnings.catch_warnings():
-        # Python 3.12 warns of forks beside threads: a lock they hold stays held in the child. A writer takes none.
+        # Python 3.12 warns of forks while threads run: a lock they hold stays held in the child. A writer takes none.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -122,7 +122,7 @@ def _listen(answers: Iterable[bytes], count: int, where: Path) -> Iterator[int]:
         if facts["done"]:
             yield facts["number"]
     if remaining:
-        raise GroundError("a process that writes worktrees was killed", hint="run the same command again")
+        raise GroundError("a process that writes worktrees was killed", hint="run the same command again to continue")
 
 
 def _failure(number: int | None, why: str, path: str) -> GroundError:

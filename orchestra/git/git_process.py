@@ -63,7 +63,7 @@ _FIXED_ENV = {
     "LC_ALL": "C.UTF-8",
     "LANGUAGE": "",
 }
-# The agents' side is hostile input: nothing that a commit or a repository's config names may run (law 6).
+# An agent controls commits and can change the repository's config: nothing that these name may run.
 _FIXED_CONFIG = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -91,7 +91,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a finished git command gave: raw bytes out, text err."""
+    """Result of a git command: standard output as bytes, standard error as text."""
 
     argv: tuple[str, ...]
     code: int
@@ -168,7 +168,7 @@ class Git:
         return self.run(*args, stdin=stdin).text
 
     def succeeds(self, *args: str) -> bool:
-        """Whether ``git ARGS`` exits 0; exit 1 is the only other answer, anything else raises GitError."""
+        """Return True for exit code 0, False for 1; any other raises GitError."""
         return self.run(*args, ok=(0, 1)).code == 0
 
     @contextmanager
@@ -194,7 +194,7 @@ class Git:
 
     def _argv(self, args: tuple[str, ...]) -> list[str]:
         if not args or args[0] not in SUBCOMMANDS:
-            raise ValueError(f"git {args[0] if args else ''} is not in the inventory of repository/git.py")
+            raise ValueError(f"git {args[0] if args else ''} is not in SUBCOMMANDS of orchestra/git/git_process.py")
         return [*_PREFIX, *args]
 
     def _cannot_start(self, error: OSError) -> GroundError:

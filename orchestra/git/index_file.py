@@ -36,7 +36,7 @@ class IndexFile:
     oid_size: int
 
     def describes(self, number: int, stat: os.stat_result) -> bool:
-        """Whether a file with this stat is, to git, the unchanged one of the entry."""
+        """Return True where git takes a file with this stat for the unchanged file of the entry."""
         offset = self.offsets[number]
         present = self.data[offset : offset + _MODE_AT], self.data[offset + _AFTER_AT : offset + _OID_AT]
         return present == _stat_data(stat)

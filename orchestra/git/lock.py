@@ -1,9 +1,8 @@
 """One writer at a time: the lock that spawn, the verdicts, merge and clean take.
 
-It is an flock, so the kernel frees it when its holder dies, however it dies; the file beside it only tells people
-who holds it. The scripts of ``orchestra.shell`` take the same flock; where a machine gives a shell no way to, they
-leave a symbolic link ``lock.link`` to a text, "PID HOST COMMAND", which is honoured here while that process lives.
-Refuses to wait: a second command says who works here.
+It is an flock, so the kernel releases it when its holder dies; ``lock.holder`` only names the holder for messages. The
+scripts of ``orchestra.shell`` take the same flock; on a machine without flock(1) they leave a symbolic link
+``lock.link`` to the text "PID HOST COMMAND", which counts while that process lives.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def _describe(holder: Path) -> str:
         age = max(0, round(time.time() - facts["since"]))
         return f"orchestra {facts['command']} (process {facts['pid']}, for {age} s)"
     except (OSError, ValueError, KeyError):
-        return "another orchestra command that has just begun"
+        return "another orchestra command that has just started"
 
 
 def _honour_link(folder: Path) -> None:
@@ -61,15 +60,15 @@ def _honour_link(folder: Path) -> None:
     if host == platform.node() and not _is_running(pid):
         link.unlink(missing_ok=True)
         return
-    mend = "" if host == platform.node() else f" on {host}; if it is dead: rm {link}"
-    raise LockHeld(f"the orchestra lock of {folder.parent}", f"{command} (process {pid}){mend}")
+    remedy = "" if host == platform.node() else f" on {host}; if it is dead: rm {link}"
+    raise LockHeld(f"the orchestra lock of {folder.parent}", f"{command} (process {pid}){remedy}")
 
 
 def _is_running(pid: str) -> bool:
     with contextlib.suppress(ValueError, OverflowError, ProcessLookupError):
         try:
             os.kill(int(pid), 0)
-        except PermissionError:  # somebody else's
+        except PermissionError:  # another user's
             return True
         return True
     return False

@@ -1,20 +1,16 @@
 """What commits say and what they change: the reading that a reviewer does.
 
 Invariant: reads only, by full object names. Commit objects are read with GitPython, opened and closed for each
-call: a kept ``Repo`` holds two git processes and six descriptors (facts/libraries.md 5). Refuses revision syntax.
+call, since a ``Repo`` holds two git processes and six descriptors. No revision syntax.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from orchestra.git.refs import CommitId
 from orchestra.git.repository import Repository
-
-if TYPE_CHECKING:
-    from git.objects import Commit
 
 _DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--find-renames")
 
@@ -51,13 +47,16 @@ def commits(repository: Repository, since: CommitId, until: CommitId) -> tuple[C
         repo.git.update_environment(
             GIT_DIR=common_dir, GIT_COMMON_DIR=common_dir, GIT_OBJECT_DIRECTORY=f"{common_dir}/objects"
         )
-        return tuple(_info(repo.commit(name)) for name in walk.lines)
-
-
-def _info(commit: Commit) -> CommitInfo:
-    author = f"{commit.author.name} <{commit.author.email}>"
-    trailers = tuple(commit.trailers_list)
-    return CommitInfo(CommitId(commit.hexsha), str(commit.summary), author, float(commit.authored_date), trailers)
+        return tuple(
+            CommitInfo(
+                CommitId(commit.hexsha),
+                str(commit.summary),
+                f"{commit.author.name} <{commit.author.email}>",
+                float(commit.authored_date),
+                tuple(commit.trailers_list),
+            )
+            for commit in map(repo.commit, walk.lines)
+        )
 
 
 def changes(repository: Repository, before: CommitId, after: CommitId) -> tuple[FileChange, ...]:

@@ -1,10 +1,10 @@
 """Three trees in, one tree out: ``git merge-tree`` behind one face, for git 2.38 to the newest.
 
-The ladder (facts/merge.md 2.10), chosen by version: from 2.49 one process that answers over its pipes; from 2.45 a
+Chosen by version: from 2.49 one process that answers over its pipes; from 2.45 a
 process a merge, given trees; before that a process a merge, given three synthetic commits, since merge-tree then finds
 its own base. Invariant: a failed command never reads as a conflict: exit code 1 without a tree is an error (2.39 exits
-1 for a missing object, too). Refuses: ``--quiet``, which calls real conflicts clean (facts/merge.md 0.4), and the
-user's settings that would make the same merge come out differently on another machine.
+1 for a missing object, too). ``--quiet`` is not used: it calls real
+conflicts clean in some releases. The user's merge settings do not apply: a merge is the same on every machine.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class TreeMerger:
     """Merges trees of one repository. Use as a context manager.
 
     ``attributes``: the tree whose ``.gitattributes`` rule (merge drivers, text conversion): the target's, never the
-    branch's (law 6), and whatever is checked out at the time. ``style``: how conflicts are written into files, as
+    branch's, whatever is checked out at the time. ``style``: how conflicts are written into files, as
     git's ``merge.conflictStyle``.
     """
 
@@ -163,19 +163,15 @@ def _ruled_by(git: Git, objects: Objects, tree: TreeId) -> Iterator[Git]:
         return
     git_dir = git.text("rev-parse", "--path-format=absolute", "--git-common-dir")
     with TemporaryDirectory(prefix="orchestra-") as folder:
-        _write_attributes(git, objects, tree, Path(folder))
+        for path, blob in attribute_files(git, tree):
+            place = Path(folder, path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(objects.blob(blob))
         yield Git(Path(folder)).with_config(_SETTINGS).with_env(GIT_DIR=git_dir, GIT_WORK_TREE=folder)
 
 
-def _write_attributes(git: Git, objects: Objects, tree: TreeId, folder: Path) -> None:
-    for path, blob in attribute_files(git, tree):
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(objects.blob(blob))
-
-
 def attribute_files(git: Git, tree: TreeId) -> Iterator[tuple[str, str]]:
-    """Path and blob of each ``.gitattributes`` in ``tree``: plain files that a work tree of ours may hold."""
+    """Path and blob of each ``.gitattributes`` in ``tree``: plain files at paths that a work tree may hold."""
     for row in git.run("ls-tree", "-r", "-z", tree).fields:
         facts, _, path = row.partition("\t")
         mode, _, blob = facts.split(" ")
@@ -211,16 +207,14 @@ def _field(stream: IO[bytes]) -> str | None:
 def parse_merge(fields: Sequence[str], *, clean: bool) -> Merged:
     """One answer: the tree, the stages, an empty field, then messages as count, paths, kind, text."""
     end = fields.index("") if "" in fields else len(fields)
-    stages = tuple(_stage(field) for field in fields[1:end])
+    stages = []
+    for field in fields[1:end]:
+        facts, _, path = field.partition("\t")
+        mode, blob, number = facts.split(" ")
+        stages.append(Stage(path, int(number), mode, blob))
     messages, at = [], end + 1
     while at < len(fields):
         paths = int(fields[at])
         messages.append(fields[at + paths + 2].strip())
         at += paths + 3
-    return Merged(clean, TreeId(fields[0]), stages, tuple(messages))
-
-
-def _stage(field: str) -> Stage:
-    facts, _, path = field.partition("\t")
-    mode, blob, number = facts.split(" ")
-    return Stage(path, int(number), mode, blob)
+    return Merged(clean, TreeId(fields[0]), tuple(stages), tuple(messages))

@@ -111,7 +111,7 @@ class Objects:
         return self._read(blob, "blob")
 
     def entry_at(self, tree: str, path: bytes) -> Entry | None:
-        """What ``tree`` holds at ``path`` (slashes between names), or None."""
+        """Return the entry of ``tree`` at ``path`` (slashes between names), or None."""
         first, _, below = path.partition(b"/")
         entry = self.tree(tree).get(first)
         if entry is None or not below:

@@ -1,17 +1,17 @@
-"""refs/orchestra/FLEET/AGENT/*: every decision that matters, as a ref (law 3).
+"""Refs. Below refs/orchestra/FLEET/AGENT/ every decision about an agent is one:
 
-``base``               the commit the agent's branch was cut from; also the mark that the branch is ours
+``base``               the commit the agent's branch was cut from; it also marks the branch as orchestra's
 ``saved/N``            uncommitted work that was saved, N from 1
 ``approved``           the exact commit a person approved
-``changes-requested``  an annotated tag object: its message is what was asked, it peels to the head it was about
+``changes-requested``  an annotated tag object: its message is the request, it peels to the head that was reviewed
 ``candidate``          the agent's commit in a candidate that is about to land; pins it against gc
 ``landed``             the agent's commit on the target
 ``discarded``          the head that was discarded
 ``proposed``           the branch with the target merged in and conflicts resolved, after its gates passed; its first
-                       parent is the head that it is for (repository/proposal.py)
+                       parent is the head that it is for (candidates/resolution/proposal.py)
 
-Invariant: refs move by compare-and-swap only. A transaction over many refs is not atomic under a kill
-(facts/merge.md 0.2), so no two refs are ever needed to agree.
+Invariant: refs move by compare-and-swap only. A transaction over several refs is not atomic when git is killed (it
+renames one lock file after the other), so no two refs must agree.
 """
 
 from __future__ import annotations
@@ -132,21 +132,23 @@ def update(git: Git, updates: Iterable[RefUpdate], *, reason: str) -> None:
     """Apply compare-and-swap updates in one transaction.
 
     Raises MovedError naming the first ref that was not where it was expected. A failure is re-read before it is
-    believed: packing refs at the same time makes git report a moved ref that has not moved (facts/merge.md 3.5).
+    believed: packing refs at the same time makes git report a moved ref that has not moved.
     """
-    wanted = [u for u in updates if u.new != u.old]
-    if not wanted:
+    changes = [update for update in updates if update.new != update.old]
+    if not changes:
         return
-    script = "".join(_line(u) for u in wanted).encode()
+    script = "".join(_line(u) for u in changes).encode()
     for attempt in range(_ATTEMPTS):
         output = git.run("update-ref", "-m", f"orchestra: {reason}", "--stdin", "-z", stdin=script, ok=(0, 1, 128))
         if output.code == 0:
             return
-        moved = _first_moved(git, wanted)
+        moved = _first_moved(git, changes)
         if moved is not None:
             raise moved
         if attempt == _ATTEMPTS - 1:
-            raise GitError(output.argv, output.code, output.stderr, hint=_lock_hint(output.stderr))
+            advice = "if no git runs in this repository, delete the lock file that it names"
+            hint = advice if ".lock" in output.stderr else None
+            raise GitError(output.argv, output.code, output.stderr, hint=hint)
 
 
 _ATTEMPTS = 5
@@ -162,16 +164,9 @@ def _line(update: RefUpdate) -> str:
 
 
 def _first_moved(git: Git, updates: Sequence[RefUpdate]) -> MovedError | None:
-    for wanted in updates:
-        raw = git.run("rev-parse", "--verify", "--quiet", wanted.ref, ok=(0, 1, 128))
-        found = CommitId(raw.text) if raw.code == 0 else None
-        peeled = resolve(git, wanted.ref)
-        if wanted.old not in (found, peeled):
-            return MovedError(wanted.ref, wanted.old, found)
+    for update in updates:
+        raw = git.run("rev-parse", "--verify", "--quiet", update.ref, ok=(0, 1, 128))
+        actual = CommitId(raw.text) if raw.code == 0 else None
+        if update.old not in (actual, resolve(git, update.ref)):
+            return MovedError(update.ref, update.old, actual)
     return None
-
-
-def _lock_hint(stderr: str) -> str | None:
-    if ".lock" not in stderr:
-        return None
-    return "a git process died here or still works: when no git runs in this repository, delete the lock file it names"

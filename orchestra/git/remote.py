@@ -1,9 +1,8 @@
-"""The other repository: what it has, and giving it a new value of the target.
+"""The remote: fetch the target from it, and push a new tip of the target to it.
 
-Invariant: a push names the value that it expects to find (an explicit lease) and is a fast-forward from it, so that
-nobody's commit is ever overwritten; what a push did is read from the remote afterwards, since an answer can be lost on
-the way. Refuses: force, tags, any other branch, and a bare ``--force-with-lease``, which a background fetch makes
-worthless (facts/merge.md 3.5).
+Invariant: a push names the tip that it expects (an explicit lease; a background fetch defeats the implicit one) and is
+a fast-forward from it, so that no commit is overwritten. The result of a push is read from the remote afterwards, since
+an answer can be lost on the way. Tags and other branches are never pushed.
 """
 
 from __future__ import annotations
@@ -20,26 +19,26 @@ _TIMEOUT_S = 600.0
 
 class Pushed(StrEnum):
     DONE = "done"  # the remote's branch is at the new commit
-    MOVED = "moved"  # somebody else pushed: fetch and build again
+    MOVED = "moved"  # another push came first: fetch and build again
     DECLINED = "declined"  # the remote refuses: a protected branch, a hook, no right to write
 
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """``found`` is where the remote's branch is now, None where it has none; ``said`` is the remote's own word."""
+    """``tip`` is the remote's branch now, None where it has none; ``message`` is what the remote printed."""
 
     outcome: Pushed
-    found: CommitId | None
-    said: str = ""
+    tip: CommitId | None
+    message: str = ""
 
 
 def tracking_ref(remote: str, branch: str) -> RefName:
-    """Where this repository remembers the remote's branch."""
+    """Return the ref that holds the remote's branch as last fetched."""
     return RefName(f"refs/remotes/{remote}/{branch}")
 
 
 def fetch(git: Git, remote: str, branch: str) -> CommitId | None:
-    """Where the remote's branch is now, its commits brought here; None where it has no such branch.
+    """Fetch the remote's branch and return its tip; None where it has no such branch.
 
     Raises GroundError when the remote cannot be reached.
     """
@@ -55,7 +54,7 @@ def fetch(git: Git, remote: str, branch: str) -> CommitId | None:
 
 
 def look(git: Git, remote: str, branch: str) -> CommitId | None:
-    """Where the remote's branch is now, by asking it. Raises GroundError when it cannot be reached."""
+    """Return the remote's branch without fetching it. Raises GroundError when the remote cannot be reached."""
     try:
         output = git.run("ls-remote", "--end-of-options", remote, branch_ref(branch), timeout_s=_TIMEOUT_S)
     except GitError as error:
@@ -68,9 +67,9 @@ def look(git: Git, remote: str, branch: str) -> CommitId | None:
 
 
 def push(git: Git, remote: str, branch: str, old: CommitId | None, new: CommitId) -> PushResult:
-    """Move the remote's branch from ``old`` (None: it has none) to ``new``, a descendant; what came of it.
+    """Move the remote's branch from ``old`` (None: it has none) to ``new``, a descendant.
 
-    Raises GroundError when the remote cannot be asked afterwards: then nobody knows, and the next run looks again.
+    Raises GroundError when the remote cannot be read afterwards: the result is unknown and the next run reads it.
     """
     if old is not None and not git.succeeds("merge-base", "--is-ancestor", old, new):
         raise GroundError(f"{new} does not contain {old}, which {remote} has: a push would lose work")
@@ -81,12 +80,12 @@ def push(git: Git, remote: str, branch: str, old: CommitId | None, new: CommitId
     remote_tip = look(git, remote, branch)
     if remote_tip == new:
         return PushResult(Pushed.DONE, remote_tip)
-    message = _said(output.text, output.stderr)
+    message = _remote_message(output.text, output.stderr)
     return PushResult(Pushed.DECLINED if remote_tip == old else Pushed.MOVED, remote_tip, message)
 
 
-def _said(stdout: str, stderr: str) -> str:
-    """The remote's own word: what its hooks printed, then git's line about the ref."""
+def _remote_message(stdout: str, stderr: str) -> str:
+    """Return what the remote's hooks printed, then git's line about the ref."""
     lines = [line.removeprefix("remote:").strip() for line in stderr.splitlines() if line.startswith("remote:")]
     lines += [line.split("\t")[-1] for line in stdout.splitlines() if line.startswith("!")]
     lines = lines or [line for line in stderr.splitlines() if line.strip()][-1:]

@@ -1,8 +1,7 @@
 """A repository, opened: where it lives, and what can be read from it.
 
-Invariant: opening changes nothing. Everything that changes a repository is in ``refs``, ``worktrees``,
-``integrate``, ``checkout`` and ``remote`` beside this module; together they are all that orchestra may do to it.
-Refuses: guessing. An absent thing is None; ``require_`` raises with the mend.
+Opening changes nothing. What changes a repository is in ``refs``, ``objects``, ``worktrees``, ``worktree_removal``,
+``checkout`` and ``remote``. What is absent is None; ``require_`` raises with a hint.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ class Repository:
 
     @property
     def state_folder(self) -> Path:
-        """Where orchestra keeps what is not a ref: ``<common dir>/orchestra``."""
+        """The folder of everything that orchestra stores outside refs: ``<common dir>/orchestra``."""
         return self.common_dir / "orchestra"
 
     def at(self, worktree: Path) -> Git:
@@ -91,7 +90,7 @@ class Repository:
         return tuple(line for line in self.git.run("remote").lines if line)
 
     def default_remote(self) -> str | None:
-        """``origin`` where there is one (CONTRACT.md), else None."""
+        """Return ``origin`` where there is such a remote, else None."""
         return "origin" if "origin" in self.remotes() else None
 
     def default_target(self, remote: str | None) -> str | None:
@@ -112,10 +111,10 @@ class Repository:
         return ancestry.merge_base(self.git, first, second)
 
     def fork(self, target: str, tip: str, base: CommitId) -> CommitId:
-        """Where a branch's own work begins, as candidates are built: what is before it is not its agent's.
+        """Return the commit after which a branch's own work starts; candidates are built from there.
 
-        That is where it left ``target``; but its recorded ``base``, where the target does not hold that (it was
-        rewritten, or what the branch was begun on landed under another name).
+        It is the merge base with ``target``; or the recorded ``base`` where the target lacks that (it was rewritten,
+        or the branch was started on another branch that landed under another commit id).
         """
         return base if ancestry.is_rewritten(self.git, target, tip, base) else self.merge_base(target, tip) or base
 

@@ -6,7 +6,7 @@ paths are facts and renames are guesses. Refuses: text diffs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -41,13 +41,17 @@ class Change:
 def changes(git: Git, old: str, new: str) -> Mapping[str, Change]:
     """Path -> change from ``old`` to ``new``, folders descended into, renames not looked for.
 
-    ``old`` and ``new`` are full object names of commits or trees, so the answer holds for ever and is remembered.
+    ``old`` and ``new`` are full object names of commits or trees, so the answer never changes and is cached.
     """
     key = (git.folder, old, new)
     delta = _KNOWN.get(key)
     if delta is None:
         output = git.run("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--end-of-options", old, new, "--")
-        delta = MappingProxyType(dict(_changes(output.fields)))
+        by_path = {}
+        for facts, path in zip(output.fields[::2], output.fields[1::2], strict=True):
+            old_mode, new_mode, old_id, new_id, _ = facts.removeprefix(":").split(" ")
+            by_path[path] = Change(_side(old_mode, old_id), _side(new_mode, new_id))
+        delta = MappingProxyType(by_path)
         if len(_KNOWN) >= _MOST_KNOWN:
             _KNOWN.clear()
         _KNOWN[key] = delta
@@ -69,12 +73,6 @@ def tree_of(git: Git, commit: CommitId) -> TreeId:
 _TREES: dict[tuple[Path, str], TreeId] = {}
 _KNOWN: dict[tuple[Path, str, str], Mapping[str, Change]] = {}
 _MOST_KNOWN = 512
-
-
-def _changes(fields: Sequence[str]) -> Iterator[tuple[str, Change]]:
-    for facts, path in zip(fields[::2], fields[1::2], strict=True):
-        old_mode, new_mode, old_id, new_id, _ = facts.removeprefix(":").split(" ")
-        yield path, Change(_side(old_mode, old_id), _side(new_mode, new_id))
 
 
 def renames(git: Git, old: str, new: str) -> Mapping[str, str]:

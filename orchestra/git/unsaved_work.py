@@ -1,11 +1,11 @@
-"""What a worktree holds that no ref reaches, and how it becomes a commit.
+"""Unsaved work of a worktree, that no ref reaches, and how to save it as a commit.
 
-Uncommitted, staged and untracked files, and commits of a detached HEAD, are work (law 1). A ``Snapshot`` is all of it
-as git objects, taken through an index of its own: the worktree and its index stay as they are. Two equal
-snapshots mean that nothing was done in between, which is how a removal makes sure that it removes what was saved.
+Uncommitted, staged and untracked files, and commits of a detached HEAD, are work. A ``Snapshot`` is all of it as git
+objects, taken with a private copy of the index: the worktree and its index stay unchanged. Two equal snapshots mean
+that nothing changed in between, which is how a removal makes sure that it removes only what was saved.
 
-Invariant: nothing here changes a file of a worktree. Refuses what a commit cannot hold: a repository inside the
-worktree, a submodule with work of its own, an operation that is half done.
+GroundError for what a commit cannot hold: a repository inside the worktree, a submodule with unsaved work, an
+operation that is not finished, and what cannot be read.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ class Snapshot:
 
     @property
     def saved(self) -> bool:
-        """Whether refs already hold all of it."""
+        """True where refs already hold all of it."""
         return self.files == self.head_tree and self.index == self.head_tree and not self.stray
 
 
 def find_unsaved(worktree: Path) -> Unsaved:
-    """What ``git status`` of the worktree names. Raises GitError when it cannot say."""
+    """Return what ``git status`` lists. Raises GitError when it fails."""
     fields = (
         Git(worktree)
         .with_env(GIT_OPTIONAL_LOCKS="0")
@@ -90,7 +90,7 @@ def find_unsaved(worktree: Path) -> Unsaved:
 
 
 def has_work(worktree: Path) -> bool:
-    """Whether git sees anything in ``worktree`` that no ref holds. Reads only; ``take_snapshot`` sees more."""
+    """Return True where git sees work in ``worktree`` that no ref holds. Reads only; ``take_snapshot`` sees more."""
     unsaved, git = find_unsaved(worktree), Git(worktree)
     head = resolve(git, "HEAD")
     return bool(unsaved.changed or unsaved.untracked) or (head is not None and _is_stray(git, head))
@@ -127,7 +127,7 @@ def save_uncommitted(worktree: Path, ref: RefName, message: str) -> CommitId | N
 
 
 def take_lost_snapshot(git: Git, admin: Path, head: CommitId | None) -> Snapshot:
-    """What is left of a worktree whose folder was deleted: what was staged, and where its HEAD was."""
+    """Return the rest of a worktree whose folder was deleted: what was staged, and its HEAD."""
     head_tree = git.text("rev-parse", f"{head}^{{tree}}") if head else git.text("mktree", stdin=b"")
     with _index_aside(git, admin) as private:
         index = (_write_tree(private) if (admin / "index").exists() else None) or head_tree
@@ -190,7 +190,7 @@ def _index_aside(git: Git, admin: Path) -> Iterator[Git]:
 
 
 def _forget_asides(admin: Path) -> None:
-    """Copies of an index whose maker was killed."""
+    """Remove copies of an index that a killed command left."""
     for copy in admin.glob(f"{_ASIDE}*"):
         pid = copy.name.removeprefix(_ASIDE).removesuffix(".lock")
         try:
@@ -207,7 +207,7 @@ def _write_tree(git: Git) -> str | None:
 
 
 def _look_at_hidden(git: Git) -> None:
-    """Entries that someone told git not to look at (assume-unchanged, skip-worktree) may hide work: look at them."""
+    """Undo assume-unchanged and skip-worktree in this copy of the index: such entries may hide work."""
     tagged = git.run("ls-files", "-v", "-z").fields
     sparse = git.run("config", "--type=bool", "--get", "core.sparseCheckout", ok=(0, 1)).text == "true"
     assumed = [field[2:] for field in tagged if field[0].islower()]

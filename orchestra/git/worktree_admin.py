@@ -1,8 +1,8 @@
-"""What git keeps about linked worktrees: ``<common dir>/worktrees/<name>``, as gitrepository-layout(5) documents it.
+"""The admin folders of linked worktrees: ``<common dir>/worktrees/<name>``, as gitrepository-layout(5) documents it.
 
 Invariant: of these folders only ``gitdir``, the note of where the worktree is, is ever written, and whole folders are
 removed by git itself; the one exception is a folder that a killed ``git worktree add`` left before git could
-see it. Refuses nothing: its callers, ``worktrees`` and ``removal``, do the checking and hold the orchestra lock.
+see it. The callers, ``worktrees`` and ``worktree_removal``, do the checking and hold the orchestra lock.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ NEW, OLD = ".orchestra-new", ".orchestra-old"
 
 
 def staged(path: Path) -> Path:
-    """Where a worktree is while it is being made."""
+    """Return the path of a worktree while it is being made."""
     return path.parent / NEW / path.name
 
 
 def retired(path: Path) -> Path:
-    """Where a worktree is while it is being removed."""
+    """Return the path of a worktree while it is being removed."""
     return path.parent / OLD / path.name
 
 
 def entry(repository: Repository, path: Path) -> Worktree | None:
-    """What git has registered at ``path``, whether or not there is a folder; None where there is nothing."""
+    """Return the worktree registered at ``path``, whether or not the folder exists; None where there is none."""
     real = os.path.realpath(path)
     return next((worktree for worktree in repository.worktrees() if os.path.realpath(worktree.path) == real), None)
 
@@ -43,7 +43,7 @@ def admin_of(worktree: Path) -> Path:
 
 
 def admins(repository: Repository) -> dict[Path, Path]:
-    """Where each linked worktree is registered, as a real path -> its admin folder."""
+    """Return the registered path of each linked worktree, symlinks resolved -> its admin folder."""
     by_path: dict[Path, Path] = {}
     for admin in sorted((repository.common_dir / "worktrees").glob("*")):
         with contextlib.suppress(OSError):
@@ -53,7 +53,7 @@ def admins(repository: Repository) -> dict[Path, Path]:
 
 
 def is_linked(worktree: Path, admin: Path) -> bool:
-    """Whether there is a folder at ``worktree`` that says it belongs to ``admin``."""
+    """Return True where the folder ``worktree`` exists and names ``admin`` as its admin folder."""
     try:
         return os.path.realpath(admin_of(worktree)) == os.path.realpath(admin)
     except OSError:
@@ -61,7 +61,7 @@ def is_linked(worktree: Path, admin: Path) -> bool:
 
 
 def lock_reason(admin: Path) -> str | None:
-    """Why the worktree is locked; None when it is not."""
+    """Return the reason for which the worktree is locked; None when it is not."""
     try:
         return (admin / "locked").read_text("utf-8", "surrogateescape").strip()
     except OSError:
@@ -96,7 +96,7 @@ def forget_half_registered(repository: Repository, reasons: set[str]) -> None:
 
 
 def delete(folder: Path) -> None:
-    """Delete a folder that is ours alone. A git that outlived its killed parent may still write there for a moment."""
+    """Delete a folder that only orchestra uses. A git that outlived its killed parent may still write there."""
     for attempt in range(_ATTEMPTS):
         try:
             shutil.rmtree(folder, onerror=_make_writable)
@@ -112,7 +112,7 @@ _ATTEMPTS = 5
 
 
 def _make_writable(act: Callable[..., object], path: str, _: object) -> None:
-    """Folders that nobody may write in (a Go module cache is made of them) are made writable, and it goes on."""
+    """Make read-only folders (a Go module cache consists of them) writable and go on."""
     error = sys.exc_info()[1]
     if error is not None and not isinstance(error, PermissionError):
         raise error

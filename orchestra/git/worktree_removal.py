@@ -1,13 +1,11 @@
-"""Worktrees removed so that each goes as a whole, and only when it holds nothing that would be missed.
+"""Removal of worktrees: each as a whole, and only when it holds no unsaved work.
 
-A worktree is looked at, renamed to ``<parent>/.orchestra-old/<name>``, looked at again there, where nobody finds
-it by its name, and only then forgotten by git and deleted; one with submodules is looked at twice where it is. Git's
-being told to forget it is the one moment at which it is gone; a run killed before that puts it back, one killed after
-it finishes the deletion.
+A worktree is checked, renamed to ``<parent>/.orchestra-old/<name>``, checked again there, where other programs do not
+find it by name, and only then unregistered and deleted; one with submodules is checked twice in its place. The removal
+happens when git unregisters it: a run killed before that puts it back, one killed later finishes the deletion.
 
-Invariant: the caller holds the orchestra lock; git is never told to override a check, what it removes is a
-registration whose folder is away. Refuses (``NotRemovable``): work that no ref holds, a process at work inside, a
-lock with another reason.
+Invariant: the caller holds the orchestra lock; no git check is overridden, git unregisters a worktree whose folder has
+been moved. ``NotRemovable``: work that no ref holds, a process at work inside, a lock with another reason.
 """
 
 from __future__ import annotations
@@ -33,14 +31,10 @@ class NotRemovable(GroundError):  # noqa: N818 - says what it is
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What a removal left: ``kept``, ignored files, where they are now; ``dropped``, ignored folders, gone."""
+    """Result of a removal: ``kept_files``, ignored files at their new place; ``deleted_folders``, ignored folders."""
 
-    kept: tuple[Path, ...] = ()
-    dropped: tuple[str, ...] = ()
-
-
-def _none_disposable(_name: str, _file: Path) -> bool:
-    return False
+    kept_files: tuple[Path, ...] = ()
+    deleted_folders: tuple[str, ...] = ()
 
 
 def remove(
@@ -50,7 +44,7 @@ def remove(
     reason: str,
     keep: Path,
     saved: Snapshot | None = None,
-    disposable: Callable[[str, Path], bool] = _none_disposable,
+    disposable: Callable[[str, Path], bool] = lambda _name, _file: False,
 ) -> Removed:
     """Remove the worktree at ``path``; a no-op when it is gone already.
 
@@ -70,7 +64,8 @@ def remove(
     if stays:
         removed = _set_apart(path, keep, disposable)
         _check(path, admin, reason, saved)
-    _put_aside(path)
+    retired(path).parent.mkdir(exist_ok=True)
+    path.rename(retired(path))
     try:
         if not stays:
             _check(retired(path), admin, reason, saved)
@@ -92,7 +87,7 @@ def settle(repository: Repository, path: Path) -> None:
     place = path.parent.resolve()
     admin = registered.get(place / path.name) or registered.get(retired(place / path.name))
     if admin is None or not worktree_admin.is_linked(retired(path), admin):
-        _finish(path)  # git has forgotten it, which it was told only when all in it was safe
+        _finish(path)  # unregistered, which happened only after all work in it was saved
     elif os.path.lexists(path):
         retired_path = retired(path)
         raise NotRemovable(
@@ -100,11 +95,6 @@ def settle(repository: Repository, path: Path) -> None:
         )
     else:
         _put_back(path, admin)
-
-
-def _put_aside(path: Path) -> None:
-    retired(path).parent.mkdir(exist_ok=True)
-    path.rename(retired(path))
 
 
 def _put_back(path: Path, admin: Path) -> None:

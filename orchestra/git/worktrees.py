@@ -1,9 +1,9 @@
 """Worktrees made so that each appears as a whole, or not at all.
 
 A worktree is registered and filled in ``<parent>/.orchestra-new/<name>`` and renamed to its place: the rename is the
-one moment at which it appears. What a killed run left there was never seen by anybody; the next run takes it back.
+one moment at which it appears. What a killed run left there was never in use; the next run removes it.
 
-Registration is serial: parallel ``git worktree add`` races on git's own files (facts/spawn.md). Every worktree is
+Registration is serial: parallel ``git worktree add`` races on git's own files. Every worktree is
 locked with a reason that names its purpose, so that no prune takes it.
 
 Invariant: the caller holds the orchestra lock. Refuses: a path that exists, a path registered for something else.
@@ -45,7 +45,7 @@ def _nothing(*_: object) -> None:
 
 
 def add_empty(repository: Repository, place: Place) -> None:
-    """Register a worktree that has no files and no index yet: whoever uses it fills it. Errors as of ``add_all``.
+    """Register a worktree that has no files and no index yet: the caller fills it. Errors as of ``add_all``.
 
     Only this needs the lock; a checkout takes long, and the places of several may be filled at once.
     """
@@ -68,7 +68,7 @@ def add_all(
 ) -> None:
     """Make worktrees, each of which appears whole at its path.
 
-    ``registered`` is told once, before any appears, the name that git gave each (``<common>/worktrees/<name>``).
+    ``registered`` is called once, before any appears, with the name that git gave each (``<common>/worktrees/<name>``).
     ``furnish`` puts more files into the temporary folder; ``placed`` is called when a worktree has appeared. Raises
     DiskFull, GitError or GroundError; then what has appeared stays and the rest is taken back.
     """
@@ -126,11 +126,13 @@ def _refuse_foreign(place: Place, reason: str | None) -> None:
     """None: unlocked by a taking back that was killed."""
     if reason not in (None, place.reason):
         hint = f"git worktree unlock {place.path} && git worktree remove {place.path}"
-        raise GroundError(f"git keeps {place.path} for a worktree that is not there: {reason or 'locked'}", hint=hint)
+        raise GroundError(
+            f"git has a worktree registered at {place.path}, whose folder is missing: {reason or 'locked'}", hint=hint
+        )
 
 
 def _take_back(repository: Repository, admin: Path, folder: Path) -> None:
-    """Have git forget a registration and delete ``folder``, where its files are. Nobody has seen them."""
+    """Have git forget a registration and delete ``folder``, where its unused files are."""
     worktree_admin.delete(folder)
     worktree_admin.forget(repository, admin, folder)
 

@@ -32,7 +32,7 @@ class Pins:
         except MovedError as moved:  # a landing that was taken back took its pin along
             update(
                 self._fleet.repository.git,
-                [replace(move, old=CommitId(moved.found) if moved.found else None)],
+                [replace(move, old=CommitId(moved.actual) if moved.actual else None)],
                 reason="a candidate",
             )
         self._at[agent] = commit

@@ -183,9 +183,9 @@ def _push(fleet: Fleet, intent: Intent) -> None:
         return
     _abandon(fleet.repository, intent)
     if done.outcome is Pushed.MOVED:
-        raise TargetMoved(f"{intent.remote}/{intent.target} moved to {done.found}")
+        raise TargetMoved(f"{intent.remote}/{intent.target} moved to {done.tip}")
     raise GroundError(
-        f"{intent.remote} declines the push to {intent.target}: {done.said}",
+        f"{intent.remote} declines the push to {intent.target}: {done.message}",
         hint="nothing was landed; give it the right to push there, or merge without --push",
     )
 

@@ -116,7 +116,7 @@ class Cleaning:
             saved=snapshot,
             disposable=lambda name, file: self._is_disposable(step.agent, name, file),
         )
-        self.kept += removed.kept
+        self.kept += removed.kept_files
 
     def _save_again(self, agent: AgentName, path: Path, snapshot: Snapshot) -> None:
         if saved_as(self._git, self._fleet.name, agent, snapshot) is None:

@@ -69,7 +69,7 @@ def test_work_in_the_way(make_road: MakeRoad) -> None:
         put(road.checkout)
         before = road.snapshot()
         said = road.refused("merge")
-        assert "has work in the way" in said, put
+        assert "has local changes in files" in said, put
         assert "stash" in said
         assert "check on" not in said
         assert road.snapshot() == before, put
@@ -87,7 +87,7 @@ def test_work_in_the_way_that_git_was_told_not_to_look_at(road: Road, flag: str)
     road.checkout.git("update-index", flag, "src/app.txt")
     changed(road.checkout)
     report = road.merge("--agents", "one", code=1)
-    assert "work in the way of what lands: src/app.txt" in report["waiting"][0]["reason"]
+    assert "local changes in files that would be updated: src/app.txt" in report["waiting"][0]["reason"]
     assert (road.checkout.path / "src/app.txt").read_text() == "mine\n"
     road.checkout.git("update-index", f"--no{flag[1:]}", "src/app.txt")
     road.checkout.git("checkout", "-q", "src/app.txt")

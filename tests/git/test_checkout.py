@@ -152,7 +152,7 @@ def test_a_lock_of_our_own_over_a_finished_move_is_let_go(behind: Checkout) -> N
 
 def test_somebody_elses_lock_is_respected(behind: Checkout) -> None:
     behind.write({".git/index.lock": ""})
-    with pytest.raises(GroundError, match=r"another git works.*index\.lock"):
+    with pytest.raises(GroundError, match=r"another git runs.*index\.lock"):
         move(behind)
     assert (behind.path / ".git/index.lock").exists()
     assert (behind.path / "edit").read_text() == "old\n"

@@ -53,7 +53,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, holder: subprocess
 
 def test_a_holder_file_with_garbage_is_survived(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     (tmp_path / "lock.holder").write_text("{half")
-    with pytest.raises(LockHeld, match="has just begun"), exclusive(tmp_path, "spawn"):
+    with pytest.raises(LockHeld, match="has just started"), exclusive(tmp_path, "spawn"):
         pass
     holder.communicate()
 

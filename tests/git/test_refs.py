@@ -62,7 +62,7 @@ def test_a_ref_that_moved_is_left_where_it_is(commits: tuple[Checkout, CommitId,
             [RefUpdate(APPROVED, None if expected == "one" else one, one if expected == "one" else None)],
             reason="x",
         )
-    assert caught.value.found == two
+    assert caught.value.actual == two
     assert resolve(git, APPROVED) == two
 
 

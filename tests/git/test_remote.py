@@ -50,7 +50,7 @@ def test_an_unreachable_remote_is_ground(repository: Checkout) -> None:
 def test_push_moves_the_branch_from_where_it_was_seen(repository: Checkout, bare: Checkout) -> None:
     old, new = tip(repository), CommitId(repository.commit("next", {"a": "1\n"}))
     done = push(Git(repository.path), "origin", "main", old, new)
-    assert (done.outcome, done.found) == (Pushed.DONE, new)
+    assert (done.outcome, done.tip) == (Pushed.DONE, new)
     again = push(Git(repository.path), "origin", "main", new, new)
     assert again.outcome is Pushed.DONE
 
@@ -66,7 +66,7 @@ def test_a_teammates_commit_is_never_overwritten(repository: Checkout, bare: Che
     # A background fetch makes a bare lease worthless; ours names what it expects.
     repository.git("fetch", "-q", "origin")
     done = push(Git(repository.path), "origin", "main", old, new)
-    assert (done.outcome, done.found) == (Pushed.MOVED, theirs)
+    assert (done.outcome, done.tip) == (Pushed.MOVED, theirs)
     assert tip(bare) == theirs
 
 
@@ -78,7 +78,7 @@ def test_a_remote_that_declines_says_why(repository: Checkout, bare: Checkout) -
     old, new = tip(repository), CommitId(repository.commit("next", {"a": "1\n"}))
     done = push(Git(repository.path), "origin", "main", old, new)
     assert done.outcome is Pushed.DECLINED
-    assert "main is protected" in done.said
+    assert "main is protected" in done.message
     assert tip(bare) == old
 
 

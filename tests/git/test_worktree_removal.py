@@ -132,9 +132,9 @@ def test_ignored_files_are_kept_ignored_folders_go(main: Checkout, work: Checkou
     work.write({".env": "KEY=1\n", "src/local.db": "rows", "build/out.o": "x", "copied.db": "same"})
     removed = remove(main, work, disposable=lambda name, _file: name == "copied.db")
     keep = main.path.parent / "keep"
-    assert removed.kept == (keep / ".env", keep / "src/local.db")
-    assert removed.dropped == ("build/",)
-    assert [path.read_text() for path in removed.kept] == ["KEY=1\n", "rows"]
+    assert removed.kept_files == (keep / ".env", keep / "src/local.db")
+    assert removed.deleted_folders == ("build/",)
+    assert [path.read_text() for path in removed.kept_files] == ["KEY=1\n", "rows"]
     assert is_gone(main, work)
 
 
@@ -196,7 +196,7 @@ def test_what_was_kept_earlier_is_not_replaced(main: Checkout, work: Checkout) -
     work.write({".env": "newer", "one.db": "same"})
     (keep / "one.db").write_text("same")
     removed = remove(main, work)
-    assert removed.kept == (keep / ".env.2", keep / "one.db")
+    assert removed.kept_files == (keep / ".env.2", keep / "one.db")
     assert (keep / ".env").read_text() == "older"
     assert sorted(path.name for path in keep.iterdir()) == [".env", ".env.2", "one.db"]
 
@@ -205,7 +205,7 @@ def test_an_ignored_link_is_kept_as_a_link(main: Checkout, work: Checkout, tmp_p
     precious = tmp_path / "precious"
     precious.write_text("x")
     (work.path / "link.db").symlink_to(precious)
-    (kept,) = remove(main, work).kept
+    (kept,) = remove(main, work).kept_files
     assert kept.readlink() == precious
     assert precious.read_text() == "x"
 

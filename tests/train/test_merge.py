@@ -354,7 +354,7 @@ def test_conflict_rules_of_the_blueprint(yard: Yard) -> None:
 def test_a_dirty_checkout_in_the_way_is_refused_before_anything_runs(yard: Yard) -> None:
     yard.approved(one={"README.md": "# one\n"})
     yard.checkout.write({"README.md": "# mine\n"})
-    with pytest.raises(GroundError, match=r"work in the way of what lands: README\.md") as refused:
+    with pytest.raises(GroundError, match=r"local changes in files that would be updated: README\.md") as refused:
         yard.merge()
     assert "stash" in str(refused.value.hint)
     assert not slots_root(yard.fleet).exists()
@@ -370,7 +370,7 @@ def test_a_checkout_that_gets_in_the_way_later_stops_the_train_there(yard: Yard)
 
     report = yard.merge(progress=edit)
     assert landed(report) == ["one"]
-    assert "work in the way" in reasons(report)["two"]
+    assert "local changes in files" in reasons(report)["two"]
     assert (yard.checkout.path / "README.md").read_text() == "# mine\n"
 
 
