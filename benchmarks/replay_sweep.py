@@ -17,8 +17,8 @@ from replay_history import Line, Piece, Window, git, run_git, windows
 from replay_walk import clone
 
 from orchestra.blueprint.model import AgentName, FleetName, Strategy
-from orchestra.candidates.builder import Branch, Built, Candidate, Empty, integrator
-from orchestra.candidates.containment import Step, audit
+from orchestra.candidates.builder import Branch, BuiltCandidate, Candidate, NothingToMerge, open_builder
+from orchestra.candidates.containment import LandingStep, audit
 from orchestra.candidates.text_conflict import Conflict
 from orchestra.git.refs import CommitId
 from orchestra.git.repository import Repository
@@ -50,7 +50,7 @@ def sweep(line: Line, folder: Path, count: int, since: str, strategy: str) -> It
 def _window(home: Path, found: Window, strategy: Strategy) -> Iterator[Verdict]:
     repository = Repository.discover(home)
     start = CommitId(found.start)
-    with integrator(repository.git, start) as build:
+    with open_builder(repository.git, start) as build:
         at = start
         for piece in found.pieces:
             branch = Branch(
@@ -63,13 +63,13 @@ def _window(home: Path, found: Window, strategy: Strategy) -> Iterator[Verdict]:
             )
             candidate = build.build(at, branch)
             yield _judge(home, at, piece, candidate)
-            if isinstance(candidate, Built):
+            if isinstance(candidate, BuiltCandidate):
                 yield from _audited(repository, at, piece, candidate)
                 at = candidate.commit
 
 
-def _audited(repository: Repository, at: CommitId, piece: Piece, candidate: Built) -> Iterator[Verdict]:
-    step = Step(at, candidate.commit, candidate.fork, CommitId(piece.tip))
+def _audited(repository: Repository, at: CommitId, piece: Piece, candidate: BuiltCandidate) -> Iterator[Verdict]:
+    step = LandingStep(at, candidate.commit, candidate.fork, CommitId(piece.tip))
     for finding in audit(repository.git, step):
         text = f"{piece.name} {piece.tip[:10]} on {at[:10]}: {finding.path} {finding.sentence}"
         yield Verdict("stopped by the audit", text, fault=True)
@@ -97,7 +97,7 @@ def _word(answer: str) -> str:
 def _ours(home: Path, at: CommitId, candidate: Candidate) -> str:
     if isinstance(candidate, Conflict):
         return CONFLICT
-    return NOTHING if isinstance(candidate, Empty) or candidate.tree == _tree(home, at) else candidate.tree
+    return NOTHING if isinstance(candidate, NothingToMerge) or candidate.tree == _tree(home, at) else candidate.tree
 
 
 def _tree(home: Path, commit: str) -> str:

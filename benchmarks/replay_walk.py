@@ -19,7 +19,7 @@ from typing import Any
 from ground import ORCHESTRA
 from replay_history import Piece, Window, git, run_git
 
-from orchestra.gates.environment import allowed
+from orchestra.gates.environment import gate_environment
 
 FLEET = "replay"
 _TOLD = ("package.json", "package-lock.json", "pyproject.toml", "setup.py", "setup.cfg", "requirements*")
@@ -217,7 +217,7 @@ def shell(home: Path, command: str) -> int:
             shell=True,
             check=False,
             cwd=home,
-            env=allowed(os.environ),
+            env=gate_environment(os.environ),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.fleet import Fleet
-from orchestra.gates.scope_findings_of_branch import ScopeFinding
+from orchestra.gates.scope_gate import ScopeFinding
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Event, Json
-from orchestra.review.branch_forecast import Forecast, forecast
-from orchestra.review.branch_status import Standing, orphans, read_standings
-from orchestra.review.dirty_files import Look, Tree, look_at_all
-from orchestra.review.verdicts import Verdict, work
+from orchestra.review.branch_forecast import BranchForecast, forecast_branches
+from orchestra.review.branch_status import BranchStatus, undeclared_agents, read_branch_statuses
+from orchestra.review.dirty_files import Look, DirtyFiles, look_at_all
+from orchestra.review.verdicts import Verdict, commit_to_land
 from orchestra.sessions.session_facts import read_session_facts
 from orchestra.sessions.state import AgentState, SessionFacts, State, Usage, WorkFacts, derive_state
 from orchestra.sessions.usage import add
@@ -45,8 +45,8 @@ class Row:
     """One agent. ``tree``: its uncommitted files, which may be an older look's figure, with its time; the forecast
     says with whom its branch conflicts today and what it changes outside its scope."""
 
-    standing: Standing
-    tree: Tree
+    standing: BranchStatus
+    tree: DirtyFiles
     state: AgentState
     session: SessionFacts | None
     notes_filled: bool
@@ -105,30 +105,30 @@ def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None, *, look: Lo
     """
     asked = fleet.blueprint.agents if agents is None else tuple(agents)
     sessions = read_session_facts(fleet)  # first, so that what is seen of its work is never older than a session's end
-    standings = read_standings(fleet, asked, trees=False)
+    standings = read_branch_statuses(fleet, asked, trees=False)
     trees = look(fleet, [standing.agent for standing in standings if standing.spawned])
     now = time.time()
-    ahead, left_out = forecast(fleet, standings), _last_evictions(fleet)
+    ahead, left_out = forecast_branches(fleet, standings), _last_evictions(fleet)
     rows = tuple(
         _row(
             fleet,
             standing,
-            trees.get(standing.agent.name, Tree(there=False)),
+            trees.get(standing.agent.name, DirtyFiles(there=False)),
             sessions,
             ahead,
             left_out=left_out.get(standing.agent.name),
         )
         for standing in standings
     )
-    return Status(fleet, fleet.target_tip(), rows, tuple(sorted(orphans(fleet))), now)
+    return Status(fleet, fleet.target_tip(), rows, tuple(sorted(undeclared_agents(fleet))), now)
 
 
 def _row(
     fleet: Fleet,
-    standing: Standing,
-    tree: Tree,
+    standing: BranchStatus,
+    tree: DirtyFiles,
     sessions: Mapping[AgentName, SessionFacts],
-    ahead: Forecast,
+    ahead: BranchForecast,
     *,
     left_out: Event | None,
 ) -> Row:
@@ -148,16 +148,16 @@ def _last_evictions(fleet: Fleet) -> Mapping[str, Event]:
     return {}
 
 
-def _still_evicted(standing: Standing, event: Event | None) -> Evicted | None:
+def _still_evicted(standing: BranchStatus, event: Event | None) -> Evicted | None:
     settled = standing.refs.landed is not None or standing.verdict is Verdict.DISCARDED
-    if event is None or settled or event.data.get("head") != work(standing.refs, standing.head):
+    if event is None or settled or event.data.get("head") != commit_to_land(standing.refs, standing.head):
         return None
     others = event.data.get("with")
     names = tuple(str(name) for name in others) if isinstance(others, list) else ()
     return Evicted(str(event.data.get("reason")), str(event.data.get("detail")), names)
 
 
-def _work(fleet: Fleet, standing: Standing, tree: Tree, filled: bool) -> WorkFacts:
+def _work(fleet: Fleet, standing: BranchStatus, tree: DirtyFiles, filled: bool) -> WorkFacts:
     ready = readiness(fleet.repository, fleet.name, standing.agent.name)
     return WorkFacts(
         spawned=standing.spawned,

@@ -47,7 +47,7 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class BuiltCandidate:
     """``commit`` is ``onto`` with the branch on it; ``tree`` its tree; ``fork`` where the branch left the target."""
 
     commit: CommitId
@@ -57,16 +57,16 @@ class Built:
 
 
 @dataclass(frozen=True, slots=True)
-class Empty:
+class NothingToMerge:
     """Nothing of the branch would change the target."""
 
     sentence: str
 
 
-Candidate = Built | Empty | Conflict
+Candidate = BuiltCandidate | NothingToMerge | Conflict
 
 
-class Integrator:
+class CandidateBuilder:
     """Builds candidates for one value of the target. Made by ``integrator``."""
 
     def __init__(self, git: Git, objects: Objects, merger: TreeMerger, resolver: Resolver, target: CommitId) -> None:
@@ -81,7 +81,7 @@ class Integrator:
         """``branch`` on top of ``onto``, which is the target or a candidate built on it."""
         span = self._spans.since_base(branch.base, branch.tip)
         if not span.commits:
-            return Empty("every commit of the branch is already in the target")
+            return NothingToMerge("every commit of the branch is already in the target")
         if span.fork is None:
             return Conflict((), (_UNRELATED,))
         if branch.strategy is Strategy.REBASE:
@@ -110,7 +110,7 @@ class Integrator:
         tip, base = clean.get(branch.tip, branch.tip), clean.get(branch.base, branch.base)
         span = self._spans.on(onto, tip)
         if not span.commits:
-            return Empty("every commit of the branch is already in the target")
+            return NothingToMerge("every commit of the branch is already in the target")
         if span.fork is None:
             return Conflict((), (_UNRELATED,))
         if base in span.commits:
@@ -124,7 +124,7 @@ class Integrator:
         """
         span = self._spans.since_base(branch.base, branch.tip)
         moved = self._rebase(onto, replace(branch, strategy=Strategy.REBASE), span, branch.base)
-        if not isinstance(moved, Built):
+        if not isinstance(moved, BuiltCandidate):
             return moved
         commit = replace(self._merge_commit(replace(branch, tip=moved.commit)), tree=moved.tree)
         return replace(moved, commit=self._write(commit, onto, branch))
@@ -135,9 +135,11 @@ class Integrator:
             return replayed
         # Leaving merges out may lose what they resolved: the merge's own tree decides.
         joined = self._join(onto, replace(branch, strategy=Strategy.SQUASH), span, fork)
-        if isinstance(joined, Built) and not (isinstance(replayed, Built) and replayed.tree == joined.tree):
+        if isinstance(joined, BuiltCandidate) and not (
+            isinstance(replayed, BuiltCandidate) and replayed.tree == joined.tree
+        ):
             return replace(joined, squashed=True)
-        return replayed if isinstance(joined, Built) else joined
+        return replayed if isinstance(joined, BuiltCandidate) else joined
 
     def _replay(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Candidate:
         kept = self._kept(branch, fork)
@@ -164,7 +166,7 @@ class Integrator:
         if tree is None:
             return _conflict(merged, None, self.objects.commit(branch.tip))
         if tree == here:
-            return Empty("the branch changes nothing that the target does not have")
+            return NothingToMerge("the branch changes nothing that the target does not have")
         commit = self._merge_commit(branch) if branch.strategy is Strategy.MERGE else self._squash_commit(branch, span)
         return self._built(self._write(replace(commit, tree=tree), onto, branch), onto, fork)
 
@@ -258,12 +260,12 @@ class Integrator:
 
     def _built(self, at: CommitId, onto: CommitId, fork: CommitId) -> Candidate:
         if at == onto:
-            return Empty("the branch changes nothing that the target does not have")
-        return Built(at, self.objects.commit(at).tree, fork)
+            return NothingToMerge("the branch changes nothing that the target does not have")
+        return BuiltCandidate(at, self.objects.commit(at).tree, fork)
 
 
 @contextmanager
-def integrator(
+def open_builder(
     git: Git,
     target: CommitId,
     rule_of: RuleOf = lambda _: None,
@@ -271,7 +273,7 @@ def integrator(
     rung: MergeTreeMode | None = None,
     *,
     style: str = "merge",
-) -> Iterator[Integrator]:
+) -> Iterator[CandidateBuilder]:
     """An Integrator for that value of the target; its git processes end with the body.
 
     ``remake`` runs the command of a ``regenerate`` rule; without it such a conflict stays one. ``style`` is how
@@ -281,12 +283,12 @@ def integrator(
         objects = stack.enter_context(Objects(git))
         attributes = objects.commit(target).tree
         merger = stack.enter_context(TreeMerger(git, objects, attributes, rung, style))
-        yield Integrator(git, objects, merger, Resolver(git, objects, rule_of, remake), target)
+        yield CandidateBuilder(git, objects, merger, Resolver(git, objects, rule_of, remake), target)
 
 
 def build_candidate(git: Git, target: CommitId, branch: Branch, rule_of: RuleOf = lambda _: None) -> Candidate:
     """One branch on the target."""
-    with integrator(git, target, rule_of) as build:
+    with open_builder(git, target, rule_of) as build:
         return build.build(target, branch)
 
 
@@ -295,11 +297,11 @@ def build_chain(
 ) -> dict[AgentName, Candidate]:
     """Each branch on top of those before it that fit; what does not fit is left out of what follows."""
     built: dict[AgentName, Candidate] = {}
-    with integrator(git, target, rule_of) as build:
+    with open_builder(git, target, rule_of) as build:
         at = target
         for branch in branches:
             candidate = built[branch.agent] = build.build(at, branch)
-            at = candidate.commit if isinstance(candidate, Built) else at
+            at = candidate.commit if isinstance(candidate, BuiltCandidate) else at
     return built
 
 

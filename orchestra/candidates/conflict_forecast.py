@@ -22,7 +22,7 @@ _BATCH_SINCE = (2, 39)  # merge-tree --stdin
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
+class BranchConflict:
     """Two branches that do not merge as text, and where."""
 
     one: AgentName
@@ -30,7 +30,7 @@ class Clash:
     paths: tuple[str, ...]
 
 
-def forecast(git: Git, branches: Sequence[Branch]) -> tuple[Clash, ...]:
+def forecast_conflicts(git: Git, branches: Sequence[Branch]) -> tuple[BranchConflict, ...]:
     """Every pair of ``branches`` that conflicts, in their order. One process for all pairs (git 2.39 and newer)."""
     pairs = list(combinations(branches, 2))
     merges = _merge_all(git, [(one.tip, other.tip) for one, other in pairs])
@@ -39,7 +39,7 @@ def forecast(git: Git, branches: Sequence[Branch]) -> tuple[Clash, ...]:
         hidden = {*one.kept_out, *other.kept_out}
         paths = tuple(path for path in merged.conflicted_paths if path not in hidden)
         if not merged.clean and paths:
-            found.append(Clash(one.agent, other.agent, paths))
+            found.append(BranchConflict(one.agent, other.agent, paths))
     return tuple(found)
 
 
@@ -55,7 +55,7 @@ def _merge_all(git: Git, pairs: Sequence[tuple[CommitId, CommitId]]) -> list[Mer
     return list(read_merges(BytesIO(done.stdout)))
 
 
-def by_agent(clashes: Sequence[Clash]) -> Mapping[AgentName, frozenset[AgentName]]:
+def conflicts_by_agent(clashes: Sequence[BranchConflict]) -> Mapping[AgentName, frozenset[AgentName]]:
     """Agent -> those whose branches conflict with its own."""
     found: dict[AgentName, set[AgentName]] = {}
     for clash in clashes:

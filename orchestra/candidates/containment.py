@@ -18,13 +18,13 @@ from orchestra.git.tree_diff import Change, changes, renames
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ContainmentFinding:
     path: str
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LandingStep:
     """One branch in a candidate: ``onto`` before, ``commit`` after it, ``fork`` and ``tip`` the branch's ends."""
 
     onto: CommitId
@@ -34,31 +34,33 @@ class Step:
     kept_out: tuple[str, ...] = ()
 
 
-def audit(git: Git, step: Step) -> tuple[Finding, ...]:
+def audit(git: Git, step: LandingStep) -> tuple[ContainmentFinding, ...]:
     """What is wrong with a step; nothing when it holds. Sorted by path."""
     landed = changes(git, step.onto, step.commit)
-    branch = {p: c for p, c in changes(git, step.fork, step.tip).items() if not is_at(p, step.kept_out)}
+    branch = {p: c for p, c in changes(git, step.fork, step.tip).items() if not is_at_or_below(p, step.kept_out)}
     target = changes(git, step.fork, step.onto)
     found = [*_names(landed), *_kept_out(landed, step.kept_out)]
-    strangers = {path for path in set(landed) - set(branch) if not is_at(path, step.kept_out)}
+    strangers = {path for path in set(landed) - set(branch) if not is_at_or_below(path, step.kept_out)}
     if strangers:
         moved = renames(git, step.fork, step.onto)
         strangers -= {moved[path] for path in branch if path in moved}
-    found += [Finding(path, "changes in the candidate, though its branch did not change it") for path in strangers]
+    found += [
+        ContainmentFinding(path, "changes in the candidate, though its branch did not change it") for path in strangers
+    ]
     lost = _not_as_the_branch_has_it(landed, branch, target)
     if lost:  # a file that the branch renamed takes in what the target did to it under its old name
         moved = renames(git, step.fork, step.tip)
         lost -= {new for old, new in moved.items() if old in target}
-    found += [Finding(path, "is not as its branch has it, though nobody else changed it") for path in lost]
+    found += [ContainmentFinding(path, "is not as its branch has it, though nobody else changed it") for path in lost]
     return tuple(sorted(set(found), key=lambda finding: (finding.path, finding.sentence)))
 
 
-def is_at(path: str, names: Collection[str]) -> bool:
+def is_at_or_below(path: str, names: Collection[str]) -> bool:
     """Whether a path is one of ``names`` or below one: a branch may hold a folder where a file of ours was."""
     return path in names or path.startswith(tuple(f"{name}/" for name in names))
 
 
-def strays(git: Git, before: CommitId, after: CommitId, steps: Iterable[Step]) -> tuple[str, ...]:
+def unclaimed_paths(git: Git, before: CommitId, after: CommitId, steps: Iterable[LandingStep]) -> tuple[str, ...]:
     """Paths that differ between two values of the target although no step between them changes them."""
     claimed: set[str] = set()
     for step in steps:
@@ -66,16 +68,20 @@ def strays(git: Git, before: CommitId, after: CommitId, steps: Iterable[Step]) -
     return tuple(sorted(set(changes(git, before, after)) - claimed))
 
 
-def _names(landed: Mapping[str, Change]) -> list[Finding]:
+def _names(landed: Mapping[str, Change]) -> list[ContainmentFinding]:
     return [
-        Finding(path, "has a name that git does not allow in a checkout")
+        ContainmentFinding(path, "has a name that git does not allow in a checkout")
         for path, change in landed.items()
         if change.new is not None and any(part.lower() in ("", ".", "..", ".git", "git~1") for part in path.split("/"))
     ]
 
 
-def _kept_out(landed: Mapping[str, Change], kept_out: tuple[str, ...]) -> list[Finding]:
-    return [Finding(path, "is an instruction file and must never land") for path in landed if is_at(path, kept_out)]
+def _kept_out(landed: Mapping[str, Change], kept_out: tuple[str, ...]) -> list[ContainmentFinding]:
+    return [
+        ContainmentFinding(path, "is an instruction file and must never land")
+        for path in landed
+        if is_at_or_below(path, kept_out)
+    ]
 
 
 def _not_as_the_branch_has_it(

@@ -62,7 +62,7 @@ def few(paths: Sequence[str]) -> str:
     return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"  # noqa: PLR2004
 
 
-def spoken(path: str) -> str:
+def quote_path(path: str) -> str:
     """A path in a sentence: as it is, or as a JSON string where it holds what no terminal should print."""
     return path if path.isprintable() else json.dumps(path)
 
@@ -104,7 +104,7 @@ class Resolver:
         return None if text is None else Entry(sides[2].mode.encode(), self._objects.write_blob(text))
 
 
-def hunks(git: Git, objects: Objects, conflict: Conflict, theirs: str) -> str:
+def conflict_hunks(git: Git, objects: Objects, conflict: Conflict, theirs: str) -> str:
     """The conflicted places with base, the target's side and ``theirs``, as ``git merge`` would write them (diff3)."""
     shown = []
     for path, sides in by_path(Merged(False, TreeId(""), conflict.stages)).items():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from orchestra.candidates.text_conflict import spoken
+from orchestra.candidates.text_conflict import quote_path
 from orchestra.cli.console import Tone, say
 from orchestra.fleet import Fleet
-from orchestra.review.proposal_review import Shown
+from orchestra.review.proposal_review import ProposalReview
 
 
-def show(fleet: Fleet, shown: Shown) -> None:
+def show(fleet: Fleet, shown: ProposalReview) -> None:
     """In the order in which a reviewer asks: who resolved what, does it pass, what was decided, what would change."""
     _show_head(fleet, shown)
     say()
@@ -21,7 +21,7 @@ def show(fleet: Fleet, shown: Shown) -> None:
     _show_next(shown)
 
 
-def _show_head(fleet: Fleet, shown: Shown) -> None:
+def _show_head(fleet: Fleet, shown: ProposalReview) -> None:
     agent = shown.standing.agent
     say(f"{agent.number} {agent.name}: {agent.title}")
     say(f"  proposal  {shown.commit[:10]}: {agent.branch} at {(shown.standing.head or '')[:10]} with {fleet.target}")
@@ -29,14 +29,14 @@ def _show_head(fleet: Fleet, shown: Shown) -> None:
     of_what = "of this" if shown.standing.refs.approved == shown.commit else "of the branch as it is"
     say(f"  verdict   {shown.standing.verdict}, {of_what}")
     for path, method in sorted(shown.resolved.items()):
-        say(f"  {spoken(path)}: resolved by {method}")
+        say(f"  {quote_path(path)}: resolved by {method}")
     for gate, outcome in shown.gates.items():
         say(f"  {gate}: {outcome}", Tone.GOOD if outcome == "passed" else Tone.WAITING)
     for finding in shown.findings:
-        say(f"  {spoken(finding.path)}: {finding.why}", Tone.BAD)
+        say(f"  {quote_path(finding.path)}: {finding.why}", Tone.BAD)
 
 
-def _show_next(shown: Shown) -> None:
+def _show_next(shown: ProposalReview) -> None:
     name = shown.standing.agent.name
     say("Next")
     say(f"  orchestra approve {name} --proposal")

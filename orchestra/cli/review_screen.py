@@ -11,15 +11,15 @@ from orchestra.fleet import Fleet
 from orchestra.git.log import FileChange
 from orchestra.ledger import Json
 from orchestra.plan.plan_text import plural
-from orchestra.review.agent_review import Examination
-from orchestra.review.branch_status import Standing
+from orchestra.review.agent_review import AgentReview
+from orchestra.review.branch_status import BranchStatus
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _BLANK_LINES = re.compile(r"\n{3,}")
 _GATE_TONES = {"passed": Tone.GOOD, "failed": Tone.BAD, "timed-out": Tone.BAD}
 
 
-def show(fleet: Fleet, shown: Examination) -> None:
+def show(fleet: Fleet, shown: AgentReview) -> None:
     """Print it in the order in which a reviewer asks: what is it, what does its author say, does it pass, the diff."""
     _show_head(fleet, shown)
     _show_notes(shown)
@@ -32,7 +32,7 @@ def show(fleet: Fleet, shown: Examination) -> None:
     _show_next(shown)
 
 
-def to_json(shown: Examination) -> dict[str, Json]:
+def to_json(shown: AgentReview) -> dict[str, Json]:
     """The same as one document; validates against schemas/review.schema.json."""
     standing = shown.standing
     return {
@@ -61,7 +61,7 @@ def to_json(shown: Examination) -> dict[str, Json]:
     }
 
 
-def _show_head(fleet: Fleet, shown: Examination) -> None:
+def _show_head(fleet: Fleet, shown: AgentReview) -> None:
     standing = shown.standing
     agent = standing.agent
     say(f"{agent.number} {agent.name}: {agent.title}")
@@ -75,7 +75,7 @@ def _show_head(fleet: Fleet, shown: Examination) -> None:
         say(f"  {len(standing.uncommitted)} uncommitted: {', '.join(standing.uncommitted[:10])}", Tone.WAITING)
 
 
-def _of_what(standing: Standing) -> str:
+def _of_what(standing: BranchStatus) -> str:
     proposal = standing.proposal
     if proposal is None:
         return ""
@@ -83,7 +83,7 @@ def _of_what(standing: Standing) -> str:
     return f", of its proposal {proposal[:10]}" if taken else f"; a proposal {proposal[:10]} waits"
 
 
-def _show_notes(shown: Examination) -> None:
+def _show_notes(shown: AgentReview) -> None:
     if shown.notes_filled:
         # The form's hints are comments, which the agent was asked to delete; a reviewer needs none of them.
         _show_text("Notes", _BLANK_LINES.sub("\n\n", _COMMENT.sub("", shown.standing.notes or "")))
@@ -99,7 +99,7 @@ def _show_text(title: str, text: str) -> None:
         say(f"  {line}" if line else "")
 
 
-def _show_gates(shown: Examination) -> None:
+def _show_gates(shown: AgentReview) -> None:
     say()
     if not shown.gates:
         say(f"Gates: not run yet (orchestra rebase-and-test {shown.standing.agent.name})", Tone.QUIET)
@@ -114,7 +114,7 @@ def _show_gates(shown: Examination) -> None:
         say(f"  {finding.path}: {finding.why}", Tone.BAD)
 
 
-def _show_changes(shown: Examination) -> None:
+def _show_changes(shown: AgentReview) -> None:
     say()
     say("Commits")
     for commit in shown.commits:
@@ -125,7 +125,7 @@ def _show_changes(shown: Examination) -> None:
     show_table(["path", "added", "removed"], [_row(change) for change in shown.changes])
 
 
-def _show_next(shown: Examination) -> None:
+def _show_next(shown: AgentReview) -> None:
     name = shown.standing.agent.name
     say("Next")
     if shown.standing.proposal is not None:

@@ -77,7 +77,7 @@ def status(
     lacks; dirty: uncommitted files (? when not known; where looking takes long, an older figure with its age); look
     at: why the last merge left this work out, conflicts with others' pending work, paths outside its scope.
     """
-    from orchestra.review.dirty_files import Rounds, look_within
+    from orchestra.review.dirty_files import BackgroundLooks, look_within
     from orchestra.status import read_status
 
     if bell and not watch:
@@ -87,7 +87,7 @@ def status(
     if watch:
         from orchestra.cli.status_live import watch_status
 
-        rounds = Rounds()
+        rounds = BackgroundLooks()
         watch_status(lambda: read_status(fleet, asked, look=rounds), bell=bell)
         return ExitCode.DONE
     found = read_status(fleet, asked, look=look_within(_PATIENCE_S))

@@ -42,12 +42,12 @@ def review(
     rendered for it. With --proposal: what the last train proposes for it where its text conflicts with the target.
     """
     from orchestra.cli import review_screen
-    from orchestra.review.agent_review import examine
+    from orchestra.review.agent_review import review_agent
 
     fleet = opened(repo, blueprint)
     if proposal:
         return _review_proposal(fleet, fleet.require_agent(agent), json)
-    shown = examine(fleet, fleet.require_agent(agent))
+    shown = review_agent(fleet, fleet.require_agent(agent))
     if json:
         show_json(review_screen.to_json(shown))
     else:
@@ -59,7 +59,7 @@ def _review_proposal(fleet: Fleet, agent: Agent, json: bool) -> ExitCode:
     from orchestra.cli import proposal_screen
     from orchestra.review import proposal_review
 
-    shown = proposal_review.show_proposal(fleet, agent)
+    shown = proposal_review.review_proposal(fleet, agent)
     if json:
         show_json(proposal_review.to_json(shown))
     else:

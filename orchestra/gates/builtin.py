@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent, Blueprint, Builtin, BuiltinGate, Policy
 from orchestra.errors import UsageError
-from orchestra.gates.scope_findings_of_branch import ScopeFinding, find
+from orchestra.gates.scope_gate import ScopeFinding, scope_findings
 from orchestra.workspace.render import notes_filled
 
 _RUN_HERE = frozenset({Builtin.SCOPE, Builtin.NOTES})
@@ -20,7 +20,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class BuiltinResult:
     """What a built-in gate says of a branch: ``outcome`` passed, warned or failed; ``detail`` a sentence."""
 
     gate: str
@@ -33,7 +33,7 @@ class Checked:
         return self.outcome == "failed"
 
 
-def require_known(blueprint: Blueprint) -> None:
+def require_supported_builtins(blueprint: Blueprint) -> None:
     """Raises UsageError naming the line of a built-in gate that cannot be run."""
     for name, gate in blueprint.gates.items():
         if isinstance(gate, BuiltinGate) and gate.builtin not in _RUN_HERE:
@@ -45,7 +45,9 @@ def require_known(blueprint: Blueprint) -> None:
             )
 
 
-def check(blueprint: Blueprint, agent: Agent, paths: Iterable[str], notes: str | None) -> tuple[Checked, ...]:
+def run_builtin_gates(
+    blueprint: Blueprint, agent: Agent, paths: Iterable[str], notes: str | None
+) -> tuple[BuiltinResult, ...]:
     """Every built-in gate on a branch that changes ``paths``; ``notes`` is the text of AGENT_NOTES.md, if any."""
     changed = tuple(paths)
     found = []
@@ -53,22 +55,22 @@ def check(blueprint: Blueprint, agent: Agent, paths: Iterable[str], notes: str |
         if not isinstance(gate, BuiltinGate):
             continue
         if gate.builtin is Builtin.SCOPE:
-            found.append(_scope(gate, find(blueprint, agent, changed), notes or ""))
+            found.append(_scope(gate, scope_findings(blueprint, agent, changed), notes or ""))
         elif gate.builtin is Builtin.NOTES:
             found.append(_notes(gate, notes))
     return tuple(found)
 
 
-def _scope(gate: BuiltinGate, findings: tuple[ScopeFinding, ...], notes: str) -> Checked:
+def _scope(gate: BuiltinGate, findings: tuple[ScopeFinding, ...], notes: str) -> BuiltinResult:
     open_ = findings
     if gate.policy is Policy.JUSTIFY:
         open_ = tuple(finding for finding in findings if finding.path not in notes)
     if not findings:
-        return Checked(gate.name, gate.builtin, "passed")
+        return BuiltinResult(gate.name, gate.builtin, "passed")
     if gate.policy is Policy.WARN or not open_:
-        return Checked(gate.name, gate.builtin, "warned", _told(findings))
+        return BuiltinResult(gate.name, gate.builtin, "warned", _told(findings))
     mend = ", and AGENT_NOTES.md does not say why" if gate.policy is Policy.JUSTIFY else ""
-    return Checked(gate.name, gate.builtin, "failed", _told(open_) + mend)
+    return BuiltinResult(gate.name, gate.builtin, "failed", _told(open_) + mend)
 
 
 def _told(findings: tuple[ScopeFinding, ...]) -> str:
@@ -76,8 +78,8 @@ def _told(findings: tuple[ScopeFinding, ...]) -> str:
     return shown + (f"; and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else "")
 
 
-def _notes(gate: BuiltinGate, notes: str | None) -> Checked:
+def _notes(gate: BuiltinGate, notes: str | None) -> BuiltinResult:
     if notes is not None and notes_filled(notes):
-        return Checked(gate.name, gate.builtin, "passed")
+        return BuiltinResult(gate.name, gate.builtin, "passed")
     what = "AGENT_NOTES.md is not there" if notes is None else "AGENT_NOTES.md is still the empty form"
-    return Checked(gate.name, gate.builtin, "warned" if gate.policy is Policy.WARN else "failed", what)
+    return BuiltinResult(gate.name, gate.builtin, "warned" if gate.policy is Policy.WARN else "failed", what)

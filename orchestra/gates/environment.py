@@ -37,7 +37,7 @@ _FIXED = {"CI": "true", "TERM": "dumb", "GIT_TERMINAL_PROMPT": "0"}
 _SCHEMA = 1
 
 
-def allowed(source: Mapping[str, str] | None = None) -> dict[str, str]:
+def gate_environment(source: Mapping[str, str] | None = None) -> dict[str, str]:
     """What of ``source`` (default: our own environment) a gate may see, and what is fixed for every gate."""
     given = os.environ if source is None else source
     passed = {k: v for k, v in given.items() if k in _ALLOWED or k.startswith(_ALLOWED_PREFIXES)}

@@ -23,7 +23,7 @@ _BELIEVED_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Red:
+class RehearsedFailure:
     """A gate failed on a tree, ``times`` times. Otherwise as ``results.Pass``; ``detail`` is what the run said."""
 
     key: str
@@ -36,13 +36,13 @@ class Red:
     times: int = 1
 
 
-class Reds:
+class RehearsedFailures:
     """The reds of one repository."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._keeps = False
-        self._believed: dict[str, Red] = {}
+        self._believed: dict[str, RehearsedFailure] = {}
 
     def begin(self, *, rehearsed: bool) -> None:
         """A train leaves: a rehearsal asks anew and keeps what it finds; a merge takes what is there."""
@@ -52,12 +52,12 @@ class Reds:
             with suppress(OSError):
                 path.unlink()
 
-    def find(self, key: str, tree: str, retries: int) -> Red | None:
+    def find(self, key: str, tree: str, retries: int) -> RehearsedFailure | None:
         """The red with that key on that tree, if it was asked as often as a gate with so many retries wants."""
         found = self._believed.get(key)
         return found if found and found.tree == tree and found.times > retries else None
 
-    def keep(self, red: Red) -> None:
+    def keep(self, red: RehearsedFailure) -> None:
         """Note one more red run of that key; nothing in a merge, which leaves none behind."""
         if self._keeps:
             path = self._folder / f"{red.key}.json"
@@ -65,10 +65,10 @@ class Reds:
             write_atomically(path, json.dumps(asdict(replace(red, times=before.times + 1 if before else 1))) + "\n")
 
 
-def _read(path: Path) -> Red | None:
+def _read(path: Path) -> RehearsedFailure | None:
     """One that is whole and not too old; a damaged one counts as absent."""
     try:
-        found = Red(**json.loads(path.read_text("utf-8")))
+        found = RehearsedFailure(**json.loads(path.read_text("utf-8")))
         return found if time.time() - float(found.at) < _BELIEVED_S and int(found.times) > 0 else None
     except (OSError, ValueError, TypeError):
         return None

@@ -20,7 +20,7 @@ from orchestra.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class GatePass:
     """A gate passed on a tree. ``seconds`` is how long it took, ``at`` a POSIX timestamp, ``log`` where it was told."""
 
     key: str
@@ -31,17 +31,17 @@ class Pass:
     log: str
 
 
-class Results:
+class PassCache:
     """The passes of one repository, by key."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def find(self, key: str, tree: str) -> Pass | None:
+    def find(self, key: str, tree: str) -> GatePass | None:
         """The pass with that key on that tree, or None."""
         path = self._folder / f"{key}.json"
         try:
-            found = Pass(**json.loads(path.read_text("utf-8")))
+            found = GatePass(**json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             return None
         if (found.key, found.tree) != (key, tree):
@@ -50,7 +50,7 @@ class Results:
             os.utime(path)
         return found
 
-    def keep(self, found: Pass) -> None:
+    def keep(self, found: GatePass) -> None:
         write_atomically(self._folder / f"{found.key}.json", json.dumps(asdict(found)) + "\n")
 
 
@@ -63,7 +63,7 @@ def forget_unused(folder: Path, days: float = 30.0) -> None:
                 path.unlink()
 
 
-def seconds_before(ledger: Ledger) -> dict[str, list[float]]:
+def past_durations(ledger: Ledger) -> dict[str, list[float]]:
     """Gate -> how many seconds its passes took before, as the ledger remembers."""
     found: dict[str, list[float]] = {}
     for event in ledger.events("gate"):
@@ -73,7 +73,7 @@ def seconds_before(ledger: Ledger) -> dict[str, list[float]]:
     return found
 
 
-def fresh_log(folder: Path, commit: CommitId, gate: str) -> Path:
+def new_log_path(folder: Path, commit: CommitId, gate: str) -> Path:
     """Where a run writes: ``<commit>.<gate>.<n>.log`` in ``folder``, which is made; never a log that is there."""
     folder.mkdir(parents=True, exist_ok=True)
     number = 1

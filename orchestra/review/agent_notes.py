@@ -11,7 +11,7 @@ from orchestra.git.refs import NOTES, CommitId
 _SECTIONS = ("What I Built", "Key Decisions")
 
 
-def intent(notes: str | None, most: int = 6) -> tuple[str, ...]:
+def summarize_notes(notes: str | None, most: int = 6) -> tuple[str, ...]:
     """What an agent says of its work: the first lines of the sections that tell what and why."""
     if not notes:
         return ()
@@ -25,7 +25,7 @@ def intent(notes: str | None, most: int = 6) -> tuple[str, ...]:
     return tuple(lines[:most])
 
 
-def notes_of(git: Git, commit: CommitId) -> str | None:
+def landed_notes(git: Git, commit: CommitId) -> str | None:
     """The notes that are kept with a landed commit."""
     found = git.run("notes", f"--ref={NOTES}", "show", commit, ok=(0, 1, 128))
     return found.text if found.code == 0 else None

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent
-from orchestra.candidates.containment import is_at
+from orchestra.candidates.containment import is_at_or_below
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
-from orchestra.gates.scope_findings_of_branch import ScopeFinding, find
+from orchestra.gates.scope_gate import ScopeFinding, scope_findings
 from orchestra.git.log import CommitInfo, FileChange, changes, commits, patch
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Json
-from orchestra.review.branch_status import Standing, read_standings
+from orchestra.review.branch_status import BranchStatus, read_branch_statuses
 from orchestra.review.verdicts import requested_changes
 from orchestra.workspace.paths import instruction_names
 from orchestra.workspace.render import notes_filled
@@ -34,10 +34,10 @@ class GateRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class AgentReview:
     """One agent's work, laid out for a verdict. Instruction files, which never land, are left out of the changes."""
 
-    standing: Standing
+    standing: BranchStatus
     since: CommitId
     commits: tuple[CommitInfo, ...]
     changes: tuple[FileChange, ...]
@@ -48,18 +48,18 @@ class Examination:
     notes_filled: bool
 
 
-def examine(fleet: Fleet, agent: Agent) -> Examination:
+def review_agent(fleet: Fleet, agent: Agent) -> AgentReview:
     """Lay out the work of ``agent``. UsageError when it was not spawned or its branch is gone."""
-    (standing,) = read_standings(fleet, [agent])
+    (standing,) = read_branch_statuses(fleet, [agent])
     if standing.refs.base is None or standing.head is None:
         raise UsageError(f"{agent.name} has no branch to review", hint=f"orchestra spawn --agents {agent.name}")
     head, repository = standing.head, fleet.repository
     target = fleet.target_tip()
     since = repository.fork(target, head, standing.refs.base) if target else standing.refs.base
     instructions = instruction_names(repository, fleet.blueprint, standing.refs.base).all
-    found = tuple(c for c in changes(repository, since, head) if not is_at(c.path, instructions))
+    found = tuple(c for c in changes(repository, since, head) if not is_at_or_below(c.path, instructions))
     paths = {path for change in found for path in (change.path, change.renamed_from) if path}
-    return Examination(
+    return AgentReview(
         standing=standing,
         since=since,
         commits=commits(repository, since, head),
@@ -67,7 +67,7 @@ def examine(fleet: Fleet, agent: Agent) -> Examination:
         patch=patch(repository, since, head, leave_out=sorted(instructions)),
         gates=gate_records(fleet, agent),
         requested=requested_changes(fleet, agent),
-        findings=find(fleet.blueprint, agent, paths),
+        findings=scope_findings(fleet.blueprint, agent, paths),
         notes_filled=standing.notes is not None and notes_filled(standing.notes),
     )
 

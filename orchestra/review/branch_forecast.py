@@ -17,14 +17,14 @@ from itertools import combinations
 
 from orchestra.blueprint.model import Agent, AgentName, Forbid, Scope
 from orchestra.blueprint.scope import Matcher
-from orchestra.candidates.containment import is_at
+from orchestra.candidates.containment import is_at_or_below
 from orchestra.files import write_atomically
 from orchestra.fleet import Fleet
-from orchestra.gates.scope_findings_of_branch import ScopeFinding, Why, find
+from orchestra.gates.scope_gate import ScopeFinding, ScopeReason, scope_findings
 from orchestra.git.log import changed_paths
 from orchestra.git.merge_tree import Merged, installed, parse_merge, read_merges
 from orchestra.git.refs import CommitId
-from orchestra.review.branch_status import Standing
+from orchestra.review.branch_status import BranchStatus
 from orchestra.review.verdicts import Verdict
 from orchestra.workspace.paths import instruction_names
 
@@ -33,29 +33,31 @@ Pair = tuple[CommitId, CommitId]
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class BranchForecast:
     """``conflicts``: agent -> agents whose branches do not merge with its own. ``scope``: agent -> findings."""
 
     conflicts: Mapping[AgentName, tuple[AgentName, ...]]
     scope: Mapping[AgentName, tuple[ScopeFinding, ...]]
 
 
-def forecast(fleet: Fleet, standings: Sequence[Standing]) -> Forecast:
+def forecast_branches(fleet: Fleet, standings: Sequence[BranchStatus]) -> BranchForecast:
     """Look ahead for the agents that have work which may still land; the rest is not asked about."""
     pending = [s for s in standings if _pending(s)]
     memory = _Memory(fleet)
     conflicts = _conflicts(fleet, pending, memory)
     scope = {s.agent.name: _scope(fleet, s, memory) for s in pending}
     memory.keep()
-    return Forecast(conflicts, scope)
+    return BranchForecast(conflicts, scope)
 
 
-def _pending(standing: Standing) -> bool:
+def _pending(standing: BranchStatus) -> bool:
     undecided = standing.refs.landed is None and standing.verdict is not Verdict.DISCARDED
     return undecided and standing.commits > 0 and standing.head is not None
 
 
-def _conflicts(fleet: Fleet, pending: Sequence[Standing], memory: _Memory) -> dict[AgentName, tuple[AgentName, ...]]:
+def _conflicts(
+    fleet: Fleet, pending: Sequence[BranchStatus], memory: _Memory
+) -> dict[AgentName, tuple[AgentName, ...]]:
     heads = {s.agent.name: s.head for s in pending if s.head is not None}
     pairs = {(a, b): (heads[a], heads[b]) for a, b in combinations(heads, 2)}
     unknown = [pair for pair in dict.fromkeys(pairs.values()) if memory.read(_merge_key(pair)) is None]
@@ -81,13 +83,13 @@ def _settled_by_rule(fleet: Fleet) -> Callable[[str], bool]:
     return settled
 
 
-def _hidden(fleet: Fleet, pending: Sequence[Standing]) -> frozenset[str]:
+def _hidden(fleet: Fleet, pending: Sequence[BranchStatus]) -> frozenset[str]:
     """Instruction files never land, so that they cannot conflict, whoever committed them."""
     bases = {s.refs.base for s in pending if s.refs.base is not None}
     return frozenset().union(*(instruction_names(fleet.repository, fleet.blueprint, base).all for base in bases))
 
 
-def _scope(fleet: Fleet, standing: Standing, memory: _Memory) -> tuple[ScopeFinding, ...]:
+def _scope(fleet: Fleet, standing: BranchStatus, memory: _Memory) -> tuple[ScopeFinding, ...]:
     base, head = standing.refs.base, standing.head
     if base is None or head is None:
         return ()
@@ -95,11 +97,11 @@ def _scope(fleet: Fleet, standing: Standing, memory: _Memory) -> tuple[ScopeFind
     known = memory.read(key)
     if known is None:
         hidden = _hidden(fleet, [standing])
-        paths = {path for path in changed_paths(fleet.repository, base, head) if not is_at(path, hidden)}
-        known = [f"{f.why.name} {f.path}" for f in find(fleet.blueprint, standing.agent, paths)]
+        paths = {path for path in changed_paths(fleet.repository, base, head) if not is_at_or_below(path, hidden)}
+        known = [f"{f.why.name} {f.path}" for f in scope_findings(fleet.blueprint, standing.agent, paths)]
         memory.write(key, known)
     split = (line.partition(" ") for line in known)
-    return tuple(ScopeFinding(path, Why[why]) for why, _, path in split)
+    return tuple(ScopeFinding(path, ScopeReason[why]) for why, _, path in split)
 
 
 def _rules(fleet: Fleet, agent: Agent) -> str:

@@ -18,15 +18,15 @@ from orchestra.errors import OrchestraError
 from orchestra.fleet import Fleet
 from orchestra.git.refs import AgentRefs, CommitId, branch_ref, read_fleet, read_refs
 from orchestra.git.repository import Repository
-from orchestra.review.agent_notes import notes_of
-from orchestra.review.verdicts import Verdict, uncommitted, verdict
+from orchestra.review.agent_notes import landed_notes
+from orchestra.review.verdicts import Verdict, uncommitted_paths, verdict
 
 _AT_ONCE = 4
 _LONGEST_NOTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BranchStatus:
     """One agent's work as git sees it.
 
     ``commits``: on the branch (or what was kept of it) since its base; ``behind``: on the target, not in the branch;
@@ -58,7 +58,7 @@ class Standing:
         return self.refs.base is not None
 
 
-def read_standings(fleet: Fleet, agents: Sequence[Agent], *, trees: bool = True) -> list[Standing]:
+def read_branch_statuses(fleet: Fleet, agents: Sequence[Agent], *, trees: bool = True) -> list[BranchStatus]:
     """The standing of each of ``agents``, in their order; ``trees`` False leaves the working trees unasked."""
     git = fleet.repository.git
     refs = read_fleet(git, fleet.name)
@@ -70,14 +70,14 @@ def read_standings(fleet: Fleet, agents: Sequence[Agent], *, trees: bool = True)
     distance = _Distances(fleet.repository, target, [own.base for own in own_refs], tips)
 
     def kept_notes(own: AgentRefs) -> str | None:
-        return notes_of(git, own.landed) if own.landed is not None else None
+        return landed_notes(git, own.landed) if own.landed is not None else None
 
-    def stand(agent: Agent) -> Standing:
+    def stand(agent: Agent) -> BranchStatus:
         own = refs.get(agent.name, AgentRefs())
         head = known[agent.name]
         folder = fleet.worktree(agent)
         paths = read_uncommitted(fleet, agent) if trees and own.base is not None else None
-        return Standing(
+        return BranchStatus(
             agent=agent,
             worktree=folder,
             refs=own,
@@ -109,17 +109,17 @@ def read_notes(worktree: Path) -> str | None:
         return file.read(_LONGEST_NOTES)
 
 
-def is_there(fleet: Fleet, agent: Agent) -> bool:
+def has_worktree(fleet: Fleet, agent: Agent) -> bool:
     """Whether the agent has a worktree; asks no git."""
     return (fleet.worktree(agent) / ".git").exists()
 
 
 def read_uncommitted(fleet: Fleet, agent: Agent) -> tuple[str, ...] | None:
     """The uncommitted paths; None when the worktree is gone or cannot be read."""
-    if not is_there(fleet, agent):
+    if not has_worktree(fleet, agent):
         return None
     try:
-        return tuple(uncommitted(fleet, agent))
+        return tuple(uncommitted_paths(fleet, agent))
     except OrchestraError:  # removed or broken under our hands: unknown, not clean
         return None
 
@@ -173,7 +173,7 @@ def _common_floor(repository: Repository, bases: Sequence[CommitId]) -> Sequence
     return found.lines if found.code == 0 else ()
 
 
-def orphans(fleet: Fleet) -> Mapping[AgentName, AgentRefs]:
+def undeclared_agents(fleet: Fleet) -> Mapping[AgentName, AgentRefs]:
     """Agents that have refs in this fleet but are not in its blueprint any more; their work is kept."""
     declared = {agent.name for agent in fleet.blueprint.agents}
     found = read_fleet(fleet.repository.git, fleet.name)

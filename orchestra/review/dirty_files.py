@@ -24,7 +24,7 @@ from orchestra.blueprint.model import Agent, AgentName
 from orchestra.errors import OrchestraError
 from orchestra.files import write_atomically
 from orchestra.fleet import Fleet
-from orchestra.review.branch_status import is_there, read_uncommitted
+from orchestra.review.branch_status import has_worktree, read_uncommitted
 
 _AT_ONCE = 4
 _REST_PER_LOOK = 66.0  # a background round takes 1.5 % of a core
@@ -32,7 +32,7 @@ _SHORTEST_REST_S, _LONGEST_REST_S = 0.05, 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class DirtyFiles:
     """``files``: changed or untracked and not ignored, None: not known; ``at``: POSIX time of the look, None: never.
 
     ``there`` False: the worktree is gone, or git cannot read it. ``earlier``: the figure is not of this look.
@@ -47,7 +47,7 @@ class Tree:
         return None if self.at is None else max(0.0, now - self.at)
 
 
-Trees = Mapping[AgentName, Tree]
+Trees = Mapping[AgentName, DirtyFiles]
 Look = Callable[[Fleet, Sequence[Agent]], Trees]
 """How a status comes to its figures, for the agents that have a worktree."""
 
@@ -68,13 +68,13 @@ def look_within(patience_s: float) -> Look:
     def look(fleet: Fleet, agents: Sequence[Agent]) -> Trees:
         deadline = time.monotonic() + patience_s
         known = _known(fleet)
-        waiting = sorted(agents, key=lambda agent: known.get(agent.name, Tree()).at or -math.inf)
-        done: queue.SimpleQueue[tuple[AgentName, Tree]] = queue.SimpleQueue()
+        waiting = sorted(agents, key=lambda agent: known.get(agent.name, DirtyFiles()).at or -math.inf)
+        done: queue.SimpleQueue[tuple[AgentName, DirtyFiles]] = queue.SimpleQueue()
         todo = iter(waiting)
         for _ in range(_AT_ONCE):
             # Daemons: what is still being read when the time is up is left alone, and nobody waits for it.
             threading.Thread(target=_work_off, args=(fleet, todo, done, deadline), daemon=True).start()
-        fresh: dict[AgentName, Tree] = {}
+        fresh: dict[AgentName, DirtyFiles] = {}
         with suppress(queue.Empty):
             while len(fresh) < len(agents):
                 name, tree = done.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -89,7 +89,7 @@ _lock = threading.Lock()
 
 
 def _work_off(
-    fleet: Fleet, todo: Iterator[Agent], done: queue.SimpleQueue[tuple[AgentName, Tree]], deadline: float
+    fleet: Fleet, todo: Iterator[Agent], done: queue.SimpleQueue[tuple[AgentName, DirtyFiles]], deadline: float
 ) -> None:
     while time.monotonic() < deadline:
         with _lock:
@@ -99,12 +99,12 @@ def _work_off(
         done.put((agent.name, _look(fleet, agent)))
 
 
-class Rounds:
+class BackgroundLooks:
     """Looks at one worktree after another in the background, for as long as the process lives; see ``__call__``."""
 
     def __init__(self) -> None:
         self._wanted: tuple[Fleet, Sequence[Agent]] | None = None
-        self._found: dict[AgentName, Tree] = {}
+        self._found: dict[AgentName, DirtyFiles] = {}
         self._begun = False
 
     def __call__(self, fleet: Fleet, agents: Sequence[Agent]) -> Trees:
@@ -119,7 +119,7 @@ class Rounds:
     def _go_round(self) -> None:
         while self._wanted is not None:
             fleet, agents = self._wanted
-            oldest = min(agents, key=lambda one: self._found.get(one.name, Tree()).at or -math.inf, default=None)
+            oldest = min(agents, key=lambda one: self._found.get(one.name, DirtyFiles()).at or -math.inf, default=None)
             before = _cpu_s()
             if oldest is not None:
                 self._found[oldest.name] = _look(fleet, oldest)
@@ -136,31 +136,31 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _look(fleet: Fleet, agent: Agent) -> Tree:
+def _look(fleet: Fleet, agent: Agent) -> DirtyFiles:
     found = read_uncommitted(fleet, agent)
-    return Tree(at=time.time(), there=False) if found is None else Tree(len(found), time.time())
+    return DirtyFiles(at=time.time(), there=False) if found is None else DirtyFiles(len(found), time.time())
 
 
-def _seen(fleet: Fleet, agent: Agent, known: Trees) -> Tree:
+def _seen(fleet: Fleet, agent: Agent, known: Trees) -> DirtyFiles:
     """The last figure, if the worktree is still there; that is free to know."""
-    if not is_there(fleet, agent):
-        return Tree(at=time.time(), there=False)
+    if not has_worktree(fleet, agent):
+        return DirtyFiles(at=time.time(), there=False)
     tree = known.get(agent.name)
-    return replace(tree, earlier=True) if tree is not None else Tree()
+    return replace(tree, earlier=True) if tree is not None else DirtyFiles()
 
 
 def _known(fleet: Fleet) -> Trees:
     """The figures of earlier looks."""
     try:
         rows = json.loads((fleet.folder / "trees.json").read_bytes())
-        read = {AgentName(name): Tree(int(row["files"]), float(row["at"])) for name, row in rows.items()}
+        read = {AgentName(name): DirtyFiles(int(row["files"]), float(row["at"])) for name, row in rows.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return {}
     now = time.time()
     return {name: tree for name, tree in read.items() if tree.files is not None and _is_sane(tree, now)}
 
 
-def _is_sane(tree: Tree, now: float) -> bool:
+def _is_sane(tree: DirtyFiles, now: float) -> bool:
     return tree.files is not None and tree.files >= 0 and tree.at is not None and 0 <= tree.at <= now
 
 

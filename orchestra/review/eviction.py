@@ -17,7 +17,7 @@ from orchestra.git.git_process import Git
 from orchestra.git.merge_tree import parse_merge
 from orchestra.git.refs import Kind, agent_ref
 from orchestra.ledger import Event, Json
-from orchestra.review.agent_notes import intent, notes_of
+from orchestra.review.agent_notes import landed_notes, summarize_notes
 from orchestra.sessions.eviction_message import Conflict, Eviction
 from orchestra.workspace.paths import instruction_names
 
@@ -76,7 +76,7 @@ def _intents(fleet: Fleet, others: Sequence[str]) -> Iterator[tuple[str, tuple[s
     """What those on the other side said of their work, where it has landed."""
     for name in others:
         landed = fleet.repository.resolve(agent_ref(fleet.name, AgentName(name), Kind.LANDED))
-        said = intent(notes_of(fleet.repository.git, landed)) if landed else ()
+        said = summarize_notes(landed_notes(fleet.repository.git, landed)) if landed else ()
         if said:
             yield name, said
 

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from orchestra.blueprint.model import Agent
-from orchestra.candidates.builder import Branch, integrator
-from orchestra.candidates.containment import is_at
+from orchestra.candidates.builder import Branch, open_builder
+from orchestra.candidates.containment import is_at_or_below
 from orchestra.candidates.resolution.proposal import resolved_by
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
-from orchestra.gates.scope_findings_of_branch import ScopeFinding, find
+from orchestra.gates.scope_gate import ScopeFinding, scope_findings
 from orchestra.git.log import FileChange, changes, patch
 from orchestra.git.objects import Objects
 from orchestra.git.refs import CommitId, Kind, RefName, agent_ref
 from orchestra.ledger import Json
-from orchestra.review.branch_status import Standing, read_standings
+from orchestra.review.branch_status import BranchStatus, read_branch_statuses
 from orchestra.review.verdicts import require_proposal
 from orchestra.workspace.paths import instruction_names
 
@@ -32,14 +32,14 @@ _LABEL = re.compile(r"^(-(<{7}|\|{7}|>{7}) )[0-9a-f]{7,64}$", re.MULTILINE)  # g
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ProposalReview:
     """``target`` is the value of the target that it merges, ``behind`` how many commits the target has had since.
 
     ``decides``: the difference from the mechanical merge, conflict markers and all, to the proposal. ``changes`` and
     ``patch``: what it would change on that target. ``gates``: gate -> what it said of it when it was made.
     """
 
-    standing: Standing
+    standing: BranchStatus
     commit: CommitId
     target: CommitId
     behind: int
@@ -51,9 +51,9 @@ class Shown:
     gates: Mapping[str, str]
 
 
-def show_proposal(fleet: Fleet, agent: Agent) -> Shown:
+def review_proposal(fleet: Fleet, agent: Agent) -> ProposalReview:
     """The proposal for ``agent``. UsageError where there is none for its branch as it is."""
-    (standing,) = read_standings(fleet, [agent])
+    (standing,) = read_branch_statuses(fleet, [agent])
     commit = require_proposal(agent, standing.refs, standing.head)
     repository = fleet.repository
     with Objects(repository.git) as objects:
@@ -63,10 +63,10 @@ def show_proposal(fleet: Fleet, agent: Agent) -> Shown:
     head, target = made.parents
     base = standing.refs.base or head
     hidden = tuple(sorted(instruction_names(repository, fleet.blueprint, base).all))
-    found = tuple(change for change in changes(repository, target, commit) if not is_at(change.path, hidden))
+    found = tuple(change for change in changes(repository, target, commit) if not is_at_or_below(change.path, hidden))
     touched = {path for change in found for path in (change.path, change.renamed_from) if path}
     now = fleet.target_tip()
-    return Shown(
+    return ProposalReview(
         standing=standing,
         commit=commit,
         target=target,
@@ -77,7 +77,7 @@ def show_proposal(fleet: Fleet, agent: Agent) -> Shown:
         ),
         changes=found,
         patch=patch(repository, target, commit, leave_out=hidden),
-        findings=find(fleet.blueprint, agent, touched),
+        findings=scope_findings(fleet.blueprint, agent, touched),
         gates=_gates(fleet, agent, commit),
     )
 
@@ -87,7 +87,7 @@ def _ref(fleet: Fleet, agent: Agent) -> RefName:
 
 
 def _decides(fleet: Fleet, branch: Branch, commit: CommitId, target: CommitId) -> str:
-    with integrator(fleet.repository.git, target, style="diff3") as build:
+    with open_builder(fleet.repository.git, target, style="diff3") as build:
         merged = build.whole(target, branch)
     if merged is None:
         return ""
@@ -105,7 +105,7 @@ def _gates(fleet: Fleet, agent: Agent, commit: CommitId) -> Mapping[str, str]:
     return MappingProxyType({})
 
 
-def to_json(shown: Shown) -> dict[str, Json]:
+def to_json(shown: ProposalReview) -> dict[str, Json]:
     """As ``review --proposal --json`` prints it."""
     standing = shown.standing
     return {

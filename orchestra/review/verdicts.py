@@ -45,11 +45,11 @@ def verdict(refs: AgentRefs, head: CommitId | None) -> Verdict:
         return Verdict.CHANGES_REQUESTED
     if refs.approved is None:
         return Verdict.NONE
-    approved = refs.approved == work(refs, head) or refs.landed is not None
+    approved = refs.approved == commit_to_land(refs, head) or refs.landed is not None
     return Verdict.APPROVED if approved else Verdict.STALE
 
 
-def work(refs: AgentRefs, head: CommitId | None) -> CommitId | None:
+def commit_to_land(refs: AgentRefs, head: CommitId | None) -> CommitId | None:
     """What is to land for a branch at ``head``: the proposal for it that a person took, else ``head`` itself. Pure."""
     taken = refs.approved is not None and refs.approved == refs.proposed
     return refs.approved if taken and head is not None and refs.proposed_for == head else head
@@ -174,7 +174,7 @@ def _unfinished(fleet: Fleet, agent: Agent) -> tuple[str, ...]:
     folder = fleet.worktree(agent)
     if not folder.is_dir():
         return ()
-    dirty = uncommitted(fleet, agent)
+    dirty = uncommitted_paths(fleet, agent)
     if not dirty:
         return ()
     more = len(dirty) - _SHOWN
@@ -185,7 +185,7 @@ def _unfinished(fleet: Fleet, agent: Agent) -> tuple[str, ...]:
 _SHOWN = 3
 
 
-def uncommitted(fleet: Fleet, agent: Agent) -> Sequence[str]:
+def uncommitted_paths(fleet: Fleet, agent: Agent) -> Sequence[str]:
     """Paths in the agent's worktree that differ from its head or are untracked and not ignored."""
     git = fleet.repository.at(fleet.worktree(agent)).with_env(GIT_OPTIONAL_LOCKS="0")
     fields = git.run("status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames").fields

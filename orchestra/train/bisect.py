@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import AgentName, Strategy
-from orchestra.candidates.builder import Branch, Built, Candidate, Integrator
+from orchestra.candidates.builder import Branch, BuiltCandidate, Candidate, CandidateBuilder
 from orchestra.errors import GroundError
 from orchestra.fleet import Fleet
 from orchestra.git.refs import CommitId
@@ -53,9 +53,9 @@ class Case:
 class Diagnosis:
     """Finds causes, with the tester of a train that has nothing else to do any more."""
 
-    def __init__(self, fleet: Fleet, tester: Tester, integrator: Callable[[CommitId], Integrator]) -> None:
+    def __init__(self, fleet: Fleet, tester: Tester, integrator: Callable[[CommitId], CandidateBuilder]) -> None:
         self._fleet, self._tester, self._integrator_for = fleet, tester, integrator
-        self._builders: dict[CommitId, Integrator] = {}
+        self._builders: dict[CommitId, CandidateBuilder] = {}
         self._asked = 0
 
     def causes(self, cases: Sequence[Case]) -> Mapping[AgentName, Cause]:
@@ -127,7 +127,7 @@ class Diagnosis:
             return None
         self._asked += 1
         name = AgentName(f"question {self._asked}")
-        return Question((name,), built.commit, case.passenger.agent.name) if isinstance(built, Built) else None
+        return Question((name,), built.commit, case.passenger.agent.name) if isinstance(built, BuiltCandidate) else None
 
     def _build(self, case: Case, onto: CommitId, members: Sequence[Unit]) -> Candidate:
         at = onto
@@ -135,12 +135,12 @@ class Diagnosis:
             name = unit.agent or AgentName("history")
             branch = Branch(name, self._fleet.name, unit.onto, unit.commit, unit.told, Strategy.REBASE)
             built = self._builder(onto).build(at, branch)
-            if not isinstance(built, Built):
+            if not isinstance(built, BuiltCandidate):
                 return built
             at = built.commit
         return self._builder(case.target).build(at, case.passenger.branch)
 
-    def _builder(self, target: CommitId) -> Integrator:
+    def _builder(self, target: CommitId) -> CandidateBuilder:
         if target not in self._builders:
             self._builders[target] = self._integrator_for(target)
         return self._builders[target]

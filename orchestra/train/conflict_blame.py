@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import AgentName, Strategy
-from orchestra.candidates.builder import Branch, Built, Integrator
+from orchestra.candidates.builder import Branch, BuiltCandidate, CandidateBuilder
 from orchestra.candidates.text_conflict import Conflict, few
 from orchestra.errors import GroundError
 from orchestra.fleet import Fleet
@@ -48,11 +48,11 @@ NOBODY = Clash()
 class Clashes:
     """Finds the other side of conflicts. ``integrator`` makes builders for a value of the target."""
 
-    def __init__(self, fleet: Fleet, integrator: Callable[[CommitId], Integrator]) -> None:
+    def __init__(self, fleet: Fleet, integrator: Callable[[CommitId], CandidateBuilder]) -> None:
         self._fleet, self._integrator_for = fleet, integrator
-        self._builders: dict[CommitId, Integrator] = {}
+        self._builders: dict[CommitId, CandidateBuilder] = {}
 
-    def find(self, branch: Branch, conflict: Conflict, target: CommitId, above: Integrator) -> Clash:
+    def find(self, branch: Branch, conflict: Conflict, target: CommitId, above: CandidateBuilder) -> Clash:
         """With whom ``branch`` conflicts on ``target``, for which ``above`` builds."""
         try:
             return self._find(branch, conflict, target, above)
@@ -60,7 +60,7 @@ class Clashes:
             self._builders.clear()
             return NOBODY
 
-    def _find(self, branch: Branch, conflict: Conflict, target: CommitId, above: Integrator) -> Clash:
+    def _find(self, branch: Branch, conflict: Conflict, target: CommitId, above: CandidateBuilder) -> Clash:
         if not conflict.stages:  # nothing about text: unrelated histories, or the audit stopped it
             return NOBODY
         repository = self._fleet.repository
@@ -74,7 +74,7 @@ class Clashes:
         near = touching(repository.git, fork, target, conflict.paths)
         return Clash(search.others(start, [unit for unit in row if not near.isdisjoint(unit.commits)][-_MOST_UNITS:]))
 
-    def _builder(self, target: CommitId) -> Integrator:
+    def _builder(self, target: CommitId) -> CandidateBuilder:
         """For units on the place where a branch left the target; most branches of a fleet left it at the same."""
         if target not in self._builders:
             self._builders[target] = self._integrator_for(target)
@@ -84,7 +84,7 @@ class Clashes:
 class _Search:
     """One conflict. ``below`` builds units where the branch left the target, ``above`` the branch on the target."""
 
-    def __init__(self, below: Integrator, above: Integrator, branch: Branch, paths: frozenset[str]) -> None:
+    def __init__(self, below: CandidateBuilder, above: CandidateBuilder, branch: Branch, paths: frozenset[str]) -> None:
         self._below, self._above, self._branch, self._paths = below, above, branch, paths
 
     def fits(self, at: CommitId) -> bool:
@@ -115,7 +115,7 @@ class _Search:
             made = self._below.build(
                 at, Branch(name, self._branch.fleet, unit.onto, unit.commit, unit.told, Strategy.REBASE)
             )
-            if not isinstance(made, Built):
+            if not isinstance(made, BuiltCandidate):
                 return None
             at = made.commit
         return not self.fits(at)

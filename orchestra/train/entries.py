@@ -16,7 +16,7 @@ from orchestra.candidates.builder import Branch
 from orchestra.fleet import Fleet
 from orchestra.git.refs import AgentRefs, CommitId, RefName, branch_ref, read_fleet, read_refs
 from orchestra.review.branch_status import read_notes
-from orchestra.review.verdicts import Verdict, uncommitted, verdict, work
+from orchestra.review.verdicts import Verdict, commit_to_land, uncommitted_paths, verdict
 from orchestra.train.train_report import Waiting
 from orchestra.workspace.paths import NOTES, STANDARDS, instruction_names
 
@@ -124,7 +124,7 @@ def _why_unfinished(fleet: Fleet, agent: Agent, unfinished: Mapping[AgentName, s
         return f"not finished: {unfinished[agent.name]}"
     if not (fleet.worktree(agent) / ".git").exists():
         return None
-    dirty = len(uncommitted(fleet, agent))
+    dirty = len(uncommitted_paths(fleet, agent))
     return f"not finished: {dirty} uncommitted files in {fleet.worktree(agent)}" if dirty else None
 
 
@@ -132,7 +132,7 @@ def _passenger(fleet: Fleet, agent: Agent, own: AgentRefs, head: CommitId) -> Pa
     """At its branch's head, or at the proposal for it that a person took."""
     assert own.base is not None  # noqa: S101 - the caller has looked
     kept_out = tuple(sorted(_kept_out(fleet, agent, own.base)))
-    tip = work(own, head) or head
+    tip = commit_to_land(own, head) or head
     branch = Branch(agent.name, fleet.name, own.base, tip, agent.title, fleet.blueprint.merge.strategy, kept_out)
     return Passenger(agent, branch, _notes(fleet, agent, head), verdict(own, head))
 

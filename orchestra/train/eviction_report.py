@@ -13,7 +13,7 @@ from pathlib import Path
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import changes
-from orchestra.review.agent_notes import intent
+from orchestra.review.agent_notes import summarize_notes
 from orchestra.review.eviction import end_of
 from orchestra.sessions.eviction_message import tail
 
@@ -95,7 +95,7 @@ def tell(
         if met.names:
             lines += [f"Names that one side takes away and the other uses ({name}): {', '.join(met.names)}", ""]
     for side in sides:
-        said = intent(side.notes)
+        said = summarize_notes(side.notes)
         lines += [f"{side.name} says:", *(f"  {line}" for line in said), ""] if said else []
     if log is not None:
         last = tail(_plain(end_of(log))).splitlines()

@@ -37,7 +37,7 @@ from orchestra.git.remote import Pushed, look, push
 from orchestra.git.repository import Repository
 from orchestra.git.tree_diff import tree_of
 from orchestra.ledger import Ledger
-from orchestra.review.verdicts import Verdict, verdict, work
+from orchestra.review.verdicts import Verdict, commit_to_land, verdict
 from orchestra.train.entries import Passenger
 from orchestra.train.landing_journal import Intent, drop_intent, read_intent, write_intent
 from orchestra.train.stale_checkouts import behind, bring_along, catch_up
@@ -110,7 +110,7 @@ def _require_verdicts(fleet: Fleet, landing: Landing, refs: Mapping[AgentName, A
         agent = passenger.agent
         own = refs.get(agent.name, AgentRefs())
         head = fleet.repository.branch_tip(agent.branch)
-        if work(own, head) != passenger.branch.tip:
+        if commit_to_land(own, head) != passenger.branch.tip:
             taken = own.proposed is not None and own.approved == own.proposed and own.proposed_for == head
             what = "had a proposal taken" if taken else "was committed to" if head else "lost its branch"
             raise VerdictChanged(agent.name, f"it {what} while the train ran")

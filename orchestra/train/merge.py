@@ -15,15 +15,15 @@ from types import MappingProxyType
 
 from orchestra.blueprint.model import AgentName, ConflictRule, Regenerate, Scope, Union
 from orchestra.blueprint.scope import Matcher
-from orchestra.candidates.builder import Integrator, integrator
-from orchestra.candidates.conflict_forecast import by_agent, forecast
-from orchestra.candidates.containment import is_at
+from orchestra.candidates.builder import CandidateBuilder, open_builder
+from orchestra.candidates.conflict_forecast import conflicts_by_agent, forecast_conflicts
+from orchestra.candidates.containment import is_at_or_below
 from orchestra.candidates.text_conflict import RuleOf
 from orchestra.engine.job import Engine
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
-from orchestra.gates.builtin import check, require_known
+from orchestra.gates.builtin import require_supported_builtins, run_builtin_gates
 from orchestra.git.checkout import changed_among, in_the_way
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId
@@ -162,7 +162,7 @@ def _conducted(fleet: Fleet, ride: _Ride, progress: Listener, engine: Engine | N
 
 
 def _require_sense(fleet: Fleet, ride: _Ride) -> None:
-    require_known(fleet.blueprint)
+    require_supported_builtins(fleet.blueprint)
     for name in ride.agents or ():
         fleet.require_agent(name)
     if ride.push and fleet.remote is None:
@@ -199,7 +199,7 @@ def _enter_known_fates(fleet: Fleet, roster: Roster, paths: _PathsOf, account: A
     for waiting in roster.waiting:
         account.add(waiting)
     for passenger in roster.passengers:
-        known = check(fleet.blueprint, passenger.agent, paths[passenger.agent.name], passenger.notes)
+        known = run_builtin_gates(fleet.blueprint, passenger.agent, paths[passenger.agent.name], passenger.notes)
         account.check(passenger, known)
 
 
@@ -207,7 +207,9 @@ def _paths(fleet: Fleet, ground: Ground, passenger: Passenger) -> tuple[str, ...
     """What the branch itself changes, seen from where it left the target."""
     branch = passenger.branch
     fork = fleet.repository.fork(ground.start, branch.tip, branch.base)
-    return tuple(path for path in changes(fleet.repository.git, fork, branch.tip) if not is_at(path, branch.kept_out))
+    return tuple(
+        path for path in changes(fleet.repository.git, fork, branch.tip) if not is_at_or_below(path, branch.kept_out)
+    )
 
 
 def _require_clear_checkouts(fleet: Fleet, ground: Ground, paths: _PathsOf) -> None:
@@ -232,8 +234,8 @@ def _announce(fleet: Fleet, roster: Roster, teller: Teller, account: Account, *,
     facts: dict[str, Json] = {"target": fleet.target, "policy": merge.train, "slots": slots, "rehearsed": rehearsed}
     teller.tell("train.started", names, text, **facts)
     rule_of = conflict_rules(fleet)
-    found = forecast(fleet.repository.git, [passenger.branch for passenger in riding])
-    clashes = by_agent([clash for clash in found if not _is_settled(clash.paths, rule_of)])
+    found = forecast_conflicts(fleet.repository.git, [passenger.branch for passenger in riding])
+    clashes = conflicts_by_agent([clash for clash in found if not _is_settled(clash.paths, rule_of)])
     for sentence in advise(names, fleet.blueprint.predecessors, clashes):
         teller.tell("advice", names, sentence)
         account.advice.append(sentence)
@@ -271,8 +273,8 @@ class _Builders:
     def __init__(self, fleet: Fleet, stack: ExitStack, rule_of: RuleOf, bench: Workbench) -> None:
         self._fleet, self._stack, self._rule_of, self._bench = fleet, stack, rule_of, bench
 
-    def __call__(self, target: CommitId, style: str = "merge") -> Integrator:
-        made = integrator(self._fleet.repository.git, target, self._rule_of, self._bench.remake, style=style)
+    def __call__(self, target: CommitId, style: str = "merge") -> CandidateBuilder:
+        made = open_builder(self._fleet.repository.git, target, self._rule_of, self._bench.remake, style=style)
         return self._stack.enter_context(made)
 
 

@@ -15,12 +15,12 @@ from types import MappingProxyType
 
 from orchestra.blueprint.model import AgentName
 from orchestra.blueprint.model import Proposer as Name
-from orchestra.candidates.builder import Branch, Built, Integrator
-from orchestra.candidates.containment import Step, audit
+from orchestra.candidates.builder import Branch, BuiltCandidate, CandidateBuilder
+from orchestra.candidates.containment import LandingStep, audit
 from orchestra.candidates.resolution.mergiraf import PROGRAM, is_installed, merge_syntax
 from orchestra.candidates.resolution.proposal import Method, Proposal, Proposer, Unresolved
 from orchestra.candidates.resolution.rerere import recall
-from orchestra.candidates.text_conflict import few, spoken
+from orchestra.candidates.text_conflict import few, quote_path
 from orchestra.errors import GroundError
 from orchestra.fleet import Fleet
 from orchestra.git.objects import Objects
@@ -35,7 +35,7 @@ from orchestra.train.test_run import Ended, Report
 from orchestra.train.tester import Tester
 from orchestra.train.train_report import Offer
 
-BuildOn = Callable[[CommitId, str], Integrator]
+BuildOn = Callable[[CommitId, str], CandidateBuilder]
 """Target, and the style in which conflicts are written -> an Integrator."""
 
 
@@ -58,7 +58,7 @@ class Proposals:
     ) -> None:
         self._fleet, self._tester, self._make_builder = fleet, tester, build
         self._teller, self._account, self._pins = teller, account, pins
-        self._builders: dict[tuple[CommitId, str], Integrator] = {}
+        self._builders: dict[tuple[CommitId, str], CandidateBuilder] = {}
 
     def offer(self, conflicted: Sequence[Passenger], target: CommitId) -> None:
         """Try for a proposal for each, on ``target``, which is the branch's own value; the account tells what came."""
@@ -96,7 +96,7 @@ class Proposals:
 
     def _attempt(self, passenger: Passenger, branch: Branch, target: CommitId) -> _Draft | Unresolved:
         build = self._build(target, "merge")
-        if isinstance(build.build(target, passenger.branch), Built):
+        if isinstance(build.build(target, passenger.branch), BuiltCandidate):
             return Unresolved(f"it conflicts with work that has not landed on {self._fleet.target}")
         words = f"Merge {self._fleet.target} into {passenger.agent.branch}, with its conflicts resolved"
         styled = self._styled(target)
@@ -109,20 +109,20 @@ class Proposals:
         if self._fleet.repository.fork(target, made, branch.base) != target:
             return Unresolved(f"{self._fleet.target} does not hold the commit that the branch was begun at")
         candidate = build.build(target, replace(branch, tip=made))
-        if not isinstance(candidate, Built) or candidate.tree != found.commit.tree:
+        if not isinstance(candidate, BuiltCandidate) or candidate.tree != found.commit.tree:
             return Unresolved("it would not land as it was proposed")
         self._pins.pin(passenger.agent.name, candidate.commit)
         return _Draft(passenger, branch.tip, found, made, candidate.commit)
 
-    def _step(self, branch: Branch, target: CommitId, made: CommitId) -> Step:
+    def _step(self, branch: Branch, target: CommitId, made: CommitId) -> LandingStep:
         """Held against what the agent itself changed, not against what the proposal says that it did."""
         fork = self._fleet.repository.fork(target, branch.tip, branch.base)
-        return Step(target, made, fork, branch.tip, branch.kept_out)
+        return LandingStep(target, made, fork, branch.tip, branch.kept_out)
 
-    def _styled(self, target: CommitId) -> Callable[[str], Integrator]:
+    def _styled(self, target: CommitId) -> Callable[[str], CandidateBuilder]:
         return lambda style: self._build(target, style)
 
-    def _build(self, target: CommitId, style: str) -> Integrator:
+    def _build(self, target: CommitId, style: str) -> CandidateBuilder:
         """One for each target and style: every one keeps processes of git open until the train ends."""
         if (target, style) not in self._builders:
             self._builders[target, style] = self._make_builder(target, style)
@@ -215,7 +215,7 @@ def _told(resolved: Mapping[str, str]) -> str:
         return "a proposal: the branch merges as a whole, though not commit by commit"
     by_method: dict[str, list[str]] = {}
     for path, method in sorted(resolved.items()):
-        by_method.setdefault(method, []).append(spoken(path))
+        by_method.setdefault(method, []).append(quote_path(path))
     return "a proposal " + ", ".join(f"by {method} resolves {few(paths)}" for method, paths in by_method.items())
 
 

@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestra.blueprint.model import AgentName, Builtin
-from orchestra.candidates.builder import Empty
-from orchestra.candidates.text_conflict import Conflict, hunks
+from orchestra.candidates.builder import NothingToMerge
+from orchestra.candidates.text_conflict import Conflict, conflict_hunks
 from orchestra.fleet import Fleet
-from orchestra.gates.builtin import Checked
+from orchestra.gates.builtin import BuiltinResult
 from orchestra.git.objects import Objects
 from orchestra.git.refs import CommitId, Kind, agent_ref
 from orchestra.ledger import Json
-from orchestra.review.agent_notes import intent, notes_of
+from orchestra.review.agent_notes import landed_notes, summarize_notes
 from orchestra.train.bisect import Case, Cause
 from orchestra.train.conflict_blame import Clash
 from orchestra.train.entries import Passenger
@@ -36,7 +36,7 @@ class Account:
     def __init__(self, fleet: Fleet, teller: Teller, *, rehearsed: bool) -> None:
         self._fleet, self._teller, self._rehearsed = fleet, teller, rehearsed
         self._fates: dict[AgentName, Fate] = {}
-        self._checks: dict[AgentName, tuple[Checked, ...]] = {}
+        self._checks: dict[AgentName, tuple[BuiltinResult, ...]] = {}
         self.judged = self.rejected = 0
         self.conflicted: list[Passenger] = []  # evicted because their text does not merge
         self.advice: list[str] = []
@@ -83,7 +83,7 @@ class Account:
 
     # -- the built-in gates -------------------------------------------------------------------------------------
 
-    def check(self, passenger: Passenger, checks: tuple[Checked, ...]) -> None:
+    def check(self, passenger: Passenger, checks: tuple[BuiltinResult, ...]) -> None:
         """Enter what the built-in gates say of a branch; the first that stops it evicts it."""
         name = passenger.agent.name
         self._checks[name] = checks
@@ -101,7 +101,7 @@ class Account:
 
     # -- evictions ----------------------------------------------------------------------------------------------
 
-    def evict_empty(self, passenger: Passenger, found: Empty) -> None:
+    def evict_empty(self, passenger: Passenger, found: NothingToMerge) -> None:
         self.add(Evicted(passenger.agent.name, passenger.branch.tip, EvictReason.EMPTY, found.sentence))
 
     def evict_conflict(
@@ -110,7 +110,7 @@ class Account:
         """Its text does not merge with the target: say with whose work, and keep the hunks."""
         name = passenger.agent.name
         log = self._fleet.folder / "gates" / f"{passenger.branch.tip[:12]}.{name}.conflict.txt"
-        shown = hunks(self._fleet.repository.git, objects, conflict, str(name)) if conflict.stages else ""
+        shown = conflict_hunks(self._fleet.repository.git, objects, conflict, str(name)) if conflict.stages else ""
         told = [f"{name} on {self._fleet.target} at {target}", *conflict.messages]
         intents = "".join(self._intent_of(other) for other in clash.agents)
         write_log(log, "\n".join(told) + f"\n\n{shown}\n{intents}")
@@ -134,7 +134,7 @@ class Account:
         """What the other side was after, from the notes that are kept with its landed commit."""
         ref = agent_ref(self._fleet.name, agent, Kind.LANDED)
         commit = self._fleet.repository.resolve(ref)
-        said = intent(notes_of(self._fleet.repository.git, commit)) if commit else ()
+        said = summarize_notes(landed_notes(self._fleet.repository.git, commit)) if commit else ()
         return f"{agent} says of its work:\n" + "".join(f"  {line}\n" for line in said) + "\n" if said else ""
 
     def evict_red(self, passenger: Passenger, report: Report, target: CommitId) -> None:
@@ -155,7 +155,7 @@ class Account:
             raise AssertionError(f"{case.report.state} was not red")
         git = self._fleet.repository.git
         mine = Work(str(agent), case.fork, case.passenger.branch.tip, case.passenger.notes)
-        others = [Work(u.name, u.onto, u.commit, notes_of(git, u.commit)) for u in cause.units]
+        others = [Work(u.name, u.onto, u.commit, landed_notes(git, u.commit)) for u in cause.units]
         touches = {other.name: touch(git, mine, other) for other in others}
         tests = failed_tests(run.log)
         names = " and ".join(other.name for other in others)

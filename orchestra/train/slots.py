@@ -22,7 +22,7 @@ from orchestra.blueprint.model import AgentName
 from orchestra.engine.process_tree import is_marked
 from orchestra.errors import GitError
 from orchestra.fleet import Fleet
-from orchestra.gates.environment import allowed
+from orchestra.gates.environment import gate_environment
 from orchestra.git import worktree_admin, worktrees
 from orchestra.git.folder_users import occupants
 from orchestra.git.lock import exclusive
@@ -97,7 +97,7 @@ class Slots:
             "ORCHESTRA_FLEET": str(blueprint.name),
             "ORCHESTRA_GATE_SLOT": name,
         }
-        return {**allowed(), **fixed, **own}
+        return {**gate_environment(), **fixed, **own}
 
     # -- making one ready ---------------------------------------------------------------------------------------
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestra.candidates.builder import Built as BuiltCandidate
-from orchestra.candidates.builder import Candidate
+from orchestra.candidates.builder import BuiltCandidate, Candidate
 from orchestra.git.refs import CommitId
 from orchestra.train.planner_model import Record, State
 from orchestra.train.test_run import Report

@@ -23,8 +23,8 @@ from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Resu
 from orchestra.errors import DiskFull, GitError, GroundError
 from orchestra.fleet import Fleet
 from orchestra.gates.environment import result_key
-from orchestra.gates.rehearsed_failures import Red, Reds
-from orchestra.gates.result_cache import Pass, Results, forget_unused, fresh_log, seconds_before
+from orchestra.gates.rehearsed_failures import RehearsedFailure, RehearsedFailures
+from orchestra.gates.result_cache import GatePass, PassCache, forget_unused, new_log_path, past_durations
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import tree_of
 from orchestra.ledger import Json
@@ -57,7 +57,7 @@ class Tester:
         kept = fleet.repository.state_folder / "gates"
         for folder in (kept / "results", kept / "remade", fleet.folder / "gates"):
             forget_unused(folder)
-        self._results, self.reds = Results(kept / "results"), Reds(kept / "reds")
+        self._results, self.reds = PassCache(kept / "results"), RehearsedFailures(kept / "reds")
         self._free = list(range(1, places + 1))
         self._preparers = ThreadPoolExecutor(min(places, os.cpu_count() or 1), thread_name_prefix="slot")
         self._preparing: list[Preparation] = []
@@ -67,7 +67,7 @@ class Tester:
         self._known_env: Mapping[str, str] | None = None
         self._done: list[Report] = []
         self.tests_run = 0
-        self.measured: dict[str, list[float]] = seconds_before(fleet.ledger)
+        self.measured: dict[str, list[float]] = past_durations(fleet.ledger)
 
     def __enter__(self) -> Self:
         return self
@@ -228,7 +228,7 @@ class Tester:
 
     def _submit(self, trial: Trial, gate: str, command: str, env: Mapping[str, str], timeout_s: float) -> None:
         trial.job = JobId(f"{gate}-{trial.case.commit[:12]}-{secrets.token_hex(4)}")
-        trial.log = fresh_log(self._fleet.folder / "gates", trial.case.commit, gate)
+        trial.log = new_log_path(self._fleet.folder / "gates", trial.case.commit, gate)
         self._tell_gate(trial, gate)
         cwd = self.slots.path(trial.slot)
         self._engine.submit(JobSpec(trial.job, command, cwd, env, trial.log, timeout_s))
@@ -262,11 +262,11 @@ class Tester:
         key = self._key(gate, trial.case.commit, trial.case.tree)
         facts = (key, gate.name, trial.case.tree, run.seconds, result.ended_at, str(run.log))
         if result.outcome is Outcome.FAILED:
-            self.reds.keep(Red(*facts, run.detail))
+            self.reds.keep(RehearsedFailure(*facts, run.detail))
         if result.outcome is not Outcome.PASSED:
             self._end(trial, Ended.BROKEN if result.outcome is Outcome.BROKEN else Ended.RED)
             return
-        self._results.keep(Pass(*facts))
+        self._results.keep(GatePass(*facts))
         trial.gates_left.pop(0)
         self._next(trial)
 

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from orchestra.blueprint.model import AgentName
-from orchestra.candidates.builder import Built as BuiltCandidate
-from orchestra.candidates.builder import Candidate, Empty, Integrator
-from orchestra.candidates.containment import Step, audit, strays
+from orchestra.candidates.builder import BuiltCandidate, Candidate, CandidateBuilder, NothingToMerge
+from orchestra.candidates.containment import LandingStep, audit, unclaimed_paths
 from orchestra.candidates.text_conflict import Conflict
 from orchestra.errors import GitError, GroundError
 from orchestra.fleet import Fleet
@@ -65,7 +64,7 @@ class Conductor:
         ground: Ground,
         *,
         tester: Tester,
-        integrator: Callable[[CommitId], Integrator],
+        integrator: Callable[[CommitId], CandidateBuilder],
         teller: Teller,
         account: Account,
         pins: Pins,
@@ -245,7 +244,7 @@ class Conductor:
         passenger = self._roster.passenger(agent)
         self._order = tuple(name for name in self._order if name != agent)
         candidate = self._railway.built[(agent,)]
-        if why is Why.EMPTY and isinstance(candidate, Empty):
+        if why is Why.EMPTY and isinstance(candidate, NothingToMerge):
             self._account.evict_empty(passenger, candidate)
         elif isinstance(candidate, Conflict):
             target = self._railway.target
@@ -319,7 +318,7 @@ class Conductor:
             onto, candidate = self._railway.commit(state[:n]), self._railway.built[state[: n + 1]]
             if isinstance(candidate, BuiltCandidate):
                 steps.append(_step(onto, candidate, self._roster.passenger(state[n])))
-        lost = strays(self._fleet.repository.git, self._railway.target, self._railway.commit(state), steps)
+        lost = unclaimed_paths(self._fleet.repository.git, self._railway.target, self._railway.commit(state), steps)
         if lost:
             raise AssertionError(f"{', '.join(lost)} would change though none of {', '.join(state)} changes it")
 
@@ -383,8 +382,8 @@ class Conductor:
 def _as_built(candidate: Candidate) -> Built:
     if isinstance(candidate, BuiltCandidate):
         return Built.CLEAN
-    return Built.EMPTY if isinstance(candidate, Empty) else Built.CONFLICT
+    return Built.EMPTY if isinstance(candidate, NothingToMerge) else Built.CONFLICT
 
 
-def _step(onto: CommitId, candidate: BuiltCandidate, passenger: Passenger) -> Step:
-    return Step(onto, candidate.commit, candidate.fork, passenger.branch.tip, passenger.branch.kept_out)
+def _step(onto: CommitId, candidate: BuiltCandidate, passenger: Passenger) -> LandingStep:
+    return LandingStep(onto, candidate.commit, candidate.fork, passenger.branch.tip, passenger.branch.kept_out)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pytest
 
 from orchestra.blueprint.model import AgentName, ConflictRule, FleetName, Forbid, Regenerate, Strategy, Union
-from orchestra.candidates.builder import Branch, Built, Candidate, Empty, build_chain, integrator
-from orchestra.candidates.containment import Step, audit
-from orchestra.candidates.text_conflict import Conflict, hunks
+from orchestra.candidates.builder import Branch, BuiltCandidate, Candidate, NothingToMerge, build_chain, open_builder
+from orchestra.candidates.containment import LandingStep, audit
+from orchestra.candidates.text_conflict import Conflict, conflict_hunks
 from orchestra.candidates.trailers import trailer_values
 from orchestra.git.git_process import Git
 from orchestra.git.merge_tree import MergeTreeMode, installed
@@ -41,8 +41,8 @@ def one(checkout: Checkout, of: Branch, rules: dict[str, ConflictRule] | None = 
     return build(checkout, of, rules=rules)[of.agent]
 
 
-def built(candidate: Candidate) -> Built:
-    assert isinstance(candidate, Built), candidate
+def built(candidate: Candidate) -> BuiltCandidate:
+    assert isinstance(candidate, BuiltCandidate), candidate
     return candidate
 
 
@@ -135,7 +135,7 @@ def test_a_conflict_names_paths_commit_and_both_sides(make_repository: MakeRepos
     assert found.commit == checkout.git("rev-parse", "work")
     assert "work 2" in found.sentence
     with Objects(Git(checkout.path)) as objects:
-        shown = hunks(Git(checkout.path), objects, found, "work")
+        shown = conflict_hunks(Git(checkout.path), objects, found, "work")
     assert "<<<<<<< target\nMAIN\n||||||| base\nb\n=======\nWORK\n>>>>>>> work" in shown
 
 
@@ -225,9 +225,9 @@ def test_empty_branches(make_repository: MakeRepository, strategy: Strategy) -> 
     checkout.git("merge", "-q", "--no-ff", "--no-edit", "merged")
     cut(checkout, "twin", {"g": "1\n"}, at="main~1")
     for name in ("nothing", "void", "merged", "twin"):
-        assert isinstance(one(checkout, branch(checkout, name, strategy)), Empty), name
+        assert isinstance(one(checkout, branch(checkout, name, strategy)), NothingToMerge), name
     undone = one(checkout, branch(checkout, "undone", strategy))
-    assert isinstance(undone, Empty) or built(undone).tree == checkout.git("rev-parse", "main^{tree}")
+    assert isinstance(undone, NothingToMerge) or built(undone).tree == checkout.git("rev-parse", "main^{tree}")
 
 
 def test_empty_commits_are_left_out(make_repository: MakeRepository) -> None:
@@ -350,7 +350,7 @@ def test_a_tracked_claude_md_stays_the_targets(make_repository: MakeRepository, 
 def test_a_branch_of_instruction_files_only_is_empty(make_repository: MakeRepository) -> None:
     checkout = make_repository({"f": "a\n"})
     cut(checkout, "work", {"TASK.md": "t\n"})
-    assert isinstance(one(checkout, branch(checkout, "work", kept=True)), Empty)
+    assert isinstance(one(checkout, branch(checkout, "work", kept=True)), NothingToMerge)
 
 
 def test_merge_rewrites_only_commits_that_hold_instruction_files(make_repository: MakeRepository) -> None:
@@ -398,7 +398,7 @@ def test_regenerate_runs_on_the_tree_with_the_targets_version(both_append: Check
 
     target = CommitId(both_append.git("rev-parse", "main"))
     rules = {"CHANGELOG.md": Regenerate("make log")}
-    with integrator(Git(both_append.path), target, rules.get, remake) as builder:
+    with open_builder(Git(both_append.path), target, rules.get, remake) as builder:
         made = built(builder.build(target, branch(both_append, "work")))
     assert asked == [("# Changes\n- main", "CHANGELOG.md", "make log")]
     assert both_append.read("CHANGELOG.md", made.commit) == "made anew"
@@ -407,7 +407,7 @@ def test_regenerate_runs_on_the_tree_with_the_targets_version(both_append: Check
 def test_regenerate_that_fails_stays_a_conflict(both_append: Checkout) -> None:
     target = CommitId(both_append.git("rev-parse", "main"))
     rules = {"CHANGELOG.md": Regenerate("false")}
-    with integrator(Git(both_append.path), target, rules.get, lambda *_: None) as builder:
+    with open_builder(Git(both_append.path), target, rules.get, lambda *_: None) as builder:
         assert conflict(builder.build(target, branch(both_append, "work")))
 
 
@@ -418,7 +418,7 @@ def test_regenerate_that_fails_stays_a_conflict(both_append: Checkout) -> None:
 def test_every_rung_gives_the_same(moved: Checkout, rung: MergeTreeMode) -> None:
     cut(moved, "clash", {"f": "clash\n" + LINES}, at="main~1")
     target = CommitId(moved.git("rev-parse", "main"))
-    with integrator(Git(moved.path), target, rung=rung) as builder:
+    with open_builder(Git(moved.path), target, rung=rung) as builder:
         assert built(builder.build(target, branch(moved, "work"))).tree == rebased(moved, "work")
         assert conflict(builder.build(target, branch(moved, "clash"))).paths == ("f",)
 
@@ -437,9 +437,9 @@ def test_the_ladder_by_version() -> None:
 # -- the audit ---------------------------------------------------------------------------------------------------
 
 
-def step(checkout: Checkout, commit: str, tip: str = "work") -> Step:
+def step(checkout: Checkout, commit: str, tip: str = "work") -> LandingStep:
     onto, fork = CommitId(checkout.git("rev-parse", "main")), CommitId(checkout.git("merge-base", "main", tip))
-    return Step(onto, CommitId(commit), fork, CommitId(checkout.git("rev-parse", tip)), KEPT_OUT)
+    return LandingStep(onto, CommitId(commit), fork, CommitId(checkout.git("rev-parse", tip)), KEPT_OUT)
 
 
 def test_the_audit_passes_what_was_built_well(moved: Checkout) -> None:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.blueprint.model import AgentName, FleetName
-from orchestra.candidates.builder import Branch, Built, Empty, build_chain
-from orchestra.candidates.containment import Step, audit, strays
+from orchestra.candidates.builder import Branch, BuiltCandidate, NothingToMerge, build_chain
+from orchestra.candidates.containment import LandingStep, audit, unclaimed_paths
 from orchestra.candidates.text_conflict import Conflict
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
@@ -95,10 +95,10 @@ def check(checkout: Checkout, place: Path, branches: list[Branch]) -> None:
             assert expected is None
             continue
         assert expected is not None
-        after = at if isinstance(candidate, Empty) else candidate.commit
+        after = at if isinstance(candidate, NothingToMerge) else candidate.commit
         assert checkout.git("rev-parse", f"{after}^{{tree}}") == checkout.git("rev-parse", f"{expected}^{{tree}}")
-        if isinstance(candidate, Built):
-            steps.append(Step(at, candidate.commit, candidate.fork, branch.tip))
+        if isinstance(candidate, BuiltCandidate):
+            steps.append(LandingStep(at, candidate.commit, candidate.fork, branch.tip))
             assert audit(git, steps[-1]) == ()
         at = after
-    assert strays(git, target, at, steps) == ()
+    assert unclaimed_paths(git, target, at, steps) == ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestra.blueprint.model import AgentName, FleetName, Strategy
-from orchestra.candidates.builder import Branch, Built, build_candidate
+from orchestra.candidates.builder import Branch, BuiltCandidate, build_candidate
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
 from tests.conftest import Checkout, MakeRepository
@@ -40,7 +40,7 @@ def test_a_branch_with_merges_begun_on_what_landed_otherwise(stacked: Checkout, 
 
     made = build_candidate(Git(stacked.path), target, branch)
 
-    assert isinstance(made, Built), made
+    assert isinstance(made, BuiltCandidate), made
     text = stacked.git("show", f"{made.commit}:f")
     assert text.splitlines() == LINES.replace("line 3\n", "THREE\n").replace("line 20\n", "twenty\n").splitlines()
     assert stacked.git("show", f"{made.commit}:side") == "1"
@@ -57,7 +57,7 @@ def test_a_base_outside_the_target_counts_beside_what_the_branch_merged_of_it(st
 
     made = build_candidate(Git(stacked.path), target, Branch(AgentName("work"), FleetName("demo"), base, tip, "Work"))
 
-    assert isinstance(made, Built), made
+    assert isinstance(made, BuiltCandidate), made
     wanted = LINES.replace("line 3\n", "THREE\n").replace("line 10\n", "ten\n").replace("line 20\n", "last\n")
     assert stacked.git("show", f"{made.commit}:f").splitlines() == wanted.splitlines()
 
@@ -82,5 +82,5 @@ def test_what_a_rewritten_target_dropped_does_not_come_back_by_a_merge(
 
     made = build_candidate(Git(checkout.path), target, Branch(AgentName("w"), FleetName("d"), base, tip, "W", strategy))
 
-    assert isinstance(made, Built), made
+    assert isinstance(made, BuiltCandidate), made
     assert checkout.git("ls-tree", "--name-only", made.commit).split() == ["f", "instead", "side", "work"]

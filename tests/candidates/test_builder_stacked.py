@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from orchestra.blueprint.model import AgentName, FleetName, Strategy
-from orchestra.candidates.builder import Branch, Built, Candidate, Empty, build_candidate, build_chain
-from orchestra.candidates.containment import Step, audit
+from orchestra.candidates.builder import Branch, BuiltCandidate, Candidate, NothingToMerge, build_candidate, build_chain
+from orchestra.candidates.containment import LandingStep, audit
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
 from tests.conftest import Checkout, MakeRepository
@@ -47,14 +47,14 @@ def chain(checkout: Checkout, *branches: Branch) -> dict[AgentName, Candidate]:
     for one in branches:
         candidate = made[one.agent]
         assert candidate == build_candidate(git, at, one), "after a landing or a crash it is another"
-        if isinstance(candidate, Built):
-            assert audit(git, Step(at, candidate.commit, candidate.fork, one.tip, one.kept_out)) == ()
+        if isinstance(candidate, BuiltCandidate):
+            assert audit(git, LandingStep(at, candidate.commit, candidate.fork, one.tip, one.kept_out)) == ()
             at = candidate.commit
     return made
 
 
-def built(candidate: Candidate) -> Built:
-    assert isinstance(candidate, Built), candidate
+def built(candidate: Candidate) -> BuiltCandidate:
+    assert isinstance(candidate, BuiltCandidate), candidate
     return candidate
 
 
@@ -103,7 +103,7 @@ def test_merge_does_not_bring_in_what_the_branch_below_dropped(stack: Checkout) 
 
     made = chain(stack, branch(stack, "one", "start", Strategy.MERGE), branch(stack, "two", "below", Strategy.MERGE))
 
-    assert isinstance(made[AgentName("one")], Built)
+    assert isinstance(made[AgentName("one")], BuiltCandidate)
     text = stack.git("show", f"{built(made[AgentName('two')]).commit}:f") + "\n"
     assert text == LINES.replace("line 4\n", "four\n").replace("line 20\n", "twenty\n")
     subjects = stack.git("log", "--format=%s", f"main..{built(made[AgentName('two')]).commit}").splitlines()
@@ -143,7 +143,7 @@ def test_merge_of_a_stack_with_merges_in_it(stack: Checkout) -> None:
 def test_merge_of_a_branch_that_took_in_all_of_the_one_below_and_nothing_more(stack: Checkout) -> None:
     stack.git("branch", "same", "one")
     one, same = branch(stack, "one", "start", Strategy.MERGE), branch(stack, "same", "start", Strategy.MERGE)
-    assert isinstance(chain(stack, one, same)[same.agent], Empty)
+    assert isinstance(chain(stack, one, same)[same.agent], NothingToMerge)
 
 
 @pytest.mark.parametrize("strategy", [Strategy.REBASE, Strategy.SQUASH])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.blueprint.model import AgentName, ConflictRule, FleetName, Forbid, Regenerate, Strategy, Union
-from orchestra.candidates.builder import Branch, Built, Integrator, integrator
+from orchestra.candidates.builder import Branch, BuiltCandidate, CandidateBuilder, open_builder
 from orchestra.candidates.resolution.proposal import Method, Proposal, Proposer, Question, Unresolved, resolved_by
 from orchestra.candidates.text_conflict import RuleOf, by_path
 from orchestra.git.git_process import Git
@@ -52,11 +52,11 @@ def fork(git: Git, base: Files, ours: Files, theirs: Files) -> tuple[CommitId, B
 @contextmanager
 def proposer(
     git: Git, target: CommitId, *methods: tuple[str, Method], rule_of: RuleOf = lambda _: None
-) -> Iterator[tuple[Proposer, Integrator]]:
+) -> Iterator[tuple[Proposer, CandidateBuilder]]:
     with ExitStack() as stack:
 
-        def styled(style: str) -> Integrator:
-            return stack.enter_context(integrator(git, target, rule_of, lambda *_: b"made anew\n", style=style))
+        def styled(style: str) -> CandidateBuilder:
+            return stack.enter_context(open_builder(git, target, rule_of, lambda *_: b"made anew\n", style=style))
 
         build = styled("merge")
         yield Proposer(build, styled, methods), build
@@ -118,7 +118,7 @@ def test_it_differs_from_the_merge_at_conflicted_paths_only(
         made = build.objects.write_commit(found.commit)
         for strategy in Strategy:
             again = build.build(target, Branch(branch.agent, branch.fleet, branch.base, made, "One", strategy))
-            assert not isinstance(again, Built) or again.tree == found.commit.tree
+            assert not isinstance(again, BuiltCandidate) or again.tree == found.commit.tree
 
 
 def test_all_or_nothing_and_the_first_that_answers(git: Git) -> None:

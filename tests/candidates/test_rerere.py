@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.blueprint.model import AgentName, FleetName
-from orchestra.candidates.builder import Branch, Integrator, integrator
+from orchestra.candidates.builder import Branch, CandidateBuilder, open_builder
 from orchestra.candidates.resolution.proposal import Proposal, Proposer, Question, Side, Unresolved, resolved_by
 from orchestra.candidates.resolution.rerere import recall
 from orchestra.git.git_process import Git
@@ -54,8 +54,8 @@ def asked(checkout: Checkout, branch: Branch) -> Proposal | Unresolved:
     git, target = Git(checkout.path), CommitId(checkout.git("rev-parse", "main"))
     with ExitStack() as stack:
 
-        def styled(style: str) -> Integrator:
-            return stack.enter_context(integrator(git, target, style=style))
+        def styled(style: str) -> CandidateBuilder:
+            return stack.enter_context(open_builder(git, target, style=style))
 
         methods = [("rerere", lambda question: recall(git, question))]
         return Proposer(styled("merge"), styled, methods).propose(branch, "Merge main")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestra.blueprint.model import RunGate
-from orchestra.gates.environment import allowed, result_key
-from orchestra.gates.result_cache import Pass, Results, forget_unused
+from orchestra.gates.environment import gate_environment, result_key
+from orchestra.gates.result_cache import GatePass, PassCache, forget_unused
 
 GATE = RunGate("tests", "sh run.sh")
 ENV = {"PATH": os.environ["PATH"], "TZ": "UTC", "HOME": "/home/a"}
@@ -60,12 +60,18 @@ def test_a_command_that_asks_git_depends_on_the_commit(command: str) -> None:
 
 def test_the_allow_list() -> None:
     given = {"PATH": "p", "LC_ALL": "C", "GITHUB_TOKEN": "t", "SSH_AUTH_SOCK": "s", "GIT_DIR": "g", "PYTHONPATH": "x"}
-    assert allowed(given) == {"PATH": "p", "LC_ALL": "C", "CI": "true", "TERM": "dumb", "GIT_TERMINAL_PROMPT": "0"}
+    assert gate_environment(given) == {
+        "PATH": "p",
+        "LC_ALL": "C",
+        "CI": "true",
+        "TERM": "dumb",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
 
 
 def test_a_pass_is_kept_and_found_by_key_and_tree(tmp_path: Path) -> None:
-    results = Results(tmp_path)
-    found = Pass("k", "tests", TREE, 1.5, 2.5, "/log")
+    results = PassCache(tmp_path)
+    found = GatePass("k", "tests", TREE, 1.5, 2.5, "/log")
     assert results.find("k", TREE) is None
     results.keep(found)
     assert results.find("k", TREE) == found
@@ -73,10 +79,10 @@ def test_a_pass_is_kept_and_found_by_key_and_tree(tmp_path: Path) -> None:
 
 
 def test_what_nobody_used_for_a_month_goes(tmp_path: Path) -> None:
-    results = Results(tmp_path)
+    results = PassCache(tmp_path)
     long_ago = time.time() - 40 * 86_400
     for name in ("old", "used"):
-        results.keep(Pass(name, "tests", TREE, 1.0, 1.0, "/log"))
+        results.keep(GatePass(name, "tests", TREE, 1.0, 1.0, "/log"))
         os.utime(tmp_path / f"{name}.json", (long_ago, long_ago))
     assert results.find("used", TREE)
     forget_unused(tmp_path)

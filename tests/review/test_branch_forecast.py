@@ -9,17 +9,17 @@ import pytest
 
 from orchestra.blueprint.model import AgentName, ConflictRule, Forbid, Merge, Scope, Union
 from orchestra.fleet import Fleet
-from orchestra.gates.scope_findings_of_branch import Why
-from orchestra.review.branch_forecast import Forecast, forecast
-from orchestra.review.branch_status import read_standings
+from orchestra.gates.scope_gate import ScopeReason
+from orchestra.review.branch_forecast import BranchForecast, forecast_branches
+from orchestra.review.branch_status import read_branch_statuses
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
 
 TOP = AgentName("top")
 
 
-def _forecast(fleet: Fleet) -> Forecast:
-    return forecast(fleet, read_standings(fleet, fleet.blueprint.agents))
+def _forecast(fleet: Fleet) -> BranchForecast:
+    return forecast_branches(fleet, read_branch_statuses(fleet, fleet.blueprint.agents))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_instruction_files_do_not_conflict(make_repository: MakeRepository) -> N
 def test_what_a_conflict_rule_settles_is_no_conflict(world: World) -> None:
     assert "top" in _forecast(world.fleet).conflicts
 
-    def ruled(rule: ConflictRule) -> Forecast:
+    def ruled(rule: ConflictRule) -> BranchForecast:
         merge = Merge(conflicts={"shared": rule, "z/*": rule})
         return _forecast(replace(world.fleet, blueprint=replace(world.fleet.blueprint, merge=merge)))
 
@@ -85,15 +85,15 @@ def test_a_new_rule_or_commit_is_answered_anew(make_repository: MakeRepository) 
     world = make_world(make_repository(), "schema")
     world.at("schema").commit("work", {"docs/a": "a", "src/b": "b"})
 
-    def findings(*scope: str) -> dict[str, Why]:
+    def findings(*scope: str) -> dict[str, ScopeReason]:
         agents = tuple(replace(agent, scope=Scope(scope)) for agent in world.fleet.blueprint.agents)
         fleet = replace(world.fleet, blueprint=replace(world.fleet.blueprint, agents=agents))
         return {finding.path: finding.why for finding in _forecast(fleet).scope[agents[0].name]}
 
-    assert findings("src/**") == {"docs/a": Why.OUT_OF_SCOPE}
-    assert findings("docs/**") == {"src/b": Why.OUT_OF_SCOPE}
+    assert findings("src/**") == {"docs/a": ScopeReason.OUT_OF_SCOPE}
+    assert findings("docs/**") == {"src/b": ScopeReason.OUT_OF_SCOPE}
     world.at("schema").commit("more", {"other": "c"})
-    assert findings("docs/**") == {"src/b": Why.OUT_OF_SCOPE, "other": Why.OUT_OF_SCOPE}
+    assert findings("docs/**") == {"src/b": ScopeReason.OUT_OF_SCOPE, "other": ScopeReason.OUT_OF_SCOPE}
 
 
 def test_what_landed_or_was_discarded_is_not_asked_about(world: World) -> None:

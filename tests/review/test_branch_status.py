@@ -7,14 +7,16 @@ import shutil
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra.review.agent_review import examine
-from orchestra.review.branch_status import read_standings
+from orchestra.review.agent_review import review_agent
+from orchestra.review.branch_status import read_branch_statuses
 from tests.conftest import Checkout, MakeRepository
 from tests.fleets import World, make_world
 
 
 def _counts(world: World) -> dict[str, tuple[int, int]]:
-    return {s.agent.name: (s.commits, s.behind) for s in read_standings(world.fleet, world.fleet.blueprint.agents)}
+    return {
+        s.agent.name: (s.commits, s.behind) for s in read_branch_statuses(world.fleet, world.fleet.blueprint.agents)
+    }
 
 
 def test_commits_and_distance(make_repository: MakeRepository) -> None:
@@ -61,14 +63,14 @@ def test_uncommitted_work_of_every_kind_counts(make_repository: MakeRepository) 
     here = world.at("schema")
     here.write({"a": "2", "b": None, "new": "x", "ünï code": "x", "ignored": "x"})
     here.git("add", "a")
-    (standing,) = read_standings(world.fleet, world.fleet.blueprint.agents)
+    (standing,) = read_branch_statuses(world.fleet, world.fleet.blueprint.agents)
     assert sorted(standing.uncommitted or ()) == ["a", "b", "new", "ünï code"]
 
 
 def test_a_worktree_that_is_gone_is_unknown_not_clean(make_repository: MakeRepository) -> None:
     world = make_world(make_repository(), "schema")
     shutil.rmtree(world.at("schema").path)
-    (standing,) = read_standings(world.fleet, world.fleet.blueprint.agents)
+    (standing,) = read_branch_statuses(world.fleet, world.fleet.blueprint.agents)
     assert standing.uncommitted is None
     assert standing.notes is None
     assert standing.head is not None
@@ -77,7 +79,7 @@ def test_a_worktree_that_is_gone_is_unknown_not_clean(make_repository: MakeRepos
 def test_an_agent_that_was_never_spawned(make_repository: MakeRepository) -> None:
     world = make_world(make_repository(), "schema")
     world.checkout.git("update-ref", "-d", "refs/orchestra/demo/schema/base")
-    (standing,) = read_standings(world.fleet, world.fleet.blueprint.agents)
+    (standing,) = read_branch_statuses(world.fleet, world.fleet.blueprint.agents)
     assert not standing.spawned
     assert (standing.commits, standing.uncommitted) == (0, None)
 
@@ -86,7 +88,7 @@ def test_an_examination_shows_the_agent_s_work_and_nothing_else(make_repository:
     world = make_world(make_repository({"a": "1\n"}), "schema")
     world.at("schema").commit("Add b", {"b": "b\n", "TASK.md": "forced in\n", "AGENT_NOTES.md": "# notes\n"})
     world.checkout.commit("a neighbour landed", {"c": "c\n"})
-    shown = examine(world.fleet, world.fleet.require_agent("schema"))
+    shown = review_agent(world.fleet, world.fleet.require_agent("schema"))
     assert [commit.subject for commit in shown.commits] == ["Add b"]
     assert [change.path for change in shown.changes] == ["b"]
     assert "forced in" not in shown.patch
@@ -105,6 +107,6 @@ def test_what_was_kept_speaks_for_a_branch_that_was_cleaned(make_repository: Mak
     world.checkout.git("notes", "--ref=orchestra", "add", "-m", "# Notes\n\n## What I Built\n\nTwo.", head)
     world.checkout.git("worktree", "remove", str(here.path))
     world.checkout.git("branch", "-D", "agent/demo/schema")
-    (standing,) = read_standings(world.fleet, world.fleet.blueprint.agents)
+    (standing,) = read_branch_statuses(world.fleet, world.fleet.blueprint.agents)
     assert standing.commits == 2
     assert "Two." in (standing.notes or "")

@@ -14,7 +14,7 @@ import pytest
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.engine.process import Ending
-from orchestra.review.dirty_files import Rounds, Tree, look_at_all, look_within
+from orchestra.review.dirty_files import BackgroundLooks, DirtyFiles, look_at_all, look_within
 from orchestra.sessions.state import State
 from orchestra.sessions.store import FleetFolder, SessionRequest, write_json
 from orchestra.status import read_status
@@ -90,7 +90,7 @@ def test_what_was_never_looked_at_is_not_known_and_not_clean(world: World, held:
     for name in "ab":
         world.at(name).write({".hold": ""})
     found = look_within(0.0)(world.fleet, world.fleet.blueprint.agents)
-    assert found == {A: Tree(), B: Tree()}
+    assert found == {A: DirtyFiles(), B: DirtyFiles()}
 
 
 def test_a_status_says_the_age_and_decides_nothing_by_it(world: World, held: Held) -> None:
@@ -128,7 +128,7 @@ def test_figures_that_cannot_be_are_none(world: World, held: Held, spoilt: str) 
     """Torn, of another shape, or from the future: a clock was set."""
     figures(world).write_text(spoilt, "utf-8")
     world.at("a").write({".hold": ""})
-    assert look_within(0.0)(world.fleet, [world.fleet.require_agent("a")]) == {A: Tree()}
+    assert look_within(0.0)(world.fleet, [world.fleet.require_agent("a")]) == {A: DirtyFiles()}
 
 
 def test_figures_that_cannot_be_kept_cost_nothing_but_themselves(world: World) -> None:
@@ -142,11 +142,11 @@ def test_a_worktree_that_is_gone_is_known_at_once(world: World, held: Held) -> N
     look_at_all(world.fleet, world.fleet.blueprint.agents)
     shutil.rmtree(world.at("a").path)
     assert not look_within(0.0)(world.fleet, world.fleet.blueprint.agents)[A].there
-    assert not Rounds()(world.fleet, world.fleet.blueprint.agents)[A].there
+    assert not BackgroundLooks()(world.fleet, world.fleet.blueprint.agents)[A].there
 
 
 def test_the_rounds_come_to_every_worktree(world: World) -> None:
-    rounds, chosen = Rounds(), world.fleet.blueprint.agents
+    rounds, chosen = BackgroundLooks(), world.fleet.blueprint.agents
     first = rounds(world.fleet, chosen)
     assert set(first) == {A, B}
     pause, deadline = threading.Event(), time.monotonic() + 60

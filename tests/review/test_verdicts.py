@@ -8,7 +8,7 @@ from orchestra.blueprint.model import AgentName
 from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import Fleet
 from orchestra.git.refs import AgentRefs, CommitId, Kind, agent_ref
-from orchestra.review.branch_status import read_standings
+from orchestra.review.branch_status import read_branch_statuses
 from orchestra.review.verdicts import Verdict, approve, discard, request_changes, requested_changes, verdict
 from tests.conftest import Checkout, MakeRepository
 from tests.fleets import World, make_world
@@ -39,7 +39,7 @@ def test_the_verdict_in_force(refs: AgentRefs, head: CommitId | None, expected: 
 
 
 def _verdict(world: World, name: str) -> Verdict:
-    (standing,) = read_standings(world.fleet, [world.fleet.require_agent(name)])
+    (standing,) = read_branch_statuses(world.fleet, [world.fleet.require_agent(name)])
     return standing.verdict
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from orchestra.blueprint.model import ConflictRule, FleetName, Forbid, Scope, Strategy, Union
 from orchestra.blueprint.scope import Matcher
-from orchestra.candidates.builder import Branch, Built, build_chain
+from orchestra.candidates.builder import Branch, BuiltCandidate, build_chain
 from orchestra.candidates.text_conflict import RuleOf
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
@@ -85,7 +85,7 @@ def chains(
     shell = {name: rest.removeprefix("built ") for name, _, rest in (line.partition(" ") for line in done.lines)}
     tool = {}
     for name, made in build_chain(Git(checkout.path), target, branches, _first(rules or {})).items():
-        said = made.commit if isinstance(made, Built) else f"{type(made).__name__.lower()} {made.sentence}"
+        said = made.commit if isinstance(made, BuiltCandidate) else f"{type(made).__name__.lower()} {made.sentence}"
         tool[str(name)] = said
     return shell, tool
 

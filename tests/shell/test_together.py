@@ -14,7 +14,7 @@ from orchestra.errors import LockHeld, UsageError
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import NOTES
 from orchestra.review import verdicts
-from orchestra.review.branch_status import read_standings
+from orchestra.review.branch_status import read_branch_statuses
 from orchestra.review.verdicts import Verdict
 from orchestra.train.merge import merge
 from orchestra.workspace.clean import clean
@@ -29,7 +29,7 @@ def test_a_fleet_that_a_script_spawned_is_seen_by_the_tool(ground: Ground) -> No
 
     fleet = ground.fleet()
     assert last_blueprint(fleet.repository) == str(ground.written.blueprint)
-    assert [standing.spawned for standing in read_standings(fleet, fleet.blueprint.agents)] == [True] * 3
+    assert [standing.spawned for standing in read_branch_statuses(fleet, fleet.blueprint.agents)] == [True] * 3
     before = ground.checkout.git("for-each-ref")
     with LocalEngine(1) as engine:
         report = spawn(fleet, engine=engine)
@@ -92,7 +92,7 @@ def test_a_verdict_given_by_a_script_is_honoured_by_the_tool(ground: Ground) -> 
     ground.work("two", {"two": "1\n"})
     ground.helper("discard", "two", "not wanted")
     fleet = ground.fleet()
-    found = {s.agent.name: s.verdict for s in read_standings(fleet, fleet.blueprint.agents)}
+    found = {s.agent.name: s.verdict for s in read_branch_statuses(fleet, fleet.blueprint.agents)}
     assert found == {"one": Verdict.APPROVED, "two": Verdict.DISCARDED, "three": Verdict.CHANGES_REQUESTED}
     three = fleet.require_agent("three")
     assert verdicts.requested_changes(fleet, three) == "make it 'better'\n\n$(and) shorter"

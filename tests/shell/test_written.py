@@ -122,7 +122,7 @@ def test_the_allow_list_of_gates_is_the_tools() -> None:
     listed = part[part.index("for o_name in ") : part.index("; do\n\t\teval")].replace("\\\n", " ").split()[3:]
     given_names = dict.fromkeys([*listed, "SECRET", "SSH_AUTH_SOCK", "GIT_DIR", "AWS_SECRET_ACCESS_KEY"], "x")
     fixed = {"CI", "TERM", "GIT_TERMINAL_PROMPT"}
-    assert set(environment.allowed(given_names)) - fixed == set(listed)
+    assert set(environment.gate_environment(given_names)) - fixed == set(listed)
     assert {name for name in environment._ALLOWED if name not in listed} == set()
 
 

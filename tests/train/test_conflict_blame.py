@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestra.blueprint.model import AgentName
-from orchestra.candidates.builder import Integrator
+from orchestra.candidates.builder import CandidateBuilder
 from orchestra.errors import GroundError
 from orchestra.git.git_process import Git, Output
 from orchestra.git.refs import CommitId, Kind, agent_ref
@@ -147,7 +147,7 @@ def test_who_it_is_with_may_stay_unknown_but_nobody_is_kept_from_landing(
 ) -> None:
     """A ``gc --prune=now`` beside a train takes what is built for the question, and no ref holds."""
 
-    def gone(_: object, target: CommitId) -> Integrator:
+    def gone(_: object, target: CommitId) -> CandidateBuilder:
         raise GroundError(f"object {target} is missing")
 
     monkeypatch.setattr(conflict_blame.Clashes, "_builder", gone)

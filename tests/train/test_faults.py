@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.blueprint.model import AgentName, Limits, RunGate
-from orchestra.candidates.containment import Step, strays
+from orchestra.candidates.containment import LandingStep, unclaimed_paths
 from orchestra.engine.process_tree import MARK
 from orchestra.errors import DiskFull, GroundError
 from orchestra.git.git_process import Git
@@ -222,8 +222,8 @@ def test_20_a_group_that_would_put_back_what_was_landed_is_seen_from_its_ends(ya
     yard.commit("one", {"a": "1\n"})
     honest = yard.checkout.git("commit-tree", "agent/demo/one^{tree}", "-p", base, "-m", "a step")
     wrong = yard.checkout.git("commit-tree", "agent/demo/one^{tree}", "-p", target, "-m", "the group")
-    step = Step(base, CommitId(honest), base, yard.tip("agent/demo/one"))
-    assert strays(Git(yard.checkout.path), target, CommitId(wrong), [step]) == ("landed",)
+    step = LandingStep(base, CommitId(honest), base, yard.tip("agent/demo/one"))
+    assert unclaimed_paths(Git(yard.checkout.path), target, CommitId(wrong), [step]) == ("landed",)
 
 
 def test_22_a_conflict_with_one_who_is_evicted_later_is_not_held_against_anybody(

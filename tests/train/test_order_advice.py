@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.blueprint.model import AgentName
-from orchestra.candidates.conflict_forecast import by_agent, forecast
+from orchestra.candidates.conflict_forecast import conflicts_by_agent, forecast_conflicts
 from orchestra.git.git_process import Git
 from orchestra.train.entries import Accept, read_roster
 from orchestra.train.order_advice import advise, better_order, losses
@@ -70,9 +70,9 @@ def test_the_forecast_sees_every_pair_and_no_instruction_file(yard: Yard) -> Non
     yard.commit("two", {"README.md": "# two\n", "TASK.md": "two\n"})
     yard.commit("three", {"c": "3\n", "TASK.md": "three\n"})
     roster = read_roster(yard.fleet, yard.tip(), Accept.NAMED, None, {})
-    found = forecast(Git(yard.checkout.path), [passenger.branch for passenger in roster.passengers])
+    found = forecast_conflicts(Git(yard.checkout.path), [passenger.branch for passenger in roster.passengers])
     assert [(clash.one, clash.other, clash.paths) for clash in found] == [("one", "two", ("README.md",))]
-    assert by_agent(found) == {"one": {"two"}, "two": {"one"}}
+    assert conflicts_by_agent(found) == {"one": {"two"}, "two": {"one"}}
 
 
 def test_the_train_says_it_before_it_leaves(yard: Yard) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from orchestra.blueprint.model import Builtin, BuiltinGate, Scope
 from orchestra.git.refs import Kind, agent_ref
-from orchestra.review.agent_review import examine
+from orchestra.review.agent_review import review_agent
 from tests.train.yard import Yard, landed, reasons
 
 
@@ -44,7 +44,7 @@ def test_scope_holds_for_a_branch_begun_on_another(stacked: Yard) -> None:
 
 
 def test_review_shows_what_the_train_judges(stacked: Yard) -> None:
-    shown = examine(stacked.fleet, stacked.fleet.require_agent("two"))
+    shown = review_agent(stacked.fleet, stacked.fleet.require_agent("two"))
 
     assert [change.path for change in shown.changes] == ["two/b"]
     assert [commit.subject for commit in shown.commits] == ["two works"]

@@ -15,9 +15,9 @@ from orchestra.blueprint.model import Forbid, Limits, Proposer, RunGate, Strateg
 from orchestra.cli import proposal_screen, review_screen
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import UsageError
-from orchestra.review.agent_review import examine
-from orchestra.review.branch_status import read_standings
-from orchestra.review.proposal_review import show_proposal
+from orchestra.review.agent_review import review_agent
+from orchestra.review.branch_status import read_branch_statuses
+from orchestra.review.proposal_review import review_proposal
 from orchestra.review.verdicts import Verdict, approve, discard, request_changes
 from orchestra.status import read_status
 from orchestra.train.events import TrainEvent
@@ -97,7 +97,7 @@ def test_a_proposal_is_tested_offered_taken_and_lands(yard: Yard) -> None:
 
 
 def verdict(yard: Yard, name: str = "two") -> Verdict:
-    (standing,) = read_standings(yard.fleet, [yard.fleet.require_agent(name)])
+    (standing,) = read_branch_statuses(yard.fleet, [yard.fleet.require_agent(name)])
     return standing.verdict
 
 
@@ -223,7 +223,7 @@ def test_an_agent_that_commits_afterwards_makes_it_stale(yard: Yard) -> None:
     with pytest.raises(UsageError, match="its branch has moved"):
         take(yard)
     with pytest.raises(UsageError, match="its branch has moved"):
-        show_proposal(yard.fleet, yard.fleet.require_agent("two"))
+        review_proposal(yard.fleet, yard.fleet.require_agent("two"))
     report = yard.merge()
     assert reasons(report) == {"two": "its approval is stale: it was committed to since"}
     assert "demo/two/proposed" not in yard.world.refs()
@@ -314,7 +314,7 @@ def test_it_is_shown_for_review(yard: Yard, capsys: pytest.CaptureFixture[str]) 
     yard.blueprint(protected=("b",))
     commit = offer(yard.merge()).commit
     two = yard.fleet.require_agent("two")
-    shown = show_proposal(yard.fleet, two)
+    shown = review_proposal(yard.fleet, two)
     assert (shown.commit, shown.target, shown.behind) == (commit, yard.tip(), 0)
     assert (dict(shown.resolved), dict(shown.gates)) == ({"f.txt": "rerere"}, {"tests": "passed"})
     assert [change.path for change in shown.changes] == ["b", "f.txt"]
@@ -333,10 +333,10 @@ def test_it_is_shown_for_review(yard: Yard, capsys: pytest.CaptureFixture[str]) 
     screen = capsys.readouterr().out
     assert "f.txt: resolved by rerere" in screen
     assert "orchestra approve two --proposal" in screen
-    review_screen.show(yard.fleet, examine(yard.fleet, two))
+    review_screen.show(yard.fleet, review_agent(yard.fleet, two))
     assert f"approved; a proposal {str(commit)[:10]} waits" in capsys.readouterr().out
     take(yard)
-    review_screen.show(yard.fleet, examine(yard.fleet, two))
+    review_screen.show(yard.fleet, review_agent(yard.fleet, two))
     assert f"approved, of its proposal {str(commit)[:10]}" in capsys.readouterr().out
     assert read_status(yard.fleet).to_json()["agents"][1]["proposal"] == commit  # type: ignore[index,call-overload]
 
@@ -358,7 +358,7 @@ def test_hostile_names_and_instruction_files(
     assert set(found.resolved) == set(names)
     assert "new\n" not in found.detail
     assert "AGENT_NOTES.md" not in yard.checkout.tree(found.commit)
-    assert dict(show_proposal(yard.fleet, yard.fleet.require_agent("two")).resolved) == dict(found.resolved)
+    assert dict(review_proposal(yard.fleet, yard.fleet.require_agent("two")).resolved) == dict(found.resolved)
     take(yard)
     assert landed(yard.merge()) == ["two"]
 

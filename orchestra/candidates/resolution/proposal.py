@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from orchestra.candidates.builder import Branch, Integrator
-from orchestra.candidates.text_conflict import by_path, few, spoken
+from orchestra.candidates.builder import Branch, CandidateBuilder
+from orchestra.candidates.text_conflict import by_path, few, quote_path
 from orchestra.candidates.trailers import trailer_values
 from orchestra.git.merge_tree import Merged, Stage
 from orchestra.git.objects import Commit, Entry, Objects, TreeId, our_ident
@@ -78,7 +78,7 @@ class Proposer:
     """Makes proposals for one value of the target. ``styled`` gives an Integrator that writes conflicts in a style."""
 
     def __init__(
-        self, build: Integrator, styled: Callable[[str], Integrator], methods: Sequence[tuple[str, Method]]
+        self, build: CandidateBuilder, styled: Callable[[str], CandidateBuilder], methods: Sequence[tuple[str, Method]]
     ) -> None:
         self._build, self._styled, self._methods = build, styled, methods
 
@@ -109,8 +109,8 @@ class _Trial:
 
     def __init__(
         self,
-        build: Integrator,
-        styled: Callable[[str], Integrator],
+        build: CandidateBuilder,
+        styled: Callable[[str], CandidateBuilder],
         methods: Sequence[tuple[str, Method]],
         branch: Branch,
     ) -> None:
@@ -128,7 +128,7 @@ class _Trial:
         sides = {path: stages for path, stages in by_path(merged).items() if path in paths}
         left = {path: _sides(objects, stages) for path, stages in sides.items()}
         if binary := [path for path, of_path in left.items() if any(_is_binary(side.data) for side in of_path)]:
-            self.why = f"{spoken(binary[0])} is binary"
+            self.why = f"{quote_path(binary[0])} is binary"
             return {}
         settled: dict[str, Entry] = {}
         for name, method in self._methods:
@@ -142,7 +142,7 @@ class _Trial:
             self.asked = True
             asked = " and ".join(name for name, _ in self._methods)
             leave = f"{asked} leave{'s' * (len(self._methods) == 1)}" if asked else "there is still"
-            self.why = f"{leave} a conflict in {few(sorted(map(spoken, left)))}"
+            self.why = f"{leave} a conflict in {few(sorted(map(quote_path, left)))}"
         return settled
 
     def _question(self, left: Mapping[str, tuple[Side, Side, Side]]) -> Question:

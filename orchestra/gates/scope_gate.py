@@ -14,7 +14,7 @@ from orchestra.blueprint.model import Agent, Blueprint, Scope
 from orchestra.blueprint.scope import Matcher
 
 
-class Why(StrEnum):
+class ScopeReason(StrEnum):
     OUT_OF_SCOPE = "outside the agent's scope"
     PROTECTED = "protected, and not in the agent's may_edit"
 
@@ -29,10 +29,10 @@ class ScopeFinding:
     """One path that the agent was not to touch, and why."""
 
     path: str
-    why: Why
+    why: ScopeReason
 
 
-def find(blueprint: Blueprint, agent: Agent, paths: Iterable[str]) -> tuple[ScopeFinding, ...]:
+def scope_findings(blueprint: Blueprint, agent: Agent, paths: Iterable[str]) -> tuple[ScopeFinding, ...]:
     """The findings for the paths that a branch changes, sorted by path. A rename counts as both of its paths."""
     allowed = Matcher(Scope(agent.may_edit))
     protected = Matcher(Scope(blueprint.protected))
@@ -42,7 +42,7 @@ def find(blueprint: Blueprint, agent: Agent, paths: Iterable[str]) -> tuple[Scop
         if allowed.matches(path):
             continue
         if protected.matches(path):
-            found.append(ScopeFinding(path, Why.PROTECTED))
+            found.append(ScopeFinding(path, ScopeReason.PROTECTED))
         elif scope is not None and not scope.matches(path):
-            found.append(ScopeFinding(path, Why.OUT_OF_SCOPE))
+            found.append(ScopeFinding(path, ScopeReason.OUT_OF_SCOPE))
     return tuple(sorted(found))

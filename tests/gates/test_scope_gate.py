@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from orchestra.blueprint.model import Scope
-from orchestra.gates.scope_findings_of_branch import ScopeFinding, Why, find
+from orchestra.gates.scope_gate import ScopeFinding, ScopeReason, scope_findings
 from tests.fleets import make_agent, make_blueprint
 
 
@@ -15,20 +15,20 @@ from tests.fleets import make_agent, make_blueprint
     ("scope", "may_edit", "path", "why"),
     [
         (Scope(("src/**",)), (), "src/a", None),
-        (Scope(("src/**",)), (), "docs/a", Why.OUT_OF_SCOPE),
-        (Scope(("src/**",), ("src/gen/**",)), (), "src/gen/a", Why.OUT_OF_SCOPE),
+        (Scope(("src/**",)), (), "docs/a", ScopeReason.OUT_OF_SCOPE),
+        (Scope(("src/**",), ("src/gen/**",)), (), "src/gen/a", ScopeReason.OUT_OF_SCOPE),
         (Scope(("src/**",)), ("package.json",), "package.json", None),
-        (Scope(("**",)), (), "package.json", Why.PROTECTED),
+        (Scope(("**",)), (), "package.json", ScopeReason.PROTECTED),
         (Scope(("**",)), ("package.json",), "package.json", None),
-        (Scope(("src/**",)), ("tsconfig.json",), "package.json", Why.PROTECTED),
+        (Scope(("src/**",)), ("tsconfig.json",), "package.json", ScopeReason.PROTECTED),
         (None, (), "anything/at/all", None),
-        (None, (), "package.json", Why.PROTECTED),
+        (None, (), "package.json", ScopeReason.PROTECTED),
         (None, (), "sub/package.json", None),
-        (None, (), "sub/tsconfig.base.json", Why.PROTECTED),
+        (None, (), "sub/tsconfig.base.json", ScopeReason.PROTECTED),
         (Scope(("src/**",)), (), "src/ü\n", None),
     ],
 )
-def test_the_rule(scope: Scope | None, may_edit: tuple[str, ...], path: str, why: Why | None) -> None:
+def test_the_rule(scope: Scope | None, may_edit: tuple[str, ...], path: str, why: ScopeReason | None) -> None:
     agent = replace(make_agent("schema"), scope=scope, may_edit=may_edit)
     blueprint = replace(make_blueprint("schema"), protected=("package.json", "**/tsconfig*.json"))
-    assert find(blueprint, agent, [path]) == ((ScopeFinding(path, why),) if why else ())
+    assert scope_findings(blueprint, agent, [path]) == ((ScopeFinding(path, why),) if why else ())
