@@ -19,8 +19,8 @@ from orchestra.gates.scope_gate import ScopeFinding
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Event, Json
 from orchestra.review.branch_forecast import BranchForecast, forecast_branches
-from orchestra.review.branch_status import BranchStatus, undeclared_agents, read_branch_statuses
-from orchestra.review.dirty_files import Look, DirtyFiles, look_at_all
+from orchestra.review.branch_status import BranchStatus, read_branch_statuses, undeclared_agents
+from orchestra.review.dirty_files import DirtyFiles, Look, look_at_all
 from orchestra.review.verdicts import Verdict, commit_to_land
 from orchestra.sessions.session_facts import read_session_facts
 from orchestra.sessions.state import AgentState, SessionFacts, State, Usage, WorkFacts, derive_state
