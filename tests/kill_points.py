@@ -7,6 +7,7 @@ or the OOM killer would) or the command alone (its git goes on without it).
 
     points = count_points(argv, cwd)
     run_killed(argv, cwd, point)           # 1 <= point <= points; then run argv again and look
+    run_failing(argv, cwd, point, errno)   # the same points, but the operation fails with errno instead
 
 Invariant: an event is counted before it happens, so that point N leaves exactly N - 1 of them done. Refuses to call a
 run killed that ended by itself.
@@ -28,7 +29,7 @@ _HOOK = """
 import os, signal, sys, time
 _plan = os.environ.pop("ORCHESTRA_KILL", None)
 
-def _install(log, point, group, late):
+def _install(log, point, group, late, error):
     CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
     READS = set("cat-file check-ignore check-ref-format diff diff-index diff-tree for-each-ref log ls-files ls-remote "
                 "ls-tree merge-base rev-list rev-parse show show-ref status var version".split())
@@ -74,7 +75,13 @@ def _install(log, point, group, late):
         last = args[1][-6:] if event in STARTS else args[:2]
         what = f"{event} {last}"
         os.write(counter, (what.replace(chr(10), " ")[:199].ljust(199) + chr(10)).encode("ascii", "replace")[:200])
-        if point and os.fstat(counter).st_size >= 200 * point:
+        reached = point and os.fstat(counter).st_size >= 200 * point
+        if error:
+            busy.clear()
+            if reached and os.fstat(counter).st_size == 200 * point and event not in STARTS:
+                raise OSError(error, os.strerror(error), str(args[0]) if args else None)
+            return
+        if reached:
             end_later() if late and event in STARTS else end()
         busy.clear()
 
@@ -101,7 +108,7 @@ class Run:
 
 def count_points(argv: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None) -> int:
     """How many points an undisturbed run of ``argv`` has. It must succeed."""
-    run = _trace(argv, cwd, env, point=0, group=True, late_s=0.0)
+    run = _trace(argv, cwd, env, point=0)
     assert run.code == 0, run
     return len(run.points)
 
@@ -126,6 +133,13 @@ def run_killed(
     return run
 
 
+def run_failing(
+    argv: Sequence[str], cwd: Path, point: int, error: int, *, env: Mapping[str, str] | None = None
+) -> Run:
+    """Run ``argv``; its operation number ``point`` fails with the errno ``error``. Starts of programs do not fail."""
+    return _trace(argv, cwd, env, point=point, error=error)
+
+
 def chosen_points(count: int, sample: int) -> list[int]:
     """All points with ORCHESTRA_ALL_POINTS=1, else the first, the last and a random choice whose seed is printed."""
     if os.environ.get("ORCHESTRA_ALL_POINTS") or count <= sample:
@@ -137,14 +151,21 @@ def chosen_points(count: int, sample: int) -> list[int]:
 
 
 def _trace(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str] | None, *, point: int, group: bool, late_s: float
+    argv: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str] | None,
+    *,
+    point: int,
+    group: bool = True,
+    late_s: float = 0.0,
+    error: int = 0,
 ) -> Run:
     import json
 
     with tempfile.TemporaryDirectory(prefix="kill-points-") as folder:
         Path(folder, "sitecustomize.py").write_text(_HOOK, "utf-8")
         log = Path(folder, "events")
-        plan = {"log": str(log), "point": point, "group": group, "late": late_s}
+        plan = {"log": str(log), "point": point, "group": group, "late": late_s, "error": error}
         path = os.pathsep.join([folder, *filter(None, [os.environ.get("PYTHONPATH")])])
         around = {**os.environ, **(env or {}), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
         around["ORCHESTRA_KILL"] = json.dumps(plan)

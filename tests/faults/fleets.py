@@ -1,0 +1,133 @@
+"""Fleets on disk for the fault tests: everything is done by the commands themselves, in processes of their own.
+
+``make_fleet(folder)`` builds a repository and a blueprint below ``folder``; ``copy_fleet`` copies both, so that one
+prepared state serves many runs. Linked worktrees hold absolute paths: a copy is repaired by ``git worktree repair``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BLUEPRINT = """\
+version: 1
+name: web
+target: main
+worktrees: {root: ../worktrees, directory: "{{ agent.name }}"}
+runner: {kind: none}
+gates: {tests: {run: "test ! -e red.txt", timeout: 1m}}
+agents: [{name: one, task: first}, {name: two, task: second}, {name: three, task: third}]
+"""
+AGENTS = ("one", "two", "three")
+
+
+@dataclass(frozen=True)
+class DiskFleet:
+    """A repository, its worktrees and its blueprint, all below ``folder``."""
+
+    folder: Path
+
+    @property
+    def repository(self) -> Path:
+        """The main checkout."""
+        return self.folder / "app"
+
+    def worktree(self, agent: str) -> Path:
+        """The worktree of an agent."""
+        return self.folder / "worktrees" / agent
+
+    def argv(self, *words: str) -> list[str]:
+        """The command line of an orchestra command on this fleet."""
+        code = "import sys; from orchestra.cli.program import main; main(words=sys.argv[1:])"
+        place = [f"--repo={self.repository}", f"--blueprint={self.folder / 'web.yaml'}"]
+        return [sys.executable, "-c", code, *words, *place]
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run an orchestra command on this fleet."""
+        return subprocess.run(
+            self.argv(*words), cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+
+    def git(self, *words: str, folder: Path | None = None, check: bool = True) -> str:
+        """Run git in the main checkout, or in ``folder``; its output without the final newline."""
+        done = subprocess.run(
+            ["git", "-C", str(folder or self.repository), *words], capture_output=True, text=True, check=False
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout.removesuffix("\n")
+
+    def commit(self, agent: str, name: str, text: str) -> None:
+        """Let an agent commit one file."""
+        (self.worktree(agent) / name).write_text(text, "utf-8")
+        self.git("add", name, folder=self.worktree(agent))
+        self.git("commit", "--quiet", "--message", f"add {name}", folder=self.worktree(agent))
+
+    def state(self) -> dict[str, object]:
+        """What must be the same after any interruption: the target's content, the agents' refs and the worktrees."""
+        refs = self.git("for-each-ref", "--format=%(refname)", "refs/orchestra", "refs/heads").splitlines()
+        return {
+            "target": self.git("ls-tree", "-r", "main"),
+            "refs": [name for name in refs if "/archive/" not in name],
+            "worktrees": sorted(path.name for path in (self.folder / "worktrees").glob("[!.]*")),
+            "checkout": self.git("status", "--porcelain"),
+        }
+
+
+def make_fleet(folder: Path) -> DiskFleet:
+    """Build a repository with one commit and a blueprint; nothing is spawned."""
+    fleet = DiskFleet(folder)
+    fleet.repository.mkdir(parents=True)
+    (folder / "web.yaml").write_text(BLUEPRINT, "utf-8")
+    fleet.git("init", "--quiet", "--initial-branch=main")
+    (fleet.repository / "README").write_text("sample\n", "utf-8")
+    fleet.git("add", "README")
+    fleet.git("commit", "--quiet", "--message", "start")
+    return fleet
+
+
+def copy_fleet(fleet: DiskFleet, folder: Path) -> DiskFleet:
+    """Copy a fleet with its worktrees to another folder."""
+    shutil.copytree(fleet.folder, folder, symlinks=True)
+    copy = DiskFleet(folder)
+    trees = [str(copy.worktree(agent)) for agent in AGENTS if copy.worktree(agent).exists()]
+    if trees:
+        copy.git("worktree", "repair", *trees)
+    return copy
+
+
+def spawned(folder: Path) -> DiskFleet:
+    """A fleet whose agents have a place."""
+    fleet = make_fleet(folder)
+    done = fleet.run("spawn")
+    assert done.returncode == 0, done.stderr
+    return fleet
+
+
+def worked(folder: Path) -> DiskFleet:
+    """A fleet whose agents have committed; the second one's work fails the gate."""
+    fleet = spawned(folder)
+    fleet.commit("one", "one.txt", "1\n")
+    fleet.commit("two", "red.txt", "2\n")
+    fleet.commit("three", "three.txt", "3\n")
+    return fleet
+
+
+def approved(folder: Path) -> DiskFleet:
+    """A fleet whose agents are approved."""
+    fleet = worked(folder)
+    for agent in AGENTS:
+        done = fleet.run("approve", agent)
+        assert done.returncode == 0, done.stderr
+    return fleet
+
+
+def landed(folder: Path) -> DiskFleet:
+    """A fleet after a merge: two agents have landed, one of them with uncommitted work in its worktree."""
+    fleet = approved(folder)
+    assert fleet.run("merge").returncode == 1
+    (fleet.worktree("one") / "precious.txt").write_text("precious\n" * 200, "utf-8")
+    return fleet
