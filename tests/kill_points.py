@@ -133,9 +133,7 @@ def run_killed(
     return run
 
 
-def run_failing(
-    argv: Sequence[str], cwd: Path, point: int, error: int, *, env: Mapping[str, str] | None = None
-) -> Run:
+def run_failing(argv: Sequence[str], cwd: Path, point: int, error: int, *, env: Mapping[str, str] | None = None) -> Run:
     """Run ``argv``; its operation number ``point`` fails with the errno ``error``. Starts of programs do not fail."""
     return _trace(argv, cwd, env, point=point, error=error)
 

@@ -26,7 +26,11 @@ from orchestra.errors import BlueprintError, DiskFull, ExitCode, GroundError, Or
 READER_LEFT = 141  # 128 + SIGPIPE, as for any filter whose reader went away: `orchestra status | head -1`
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+# Errors of the machine, not of orchestra: a damaged disk, a stale mount, missing rights, too many open files.
+_MACHINE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE, errno.EBUSY),
+    *(errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR),
+)
 
 
 @contextmanager
@@ -79,8 +83,10 @@ def _expected(error: Exception) -> OrchestraError | None:
         return error
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         return DiskFull(Path(error.filename)) if error.filename else GroundError("no space left on the device")
-    if isinstance(error, OSError) and error.errno in _NOT_ALLOWED and error.filename:
-        return GroundError(f"{error.strerror}: {error.filename}")
+    if isinstance(error, OSError) and error.errno in _MACHINE and error.filename:
+        return GroundError(
+            f"{error.strerror}: {error.filename}", hint="fix that, and run the same command again to continue"
+        )
     return None
 
 

@@ -32,11 +32,13 @@ def exclusive(folder: Path, command: str, *, wait_s: float = 0.0) -> Iterator[No
     except Timeout:
         raise LockHeld(f"the orchestra lock of {folder.parent}", _describe(holder)) from None
     try:
-        holder.write_text(json.dumps({"pid": os.getpid(), "command": command, "since": time.time()}), "utf-8")
+        with contextlib.suppress(OSError):  # the flock is what counts; this file only names its holder
+            holder.write_text(json.dumps({"pid": os.getpid(), "command": command, "since": time.time()}), "utf-8")
         _honour_link(folder)  # after our own announcement, as the scripts do it: one of two at least sees the other
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            holder.unlink(missing_ok=True)
         lock.release()
 
 
