@@ -1,4 +1,4 @@
-"""Errors of the disk at every point where a command changes something: a message, no traceback, and the next run ends well.
+"""Disk errors at every point where a command changes something: a message, and the next run ends well.
 
 Each operation of the command's own process fails once with EIO, ENOSPC, EROFS or EACCES. By default a random choice of
 points; ORCHESTRA_ALL_POINTS=1 takes all of them.
