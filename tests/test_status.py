@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
-from orchestra.cli.status_command import money, remarks, row_cells
+from orchestra.cli.status_table import format_cost, remarks, row_cells
 from orchestra.engine.process import Ending
 from orchestra.ledger import Json
 from orchestra.review.verdicts import approve, discard, request_changes
@@ -135,7 +135,7 @@ def test_money_and_tokens_are_told_for_each_and_for_all(world: World) -> None:
     used(world, "schema", 2, Usage(None, 500, 10, 0, 1, sessions_without_cost=1))
     used(world, "api", 1, Usage(1.25, 100, 2, 0, 1))
     found = read_status(world.fleet)
-    assert money(found) == "spent 1.75 USD; 1 session did not say its cost; tokens: 1,600 in, 30,000 cached, 32 out"
+    assert format_cost(found) == "spent 1.75 USD; 1 session did not say its cost; tokens: 1,600 in, 30,000 cached, 32 out"
     document = found.to_json()
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
     assert document["cost_usd"] == 1.75

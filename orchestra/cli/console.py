@@ -1,15 +1,13 @@
-"""How results are shown: tables in a terminal, plain lines elsewhere, one JSON document on request.
+"""Print results: tables in a terminal, plain lines elsewhere, one JSON document on request.
 
-Invariant: results go to standard output, everything else (progress, warnings, hints) to standard error; no text
-that came from an agent, a file name or a log can move the cursor, change colours or reverse the reading order.
-Refuses: decisions; whoever calls has made them.
+Results go to standard output, everything else (progress, warnings, hints) to standard error. Text from an agent, a
+file name or a log cannot move the cursor, change colours or reverse the reading order.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,24 +16,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from orchestra.text import one_line, terminal_safe
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-# C0 and C1 controls but for newline and tab, and the marks that reorder text (trojansource.codes).
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _GAP = "  "
 
 
 class Tone(StrEnum):
-    """How a cell or a line is meant; the colour is only a repetition of what its words say."""
+    """The meaning of a cell or a line; its colour only repeats what its words say."""
 
     PLAIN = ""
     GOOD = "green"  # landed, passed, approved
     BAD = "red"  # failed, evicted, discarded
     WAITING = "yellow"  # a person or another agent has to act
-    QUIET = "dim"  # not what this is about
+    QUIET = "dim"  # background
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,57 +44,52 @@ class Cell:
     tone: Tone = Tone.PLAIN
 
 
-def clean(text: str) -> str:
-    """The text with every control character made visible: ``^[`` for escape, ``^M`` for a carriage return."""
-    return _UNSAFE.sub(_visible, text)
-
-
 def is_terminal(stream: IO[str] | None = None) -> bool:
-    """Whether a person reads this stream (standard output when not given)."""
+    """Return whether a person reads this stream (standard output when not given)."""
     return (stream or sys.stdout).isatty()
 
 
 def prepare_streams() -> None:
-    """Make printing unable to fail on a character: what the locale or UTF-8 cannot encode comes out escaped.
+    """Print characters that the locale or UTF-8 cannot encode as escapes, instead of failing.
 
-    A standard stream that the caller closed (``>&-``) becomes one that keeps nothing.
+    A standard stream that the caller closed (``>&-``) is replaced by one that discards its text.
     """
-    nowhere = Path(os.devnull)
-    sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")
-    sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")
+    discarding = Path(os.devnull)
+    sys.stdout = sys.stdout or discarding.open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or discarding.open("w", encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
 
 
-def say(text: str = "", tone: Tone = Tone.PLAIN) -> None:
-    """A line (or lines) of the result, on standard output."""
+def print_result(text: str = "", tone: Tone = Tone.PLAIN) -> None:
+    """Print a line (or lines) of the result on standard output."""
     _write(sys.stdout, text, tone)
 
 
-def tell(text: str = "", tone: Tone = Tone.PLAIN) -> None:
-    """A line beside the result (progress, warning, what to type next), on standard error.
+def print_note(text: str = "", tone: Tone = Tone.PLAIN) -> None:
+    """Print a line that is not the result (progress, warning, next command) on standard error.
 
-    Work does not stop because nobody reads about it.
+    A closed pipe is ignored: work does not stop because its progress is not read.
     """
     with suppress(BrokenPipeError):
         _write(sys.stderr, text, tone)
 
 
 def show_json(document: object) -> None:
-    """The one document of a ``--json`` run, on standard output; ASCII, so that no locale can break it."""
+    """Print the document of a ``--json`` run on standard output; in ASCII, which every locale can print."""
     json.dump(document, sys.stdout, indent=2, ensure_ascii=True)
     sys.stdout.write("\n")
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> None:
-    """A table on standard output: drawn and cut to the window in a terminal, aligned whole lines elsewhere."""
+    """Print a table on standard output: drawn in a terminal, aligned unshortened lines elsewhere."""
     cells = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
     if is_terminal():
         _console(sys.stdout).print(table(columns, rows))
         return
-    lines = [list(columns), *([_one_line(cell.text) for cell in row] for row in cells)]
+    lines = [list(columns), *([one_line(cell.text) for cell in row] for row in cells)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
     for line in lines:
         padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
@@ -104,26 +97,26 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> 
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[str], None]]:
+def progress(command: str) -> Iterator[Callable[[str], None]]:
     """Report steps of something long: one moving line in a terminal, one line for each step elsewhere.
 
     ``with progress("spawn") as step: step("schema: worktree")``. Standard error either way.
     """
     if not is_terminal(sys.stderr):
-        yield lambda step: tell(f"{what}: {step}")
+        yield lambda step: print_note(f"{command}: {step}")
         return
-    # Twice a second: redrawing more often costs more than it tells (facts/libraries.md, 3).
-    with _console(sys.stderr).status(what, refresh_per_second=2) as status:
-        yield lambda step: status.update(_text(f"{what}: {_one_line(step)}", Tone.PLAIN))
+    # Twice a second: rich uses a measurable part of a core when it redraws more often.
+    with _console(sys.stderr).status(command, refresh_per_second=2) as status:
+        yield lambda step: status.update(_text(f"{command}: {one_line(step)}", Tone.PLAIN))
 
 
 def ask(question: str, answers: Sequence[str], source: IO[str] | None = None) -> str | None:
-    """Ask the person at the terminal (``source``, standard input); one of ``answers``, or None at the end of input.
+    """Ask the person at the terminal and return one of ``answers``, or None at the end of input.
 
-    An answer may be shortened to any start that is not ambiguous. Only for a terminal: elsewhere nobody answers.
+    An answer may be shortened to any unambiguous start. ``source``: default standard input.
     """
     while True:
-        sys.stderr.write(f"{clean(question)} [{'/'.join(answers)}] ")
+        sys.stderr.write(f"{terminal_safe(question)} [{'/'.join(answers)}] ")
         sys.stderr.flush()
         line = (source or sys.stdin).readline()
         if not line:
@@ -131,43 +124,32 @@ def ask(question: str, answers: Sequence[str], source: IO[str] | None = None) ->
         fitting = [answer for answer in answers if answer.startswith(line.strip().lower())]
         if line.strip() and len(fitting) == 1:
             return fitting[0]
-        tell(f"please type one of {', '.join(answers)}")
-
-
-def _visible(found: re.Match[str]) -> str:
-    code = ord(found.group())
-    if code < 0x20:  # noqa: PLR2004 - the C0 controls, which terminals write with a caret
-        return f"^{chr(code + 64)}"
-    return "^?" if code == 0x7F else f"\\u{code:04x}"  # noqa: PLR2004 - DEL
-
-
-def _one_line(text: str) -> str:
-    return clean(text).replace("\n", " ").replace("\t", " ")
+        print_note(f"please type one of {', '.join(answers)}")
 
 
 def _write(stream: IO[str], text: str, tone: Tone) -> None:
     if tone and is_terminal(stream):
         _console(stream).print(_text(text, tone), soft_wrap=True)
         return
-    stream.write(clean(text) + "\n")
+    stream.write(terminal_safe(text) + "\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> Table:
-    """The drawn table, for a live view to hold."""
+    """Return the drawn table, for a live view."""
     from rich import box
     from rich.table import Table
 
     drawn = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for row in rows:
         cells = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
-        drawn.add_row(*(_text(_one_line(cell.text), cell.tone) for cell in cells))
+        drawn.add_row(*(_text(one_line(cell.text), cell.tone) for cell in cells))
     return drawn
 
 
 def _text(text: str, tone: Tone) -> Text:
     from rich.text import Text
 
-    return Text(clean(text), style=tone.value)
+    return Text(terminal_safe(text), style=tone.value)
 
 
 def _console(stream: IO[str]) -> Console:

@@ -1,7 +1,7 @@
-"""The whole story on a sample repository, told by the tasks themselves: spawn, start, status, review, merge.
+"""``orchestra demo``: run spawn, start, status, review and merge on a sample repository with scripted agents.
 
-Invariant: it types what a person would type and shows what a person would see; whether it went as told is read from
-the repository afterwards. Refuses a folder that holds anything.
+It runs the commands that a person would type and prints their output; the result is read from the repository
+afterwards. A folder that is not empty is refused.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from orchestra.cli.console import Tone, say, tell
-from orchestra.cli.context import opened
+from orchestra.cli.console import Tone, print_note, print_result
+from orchestra.cli.context import load_fleet
 from orchestra.cli.program import main, task
 from orchestra.errors import ExitCode, GroundError, Shortfall, UsageError
 
@@ -35,16 +35,16 @@ _LOOK_AGAIN_S = 0.1
 
 @task(help={"repo": "A folder to make the sample in; it must be empty or not exist. Default: a fresh temporary one."})
 def demo(c: Context, repo: str | None = None) -> ExitCode:
-    """Show the whole story on a made-up service with scripted agents; no key and no network needed.
+    """Run a whole fleet on a made-up service with scripted agents; no key and no network needed.
 
-    Five agents of the blueprint mvp5 get a place, do their work as scripts, are reviewed and merged: four land, in
-    order, and one is sent back for a reason that its gate explains. Ends with 0 when it went as told, else with 1.
-    Everything stays where it was made, to look around in.
+    Five agents of the blueprint mvp5 get worktrees, do their work as scripts, are reviewed and merged: four land, in
+    order, and one is evicted for a reason that its gate explains. Exit code 0 when all went as expected, else 1.
+    Everything is kept, for you to look at.
     """
     folder = _empty_folder(repo)
     stage = _Stage(folder, folder / "orders-service", _command())
-    stage.found()
-    stage.give_places()
+    stage.create_service()
+    stage.spawn()
     stage.work()
     stage.judge()
     stage.land()
@@ -53,7 +53,7 @@ def demo(c: Context, repo: str | None = None) -> ExitCode:
 
 @dataclass(frozen=True)
 class _Stage:
-    """Where it plays: ``folder`` holds the service and the worktrees; ``command`` is what the person types."""
+    """``folder`` holds the service and the worktrees; ``command`` is what the person types."""
 
     folder: Path
     service: Path
@@ -61,32 +61,32 @@ class _Stage:
 
     @property
     def fleet(self) -> Fleet:
-        return opened(str(self.service), _BLUEPRINT)
+        return load_fleet(str(self.service), _BLUEPRINT)
 
-    def found(self) -> None:
-        """A repository, and the blueprint for it."""
+    def create_service(self) -> None:
+        """Create a repository with its blueprint."""
         from orchestra.engine import process
         from orchestra.git.git_process import environment
 
-        tell_chapter("A sample service", f"{self.service}: TypeScript, and checks that need nothing but Python.")
+        print_heading("A sample service", f"{self.service}: TypeScript, and checks that need nothing but Python.")
         argv = [sys.executable, str(_SAMPLE / "found.py"), str(self.service)]
-        done = process.capture(argv, env=environment())
-        if done.code:
-            raise GroundError(f"the sample service could not be made: {done.stderr.strip()}")
+        result = process.capture(argv, env=environment())
+        if result.code:
+            raise GroundError(f"the sample service could not be created: {result.stderr.strip()}")
         os.chdir(self.service)
-        say(f"{_BLUEPRINT}:")
+        print_result(f"{_BLUEPRINT}:")
         for line in Path(_BLUEPRINT).read_text(encoding="utf-8").splitlines():
-            say(f"    {line}".rstrip(), Tone.QUIET)
+            print_result(f"    {line}".rstrip(), Tone.QUIET)
 
-    def give_places(self) -> None:
-        """Spawn."""
-        tell_chapter("Five agents get a place", "A branch and a worktree each, with their assignment in TASK.md.")
+    def spawn(self) -> None:
+        """Run spawn."""
+        print_heading("Five agents get worktrees", "Each with its own branch, and its task in TASK.md.")
         self.type("spawn", f"--blueprint={_BLUEPRINT}")
 
     def work(self) -> None:
-        """Start the agents, wait until they are done, show where they stand."""
-        tell_chapter(
-            "They work", "All at once. Here they are scripts; with mvp5 as it is, each is a Claude Code session."
+        """Start the agents, wait until they are done, show the status."""
+        print_heading(
+            "They work", "In parallel. Here they are scripts; with mvp5 itself, each is a Claude Code session."
         )
         self.type("start")
         self._await_agents()
@@ -94,66 +94,68 @@ class _Stage:
 
     def judge(self) -> None:
         """Test and review one, approve all."""
-        tell_chapter("You judge", f"One screen for each agent; here is that of {EVICTED}. Mind its key decision.")
+        print_heading("You judge", f"One screen for each agent; here is that of {EVICTED}. Note its key decision.")
         self.type("rebase-and-test", EVICTED)
         self.type("review", EVICTED)
-        say()
-        say("It is green and reads well, so let us be careless and approve all five, to see what the gates are for.")
-        say()
-        for agent in (*LANDS, EVICTED):
-            self.type("approve", agent, apart=False)
+        print_result()
+        print_result("It is green and reads well, so we carelessly approve all five, to see what the gates are for.")
+        print_result()
+        for name in (*LANDS, EVICTED):
+            self.type("approve", name, blank_line=False)
 
     def land(self) -> None:
-        """Merge; one of the five falls out."""
-        tell_chapter("They land", "In order, each tested on top of those before it, exactly as it lands.")
+        """Merge; one of the five is evicted."""
+        print_heading("They land", "In order, each tested on top of those before it, exactly as it lands.")
         self.type("merge", expect=ExitCode.SHORT)
         self._explain_eviction()
         self.type("status")
 
     def _explain_eviction(self) -> None:
-        say()
-        say(f"Why {EVICTED} fell out, as the page says that the line above names:")
+        print_result()
+        print_result(f"Why {EVICTED} was evicted, from the report that the line above names:")
         for event in self.fleet.ledger.events("evicted", EVICTED)[-1:]:
             for line in Path(str(event.data["log"])).read_text(encoding="utf-8").splitlines():
-                say(f"    {line}".rstrip(), Tone.BAD)
-        say()
-        say("On its own it was green, since there was no API yet. Neither diff shows the fault, and git sees no")
-        say(
+                print_result(f"    {line}".rstrip(), Tone.BAD)
+        print_result()
+        print_result(
+            "On its own it was green, since there was no API yet. Neither diff shows the fault, and git sees no"
+        )
+        print_result(
             "conflict: only the two together are wrong. The gate ran on exactly that, so it did not land; the rest did."
         )
 
     def close(self) -> ExitCode:
-        """Where things are, what to type next; whether it went as told."""
-        strayed = tuple(self._strayed())
-        tell_chapter("Where things are")
+        """Print where things are and what to type next; return the exit code."""
+        deviations = tuple(self._deviations())
+        print_heading("Where things are")
         log = self.fleet.folder / "gates"
-        for what, where in (("the service", self.service), ("the worktrees", self.folder / "worktrees"), ("logs", log)):
-            say(f"  {what:14}{where}")
-        here = f"cd {shlex.quote(str(self.service))}"
+        for label, path in (("the service", self.service), ("the worktrees", self.folder / "worktrees"), ("logs", log)):
+            print_result(f"  {label:14}{path}")
+        change_folder = f"cd {shlex.quote(str(self.service))}"
         message = "'An order is cancelled by PATCH with status cancelled; see openapi/openapi.yaml'"
-        say()
-        say("What to type next:")
+        print_result()
+        print_result("What to type next:")
         for words in (
-            here,
+            change_folder,
             "git log --stat",
             f"{self.command} request-changes {EVICTED} --message {message}",
             f"{self.command} clean",
-            f"rm -r {shlex.quote(str(self.folder))}        # when you have seen enough",
+            f"rm -r {shlex.quote(str(self.folder))}        # removes everything",
         ):
-            say(f"  {words}")
-        for sentence in strayed:
-            tell(f"this did not go as told: {sentence}", Tone.BAD)
-        return ExitCode.SHORT if strayed else ExitCode.DONE
+            print_result(f"  {words}")
+        for sentence in deviations:
+            print_note(f"unexpected: {sentence}", Tone.BAD)
+        return ExitCode.SHORT if deviations else ExitCode.DONE
 
-    def type(self, *words: str, expect: ExitCode = ExitCode.DONE, apart: bool = True) -> None:
+    def type(self, *words: str, expect: ExitCode = ExitCode.DONE, blank_line: bool = True) -> None:
         """Type a command line, as a person in the service's folder would. Shortfall when it ends otherwise."""
-        if apart:
-            say()
-        say(f"$ {self.command} {shlex.join(words)}", Tone.WAITING)
+        if blank_line:
+            print_result()
+        print_result(f"$ {self.command} {shlex.join(words)}", Tone.WAITING)
         sys.stdout.flush()
         code = _run(words)
         if code != expect:
-            raise Shortfall(f"`{shlex.join(words)}` ended with {code}, not with {int(expect)} as the demo tells it")
+            raise Shortfall(f"`{shlex.join(words)}` ended with {code}, not with {int(expect)} as expected")
 
     def _await_agents(self) -> None:
         from orchestra.sessions.state import State
@@ -172,8 +174,8 @@ class _Stage:
         if unfinished:
             raise Shortfall(f"did not finish: {', '.join(unfinished)}", hint=f"{self.command} status says why")
 
-    def _strayed(self) -> Iterable[str]:
-        """What is otherwise than told, as sentences: read from the repository, not from what was printed."""
+    def _deviations(self) -> Iterable[str]:
+        """Yield what differs from the expected result, read from the repository."""
         fleet = self.fleet
         from orchestra.status import read_status
 
@@ -188,12 +190,12 @@ class _Stage:
             yield f"{', '.join(LANDS)} are not on {fleet.target} in this order"
 
 
-def tell_chapter(title: str, text: str = "") -> None:
-    """A heading of the story."""
-    say()
-    say(f"== {title}")
+def print_heading(title: str, text: str = "") -> None:
+    """Print a heading."""
+    print_result()
+    print_result(f"== {title}")
     if text:
-        say(text)
+        print_result(text)
 
 
 def _run(words: Iterable[str]) -> int:
@@ -212,13 +214,13 @@ def _empty_folder(repo: str | None) -> Path:
     folder = Path(repo).resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(
-            f"{folder} is not an empty folder", hint="the demo makes its own repository, and touches no other"
+            f"{folder} is not an empty folder", hint="the demo creates its own repository and changes no other"
         )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _command() -> str:
-    """What the person types to get here: the clone's ``./inv`` by its path, or the installed command."""
+    """Return what the person types: the clone's ``./inv`` by its path, or the installed command."""
     started = Path(sys.argv[0])
     return shlex.quote(str(started.resolve().parent / "inv")) if started.name == "tasks.py" else "orchestra"

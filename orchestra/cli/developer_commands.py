@@ -14,7 +14,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 import orchestra
-from orchestra.cli.console import Tone, tell
+from orchestra.cli.console import Tone, print_note
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode
 
@@ -75,7 +75,7 @@ def lint(c: Context) -> ExitCode:
     )
     codes = []
     for check in checks:
-        tell(f"== {' '.join([Path(check[0]).name, *check[1:]])}", Tone.QUIET)
+        print_note(f"== {' '.join([Path(check[0]).name, *check[1:]])}", Tone.QUIET)
         codes.append(_run(check))
     return _worst(codes)
 

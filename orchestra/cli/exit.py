@@ -1,7 +1,7 @@
-"""How a command ends: the one place where an exception becomes words and an exit code (CONTRACT.md, "Exit codes").
+"""Turn an exception at the end of a command into a message and an exit code.
 
-Invariant: whatever happens inside ``orderly_end``, what leaves it is nothing or a SystemExit with a documented
-code. Refuses: to show a traceback where a person expected an answer; it goes to a log file whose path is printed.
+Invariant: what leaves ``orderly_end`` is nothing or a SystemExit with a documented code. A traceback goes to a log
+file whose path is printed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from orchestra import __version__
-from orchestra.cli.console import Tone, tell
+from orchestra.cli.console import Tone, print_note
 from orchestra.errors import BlueprintError, DiskFull, ExitCode, GroundError, OrchestraError
 
 READER_LEFT = 141  # 128 + SIGPIPE, as for any filter whose reader went away: `orchestra status | head -1`
@@ -35,12 +35,12 @@ _MACHINE = (
 
 @contextmanager
 def orderly_end() -> Iterator[None]:
-    """Turn whatever goes wrong inside into words on standard error and a SystemExit with its exit code."""
+    """Turn an exception inside into a message on standard error and a SystemExit with its exit code."""
     try:
         yield
-        sys.stdout.flush()  # a reader that left, or a full disk behind the stream, shows here and not at exit
+        sys.stdout.flush()  # a closed pipe or a full disk fails here and not at exit
     except KeyboardInterrupt:
-        tell("interrupted: run the same command again, it finishes what was begun", Tone.WAITING)
+        print_note("Interrupted. Run the same command again to continue.", Tone.WAITING)
         _end(ExitCode.INTERRUPTED)
     except BrokenPipeError as error:
         _end(READER_LEFT if _reader_left() else _unexpected(error))
@@ -49,19 +49,19 @@ def orderly_end() -> Iterator[None]:
 
 
 def log_folder() -> Path:
-    """Where the logs of unexpected ends go; it may not exist yet."""
+    """Return the folder for logs of unexpected errors; it may not exist yet."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "orchestra" / "logs"
 
 
 def _end(code: int) -> NoReturn:
-    """Leave with this code, and with nothing in a buffer that would fail again when Python shuts down."""
+    """Exit with this code, without buffered text whose flush would fail again when Python shuts down."""
     try:
         sys.stdout.flush()
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        discarding = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(discarding, sys.stdout.fileno())
+        os.close(discarding)
     raise SystemExit(int(code)) from None
 
 
@@ -69,16 +69,16 @@ def _explain(error: Exception) -> ExitCode:
     expected = _expected(error)
     if expected is None:
         return _unexpected(error)
-    # Problems of a blueprint begin with file:line:column, so that editors can jump there.
+    # A blueprint's problems begin with file:line:column, so that editors can jump there.
     prefix = "" if isinstance(expected, BlueprintError) else "error: "
-    tell(f"{prefix}{expected.message}", Tone.BAD)
+    print_note(f"{prefix}{expected.message}", Tone.BAD)
     if expected.hint:
-        tell(f"hint: {expected.hint}")
+        print_note(f"hint: {expected.hint}")
     return expected.exit_code
 
 
 def _expected(error: Exception) -> OrchestraError | None:
-    """The error as one that a person can act on, or None."""
+    """Return the error as an OrchestraError, or None where it is unexpected."""
     if isinstance(error, OrchestraError):
         return error
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
@@ -92,9 +92,9 @@ def _expected(error: Exception) -> OrchestraError | None:
 
 def _unexpected(error: Exception) -> ExitCode:
     report = _report(error)
-    tell(f"error: something unexpected happened: {type(error).__name__}: {error}", Tone.BAD)
+    print_note(f"error: something unexpected happened: {type(error).__name__}: {error}", Tone.BAD)
     log = _write_log(report)
-    tell(f"hint: the traceback is in {log}; please send it with your report" if log else report)
+    print_note(f"hint: the traceback is in {log}; please attach it to a bug report" if log else report)
     return ExitCode.WRONG_GROUND
 
 
@@ -109,7 +109,7 @@ def _report(error: Exception) -> str:
 
 
 def _write_log(report: str) -> Path | None:
-    """Keep the report where only its owner can read it; None where no folder takes it."""
+    """Write the report where only its owner can read it; return None where no folder can be written."""
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-"
     for folder in (log_folder(), Path(tempfile.gettempdir())):
         with suppress(OSError):
@@ -122,10 +122,7 @@ def _write_log(report: str) -> Path | None:
 
 
 def _reader_left() -> bool:
-    """Whether nobody reads our output any more.
-
-    A broken pipe may also be one of ours, to a child: that is a fault, and is not to be passed over.
-    """
+    """Return whether standard output's reader closed it; any other broken pipe is an unexpected error."""
     try:
         number = sys.stdout.fileno()
     except (OSError, ValueError):

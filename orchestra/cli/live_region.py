@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import IO
 
-from orchestra.cli.console import Cell, Tone, clean, is_terminal
+from orchestra.cli.console import Cell, Tone, is_terminal
+from orchestra.text import terminal_safe
 
 Line = Sequence[Cell]
 
@@ -73,7 +74,9 @@ class Block:
         texts = ["".join(self._toned(cell) for cell in line) for line in picture.lines] if in_front else []
         if (texts, self.size(), ()) == (self._lines, self._size, tuple(picture.above)):
             return
-        said = [self._toned(Cell(row, cell.tone)) for cell in picture.above for row in clean(cell.text).split("\n")]
+        said = [
+            self._toned(Cell(row, cell.tone)) for cell in picture.above for row in terminal_safe(cell.text).split("\n")
+        ]
         written = self._home() if in_front else ""
         if self._lines and (said or not texts):
             written += self._emptied()

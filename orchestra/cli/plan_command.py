@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from orchestra.cli.console import Tone, say, show_json
+from orchestra.cli.console import Tone, print_result, show_json
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, UsageError
 
@@ -38,9 +38,9 @@ def plan(
     change no exit code.
     """
     _check_flags(graph, resolved, json)
-    from orchestra.cli.context import opened
+    from orchestra.cli.context import load_fleet
 
-    fleet = opened(repo, blueprint)
+    fleet = load_fleet(repo, blueprint)
     if resolved:
         return _say_resolved(fleet)
     if graph is not None:
@@ -76,13 +76,13 @@ def _say_report(report: PlanReport) -> None:
 
     tones = {Severity.ERROR: Tone.BAD, Severity.WARNING: Tone.WAITING, Severity.NOTE: Tone.PLAIN}
     for line in draw_plan(report):
-        say(line)
-    say()
+        print_result(line)
+    print_result()
     for severity, (first, *rest) in draw_findings(report):
-        say(first, tones[severity])
+        print_result(first, tones[severity])
         for line in rest:
-            say(line)
-    say(count_findings(report.findings))
+            print_result(line)
+    print_result(count_findings(report.findings))
 
 
 def _say_graph(fleet: Fleet, graph: str) -> ExitCode:
@@ -96,7 +96,7 @@ def _say_graph(fleet: Fleet, graph: str) -> ExitCode:
         "dot": lambda: draw_dot(order, fleet.name),
     }
     for line in drawn[graph]():
-        say(line)
+        print_result(line)
     return ExitCode.DONE
 
 
@@ -107,5 +107,5 @@ def _say_resolved(fleet: Fleet) -> ExitCode:
     home = fleet.repository.home
     found = resolved(fleet.blueprint.source, blueprint_paths=[home / "blueprints"])
     for line in draw_resolved(found, home):
-        say(line)
+        print_result(line)
     return ExitCode.DONE

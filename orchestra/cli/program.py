@@ -1,8 +1,8 @@
-"""The Invoke face: what makes a function a task, and the ``orchestra`` command over the same tasks.
+"""Turn functions into Invoke tasks, and run them as the ``orchestra`` command.
 
-Invariant: ``orchestra TASK``, ``./inv TASK`` and plain ``inv TASK`` have the same tasks, flags, output and exit
-codes. Everything that goes wrong in a task ends in ``ending.orderly_end``; everything wrong with the command line
-in ``usage.usage_errors``. Refuses: short flags, decisions, and imports that a listing does not need.
+``orchestra TASK``, ``./inv TASK`` and plain ``inv TASK`` have the same tasks, flags, output and exit codes. Errors in a
+task end in ``exit.orderly_end``, errors in the command line in ``usage_errors``. Nothing here imports a module that
+``--list`` does not need.
 
     from orchestra.cli.program import task
 
@@ -40,29 +40,32 @@ Body = Callable[Concatenate[Context, P], ExitCode | None]
 SHARED_HELP: Mapping[str, str] = {
     "repo": "The repository, or any folder in it. Default: the one around the current folder.",
     "blueprint": "A blueprint's name or file. Default: the fleet that was spawned last in the repository.",
-    "json": "One JSON document on standard output; everything else goes to standard error.",
+    "json": "Print one JSON document on standard output; everything else goes to standard error.",
+    "agent": "Its name or number.",
+    "agents": "Names or numbers, separated by commas. Default: all agents of the fleet.",
+    "events": "Print the train's events as JSON lines on standard error, as they happen, instead of a view.",
 }
-# What invoke offers and `orchestra` keeps. The rest steers invoke's own way of running commands, which is not
-# how orchestra runs any; `orchestra --dry merge` must not be read as a dry run and then land work.
+# The options of invoke that `orchestra` keeps. The others steer how invoke runs commands, which orchestra does not
+# use; `orchestra --dry merge` must not be read as a dry run and then land work.
 _CORE_FLAGS = frozenset("complete help list list-depth list-format print-completion-script version".split())
 
 
 class Flag(Argument):
-    """A flag that refuses a value it cannot take, with words, where invoke's would raise a traceback."""
+    """A flag whose refusal of a value is a usage error; with invoke's own it is a traceback."""
 
     def set_value(self, value: object, cast: bool = True) -> None:
-        """As invoke's; raises ValueRefused, OptionForArgument."""
+        """Set the value as invoke does. Raises ValueRefused, OptionForArgument."""
         if self.positional and isinstance(value, str) and value.startswith("-"):
             raise OptionForArgument(value)
         if cast and self.kind is str and value == "":
-            raise ValueRefused(f"{self._spoken} needs a value")
+            raise ValueRefused(f"{self._name_on_command_line} needs a value")
         try:
             super().set_value(value, cast)
         except ValueError:
-            raise ValueRefused(f"{self._spoken} takes a whole number, not {value!r}") from None
+            raise ValueRefused(f"{self._name_on_command_line} takes a whole number, not {value!r}") from None
 
     @property
-    def _spoken(self) -> str:
+    def _name_on_command_line(self) -> str:
         return self.names[0].upper() if self.positional else f"--{self.names[0]}"
 
 
@@ -70,7 +73,7 @@ class OrchestraTask(Task[Callable[..., object]]):
     """A task whose arguments are Flags."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """As invoke's, each argument a Flag."""
+        """Return invoke's arguments, each as a Flag."""
         return [
             Flag(
                 names=argument.names,
@@ -92,24 +95,24 @@ def task(
     positional: Iterable[str] = (),
     help: Mapping[str, str] | None = None,
 ) -> Callable[[Body[P]], OrchestraTask]:
-    """Make a function a task. It returns its exit code (None: 0) and raises OrchestraErrors; nothing else to do.
+    """Make a function a task. It returns its exit code (None: 0) and may raise any OrchestraError.
 
     Flags are long, made from the parameters, typed by their defaults (None: text). ``positional`` names required
-    parameters without a default. ``repo``, ``blueprint`` and ``json`` need no help text of their own.
+    parameters without a default. Parameters in SHARED_HELP need no help text of their own.
     """
 
     def wrap(body: Body[P]) -> OrchestraTask:
         takes = set(body.__annotations__)
         texts = {key: text for key, text in SHARED_HELP.items() if key in takes} | dict(help or {})
         return OrchestraTask(
-            _ending_orderly(body), name=name, positional=tuple(positional), auto_shortflags=False, help=texts
+            _with_orderly_end(body), name=name, positional=tuple(positional), auto_shortflags=False, help=texts
         )
 
     return wrap
 
 
 def collect(*modules: ModuleType) -> Collection:
-    """A collection of every task that these modules define themselves."""
+    """Return a collection of every task that these modules define themselves."""
     collection = Collection()
     for module in modules:
         for value in vars(module).values():
@@ -119,21 +122,21 @@ def collect(*modules: ModuleType) -> Collection:
 
 
 class OrchestraProgram(Program):
-    """The installed command: usage errors with a mend and exit code 2, no configuration but the blueprint."""
+    """The installed command: usage errors end with a hint and exit code 2; invoke's configuration is not read."""
 
     def create_config(self) -> None:
-        """Read none of invoke's configuration files: a broken ~/.invoke.yaml is no reason to fail."""
+        """Read none of invoke's configuration files: a broken ~/.invoke.yaml must not make orchestra fail."""
         self.config = Config(lazy=True)
 
     def update_config(self, merge: bool = True) -> None:
-        """Nothing to add: the flags that invoke would read here are not offered."""
+        """Do nothing: the flags that invoke would read here are not offered."""
 
     def core_args(self) -> list[Argument]:
-        """The program's own options."""
+        """Return the program's own options."""
         return [argument for argument in super().core_args() if argument.names[0] in _CORE_FLAGS]
 
     def parse_core(self, argv: list[str] | None) -> None:
-        """As invoke's, which would also switch off writing bytecode: slower starts for nothing gained here."""
+        """Parse as invoke does, but keep writing bytecode, which invoke switches off and which makes starts faster."""
         self.normalize_argv(argv)
         with usage_errors(self):
             self.parse_core_args()
@@ -145,24 +148,24 @@ class OrchestraProgram(Program):
             raise Exit
 
     def parse_tasks(self) -> None:
-        """As invoke's, with usage errors."""
+        """Parse as invoke does, with usage errors."""
         with usage_errors(self):
             super().parse_tasks()
 
     def parse_cleanup(self) -> None:
-        """As invoke's, with usage errors (``--help NOSUCH`` is one)."""
+        """Clean up as invoke does, with usage errors (``--help NOSUCH`` is one)."""
         with usage_errors(self):
             super().parse_cleanup()
 
     def task_list_opener(self, extra: str = "") -> str:
-        """The same words as plain ``inv --list``."""
+        """Return the heading of plain ``inv --list``."""
         return f"Available tasks{f' ({extra})' if extra else ''}"
 
 
 def adopt_running_program() -> None:
-    """Give plain ``inv`` our usage errors and exit code 2, where it is what loads our tasks.
+    """Give plain ``inv`` these usage errors and exit code 2 when it loads these tasks.
 
-    invoke ends with 1 on a command line that it cannot read, which with orchestra means that work fell short.
+    invoke ends with 1 on a command line that it cannot parse, which in orchestra means that work fell short.
     Its one Program object has read the core options by now and parses the tasks next.
     """
     running = getattr(sys.modules.get("invoke.main"), "program", None)
@@ -173,10 +176,9 @@ def adopt_running_program() -> None:
 
 
 def main(namespace: Collection | None = None, binary: str = "orchestra", words: Sequence[str] | None = None) -> None:
-    """The ``orchestra`` command; a clone's ``tasks.py`` gives its own collection and is called ``inv``.
+    """Run the ``orchestra`` command; a clone's ``tasks.py`` passes its own collection and is called ``inv``.
 
-    ``words``: what was typed after the command's name, when it is not this process's own command line. Ends with
-    SystemExit unless the exit code is 0.
+    ``words``: the arguments, where they are not this process's own. Raises SystemExit unless the exit code is 0.
     """
     if namespace is None:
         from orchestra.cli import ns as namespace
@@ -197,14 +199,14 @@ def _with_usage_errors(program: Program, step: Callable[[], None]) -> Callable[[
     return run
 
 
-def _ending_orderly(body: Body[P]) -> Callable[Concatenate[Context, P], None]:
+def _with_orderly_end(body: Body[P]) -> Callable[Concatenate[Context, P], None]:
     @functools.wraps(body)
     def run(c: Context, /, *args: P.args, **kwargs: P.kwargs) -> None:
         prepare_streams()
         with orderly_end():
             if c.config.run.dry:
                 raise UsageError(
-                    "invoke's own --dry shows nothing here", hint="a task's --dry-run does, where it has one"
+                    "invoke's own --dry has no effect here", hint="use the task's --dry-run, where it has one"
                 )
             code = body(c, *args, **kwargs)
         if code:

@@ -1,4 +1,4 @@
-"""The walk through what still lacks a verdict, at a terminal, before a merge. Asks; the verdicts decide."""
+"""Ask for the missing verdicts in a terminal, one agent at a time, before a merge."""
 
 from __future__ import annotations
 
@@ -6,60 +6,54 @@ import sys
 from collections.abc import Collection
 
 from orchestra.blueprint.model import AgentName
-from orchestra.cli.console import Tone, ask, say, tell
+from orchestra.cli.console import Tone, ask, print_note
 from orchestra.cli.review_screen import show
+from orchestra.cli.verdict_recording import print_decision, verdict_lock
 from orchestra.fleet import Fleet
-from orchestra.git.lock import exclusive
 from orchestra.review import verdicts
 from orchestra.review.agent_review import review_agent
-from orchestra.review.branch_status import BranchStatus, read_branch_statuses
+from orchestra.review.branch_status import read_branch_statuses
 from orchestra.review.verdicts import Decision, Verdict
 
 _ANSWERS = ("approve", "request-changes", "discard", "skip", "quit")
 
 
-def walk_through(fleet: Fleet, names: Collection[AgentName] | None) -> bool:
-    """Show each undecided agent in merge order and take a verdict. False when the person wants to stop here."""
+def review_undecided(fleet: Fleet, names: Collection[AgentName] | None) -> bool:
+    """Show each undecided agent in merge order and record the answer. Return False when the person quits."""
     order = {name: place for place, name in enumerate(fleet.blueprint.merge_order)}
     agents = [agent for agent in fleet.blueprint.agents if names is None or agent.name in names]
-    undecided = [s for s in read_branch_statuses(fleet, agents) if _lacks_verdict(s)]
-    for standing in sorted(undecided, key=lambda s: order[s.agent.name]):
-        show(fleet, review_agent(fleet, standing.agent))
-        answer = ask(f"{standing.agent.name}?", _ANSWERS) or "quit"
+    undecided = [
+        standing.agent
+        for standing in read_branch_statuses(fleet, agents)
+        if standing.verdict in (Verdict.NONE, Verdict.STALE) and standing.commits > 0 and standing.refs.landed is None
+    ]
+    for agent in sorted(undecided, key=lambda agent: order[agent.name]):
+        show(fleet, review_agent(fleet, agent))
+        answer = ask(f"{agent.name}?", _ANSWERS) or "quit"
         if answer == "quit":
-            tell("nothing was landed; verdicts given so far are kept", Tone.WAITING)
+            print_note("Nothing was landed. Verdicts given so far are recorded.", Tone.WAITING)
             return False
-        if answer != "skip":
-            _judge(fleet, standing, answer)
+        if answer == "skip":
+            continue
+        question = {"request-changes": "What to change?", "discard": "Why?"}.get(answer)
+        text = _read_line(question) if question else ""
+        with verdict_lock(fleet, answer):
+            decision: Decision
+            if answer == "approve":
+                decision = verdicts.approve(fleet, agent)
+            elif answer == "request-changes":
+                decision = verdicts.request_changes(fleet, agent, text)
+            else:
+                decision = verdicts.discard(fleet, agent, text)
+        print_decision(decision)
     return True
 
 
-def _lacks_verdict(standing: BranchStatus) -> bool:
-    undecided = standing.verdict in (Verdict.NONE, Verdict.STALE)
-    return undecided and standing.commits > 0 and standing.refs.landed is None
-
-
-def _judge(fleet: Fleet, standing: BranchStatus, answer: str) -> None:
-    agent = standing.agent
-    words = "" if answer == "approve" else _words("What is to change?" if answer == "request-changes" else "Why?")
-    with exclusive(fleet.repository.state_folder, answer, wait_s=5.0):
-        decision: Decision = {
-            "approve": lambda: verdicts.approve(fleet, agent),
-            "request-changes": lambda: verdicts.request_changes(fleet, agent, words),
-            "discard": lambda: verdicts.discard(fleet, agent, words),
-        }[answer]()
-    say(f"{agent.name}: {decision.verdict} at {decision.commit[:10]}")
-    for remark in decision.remarks:
-        tell(f"  {remark}", Tone.WAITING)
-
-
-def _words(question: str) -> str:
-    """One line from the person; asked again while it is empty."""
+def _read_line(question: str) -> str:
+    """Ask until the answer is not empty; return "" at the end of input."""
     while True:
         sys.stderr.write(f"{question} ")
         sys.stderr.flush()
         line = sys.stdin.readline()
-        if not line:
-            return ""
-        if line.strip():
+        if not line or line.strip():
             return line.strip()

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 
-from orchestra.cli.console import Cell, Tone, say, show_table
+from orchestra.cli.console import Cell, Tone, print_result, show_table
 from orchestra.fleet import Fleet
 from orchestra.git.log import FileChange
 from orchestra.ledger import Json
@@ -25,10 +25,10 @@ def show(fleet: Fleet, shown: AgentReview) -> None:
     _show_notes(shown)
     _show_gates(shown)
     _show_changes(shown)
-    say()
-    say("Diff against the merge base")
-    say(shown.patch or "  (no changes)", Tone.PLAIN if shown.patch else Tone.QUIET)
-    say()
+    print_result()
+    print_result("Diff against the merge base")
+    print_result(shown.patch or "  (no changes)", Tone.PLAIN if shown.patch else Tone.QUIET)
+    print_result()
     _show_next(shown)
 
 
@@ -64,15 +64,15 @@ def to_json(shown: AgentReview) -> dict[str, Json]:
 def _show_head(fleet: Fleet, shown: AgentReview) -> None:
     standing = shown.standing
     agent = standing.agent
-    say(f"{agent.number} {agent.name}: {agent.title}")
+    print_result(f"{agent.number} {agent.name}: {agent.title}")
     at, commits = (standing.head or "")[:10], plural(len(shown.commits), "commit")
-    say(f"  branch    {agent.branch} at {at}, {commits}, {standing.behind} behind {fleet.target}")
-    say(f"  worktree  {standing.worktree}")
-    say(f"  verdict   {standing.verdict}{_of_what(standing)}")
+    print_result(f"  branch    {agent.branch} at {at}, {commits}, {standing.behind} behind {fleet.target}")
+    print_result(f"  worktree  {standing.worktree}")
+    print_result(f"  verdict   {standing.verdict}{_of_what(standing)}")
     if shown.requested:
         _show_text("Changes requested", shown.requested)
     if standing.uncommitted:
-        say(f"  {len(standing.uncommitted)} uncommitted: {', '.join(standing.uncommitted[:10])}", Tone.WAITING)
+        print_result(f"  {len(standing.uncommitted)} uncommitted: {', '.join(standing.uncommitted[:10])}", Tone.WAITING)
 
 
 def _of_what(standing: BranchStatus) -> str:
@@ -88,51 +88,51 @@ def _show_notes(shown: AgentReview) -> None:
         # The form's hints are comments, which the agent was asked to delete; a reviewer needs none of them.
         _show_text("Notes", _BLANK_LINES.sub("\n\n", _COMMENT.sub("", shown.standing.notes or "")))
     else:
-        say()
-        say("Notes: none written", Tone.WAITING)
+        print_result()
+        print_result("Notes: none written", Tone.WAITING)
 
 
 def _show_text(title: str, text: str) -> None:
-    say()
-    say(title)
+    print_result()
+    print_result(title)
     for line in text.strip().splitlines():
-        say(f"  {line}" if line else "")
+        print_result(f"  {line}" if line else "")
 
 
 def _show_gates(shown: AgentReview) -> None:
-    say()
+    print_result()
     if not shown.gates:
-        say(f"Gates: not run yet (orchestra rebase-and-test {shown.standing.agent.name})", Tone.QUIET)
+        print_result(f"Gates: not run yet (orchestra rebase-and-test {shown.standing.agent.name})", Tone.QUIET)
     else:
-        say("Gates")
+        print_result("Gates")
         for gate in shown.gates:
             ago = _ago(time.time() - gate.at)
-            say(
+            print_result(
                 f"  {gate.gate}: {gate.outcome}, {ago} ago" + (f", {gate.log}" if gate.log else ""), _tone(gate.outcome)
             )
     for finding in shown.findings:
-        say(f"  {finding.path}: {finding.why}", Tone.BAD)
+        print_result(f"  {finding.path}: {finding.why}", Tone.BAD)
 
 
 def _show_changes(shown: AgentReview) -> None:
-    say()
-    say("Commits")
+    print_result()
+    print_result("Commits")
     for commit in shown.commits:
-        say(f"  {commit.id[:10]} {commit.subject}")
+        print_result(f"  {commit.id[:10]} {commit.subject}")
     if not shown.commits:
-        say("  (none)", Tone.QUIET)
-    say()
+        print_result("  (none)", Tone.QUIET)
+    print_result()
     show_table(["path", "added", "removed"], [_row(change) for change in shown.changes])
 
 
 def _show_next(shown: AgentReview) -> None:
     name = shown.standing.agent.name
-    say("Next")
+    print_result("Next")
     if shown.standing.proposal is not None:
-        say(f"  orchestra review {name} --proposal")
-    say(f"  orchestra approve {name}")
-    say(f'  orchestra request-changes {name} --message "..."')
-    say(f'  orchestra discard {name} --reason "..."')
+        print_result(f"  orchestra review {name} --proposal")
+    print_result(f"  orchestra approve {name}")
+    print_result(f'  orchestra request-changes {name} --message "..."')
+    print_result(f'  orchestra discard {name} --reason "..."')
 
 
 def _row(change: FileChange) -> Sequence[str | Cell]:

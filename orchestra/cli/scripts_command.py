@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from orchestra.cli.console import say, tell
+from orchestra.cli.console import print_note, print_result
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, UsageError
 
@@ -40,8 +40,8 @@ def scripts(c: Context, repo: str | None = None, blueprint: str | None = None, o
     for name, text in texts.items():
         write_atomically(folder / name, text)
         (folder / name).chmod(0o755)
-        say(str(folder / name))
-    tell(f"next: sh {folder / 'orchestrate.sh'} --help")
+        print_result(str(folder / name))
+    print_note(f"next: sh {folder / 'orchestrate.sh'} --help")
     return ExitCode.DONE
 
 

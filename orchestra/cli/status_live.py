@@ -1,4 +1,4 @@
-"""The live view of a fleet: the status table, drawn again when something changed. Needs a terminal to be of use."""
+"""``status --watch``: the status table, redrawn when something changed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from orchestra.cli.console import is_terminal, tell
-from orchestra.cli.status_command import COLUMNS, remarks, row_cells, show_status
+from orchestra.cli.console import is_terminal, print_note
+from orchestra.cli.status_table import COLUMNS, print_status, remarks, row_cells
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,39 +16,39 @@ if TYPE_CHECKING:
     from orchestra.status import Status
 
 _SHORTEST_S = 2.0
-_REST_PER_LOOK = 40.0  # times the CPU that a look takes, git's included: 2.5 % of a core
+_PAUSE_PER_READ = 40.0  # times the CPU of one read, git's included: 2.5 % of a core
 _BELL = "\a"
 
 
-def watch_status(look: Callable[[], Status], *, bell: bool = False) -> None:
-    """Look again and again until interrupted; the pause grows with what a look costs.
+def watch_status(read: Callable[[], Status], *, bell: bool = False) -> None:
+    """Redraw until interrupted; the pause grows with the CPU that a read takes.
 
     ``bell``: ring the terminal's bell when an agent begins to wait for a person.
     """
     if not is_terminal():
-        tell("--watch draws in a terminal; this is one look")
-        show_status(look())
+        print_note("--watch needs a terminal; this is the status once")
+        print_status(read())
         return
     from rich.console import Console
     from rich.live import Live
 
     console = Console(highlight=False, markup=False, emoji=False)
     with Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop") as live:
-        waiting: frozenset[str] | None = None  # None: those who wait when the view begins are seen, not heard
+        waiting: frozenset[str] | None = None  # None: no bell for agents that wait when the view begins
         while True:
-            began = _cpu_s()
-            found = look()
-            live.update(_drawn(found), refresh=True)
-            before, waiting = waiting, who_waits(found)
+            started = _cpu_s()
+            status = read()
+            live.update(_draw(status), refresh=True)
+            before, waiting = waiting, waiting_agents(status)
             if bell and before is not None and waiting - before:
                 console.file.write(_BELL)
                 console.file.flush()
-            time.sleep(max(_SHORTEST_S, _REST_PER_LOOK * (_cpu_s() - began)))
+            time.sleep(max(_SHORTEST_S, _PAUSE_PER_READ * (_cpu_s() - started)))
 
 
-def who_waits(found: Status) -> frozenset[str]:
-    """The agents that wait for a person."""
-    return frozenset(row.agent.name for row in found.rows if row.state.state == "waiting")
+def waiting_agents(status: Status) -> frozenset[str]:
+    """Return the agents that wait for a person."""
+    return frozenset(row.agent.name for row in status.rows if row.state.state == "waiting")
 
 
 def _cpu_s() -> float:
@@ -56,14 +56,15 @@ def _cpu_s() -> float:
     return time.process_time() + used.ru_utime + used.ru_stime
 
 
-def _drawn(found: Status) -> RenderableType:
+def _draw(status: Status) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from orchestra.cli.console import clean, table
+    from orchestra.cli.console import table
+    from orchestra.text import terminal_safe
 
-    tip = found.target_commit[:10] if found.target_commit else "no commit yet"
-    clock = time.strftime("%H:%M:%S", time.localtime(found.taken_at))
-    head = Text(f"{found.fleet.name} on {found.fleet.target} at {tip}   {clock}   Ctrl-C leaves")
-    rows = [row_cells(row, found.taken_at) for row in found.rows]
-    return Group(head, table(COLUMNS, rows), *(Text(clean(line)) for line in remarks(found)))
+    tip = status.target_commit[:10] if status.target_commit else "no commit yet"
+    clock = time.strftime("%H:%M:%S", time.localtime(status.taken_at))
+    head = Text(f"{status.fleet.name} on {status.fleet.target} at {tip}   {clock}   Ctrl-C leaves")
+    rows = [row_cells(row, status.taken_at) for row in status.rows]
+    return Group(head, table(COLUMNS, rows), *(Text(terminal_safe(line)) for line in remarks(status)))

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestra.cli.console import Cell, Tone, clean
+from orchestra.cli.console import Cell, Tone
 from orchestra.cli.train_state import Phase, Run, TrainState
+from orchestra.text import terminal_safe
 from orchestra.train.eta import rough, spoken
 
 Line = tuple[Cell, ...]
@@ -267,7 +268,7 @@ def _mark(marks: Marks, kind: str) -> str:
 
 def _plain(text: str) -> str:
     """One line, nothing that a terminal obeys, nothing that cannot be encoded."""
-    shown = clean(text).replace("\n", " ").replace("\t", " ")
+    shown = terminal_safe(text).replace("\n", " ").replace("\t", " ")
     return shown.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -101,7 +101,7 @@ def _kept(root: Path, file: NewFile) -> Kept:
         advice = None if "!append" in _read(root / EDITOR) else f"so that VS Code knows !append, add {_TAG}"
         return Kept(file.path, advice)
     if file.path == SCHEMA and _read(root / SCHEMA) != file.text:
-        return Kept(file.path, f"`orchestra schema --write {SCHEMA}` brings it up to date")
+        return Kept(file.path, f"`orchestra json-schema --write {SCHEMA}` brings it up to date")
     return Kept(file.path)
 
 

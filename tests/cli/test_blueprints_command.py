@@ -105,9 +105,9 @@ def test_an_unknown_name_comes_with_near_ones(orchestra: Orchestra) -> None:
 
 
 def test_schema_is_printed_or_written(orchestra: Orchestra, tmp_path: Path) -> None:
-    code, out, err = orchestra("schema")
+    code, out, err = orchestra("json-schema")
     assert (code, err) == (0, "")
     jsonschema.Draft202012Validator.check_schema(json.loads(out))
-    code, written, _ = orchestra("schema", "--write=.orchestra/blueprint.schema.json")
+    code, written, _ = orchestra("json-schema", "--write=.orchestra/blueprint.schema.json")
     assert (code, written) == (0, "")
     assert (tmp_path / ".orchestra" / "blueprint.schema.json").read_text() == out

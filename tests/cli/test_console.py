@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 
 from orchestra.cli import console
 from orchestra.cli.console import Cell, Tone
+from orchestra.text import terminal_safe
 
 
 @given(st.text())
 def test_clean_text_moves_no_cursor(text: str) -> None:
-    shown = console.clean(text)
+    shown = terminal_safe(text)
     assert not [char for char in shown if unicodedata.category(char) == "Cc" and char not in "\n\t"]
     assert not [char for char in shown if unicodedata.bidirectional(char) in {"RLO", "LRO", "RLE", "LRE", "RLI", "LRI"}]
-    assert console.clean(shown) == shown
+    assert terminal_safe(shown) == shown
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_clean_text_moves_no_cursor(text: str) -> None:
     ],
 )
 def test_control_characters_are_shown(raw: str, shown: str) -> None:
-    assert console.clean(raw) == shown
+    assert terminal_safe(raw) == shown
 
 
 def test_a_table_elsewhere_is_aligned_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,8 +58,8 @@ def test_json_is_one_document_that_no_locale_can_break(capsys: pytest.CaptureFix
 
 
 def test_results_and_remarks_go_to_their_streams(capsys: pytest.CaptureFixture[str]) -> None:
-    console.say("result")
-    console.tell("remark", Tone.WAITING)
+    console.print_result("result")
+    console.print_note("remark", Tone.WAITING)
     with console.progress("spawn") as step:
         step("schema")
     seen = capsys.readouterr()
@@ -70,7 +71,7 @@ def test_remarks_nobody_reads_stop_nothing() -> None:
     os.close(reader)
     with os.fdopen(writer, "w", buffering=1) as stream:
         with redirect_stderr(stream):
-            console.tell("nobody reads this")
+            console.print_note("nobody reads this")
         with pytest.raises(BrokenPipeError):
             stream.flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -90,7 +91,7 @@ def test_a_terminal_gets_a_drawn_table_with_tones(monkeypatch: pytest.MonkeyPatc
     with os.fdopen(writer, "w", encoding="utf-8") as stream:
         with redirect_stdout(stream):
             console.show_table(["agent"], [[Cell("schema\x1b[2J", Tone.GOOD)]])
-            console.say("done", Tone.BAD)
+            console.print_result("done", Tone.BAD)
         stream.flush()
         seen = ""
         while "done" not in seen:
@@ -104,6 +105,6 @@ def test_printing_cannot_fail_on_a_character(tmp_path: Path) -> None:
     path = tmp_path / "out"
     with path.open("w", encoding="ascii") as stream, redirect_stdout(stream), redirect_stderr(None):
         console.prepare_streams()
-        console.say("é \udcff")
-        console.tell("nowhere")
+        console.print_result("é \udcff")
+        console.print_note("nowhere")
     assert path.read_text("ascii") == "\\xe9 \\udcff\n"

@@ -98,7 +98,7 @@ def test_ctrl_c_leaves_a_sane_terminal_and_says_how_to_go_on(
     code, text = in_a_terminal(checkout, "rehearse", type_after="main + one")
     assert code == 130
     left = seen(text)
-    assert left[-1] == "interrupted: run the same command again, it finishes what was begun"
+    assert left[-1] == "Interrupted. Run the same command again to continue."
     assert not [line for line in left if "so far" in line or "▸" in line]
 
 
@@ -135,7 +135,7 @@ def test_a_merge_without_verdicts_says_how_to_go_on(
         checkout.git("update-ref", "-d", f"refs/orchestra/demo/{name}/approved")
     code, out, told = orchestra(*words, "--agents", "two")
     assert (code, out.splitlines()[0]) == (1, "two: waiting: no verdict")
-    assert told.splitlines()[-1].startswith("orchestra review AGENT, then approve; or orchestra merge --yes")
+    assert told.splitlines()[-1].startswith("Next: orchestra review AGENT and orchestra approve AGENT")
     assert "orchestra review AGENT" not in orchestra(*words, "--json")[2]
 
 

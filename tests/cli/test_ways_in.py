@@ -111,7 +111,7 @@ def test_a_wrong_command_line_ends_with_2_and_a_mend(way: WayIn, line: str, comp
         ("short", 1, "error: two agents were evicted\nhint: see above\n"),
         ("blueprint", 2, "b.yaml:1:1: one\n    hint: h\nb.yaml:2:1: two\n"),
         ("ground", 3, "error: no repository here\n"),
-        ("interrupt", 130, "interrupted: run the same command again, it finishes what was begun\n"),
+        ("interrupt", 130, "Interrupted. Run the same command again to continue.\n"),
         ("disk", 3, "error: no space left on the device that holds /some/file\nhint: make space and run"),
         ("bug", 3, "error: something unexpected happened: ZeroDivisionError: boom\nhint: the traceback is in /"),
         ("child-pipe", 3, "error: something unexpected happened: BrokenPipeError"),

@@ -12,7 +12,7 @@ from invoke.context import Context
 
 from orchestra.blueprint.catalog import shipped_blueprints
 from orchestra.blueprint.load import load_blueprint
-from orchestra.cli.blueprints_command import schema
+from orchestra.cli.json_schema_command import json_schema
 from orchestra.errors import BlueprintError
 from orchestra.scaffold.init import init_files, write
 from tests.editor.conftest import program
@@ -44,7 +44,7 @@ agents:
 @pytest.fixture
 def blueprints(tmp_path: Path) -> Path:
     """A repository's ``blueprints/``, with the schema where ``schema --write`` puts it."""
-    schema(Context(), write=str(tmp_path / ".orchestra" / "blueprint.schema.json"))
+    json_schema(Context(), write=str(tmp_path / ".orchestra" / "blueprint.schema.json"))
     (tmp_path / "blueprints").mkdir()
     return tmp_path / "blueprints"
 

@@ -99,7 +99,7 @@ def test_the_installed_command_finds_the_shipped_blueprints_and_schemas(installe
     names = {entry["name"]: entry["problems"] for entry in json.loads(result.stdout)["blueprints"]}
     assert {"mvp5", "production15", "enterprise50"} <= set(names)
     assert not any(names.values())
-    schema = run(installed / "orchestra", "schema", cwd=tmp_path)
+    schema = run(installed / "orchestra", "json-schema", cwd=tmp_path)
     assert json.loads(schema.stdout) == json.loads((ROOT / "schemas" / "blueprint.schema.json").read_text())
 
 

@@ -141,7 +141,7 @@ def test_an_old_schema_is_kept_and_named(sample: Checkout) -> None:
     (sample.path / ".orchestra").mkdir()
     (sample.path / ".orchestra/blueprint.schema.json").write_text("{}")
     [kept] = init_files(sample.path, list(SAMPLE)).kept
-    assert kept.advice == "`orchestra schema --write .orchestra/blueprint.schema.json` brings it up to date"
+    assert kept.advice == "`orchestra json-schema --write .orchestra/blueprint.schema.json` brings it up to date"
 
 
 def test_settings_of_ones_own_are_kept_with_the_line_that_is_missing(sample: Checkout) -> None:

@@ -1,0 +1,36 @@
+"""``orchestra clean``: remove the worktrees and branches of landed and discarded agents."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+
+from orchestra.cli.context import load_fleet, recover_landing
+from orchestra.cli.program import task
+from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_steps
+from orchestra.errors import ExitCode
+
+
+@task(help={"dry-run": "Print the steps and change nothing."})
+def clean(
+    c: Context, dry_run: bool = False, repo: str | None = None, blueprint: str | None = None, json: bool = False
+) -> ExitCode:
+    """Remove the worktrees and branches of agents whose work has landed or was discarded; nothing else.
+
+    Uncommitted work in them is first saved under refs/orchestra/FLEET/AGENT/saved. An agent whose removal would lose
+    anything keeps its worktree, and the reason is printed.
+    """
+    from orchestra.engine.local import LocalEngine
+    from orchestra.workspace.clean import clean as run
+    from orchestra.workspace.clean import plan_clean
+
+    fleet = load_fleet(repo, blueprint)
+    if dry_run:
+        plan = plan_clean(fleet)
+        print_steps([str(step) for step in plan.steps], plan.skipped, json=json, nothing="Nothing to do.")
+        return ExitCode.DONE
+    recover_landing(fleet)
+    with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("clean") as listener:
+        report = run(fleet, engine=engine, progress=listener)
+    nothing = "Nothing to clean: no agent with a worktree or branch has landed or was discarded."
+    print_steps([str(step) for step in report.steps], report.skipped, json=json, nothing=nothing)
+    return ExitCode.DONE

@@ -1,0 +1,57 @@
+"""``orchestra request-changes``: send an agent's work back with a message."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+
+from orchestra.cli.console import print_note
+from orchestra.cli.context import load_fleet
+from orchestra.cli.program import task
+from orchestra.cli.session_actions import print_start_report
+from orchestra.cli.verdict_recording import print_decision, verdict_lock
+from orchestra.errors import ExitCode
+
+
+@task(
+    positional=["agent"],
+    name="request-changes",
+    help={
+        "message": "What to change, for the agent.",
+        "from-train": "Add why the last merge evicted it: the conflicting pieces, the gate's log, the other agents.",
+    },
+)
+def request_changes(
+    c: Context,
+    agent: str,
+    message: str = "",
+    from_train: bool = False,
+    repo: str | None = None,
+    blueprint: str | None = None,
+) -> ExitCode:
+    """Send an agent's work back with a message, which is recorded and appended to its TASK.md.
+
+    A session that orchestra started is resumed with the message.
+    """
+    from orchestra.review import verdicts
+    from orchestra.sessions.session_facts import read_session_facts
+
+    fleet = load_fleet(repo, blueprint)
+    declared = fleet.require_agent(agent)
+    if from_train:
+        from orchestra.review.eviction import last_eviction
+        from orchestra.sessions import eviction_message
+
+        explanation = eviction_message.from_train(last_eviction(fleet, declared))
+        message = "\n\n".join(part for part in (message.strip(), explanation) if part)
+    with verdict_lock(fleet, "request-changes"):
+        print_decision(verdicts.request_changes(fleet, declared, message))
+
+    session = read_session_facts(fleet).get(declared.name)
+    if session is None or not session.runs:
+        print_note("TASK.md updated. This agent has no session, so none was resumed.")
+        return ExitCode.DONE
+    from orchestra.sessions.start import send_message
+    from orchestra.workspace.provision import agent_environment
+
+    print_start_report(send_message(fleet, declared, message, environment=agent_environment))
+    return ExitCode.DONE

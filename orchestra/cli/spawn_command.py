@@ -1,0 +1,117 @@
+"""``orchestra spawn``: give every agent its branch, worktree, instruction files and set-up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from orchestra.cli.console import Cell, Tone, print_note, print_result, show_json, show_table
+from orchestra.cli.context import load_fleet, recover_landing, select_names
+from orchestra.cli.program import task
+from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_steps
+from orchestra.errors import ExitCode
+from orchestra.fleet import Fleet
+from orchestra.ledger import Json
+
+if TYPE_CHECKING:
+    from orchestra.workspace.spawn import SpawnReport
+
+_TONES = {"ready": Tone.GOOD, "not-ready": Tone.BAD}
+
+
+@task(
+    help={
+        "start": "Start the agents' sessions as well.",
+        "dry-run": "Print the steps and change nothing.",
+    }
+)
+def spawn(
+    c: Context,
+    agents: str | None = None,
+    start: bool = False,
+    dry_run: bool = False,
+    repo: str | None = None,
+    blueprint: str | None = None,
+    json: bool = False,
+) -> ExitCode:
+    """Give every agent a branch, a worktree with CLAUDE.md, TASK.md and AGENT_NOTES.md, and its set-up.
+
+    Run again, it creates what is missing and changes nothing else. A branch or folder that does not belong to the
+    fleet stops it before anything is created. All branches start from one commit, which is recorded for the fleet.
+    """
+    from orchestra.engine.local import LocalEngine
+    from orchestra.workspace.spawn import SpawnRefused, plan_spawn
+    from orchestra.workspace.spawn import spawn as run
+
+    fleet = load_fleet(repo, blueprint)
+    names = select_names(fleet, agents)
+    overlaps = _overlap_problems(fleet)
+    if dry_run:
+        plan = plan_spawn(fleet, agents=names, overlap_problems=overlaps)
+        if plan.problems:
+            raise SpawnRefused(plan.problems, overlaps)
+        print_steps([str(step) for step in plan.steps], json=json, nothing="Nothing to do.")
+        for note in plan.notes:
+            print_note(note, Tone.WAITING)
+        return ExitCode.DONE
+    recover_landing(fleet)
+    with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("spawn") as listener:
+        report = run(fleet, engine=engine, agents=names, overlap_problems=overlaps, progress=listener)
+    if json:
+        show_json(_to_json(fleet, report))
+    else:
+        _print_report(fleet, report)
+    if start:
+        from orchestra.cli.session_actions import start_agents
+
+        ready = [place.agent for place in report.places if place.readiness.state.value == "ready"]
+        start_agents(fleet, [fleet.require_agent(name) for name in ready])
+    return ExitCode.SHORT if report.not_ready else ExitCode.DONE
+
+
+def _overlap_problems(fleet: Fleet) -> list[str]:
+    """Return the overlapping scopes that the blueprint calls errors."""
+    from orchestra.plan.finding import Severity
+    from orchestra.plan.scope_findings import scope_overlaps
+
+    overlaps = scope_overlaps(fleet.blueprint)
+    return [f"{found.message}; {found.advice}" for found in overlaps if found.severity is Severity.ERROR]
+
+
+def _print_report(fleet: Fleet, report: SpawnReport) -> None:
+    print_result(f"{fleet.name}: {len(report.places)} agents, cut from {report.base[:10]}, landing on {fleet.target}")
+    rows: list[list[str | Cell]] = []
+    for place in report.places:
+        ready = place.readiness.state.value
+        tone = _TONES.get(ready, Tone.QUIET)
+        rows.append([place.agent, place.branch, str(place.path), place.had.value, Cell(ready, tone)])
+    show_table(("agent", "branch", "worktree", "", "set-up"), rows)
+    for note in report.notes:
+        print_note(note, Tone.WAITING)
+    for place in report.not_ready:
+        log = f" (log: {place.readiness.log})" if place.readiness.log else ""
+        print_note(f"{place.agent} is not ready: {place.readiness.reason}{log}", Tone.BAD)
+    if report.not_ready:
+        print_note("Run `orchestra spawn` again to retry the set-up.")
+
+
+def _to_json(fleet: Fleet, report: SpawnReport) -> Json:
+    return {
+        "fleet": fleet.name,
+        "base": report.base,
+        "steps": [str(step) for step in report.steps],
+        "notes": list(report.notes),
+        "agents": [
+            {
+                "name": place.agent,
+                "branch": place.branch,
+                "worktree": str(place.path),
+                "origin": place.had.value,
+                "ready": place.readiness.state.value,
+                "reason": place.readiness.reason,
+                "log": str(place.readiness.log) if place.readiness.log else None,
+            }
+            for place in report.places
+        ],
+    }

@@ -1,0 +1,140 @@
+"""The status table: one row an agent, and the lines below it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from orchestra.cli.console import Cell, Tone, print_note, print_result, show_table
+from orchestra.text import format_count, format_duration, format_list
+
+if TYPE_CHECKING:
+    from orchestra.status import Row, Status
+
+COLUMNS = (
+    "#",
+    "agent",
+    "stage",
+    "state",
+    "since",
+    "commits",
+    "behind",
+    "dirty",
+    "notes",
+    "verdict",
+    "landed",
+    "look at",
+)
+_OLD_S = 30.0
+_MOST_NAMES = 8
+# States whose reason adds to the table; of a working agent it is only what it is doing at this moment.
+_STATES_WITH_REASON = "failed lost not-ready waiting idle unknown stopped queued landed discarded".split()
+_STATE_TONES = {
+    "finished": Tone.GOOD,
+    "landed": Tone.GOOD,
+    "failed": Tone.BAD,
+    "lost": Tone.BAD,
+    "not-ready": Tone.BAD,
+    "waiting": Tone.WAITING,
+    "unknown": Tone.WAITING,
+    "stopped": Tone.WAITING,
+    "declared": Tone.QUIET,
+    "discarded": Tone.QUIET,
+}
+_VERDICT_TONES = {
+    "approved": Tone.GOOD,
+    "stale": Tone.WAITING,
+    "changes-requested": Tone.WAITING,
+    "discarded": Tone.QUIET,
+    "none": Tone.QUIET,
+}
+
+
+def print_status(status: Status) -> None:
+    """Print the table, and below it what a person should do next."""
+    tip = status.target_commit[:10] if status.target_commit else "no commit yet"
+    print_result(f"{status.fleet.name} on {status.fleet.target} at {tip}")
+    show_table(COLUMNS, [row_cells(row, status.taken_at) for row in status.rows])
+    if used := format_cost(status):
+        print_result(used, Tone.QUIET)
+    for name in status.not_declared:
+        print_note(
+            f"{name} has work in this fleet and is no longer declared in {status.fleet.blueprint.source}", Tone.WAITING
+        )
+    for line in remarks(status):
+        print_note(line, Tone.WAITING)
+
+
+def row_cells(row: Row, now: float) -> Sequence[str | Cell]:
+    """Return one agent's cells, in the order of COLUMNS."""
+    standing, state = row.standing, row.state
+    spawned = standing.spawned
+    settled = state.state in ("landed", "discarded")
+    dirty = ("" if settled else "?") if row.tree.files is None else _counted(row.tree.files, row.tree.age_s(now))
+    return [
+        str(row.agent.number),
+        row.agent.name,
+        row.agent.stage or "",
+        Cell(state.state, _STATE_TONES.get(state.state, Tone.PLAIN)),
+        since(state.age_s(now)),
+        str(standing.commits) if spawned else "",
+        str(standing.behind) if spawned and not settled else "",
+        Cell(dirty if spawned and dirty != "0" else "", Tone.WAITING),
+        ("filled" if row.notes_filled else "empty") if spawned else "",
+        Cell(standing.verdict if spawned else "", _VERDICT_TONES[standing.verdict]),
+        standing.refs.landed[:10] if standing.refs.landed else "",
+        Cell(_look_at(row), Tone.WAITING),
+    ]
+
+
+def _counted(files: int, age_s: float | None) -> str:
+    """Return a count, with its age when it is old: a worktree that was clean a while ago may not be now."""
+    old = age_s is not None and age_s >= _OLD_S
+    return f"{files}, {since(age_s)} ago" if old else str(files)
+
+
+def remarks(status: Status) -> list[str]:
+    """Return why agents are in their state; one line for all that share a reason."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for row in status.rows:
+        if row.state.state in _STATES_WITH_REASON and row.state.reason:
+            by_reason.setdefault((row.state.state, row.state.reason), []).append(row.agent.name)
+    return [
+        f"{format_list(names, most=_MOST_NAMES)}: {state}, {' '.join(reason.split())}"
+        for (state, reason), names in by_reason.items()
+    ]
+
+
+def format_cost(status: Status) -> str:
+    """Return the sessions' cost and tokens, and how many reported none; empty where no session has ended."""
+    used, budget = status.usage, status.fleet.blueprint.limits.budget_usd
+    if used.cost_usd is None and not used.sessions_without_cost:
+        return ""
+    of = f" of {budget:.2f}" if budget is not None else ""
+    unknown = "cost: not reported by this runner"
+    words = [f"spent {used.cost_usd:.2f}{of} USD" if used.cost_usd is not None else unknown]
+    if used.sessions_without_cost and used.cost_usd is not None:
+        words.append(f"{format_count(used.sessions_without_cost, 'session')} did not report a cost")
+    if used.input_tokens or used.output_tokens:
+        words.append(f"tokens: {used.input_tokens:,} in, {used.cache_tokens:,} cached, {used.output_tokens:,} out")
+    return "; ".join(words)
+
+
+def since(seconds: float | None) -> str:
+    """Return a duration for a narrow column: 12s, 3min, 2h, 4d."""
+    return "" if seconds is None else format_duration(seconds, gap="")
+
+
+def _look_at(row: Row) -> str:
+    words = []
+    if row.evicted is not None:
+        with_ = f" with {', '.join(row.evicted.others)}" if row.evicted.others else ""
+        words.append(f"evicted: {row.evicted.reason}{with_}")
+    if row.conflicts_with:
+        words.append(f"conflicts with {', '.join(row.conflicts_with)}")
+    if row.scope_findings:
+        first, count = row.scope_findings[0], len(row.scope_findings)
+        words.append(
+            f"touches {first.path}" + (f" and {count - 1} more" if count > 1 else "") + f" ({first.why.short})"
+        )
+    return "; ".join(words)

@@ -1,0 +1,38 @@
+"""``orchestra stop``: end the agents' sessions."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+
+from orchestra.cli.console import Tone, print_note, print_result
+from orchestra.cli.context import load_fleet, select_agents
+from orchestra.cli.program import task
+from orchestra.errors import ExitCode
+
+
+@task(help={"reason": "Recorded, and shown by status."})
+def stop(
+    c: Context,
+    agents: str | None = None,
+    reason: str = "stopped by you",
+    repo: str | None = None,
+    blueprint: str | None = None,
+) -> ExitCode:
+    """End the sessions of agents, with every process they started, and save their uncommitted work."""
+    from orchestra.sessions.stop import stop_fleet
+
+    fleet = load_fleet(repo, blueprint)
+    report = stop_fleet(fleet, select_agents(fleet, agents), reason=reason)
+    for name in report.unqueued:
+        print_result(f"{name}: removed from the queue")
+    for name in report.stopped:
+        print_result(f"{name}: stopped")
+    for name, ref in report.saved:
+        print_result(f"{name}: uncommitted work saved as {ref}; it is still in the worktree too")
+    for name, error in report.unsaved:
+        print_note(f"{name}: its uncommitted work is only in its worktree; saving it failed: {error}", Tone.BAD)
+    for name, pids in report.left:
+        print_note(f"{name}: these processes could not be ended: {', '.join(map(str, pids))}", Tone.BAD)
+    if not report.stopped and not report.unqueued:
+        print_result("No session is running.")
+    return ExitCode.SHORT if report.left or report.unsaved else ExitCode.DONE

@@ -1,0 +1,34 @@
+"""Record a verdict: the lock that it needs and the line that reports it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from orchestra.cli.console import Tone, print_note, print_result
+from orchestra.cli.context import recover_landing
+from orchestra.fleet import Fleet
+from orchestra.git.lock import exclusive
+
+if TYPE_CHECKING:
+    from orchestra.review.verdicts import Decision
+
+_LOCK_WAIT_S = 5.0  # a train holds the lock for moments; a spawn may hold it longer than a person waits
+_TONES = {"approved": Tone.GOOD, "discarded": Tone.BAD}
+
+
+@contextmanager
+def verdict_lock(fleet: Fleet, command: str) -> Iterator[None]:
+    """Recover an interrupted landing, then hold the repository's lock."""
+    recover_landing(fleet)
+    with exclusive(fleet.repository.state_folder, command, wait_s=_LOCK_WAIT_S):
+        yield
+
+
+def print_decision(decision: Decision) -> None:
+    """Print the recorded verdict and its remarks."""
+    tone = _TONES.get(decision.verdict, Tone.WAITING)
+    print_result(f"{decision.agent}: {decision.verdict} at {decision.commit[:10]}", tone)
+    for remark in decision.remarks:
+        print_note(f"  {remark}", Tone.WAITING)
