@@ -34,7 +34,7 @@ from replay_history import Line, Window, git, window, windows
 from replay_sweep import sweep, tally
 from replay_walk import Terms, Way, by_git_merge, by_loop, by_orchestra, chosen, is_green, make_fleet
 
-from orchestra.cli.console import say, tell
+from orchestra.cli.console import print_note, print_result
 
 
 def main() -> int:
@@ -93,11 +93,11 @@ def _terms(options: argparse.Namespace) -> Terms:
 
 def _windows(options: argparse.Namespace, line: Line) -> int:
     for found in windows(line, options.count, options.since):
-        say(str(found))
+        print_result(str(found))
         if options.test:
             for name, commit in (("before", found.start), ("after", found.end)):
                 green, seconds = is_green(options.repository, options.scratch / "green", commit, _terms(options))
-                say(f"    {name} {commit[:10]}: {'green' if green else 'red'}, {seconds:.1f} s")
+                print_result(f"    {name} {commit[:10]}: {'green' if green else 'red'}, {seconds:.1f} s")
     return 0
 
 
@@ -105,9 +105,9 @@ def _sweep(options: argparse.Namespace, line: Line) -> int:
     found = sweep(line, options.scratch, options.count, options.since, options.strategy)
     counted, lines = tally(found)
     for told in lines:
-        say(told)
+        print_result(told)
     for kind, number in counted.most_common():
-        say(f"{number:6}  {kind}")
+        print_result(f"{number:6}  {kind}")
     return int(any(told.startswith("FAULT") for told in lines))
 
 
@@ -118,12 +118,12 @@ def _walk(options: argparse.Namespace, line: Line) -> int:
     terms = _terms(options)
     found = window(line, options.first, options.count)
     pieces = chosen(found, terms)
-    say(f"{options.repository}: {found}")
+    print_result(f"{options.repository}: {found}")
     green, once = is_green(options.repository, options.scratch / "green", found.start, terms)
-    say(f"the suite at the start {found.start[:10]}: {'green' if green else 'red'}, {once:.1f} s a run, alone")
+    print_result(f"the suite at the start {found.start[:10]}: {'green' if green else 'red'}, {once:.1f} s a run, alone")
     home = make_fleet(options.repository, options.scratch / "fleet", found, terms)
     rehearsed = by_orchestra(home, "rehearse")
-    tell(f"rehearsed in {rehearsed.seconds:.0f} s")
+    print_note(f"rehearsed in {rehearsed.seconds:.0f} s")
     merged = by_orchestra(home, "merge")
     ways = [merged, by_git_merge(options.repository, options.scratch / "merge", found, pieces)]
     if options.naive:
@@ -138,20 +138,22 @@ def _show(found: Window, comparison: Comparison, rehearsed: Way, ways: Sequence[
     """Print it all; whether something differs that nothing explains."""
     ours = ways[0]
     for piece, fate in fates(comparison.pieces, ways):
-        say(f"{piece.name:18} {piece.tip[:10]} {piece.subject[:60]}")
+        print_result(f"{piece.name:18} {piece.tip[:10]} {piece.subject[:60]}")
         told = set(fate.values())
         for way, what in fate.items():
             if told != {"landed"}:
-                say(f"{'':18}   {way}: {what}")
+                print_result(f"{'':18}   {way}: {what}")
     if set(rehearsed.landed) != set(ours.landed):
-        say(f"DIFFERS: in the rehearsal landed {', '.join(rehearsed.landed)}; in the merge {', '.join(ours.landed)}")
+        print_result(
+            f"DIFFERS: in the rehearsal landed {', '.join(rehearsed.landed)}; in the merge {', '.join(ours.landed)}"
+        )
     elif rehearsed.landed != ours.landed:
-        say(f"the same agents landed as in the rehearsal, in another order: {', '.join(rehearsed.landed)}")
+        print_result(f"the same agents landed as in the rehearsal, in another order: {', '.join(rehearsed.landed)}")
     unexplained = False
     for other in (*ways[1:], None):
         differences = comparison.between(ours, other)
         name = other.name if other else "upstream's own tree"
-        say(f"against {name}: {f'{len(differences)} paths differ' if differences else 'the same tree'}")
+        print_result(f"against {name}: {f'{len(differences)} paths differ' if differences else 'the same tree'}")
         unexplained |= _show_differences(comparison, differences)
     _show_figures(rehearsed, ways, once)
     return unexplained
@@ -159,11 +161,11 @@ def _show(found: Window, comparison: Comparison, rehearsed: Way, ways: Sequence[
 
 def _show_differences(comparison: Comparison, differences: Sequence[Difference]) -> bool:
     for difference in differences:
-        say(f"  {difference.path} ({difference.lines})")
+        print_result(f"  {difference.path} ({difference.lines})")
         for reason in difference.reasons:
-            say(f"      {reason}")
+            print_result(f"      {reason}")
         if not difference.reasons:
-            say(f"      UNEXPLAINED; changed by {', '.join(comparison.touching(difference.path)) or 'nobody'}")
+            print_result(f"      UNEXPLAINED; changed by {', '.join(comparison.touching(difference.path)) or 'nobody'}")
     return any(not difference.reasons for difference in differences)
 
 
@@ -171,10 +173,10 @@ def _show_figures(rehearsed: Way, ways: Sequence[Way], once: float) -> None:
     loops = [way for way in ways if way.gate_seconds]
     unit = statistics.median(loops[0].gate_seconds) if loops else once
     where = "median of the loop's runs" if loops else "one run at the start"
-    say(f"T = {unit:.1f} s ({where}); machine: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    print_result(f"T = {unit:.1f} s ({where}); machine: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for way in (rehearsed, *ways):
         runs = f", {way.runs} test runs" if way.runs or way.name.startswith("orch") else ""
-        say(f"{way.name}: {way.seconds:.1f} s = {way.seconds / unit:.1f} T{runs}, {len(way.landed)} landed")
+        print_result(f"{way.name}: {way.seconds:.1f} s = {way.seconds / unit:.1f} T{runs}, {len(way.landed)} landed")
 
 
 def _keep(path: Path, found: Window, ways: Sequence[Way], once: float) -> None:

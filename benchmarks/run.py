@@ -21,7 +21,7 @@ from typing import Any, Protocol, cast
 from timing import Case
 
 from orchestra import __version__
-from orchestra.cli.console import say, show_table, tell
+from orchestra.cli.console import print_note, print_result, show_table
 
 HERE = Path(__file__).parent
 
@@ -45,7 +45,7 @@ def main() -> int:
     known = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
     chosen = [name for name in options.only.split(",") if name] or known
     if unknown := set(chosen) - set(known):
-        tell(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+        print_note(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
         return 2
     report: dict[str, Any] = {"machine": machine(), "benchmarks": []}
     for name in chosen:
@@ -61,11 +61,13 @@ def run(name: str, repeat: int, *, show: bool) -> dict[str, Any]:
     benchmark = cast(Benchmark, importlib.import_module(f"bench_{name}"))
     cases = []
     for case in benchmark.measure(repeat):
-        tell(f"{name}: {case.what}, {case.where}: {spoken(case.ours.median)}, against {spoken(case.plain.median)}")
+        print_note(
+            f"{name}: {case.what}, {case.where}: {spoken(case.ours.median)}, against {spoken(case.plain.median)}"
+        )
         cases.append(case)
     if show:
-        say()
-        say(benchmark.TITLE)
+        print_result()
+        print_result(benchmark.TITLE)
         show_table(["what", "where", "orchestra", "against", "takes", "ratio", "runs"], [row(case) for case in cases])
     return {"name": name, "title": benchmark.TITLE, "cases": [case.document() for case in cases]}
 

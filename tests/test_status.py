@@ -135,7 +135,9 @@ def test_money_and_tokens_are_told_for_each_and_for_all(world: World) -> None:
     used(world, "schema", 2, Usage(None, 500, 10, 0, 1, sessions_without_cost=1))
     used(world, "api", 1, Usage(1.25, 100, 2, 0, 1))
     found = read_status(world.fleet)
-    assert format_cost(found) == "spent 1.75 USD; 1 session did not say its cost; tokens: 1,600 in, 30,000 cached, 32 out"
+    assert format_cost(found) == (
+        "spent 1.75 USD; 1 session did not report a cost; tokens: 1,600 in, 30,000 cached, 32 out"
+    )
     document = found.to_json()
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
     assert document["cost_usd"] == 1.75
@@ -179,6 +181,6 @@ def test_why_somebody_waits_or_stopped_is_told_once_for_all(world: World) -> Non
     assert run is not None
     run.write("stop", Stop("the fleet's budget of 5 USD is spent", 3.0))
     assert remarks(read_status(world.fleet)) == [
-        "schema, api: queued, no supervisor is running; orchestra start resumes the queue",
+        "schema and api: queued, no supervisor is running; orchestra start resumes the queue",
         "auth: stopped, the fleet's budget of 5 USD is spent",
     ]

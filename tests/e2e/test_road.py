@@ -81,7 +81,7 @@ def test_the_same_road_in_processes_started_for_real(road: Road) -> None:
 def test_verdicts(road: Road) -> None:
     road.spawn()
     assert "no commits" in road.refused("approve", "one", code=2)
-    assert "did you mean one" in road.refused("approve", "onne", code=2)
+    assert 'did you mean "one"?' in road.refused("approve", "onne", code=2)
     head = road.work("one")
     road.approve("one", "one")
     assert road.refs()["one/approved"] == head
