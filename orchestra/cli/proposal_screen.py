@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from orchestra.candidates.text_conflict import quote_path
 from orchestra.cli.console import Tone, print_result
 from orchestra.fleet import Fleet
 from orchestra.review.proposal_review import ProposalReview
