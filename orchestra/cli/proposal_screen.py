@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestra.candidates.text_conflict import quote_path
 from orchestra.cli.console import Tone, print_result
 from orchestra.fleet import Fleet
 from orchestra.review.proposal_review import ProposalReview
@@ -32,11 +33,11 @@ def _show_head(fleet: Fleet, shown: ProposalReview) -> None:
     of_what = "of this" if shown.standing.refs.approved == shown.commit else "of the branch as it is"
     print_result(f"  verdict   {shown.standing.verdict}, {of_what}")
     for path, method in sorted(shown.resolved.items()):
-        print_result(f"  {spoken(path)}: resolved by {method}")
+        print_result(f"  {quote_path(path)}: resolved by {method}")
     for gate, outcome in shown.gates.items():
         print_result(f"  {gate}: {outcome}", Tone.GOOD if outcome == "passed" else Tone.WAITING)
     for finding in shown.findings:
-        print_result(f"  {spoken(finding.path)}: {finding.why}", Tone.BAD)
+        print_result(f"  {quote_path(finding.path)}: {finding.why}", Tone.BAD)
 
 
 def _show_next(shown: ProposalReview) -> None:
