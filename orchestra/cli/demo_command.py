@@ -69,7 +69,7 @@ class _Stage:
         from orchestra.git.git_process import environment
 
         print_heading("A sample service", f"{self.service}: TypeScript, and checks that need nothing but Python.")
-        argv = [sys.executable, str(_SAMPLE / "found.py"), str(self.service)]
+        argv = [sys.executable, str(_SAMPLE / "create_sample.py"), str(self.service)]
         result = process.capture(argv, env=environment())
         if result.code:
             raise GroundError(f"the sample service could not be created: {result.stderr.strip()}")

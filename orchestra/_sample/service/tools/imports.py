@@ -1,4 +1,4 @@
-"""Every import of a TypeScript file names a module that is there, and something that it exports."""
+"""Check that every import of a TypeScript file names an existing module and one of its exports."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ RE_EXPORT = re.compile(r"^export\s+(?:type\s+)?\{([^}]*)\}", re.MULTILINE)
 
 
 def names(braces: str) -> list[tuple[str, str]]:
-    """``{ a, type B, c as d }`` as pairs of the name there and the name here."""
+    """Return ``{ a, type B, c as d }`` as pairs of exported name and local name."""
     pairs = []
     for part in filter(None, (part.strip() for part in braces.split(","))):
-        there, _, here = part.removeprefix("type ").partition(" as ")
-        pairs.append((there.strip(), (here or there).strip()))
+        exported_name, _, local_name = part.removeprefix("type ").partition(" as ")
+        pairs.append((exported_name.strip(), (local_name or exported_name).strip()))
     return pairs
 
 
 def exported(text: str) -> set[str]:
-    """The names that a module offers."""
-    passed_on = {here for braces in RE_EXPORT.findall(text) for _, here in names(braces)}
-    return set(EXPORT.findall(text)) | passed_on
+    """Return the names that a module exports."""
+    re_exported = {name for braces in RE_EXPORT.findall(text) for _, name in names(braces)}
+    return set(EXPORT.findall(text)) | re_exported
 
 
 def check(path: Path) -> list[str]:
-    """What is wrong with the imports of one file."""
+    """Return the problems with the imports of one file."""
     text = path.read_text(encoding="utf-8")
     problems = []
-    for found in IMPORT.finditer(text):
-        place = f"{path}:{text.count(chr(10), 0, found.start()) + 1}"
-        target = Path(path.parent, found[2]).with_suffix(".ts")
+    for match in IMPORT.finditer(text):
+        place = f"{path}:{text.count(chr(10), 0, match.start()) + 1}"
+        target = Path(path.parent, match[2]).with_suffix(".ts")
         if not target.exists():
-            problems.append(f'{place}: no module "{found[2]}"')
+            problems.append(f'{place}: no module "{match[2]}"')
             continue
-        offered = exported(target.read_text(encoding="utf-8"))
+        available = exported(target.read_text(encoding="utf-8"))
         problems += [
-            f'{place}: "{found[2]}" has no export {there}' for there, _ in names(found[1]) if there not in offered
+            f'{place}: "{match[2]}" has no export {name}' for name, _ in names(match[1]) if name not in available
         ]
     return problems
 
@@ -46,7 +46,7 @@ def check(path: Path) -> list[str]:
 def main() -> int:
     files = sorted(path for folder in ("src", "tests") for path in Path(folder).rglob("*.ts"))
     problems = [problem for path in files for problem in check(path)]
-    print("\n".join(problems) or f"{len(files)} files: every import is there")
+    print("\n".join(problems) or f"{len(files)} files: all imports resolve")
     return 1 if problems else 0
 
 

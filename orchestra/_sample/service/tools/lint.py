@@ -1,4 +1,4 @@
-"""House rules that a search can check."""
+"""Check style rules with regular expressions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 RULES = {
     "no any": re.compile(r":\s*any\b|\bas any\b"),
     "no console.log": re.compile(r"\bconsole\.log\("),
-    "no trailing blanks": re.compile(r"[ \t]+$"),
+    "no trailing whitespace": re.compile(r"[ \t]+$"),
 }
 
 

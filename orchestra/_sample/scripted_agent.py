@@ -1,8 +1,7 @@
-"""A scripted agent for the demo: does what a coding agent would do in its worktree, from files that it was given.
+"""Play a coding agent for the demo, from prepared files: ``scripted_agent.py AGENT`` in the agent's worktree.
 
-``play.py AGENT``, in the agent's worktree: for each numbered folder of ``agents/AGENT`` it writes the files and
-commits them with the message that lies beside them, then it fills in AGENT_NOTES.md. Run again, it does only what
-is missing.
+For each numbered folder of ``agents/AGENT``, write its files and commit them with the message in the folder. Then fill
+in AGENT_NOTES.md. A second run commits only what is missing.
 """
 
 from __future__ import annotations
@@ -14,24 +13,24 @@ import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent / "agents"
-# Whatever the machine's own configuration says: a scripted agent has no hooks, no signature, no ignored files.
+# Independent of the user's configuration: no hooks, no signature, no ignored files.
 GIT = ("git", "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "-c", "core.excludesFile=/dev/null")
 
 
 def git(*words: str) -> str:
-    """Run git here; what it said."""
+    """Run git in the worktree and return its output."""
     return subprocess.run([*GIT, *words], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
 
 
 def sign_as(agent: str) -> None:
-    """Author and committer of what follows."""
+    """Set author and committer of the following commits."""
     for role in ("AUTHOR", "COMMITTER"):
         os.environ[f"GIT_{role}_NAME"] = f"{agent} (scripted agent)"
         os.environ[f"GIT_{role}_EMAIL"] = f"{agent}@agents.invalid"
 
 
-def play(step: Path) -> None:
-    """One commit: its files, and only they, with its message."""
+def commit_step(step: Path) -> None:
+    """Commit the files of one step, and only these, with its message."""
     files = sorted(path for path in (step / "files").rglob("*") if path.is_file())
     names = [str(path.relative_to(step / "files")) for path in files]
     for name, source in zip(names, files, strict=True):
@@ -48,7 +47,7 @@ def main() -> int:
     agent = sys.argv[1]
     sign_as(agent)
     for step in sorted(path for path in (SCRIPTS / agent).iterdir() if path.is_dir()):
-        play(step)
+        commit_step(step)
     shutil.copyfile(SCRIPTS / agent / "NOTES.md", "AGENT_NOTES.md")
     print("filled in AGENT_NOTES.md")
     return 0

@@ -1,7 +1,7 @@
-"""Found the sample service: ``found.py FOLDER``. A git repository of one commit, as a person would make it by hand.
+"""Create the sample service: ``create_sample.py FOLDER``. The result is a git repository with one commit.
 
-The folder must not exist. The blueprint is written with the Python that runs this, since Python is all that is sure
-to be there.
+The folder must not exist. The commands in the blueprint use the Python that runs this module, because no other
+program is certain to be installed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from string import Template
 
 HERE = Path(__file__).parent
 IGNORED = ".env\n__pycache__/\nnode_modules/\n"
-# The demo's repository is its own: nothing of the person's configuration signs, hooks or names its commits.
+# The user's configuration must not sign, name or change the commits of the demo.
 os.environ.update({"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"})
 CONFIG = {
     "user.name": "Orchestra Demo",
@@ -33,11 +33,11 @@ def git(folder: Path, *words: str) -> None:
 
 
 def blueprint() -> str:
-    """The text of ``blueprints/demo.yaml``; JSON strings are YAML strings."""
+    """Return the text of ``blueprints/demo.yaml``. JSON strings are valid YAML strings."""
     python = shlex.quote(sys.executable)
     values = {
         "python": sys.executable,
-        "play": str(HERE / "play.py"),
+        "scripted_agent": str(HERE / "scripted_agent.py"),
         "types": f"{python} tools/imports.py",
         "lint": f"{python} tools/lint.py",
         "tests": f"{python} tools/contract.py",
@@ -56,7 +56,7 @@ def main() -> int:
     for name, value in CONFIG.items():
         git(folder, "config", name, value)
     git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "A service with nothing but a version, and the checks it has to pass")
+    git(folder, "commit", "--quiet", "--message", "Start a service with a version and its checks")
     (folder / ".env").write_text("DATABASE_URL=memory://\n", encoding="utf-8")
     return 0
 
