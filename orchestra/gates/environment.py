@@ -44,6 +44,11 @@ def gate_environment(source: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**passed, **_FIXED}
 
 
+def environment_rules() -> dict[str, object]:
+    """Return the rules of ``allowed`` as data, for the client's stop hook, which runs without this package."""
+    return {"names": sorted(_ALLOWED), "prefixes": list(_ALLOWED_PREFIXES), "fixed": dict(_FIXED)}
+
+
 def result_key(gate: RunGate, env: Mapping[str, str], setup: str, tree: str, commit: str) -> str:
     """What a result of ``gate`` on ``tree`` depends on, as one digest.
 

@@ -1,8 +1,8 @@
-"""What an agent's call may change, told from its policy (policy.py): why not, and what to do instead.
+"""Judge an agent's call by its policy (policy.py): why it is refused, and what to do instead.
 
 Invariant: a path is judged where it really is, links followed, by the same expressions as the scope gate. Shell
-commands are read only as far as a look without a shell can tell; what that misses, the train's gate on the candidate
-catches. Imported by the client's hook at every call: the standard library only, and fast.
+commands are read only as far as possible without a shell; the scope gate on the candidate catches the rest. The
+client's hook imports this at every call: standard library only, and fast.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ Json = dict[str, Any]
 _EDITS = {"Edit": "file_path", "Write": "file_path", "MultiEdit": "file_path", "NotebookEdit": "notebook_path"}
 _NEVER = {
     "push": "orchestra lands your branch after a person has reviewed it",
-    "worktree": "worktrees are orchestra's; yours is where you are",
-    "update-ref": "refs are orchestra's",
-    "symbolic-ref": "refs are orchestra's",
+    "worktree": "orchestra manages the worktrees; yours is the current one",
+    "update-ref": "orchestra manages the refs",
+    "symbolic-ref": "orchestra manages the refs",
     "stash": "stashes are shared by all agents of the repository; make a commit instead",
 }
 _WRITERS = {"rm": 0, "mv": 0, "touch": 0, "tee": 0, "truncate": 0, "cp": -1, "install": -1, "ln": -1}
 _SEPARATORS = set("();|&\n")
 
 
-def judge(policy: Json, tool: str, given: Json, folder: str) -> str:
-    """Why that call is refused, empty when it is not. ``folder``: where the client works."""
+def judge(policy: Json, tool: str, tool_input: Json, folder: str) -> str:
+    """Return why that call is refused; empty when it is allowed. ``folder``: the client's current folder."""
     if tool in _EDITS:
-        return judge_path(policy, str(given.get(_EDITS[tool], "")), folder)
+        return judge_path(policy, str(tool_input.get(_EDITS[tool], "")), folder)
     if tool == "Bash":
-        return judge_shell(policy, str(given.get("command", "")), folder)
+        return judge_shell(policy, str(tool_input.get("command", "")), folder)
     return ""
 
 
 def judge_path(policy: Json, path: str, folder: str) -> str:
-    """Why that path must not be changed; links are followed."""
+    """Return why that path must not be changed, with links followed; empty when it may be."""
     worktree = policy["worktree"]
     real = os.path.realpath(os.path.join(folder, os.path.expanduser(path)))  # noqa: PTH111, PTH118 - fast, no pathlib
     name = os.path.relpath(real, worktree)
@@ -45,27 +45,22 @@ def judge_path(policy: Json, path: str, folder: str) -> str:
     if name == ".git" or name.startswith(".git/"):
         return f"{name} belongs to git."
     if name in policy["instructions"]:
-        return f"{name} is written by orchestra and stays as it is. What you want to say goes into AGENT_NOTES.md."
-    return _judge_name(policy, name)
-
-
-def _judge_name(policy: Json, name: str) -> str:
-    """A path of the worktree."""
+        return f"{name} is written by orchestra and must not change. Write what you want to say into AGENT_NOTES.md."
     data = name.encode("utf-8", "surrogateescape")
     if name == "AGENT_NOTES.md" or _matches(policy["may_edit"], data):
         return ""
     if _matches(policy["protected"], data):
         return (
             f"{name} is protected: several agents depend on it, and your assignment does not let you change it, in "
-            "whatever way. If you need a change there, describe it in AGENT_NOTES.md (Dependencies Added or Open "
-            "Questions) and go on without it."
+            "any way. If you need a change there, describe it in AGENT_NOTES.md (Dependencies Added or Open "
+            "Questions) and continue without it."
         )
     if policy["include"] is not None and not (
         _matches(policy["include"], data) and not _matches(policy["exclude"], data)
     ):
         return (
             f"{name} is outside your scope, which is {', '.join(policy['scope_text'])}. Another agent may work there. "
-            "Put your work inside your scope; what you need elsewhere, describe in AGENT_NOTES.md under Open Questions."
+            "Keep your work inside your scope; describe what you need elsewhere in AGENT_NOTES.md, Open Questions."
         )
     return ""
 
@@ -75,7 +70,7 @@ def _matches(source: str, data: bytes) -> bool:
 
 
 def judge_shell(policy: Json, command: str, folder: str) -> str:
-    """Explains the refusals that can be read off a command line. What cannot be read is caught by the train's gate."""
+    """Return why a shell command is refused, as far as it can be read from the command line."""
     for words in _commands(command):
         reason = _judge_git(policy, words, folder) if words[0] == "git" else ""
         for path in () if reason else _written(words):
@@ -87,7 +82,7 @@ def judge_shell(policy: Json, command: str, folder: str) -> str:
 
 
 def _commands(command: str) -> Iterator[list[str]]:
-    """The simple commands of a line, redirections as ``>`` and a word. Nothing where it cannot be taken apart."""
+    """Yield the simple commands of a line, redirections as ``>`` and a word; nothing where it cannot be parsed."""
     lexer = shlex.shlex(command.replace("\n", " ; "), posix=True, punctuation_chars="();<>|&")
     lexer.whitespace_split = True
     words: list[str] = []
@@ -107,7 +102,7 @@ def _commands(command: str) -> Iterator[list[str]]:
 
 
 def _written(words: list[str]) -> Iterator[str]:
-    """The paths that a simple command is seen to write."""
+    """Yield the paths that a simple command visibly writes."""
     plain: list[str] = []
     at = 0
     while at < len(words):

@@ -1,12 +1,14 @@
-"""What the Claude Code client calls while it works: ``python -I -S hook.py greet|signal|guard|gate|turn AGENT_FOLDER``.
+"""The client calls this while it works: ``python -I -S hook.py greet|signal|guard|gate|turn AGENT_FOLDER``.
 
-Reads one JSON object on standard input. Every call appends one line to ``events.jsonl`` (one O_APPEND write, so that
-fifty agents can end at once and no signal is lost). ``guard`` refuses what the policy does not allow and says why and
-what to do; ``gate`` asks a session that wants to end for commits, notes and green quick gates; ``turn`` asks an
-interactive one once for the notes.
+It reads one JSON object on standard input and appends one line to ``events.jsonl`` (one O_APPEND write, so that fifty
+agents can end at once and no signal is lost). ``guard`` refuses what the policy does not allow, with the reason and the
+alternative; ``gate`` requires commits, notes and passing quick gates of a session that wants to end; ``turn`` reminds
+an interactive one once of its commits and notes.
 
-Invariant: the guard fails closed, all else fails open: a status that cannot be written must not stop the work. It
-starts in some 20 ms: the standard library only, and nothing of orchestra's but for ``gate``, which runs things.
+Invariant: the guard fails closed, all else fails open: a status that cannot be written must not stop the work. The hook
+starts in about 20 ms: standard library only; ``gate`` and ``turn`` import more of orchestra, which needs no packages
+either. The quick gates run the agent's own files, so they run in a sandbox where there is one, without the user's
+tokens.
 """
 
 from __future__ import annotations
@@ -20,49 +22,45 @@ from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
-_BLOCK = 2  # the client shows standard error to the model and does not do what was asked
-_MOST_ASKS = 3
-# Not through a link, nor into a pipe that nobody reads: an agent without a sandbox may have put either there.
+_BLOCK = 2  # the client shows standard error to the model and does not do what it was about to do
+_MOST_REMINDERS = 3
+# Not through a link, and not into a pipe without a reader: an agent without a sandbox may have put either there.
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TAIL = 2_000
 _MOST_NAMES = 10
+_NO_VERDICT = (0, None, 125, 127)  # passed, took too long, the tool itself failed, program not found
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 0 lets the client go on, 2 blocks, with the reason on standard error."""
-    what, folder = arguments[0], Path(arguments[1])
+    """Return the exit code: 0 lets the client continue, 2 blocks, with the reason on standard error."""
+    call, folder = arguments[0], Path(arguments[1])
     event: Json = {}
     sys.path.append(str(Path(__file__).resolve().parents[2]))
     try:
         event = json.loads(sys.stdin.buffer.read() or b"{}")
-        reason = _ANSWERS[what](event, folder)
+        reason = _ANSWERS[call](event, folder)
     except Exception as error:  # noqa: BLE001 - whatever it is
-        reason = _unjudged(what, event, folder, error)
+        reason = ""
+        if call == "guard":  # an unguarded call must not pass
+            reason = f"orchestra's guard could not judge this call: {type(error).__name__}: {error}"
+        elif call in ("gate", "turn"):  # the turn is over, and status must know it
+            append(folder, event, "")
     if reason:
         sys.stderr.write(reason + "\n")
         return _BLOCK
     return 0
 
 
-def _unjudged(what: str, event: Json, folder: Path, error: Exception) -> str:
-    """An unguarded call must not pass; a turn that could not be judged is over, and that must be known."""
-    if what == "guard":
-        return f"orchestra's guard could not judge this call: {type(error).__name__}: {error}"
-    if what in ("gate", "turn"):
-        append(folder, event, "")
-    return ""
-
-
 def signal(event: Json, folder: Path) -> str:
-    """Only say that it happened."""
+    """Record that it happened."""
     append(folder, event, _detail(event))
     return ""
 
 
 def greet(event: Json, folder: Path) -> str:
-    """Say that it happened, and tell the session who it is: also after its memory was compacted.
+    """Record it, and tell the session who it is, also after its memory was compacted.
 
-    What it prints is how the supervisor knows that the client took our settings (stream.py, GREETING).
+    By this output the supervisor knows that the client loaded orchestra's settings (claude_stream.py, GREETING).
     """
     append(folder, event, _detail(event))
     policy = _policy(folder)
@@ -75,31 +73,29 @@ def greet(event: Json, folder: Path) -> str:
 
 
 def guard(event: Json, folder: Path) -> str:
-    """Why this call must not be made; empty when it may."""
+    """Return why this call is refused; empty when it is allowed."""
     policy = _policy(folder)
-    tool, given = str(event.get("tool_name")), event.get("tool_input") or {}
+    tool, tool_input = str(event.get("tool_name")), event.get("tool_input") or {}
     from orchestra.sessions.guard import judge
 
-    reason = judge(policy, tool, given, str(event.get("cwd") or policy["worktree"]))
+    reason = judge(policy, tool, tool_input, str(event.get("cwd") or policy["worktree"]))
     append(folder, event, f"refused: {tool}: {reason}" if reason else _detail(event))
     return reason
 
 
 def gate(event: Json, folder: Path) -> str:
-    """What a headless session lacks before it may end; it is asked three times at most, then the train decides."""
-    asked = _asked(folder, event)
+    """Return what a headless session must do before it may end; after three reminders the train decides."""
+    reminders = _reminders(folder, event)
     policy = _policy(folder)
-    lacking = [*_lacks(policy, folder), *_red(policy)] if asked < _MOST_ASKS else []
-    _conclude(folder, event, asked, lacking)
-    return "\n".join(("Before you stop:", *(f"- {what}" for what in lacking))) if lacking else ""
+    missing = [*_missing(policy, folder), *_failing_gates(policy, folder)] if reminders < _MOST_REMINDERS else []
+    return _answer_stop(folder, event, reminders, missing)
 
 
 def turn(event: Json, folder: Path) -> str:
-    """An interactive session is asked once; a person who talks with it must not be nagged."""
-    asked = _asked(folder, event)
-    lacking = [] if asked else list(_lacks(_policy(folder), folder))
-    _conclude(folder, event, asked, lacking)
-    return "\n".join(("Before you stop:", *(f"- {what}" for what in lacking))) if lacking else ""
+    """Return what an interactive session should do before its turn ends; once, since a person is talking with it."""
+    reminders = _reminders(folder, event)
+    missing = [] if reminders else list(_missing(_policy(folder), folder))
+    return _answer_stop(folder, event, reminders, missing)
 
 
 _ANSWERS = {"greet": greet, "signal": signal, "guard": guard, "gate": gate, "turn": turn}
@@ -109,7 +105,7 @@ _ANSWERS = {"greet": greet, "signal": signal, "guard": guard, "gate": gate, "tur
 
 
 def append(folder: Path, event: Json, detail: str) -> None:
-    """One line, one write. A folder that cannot be written costs the signal, not the work."""
+    """Append one line in one write. A folder that cannot be written loses the signal, not the work."""
     line = {
         "at": time.time(),
         "event": event.get("hook_event_name", ""),
@@ -129,79 +125,86 @@ def append(folder: Path, event: Json, detail: str) -> None:
 
 
 def _detail(event: Json) -> str:
-    """What a person wants to read in one line."""
+    """Describe the event in one line."""
     name = event.get("hook_event_name")
     if name == "Notification":
         return str(event.get("notification_type") or "")
     if name in ("StopFailure", "SessionEnd", "SessionStart"):
         return str(event.get("error") or event.get("reason") or event.get("source") or "")
-    given = event.get("tool_input")
-    if not isinstance(given, dict):
+    tool_input = event.get("tool_input")
+    if not isinstance(tool_input, dict):
         return ""
-    named = ("file_path", "notebook_path", "command", "pattern", "url")
-    shown = next((given[name] for name in named if given.get(name)), "")
-    return f"{event.get('tool_name')} {_near(str(shown), event)}".strip()
-
-
-def _near(text: str, event: Json) -> str:
-    first = text.strip().split("\n")[0]
-    return first.removeprefix(f"{event.get('cwd')}/")
+    keys = ("file_path", "notebook_path", "command", "pattern", "url")
+    subject = str(next((tool_input[key] for key in keys if tool_input.get(key)), "")).strip().split("\n")[0]
+    return f"{event.get('tool_name')} {subject.removeprefix(str(event.get('cwd')) + '/')}".strip()
 
 
 # -- before a session ends ------------------------------------------------------------------------------------------
 
 
-def _lacks(policy: Json, folder: Path) -> Iterator[str]:
-    """Commits, a clean worktree, notes."""
+def _missing(policy: Json, folder: Path) -> Iterator[str]:
+    """Yield what is missing of: everything committed, at least one commit, filled-in notes."""
+    from orchestra.files import read_regular
     from orchestra.git.git_process import Git
     from orchestra.workspace.render import notes_filled
 
     git = Git(Path(policy["worktree"])).with_env(GIT_OPTIONAL_LOCKS="0")
-    left = [field[3:] for field in git.run("status", "--porcelain=v1", "-z", "--no-renames").fields]
-    if left:
-        shown = ", ".join(left[:_MOST_NAMES]) + " ..." * (len(left) > _MOST_NAMES)
-        yield f"commit your work on {policy['branch']}; not committed: {shown}"
+    uncommitted = [field[3:] for field in git.run("status", "--porcelain=v1", "-z", "--no-renames").fields]
+    if uncommitted:
+        names = ", ".join(uncommitted[:_MOST_NAMES]) + " ..." * (len(uncommitted) > _MOST_NAMES)
+        yield f"commit your work on {policy['branch']}; not committed: {names}"
     elif policy["base"] and git.text("rev-list", "--count", f"{policy['base']}..HEAD", "--") == "0":
         yield f"there is no commit on {policy['branch']} yet; if there is nothing to do, say so in AGENT_NOTES.md"
-    form = _text(folder / "rendered" / "AGENT_NOTES.md")
-    if not notes_filled(_text(Path(policy["worktree"]) / "AGENT_NOTES.md"), form):
+    notes, form = (
+        (read_regular(place / "AGENT_NOTES.md") or b"").decode("utf-8", "replace")
+        for place in (Path(policy["worktree"]), folder / "rendered")
+    )
+    if not notes_filled(notes, form):
         yield "fill in AGENT_NOTES.md: what you built, key decisions, files changed, dependencies, open questions"
 
 
-def _red(policy: Json) -> Iterator[str]:
-    """The quick gates that fail in the worktree as it is."""
+def _failing_gates(policy: Json, folder: Path) -> Iterator[str]:
+    """Run the quick gates on the worktree as it is; yield those that fail."""
+    if not policy["checks"]:
+        return
     from orchestra.engine.process import capture
+    from orchestra.sessions.sandbox import confined
 
-    for check in policy["checks"]:
-        env = {**os.environ, **check["env"]}
-        done = capture(
-            ("/bin/sh", "-c", check["run"]), cwd=Path(policy["worktree"]), env=env, timeout_s=check["timeout"]
-        )
-        if done.code not in (0, None, 125, 127):
+    rules = policy["environment"]
+    prefixes = tuple(rules["prefixes"])
+    passed = {name: value for name, value in os.environ.items() if name in rules["names"] or name.startswith(prefixes)}
+    worktree = Path(policy["worktree"])
+    with confined(worktree, _settings(folder).get("sandbox")) as (prefix, sandbox_env):
+        for check in policy["checks"]:
+            env = {**passed, **rules["fixed"], **sandbox_env, **check["env"]}
+            command = (*prefix, "/bin/sh", "-c", check["run"])
+            done = capture(command, cwd=worktree, env=env, timeout_s=check["timeout"])
+            if done.code in _NO_VERDICT or (prefix and done.stderr.startswith(f"{prefix[0]}: ")):
+                continue
             yield f"`{check['run']}` fails (exit {done.code}); it must pass:\n{(done.stdout + done.stderr)[-_TAIL:]}"
 
 
-def _conclude(folder: Path, event: Json, asked: int, lacking: list[str]) -> None:
-    """Say what comes of it, only when it is known: a turn that is asked to go on is not over."""
-    if lacking:
-        _ask(folder, event, asked)
-    append(folder, {**event, "hook_event_name": "Asked"} if lacking else event, "")
+def _answer_stop(folder: Path, event: Json, reminders: int, missing: list[str]) -> str:
+    """Record the end of the turn, or the reminder instead: a turn that must continue is not over."""
+    if not missing:
+        append(folder, event, "")
+        return ""
+    from orchestra.files import write_atomically
+
+    counter = {"session": event.get("session_id"), "times": reminders + 1}
+    write_atomically(folder / "reminders.json", json.dumps(counter))
+    append(folder, {**event, "hook_event_name": "Asked"}, "")
+    return "\n".join(("Before you stop:", *(f"- {item}" for item in missing)))
 
 
-def _asked(folder: Path, event: Json) -> int:
-    """How often this turn of the session was asked; a new prompt begins anew."""
+def _reminders(folder: Path, event: Json) -> int:
+    """Return how often this turn of the session was reminded; a new prompt starts from 0."""
     try:
-        asked = json.loads((folder / "asked.json").read_bytes())
+        counter = json.loads((folder / "reminders.json").read_bytes())
     except (OSError, ValueError):
         return 0
-    same = asked.get("session") == event.get("session_id") and event.get("stop_hook_active")
-    return int(asked.get("times", 0)) if same else 0
-
-
-def _ask(folder: Path, event: Json, asked: int) -> None:
-    draft = folder / f".asked.{os.getpid()}"
-    draft.write_text(json.dumps({"session": event.get("session_id"), "times": asked + 1}), encoding="utf-8")
-    draft.replace(folder / "asked.json")
+    same = counter.get("session") == event.get("session_id") and event.get("stop_hook_active")
+    return int(counter.get("times", 0)) if same else 0
 
 
 def _policy(folder: Path) -> Json:
@@ -209,11 +212,13 @@ def _policy(folder: Path) -> Json:
     return policy
 
 
-def _text(path: Path) -> str:
+def _settings(folder: Path) -> Json:
+    """Return the settings that the session was started with, which say whether it runs in a sandbox."""
     try:
-        return path.read_text("utf-8", "replace")
-    except OSError:
-        return ""
+        settings: Json = json.loads((folder / "settings.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return settings
 
 
 if __name__ == "__main__":

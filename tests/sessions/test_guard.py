@@ -25,6 +25,7 @@ from orchestra.sessions.guard import judge
 from orchestra.sessions.policy import make_policy
 from orchestra.sessions.runners.claude_settings import hook_command, make_settings
 from orchestra.sessions.runners.claude_stream import GREETING
+from orchestra.sessions.sandbox import sandbox_available
 from tests.conftest import Checkout
 from tests.fleets import World, make_world
 
@@ -124,7 +125,7 @@ def test_other_tools_are_not_judged(world: World) -> None:
         ("cd src && git  push origin HEAD", "orchestra lands your branch"),
         ("git -c a.b=c push", "orchestra lands your branch"),
         ("git stash pop", "shared by all agents"),
-        ("git worktree add ../x", "worktrees are orchestra's"),
+        ("git worktree add ../x", "orchestra manages the worktrees"),
         ("git -C ../../repo log", "leads out of your worktree"),
         ("git --git-dir=/tmp/x log", "leads out of your worktree"),
         ("git -C src log", ""),
@@ -405,6 +406,63 @@ def test_quick_gates_are_run_and_only_verdicts_count(folder: Path, world: World)
     assert done.returncode == 2
     assert "`echo boom; exit 1` fails (exit 1)" in done.stderr
     assert done.stderr.count("fails") == 1
+
+
+def with_gate(folder: Path, world: World, run: str, *, sandbox: bool) -> dict[str, Any]:
+    """Give an agent that lacks nothing one quick gate; the policy."""
+    place = world.at("a")
+    place.commit("work", {"AGENT_NOTES.md": "## What I Built\n\nIt.\n"})
+    policy: dict[str, Any] = json.loads((folder / "policy.json").read_text("utf-8"))
+    policy["base"] = place.git("rev-parse", "HEAD~1")
+    policy["checks"] = [{"name": "g", "run": run, "timeout": 20.0, "env": {"X": "1"}}]
+    (folder / "policy.json").write_text(json.dumps(policy), "utf-8")
+    settings = make_settings(policy, folder, interactive=False, sandbox=sandbox)
+    (folder / "settings.json").write_text(json.dumps(settings), "utf-8")
+    return policy
+
+
+@pytest.mark.parametrize("sandbox", [False, True])
+def test_a_quick_gate_sees_no_token(folder: Path, world: World, monkeypatch: pytest.MonkeyPatch, sandbox: bool) -> None:
+    if sandbox and not sandbox_available():
+        pytest.skip("no sandbox on this machine")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sk-4242")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-4242")
+    with_gate(folder, world, 'test "$X" = 1 && ! env | grep 4242', sandbox=sandbox)
+    done = call("gate", folder, stop_event())
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_quick_gate_of_a_sandboxed_session_runs_in_the_sandbox(folder: Path, world: World, tmp_path: Path) -> None:
+    if not sandbox_available():
+        pytest.skip("no sandbox on this machine")
+    outside, worktree = tmp_path / "outside", world.at("a").path
+    (worktree / "CLAUDE.md").write_text("the rules\n", "utf-8")
+    script = f"touch {outside}; echo x > CLAUDE.md; echo y > result.txt; touch $TMPDIR/t && ls /sys/class/net; exit 1"
+    with_gate(folder, world, script, sandbox=True)
+    (worktree / ".git").read_text("utf-8")
+    done = call("gate", folder, stop_event())
+    assert done.returncode == 2, done.stderr
+    assert not outside.exists()
+    assert (worktree / "CLAUDE.md").read_text("utf-8") == "the rules\n"
+    assert (worktree / "result.txt").read_text("utf-8") == "y\n"
+
+
+def test_a_sandbox_that_cannot_start_gives_no_verdict(folder: Path, world: World, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    (tools / "bwrap").chmod(0o755)
+    with_gate(folder, world, "exit 1", sandbox=True)
+    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+    assert call("gate", folder, stop_event(), env={**os.environ, "PATH": path}).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["AGENT_NOTES.md"])
+def test_a_pipe_in_place_of_the_notes_does_not_block_the_hook(folder: Path, world: World, name: str) -> None:
+    place = world.at("a").path / name
+    place.unlink(missing_ok=True)
+    os.mkfifo(place)
+    assert "fill in AGENT_NOTES.md" in call("turn", folder, stop_event()).stderr
 
 
 def test_an_interactive_session_is_asked_once(folder: Path) -> None:
