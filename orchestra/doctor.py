@@ -1,7 +1,7 @@
-"""What is missing or dangerous for agents at work on this machine, each finding with the command that mends it.
+"""Check this machine and repository for what is missing or dangerous; each finding names its fix.
 
-Invariant: looks only, and never into a secret: of a key or a login it is told whether there is one, by the name of a
-variable or the existence of a file. Refuses to guess what it cannot see; it says so.
+Invariant: reads only, and never a secret: of a key or a login only its existence, by the name of a variable or file.
+What cannot be checked is reported as such.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from orchestra.blueprint.model import Proposer, RunnerKind, RunnerMode
@@ -26,7 +27,7 @@ from orchestra.sessions.sandbox import sandbox_available
 
 OLDEST_GIT, OLDEST_CLIENT, NEWEST_CLIENT, OLDEST_TMUX = (2, 38), (2, 1, 197), (2, 1, 330), (3, 0)
 _BLOCK = 4096  # bytes: every file takes whole blocks
-_SESSION_MB = 200  # resident memory of one client (client facts, 1)
+_SESSION_MB = 200  # resident memory of one client
 _SESSION_PROCESSES, _SESSION_FILES = 30, 64
 _KEYS = (
     "ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN CLAUDE_CODE_OAUTH_TOKEN CLAUDE_CODE_USE_BEDROCK CLAUDE_CODE_USE_VERTEX"
@@ -43,7 +44,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``subject``: what was looked at, one or two words; ``fix``: the command or step that helps, "" for none."""
+    """``subject``: what was checked, one or two words; ``fix``: the command or step that helps, "" for none."""
 
     level: Level
     subject: str
@@ -52,28 +53,18 @@ class Finding:
 
 
 def examine(fleet: Fleet | None) -> list[Finding]:
-    """Everything this room knows to look at; with a fleet, also what its blueprint needs."""
-    looks: list[Callable[[], Iterator[Finding]]] = [_git, _terminal, lambda: _client(fleet), _sandbox, _logout]
+    """Run every check; with a fleet, also those of what its blueprint needs."""
+    checks: list[Callable[[], Iterator[Finding]]] = [_git, _tmux, partial(_client, fleet), _sandbox, _logout]
     if fleet is not None:
-        found = fleet
-        looks += [
-            lambda: _programs(found),
-            lambda: _proposals(found),
-            lambda: _dialogs(found),
-            lambda: _limits(found),
-            lambda: _memory(found),
-            lambda: _disk(found),
-            lambda: _file_system(found),
-        ]
-    return [finding for look in looks for finding in _safely(look)]
-
-
-def _safely(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """One look that fails is a finding and hides no other."""
-    try:
-        yield from look()
-    except (OrchestraError, OSError) as error:
-        yield Finding(Level.WARN, "doctor", f"could not look: {error}")
+        of_fleet = (_programs, _proposals, _dialogs, _limits, _memory, _disk, _file_system)
+        checks += [partial(check, fleet) for check in of_fleet]
+    findings: list[Finding] = []
+    for check in checks:
+        try:
+            findings += check()
+        except (OrchestraError, OSError) as error:  # a check that fails is a finding, and the others still run
+            findings.append(Finding(Level.WARN, "doctor", f"a check failed: {error}"))
+    return findings
 
 
 def _git() -> Iterator[Finding]:
@@ -84,13 +75,13 @@ def _git() -> Iterator[Finding]:
         yield Finding(Level.OK, "git", f"git {_dotted(version)}")
 
 
-def _terminal() -> Iterator[Finding]:
+def _tmux() -> Iterator[Finding]:
     if shutil.which("tmux") is None:
-        yield Finding(Level.NOTE, "tmux", "there is no tmux, which `mode: tmux` needs", _install("tmux"))
+        yield Finding(Level.NOTE, "tmux", "tmux, which `mode: tmux` needs, is not installed", _install("tmux"))
         return
     version = _numbers(process.capture(("tmux", "-V")).stdout)
     if version < OLDEST_TMUX:
-        yield Finding(Level.WARN, "tmux", f"tmux {_dotted(version)} is too old for `mode: tmux`", "install tmux 3.0")
+        yield Finding(Level.WARN, "tmux", f"tmux {_dotted(version)} is too old for `mode: tmux`", _install("tmux"))
     else:
         yield Finding(Level.OK, "tmux", f"tmux {_dotted(version)}")
 
@@ -105,22 +96,23 @@ def _client(fleet: Fleet | None) -> Iterator[Finding]:
         fix = f"npm install -g @anthropic-ai/claude-code{node}"
         yield Finding(level, "client", "the Claude Code client is not on PATH", fix)
         return
-    said = process.capture((PROGRAM, "--version"), timeout_s=30.0)
-    version = _numbers(said.stdout)
+    version = _numbers(process.capture((PROGRAM, "--version"), timeout_s=30.0).stdout)
     yield _judge_client(version)
     yield _login()
 
 
 def _judge_client(version: tuple[int, ...]) -> Finding:
     if not version:
-        return Finding(Level.FAIL, "client", "the client does not say its version", f"run {PROGRAM} --version")
+        return Finding(Level.FAIL, "client", "the client does not report its version", f"run {PROGRAM} --version")
     if version < OLDEST_CLIENT:
         oldest = _dotted(OLDEST_CLIENT)
         fix = "npm install -g @anthropic-ai/claude-code"
-        return Finding(Level.WARN, "client", f"client {_dotted(version)} is older than {oldest}, the oldest tried", fix)
+        return Finding(
+            Level.WARN, "client", f"client {_dotted(version)} is older than {oldest}, the oldest tested", fix
+        )
     if version > NEWEST_CLIENT:
         newest = _dotted(NEWEST_CLIENT)
-        return Finding(Level.NOTE, "client", f"client {_dotted(version)} is newer than {newest}, the newest tried")
+        return Finding(Level.NOTE, "client", f"client {_dotted(version)} is newer than {newest}, the newest tested")
     return Finding(Level.OK, "client", f"client {_dotted(version)}")
 
 
@@ -130,17 +122,17 @@ def _login() -> Finding:
         return Finding(Level.OK, "login", f"{named[0]} is set")
     folder = Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude")
     if (folder / ".credentials.json").exists():
-        return Finding(Level.OK, "login", f"there is a login in {folder}")
+        return Finding(Level.OK, "login", f"a login exists in {folder}")
     if sys.platform == "darwin":
-        return Finding(Level.NOTE, "login", "a login may be in the keychain, which is not looked into")
-    return Finding(Level.WARN, "login", "neither a key nor a login was found", f"run {PROGRAM} once and log in")
+        return Finding(Level.NOTE, "login", "a login may be in the keychain, which is not read")
+    return Finding(Level.WARN, "login", "no key and no login found", f"run {PROGRAM} once and log in")
 
 
 def _sandbox() -> Iterator[Finding]:
     if not sandbox_available():
-        what = "without bubblewrap and socat agents run unsandboxed: their shell can write wherever you can"
+        problem = "without bubblewrap and socat agents run unsandboxed: their shell can write wherever you can"
         fix = _install("bubblewrap socat")
-        yield Finding(Level.WARN, "sandbox", what, fix)
+        yield Finding(Level.WARN, "sandbox", problem, fix)
         return
     if sys.platform == "linux":
         tried = process.capture(("bwrap", "--ro-bind", "/", "/", "--unshare-all", "true"))
@@ -153,35 +145,40 @@ def _sandbox() -> Iterator[Finding]:
 
 
 def _logout() -> Iterator[Finding]:
-    """logind may end everything of a user who logs out; sessions are meant to go on."""
+    """Check that logind does not end the sessions when the user logs out."""
     for file in (Path("/etc/systemd/logind.conf"), *sorted(Path("/etc/systemd/logind.conf.d").glob("*.conf"))):
         if file.exists() and re.search(r"^\s*KillUserProcesses\s*=\s*(yes|true|1|on)", file.read_text("utf-8"), re.M):
-            what = f"{file} says KillUserProcesses=yes: sessions end when you log out"
-            yield Finding(Level.WARN, "logout", what, "loginctl enable-linger")
+            problem = f"{file} sets KillUserProcesses=yes: sessions end when you log out"
+            yield Finding(Level.WARN, "logout", problem, "loginctl enable-linger")
 
 
 def _programs(fleet: Fleet) -> Iterator[Finding]:
     commands = {a.runner.command[0] for a in fleet.blueprint.agents if a.runner.kind is RunnerKind.COMMAND}
     for name in sorted(commands):
         if "{" in name or os.sep in name:
-            continue  # it is a template, or a file of the worktree
+            continue  # a template, or a file of the worktree
         if shutil.which(name) is None:
-            yield Finding(Level.FAIL, "program", f"the runner's program {name} is not on PATH", f"install {name}")
+            yield Finding(
+                Level.FAIL,
+                "program",
+                f"the runner's program {name} is not on PATH",
+                f"install {name}, or add its folder to PATH",
+            )
         else:
             yield Finding(Level.OK, "program", f"{name} is on PATH")
 
 
 def _proposals(fleet: Fleet) -> Iterator[Finding]:
-    """What ``merge.proposals`` names has to be there, and to know something."""
-    wanted = fleet.blueprint.merge.proposals
-    if Proposer.MERGIRAF in wanted and shutil.which(Proposer.MERGIRAF) is None:
-        what = "merge.proposals names mergiraf, which is not on PATH: it proposes nothing"
-        yield Finding(Level.WARN, "mergiraf", what, "cargo install --locked mergiraf (see mergiraf.org)")
-    elif Proposer.MERGIRAF in wanted:
+    """Check that what ``merge.proposals`` names is installed and has something to propose."""
+    proposers = fleet.blueprint.merge.proposals
+    if Proposer.MERGIRAF in proposers and shutil.which(Proposer.MERGIRAF) is None:
+        problem = "merge.proposals names mergiraf, which is not on PATH, so it proposes nothing"
+        yield Finding(Level.WARN, "mergiraf", problem, "cargo install --locked mergiraf (see mergiraf.org)")
+    elif Proposer.MERGIRAF in proposers:
         yield Finding(Level.OK, "mergiraf", "mergiraf is on PATH")
-    if Proposer.RERERE in wanted and not (fleet.repository.common_dir / "rr-cache").is_dir():
-        what = "merge.proposals names rerere, and git remembers no resolution in this repository yet"
-        yield Finding(Level.WARN, "rerere", what, "git config rerere.enabled true")
+    if Proposer.RERERE in proposers and not (fleet.repository.common_dir / "rr-cache").is_dir():
+        problem = "merge.proposals names rerere, but git has recorded no resolution in this repository yet"
+        yield Finding(Level.WARN, "rerere", problem, "git config rerere.enabled true")
 
 
 def _dialogs(fleet: Fleet) -> Iterator[Finding]:
@@ -189,7 +186,9 @@ def _dialogs(fleet: Fleet) -> Iterator[Finding]:
     if RunnerMode.TMUX not in {runner.mode for runner in runners if runner.kind is not RunnerKind.NONE}:
         return
     if shutil.which("tmux") is None:
-        yield Finding(Level.FAIL, "tmux", "the blueprint says `mode: tmux`, and there is no tmux", _install("tmux"))
+        yield Finding(
+            Level.FAIL, "tmux", "the blueprint sets `mode: tmux`, but tmux is not installed", _install("tmux")
+        )
     if not any(r.kind is RunnerKind.CLAUDE and r.mode is RunnerMode.TMUX for r in runners):
         return
     try:
@@ -204,15 +203,15 @@ def _limits(fleet: Fleet) -> Iterator[Finding]:
     import resource
 
     at_once = min(fleet.blueprint.limits.agents, len(fleet.blueprint.agents))
-    wanted = {
+    limits = {
         "open files": (resource.RLIMIT_NOFILE, 256 + _SESSION_FILES * at_once, "-n"),
         "processes": (resource.RLIMIT_NPROC, 128 + _SESSION_PROCESSES * at_once, "-u"),
     }
-    for name, (which, least, flag) in wanted.items():
-        soft, _ = resource.getrlimit(which)
+    for name, (resource_id, least, flag) in limits.items():
+        soft, _ = resource.getrlimit(resource_id)
         if soft != resource.RLIM_INFINITY and soft < least:
-            what = f"the limit of {name} is {soft}; {at_once} sessions at once want about {least}"
-            yield Finding(Level.WARN, "limits", what, f"ulimit {flag} {least}")
+            problem = f"the limit of {name} is {soft}; {at_once} sessions at once need about {least}"
+            yield Finding(Level.WARN, "limits", problem, f"ulimit {flag} {least}")
 
 
 def _memory(fleet: Fleet) -> Iterator[Finding]:
@@ -224,8 +223,8 @@ def _memory(fleet: Fleet) -> Iterator[Finding]:
 
     free, need = psutil.virtual_memory().available >> 20, _SESSION_MB * at_once
     if free < need:
-        what = f"{at_once} clients at once want about {need} MB, {free} MB of memory are available"
-        yield Finding(Level.WARN, "memory", what, f"lower limits.agents to {max(1, free // _SESSION_MB)}")
+        problem = f"{at_once} clients at once need about {need} MB, {free} MB of memory are available"
+        yield Finding(Level.WARN, "memory", problem, f"lower limits.agents to {max(1, free // _SESSION_MB)}")
 
 
 def _disk(fleet: Fleet) -> Iterator[Finding]:
@@ -234,24 +233,26 @@ def _disk(fleet: Fleet) -> Iterator[Finding]:
         return
     git = fleet.repository.git
     if git.run("config", "--get-regexp", r"^remote\..*\.partialclonefilter$", ok=(0, 1)).code == 0:
-        yield Finding(Level.NOTE, "disk", "a partial clone does not know how big its worktrees will be")
+        yield Finding(Level.NOTE, "disk", "the size of worktrees is unknown in a partial clone")
         return
     missing = [agent for agent in fleet.blueprint.agents if not fleet.worktree(agent).exists()]
     each = sum(-(-(size or 0) // _BLOCK) * _BLOCK for size in read_tree(git, tip).values())
     need = each * len(missing)
     place = next(folder for folder in (fleet.worktrees_root, *fleet.worktrees_root.parents) if folder.exists())
     free = shutil.disk_usage(place).free
-    what = f"{len(missing)} worktrees take about {need >> 20} MB, {free >> 20} MB are free at {place}"
+    problem = f"{len(missing)} worktrees take about {need >> 20} MB, {free >> 20} MB are free at {place}"
     if free < need:
-        yield Finding(Level.FAIL, "disk", what, "make space, or set worktrees.root to a bigger disk")
+        yield Finding(
+            Level.FAIL, "disk", problem, "free some space, or set worktrees.root to a folder on a larger disk"
+        )
     elif free < 2 * need:
-        yield Finding(Level.WARN, "disk", f"{what}; dependencies and builds come on top", "make space")
+        yield Finding(Level.WARN, "disk", f"{problem}; dependencies and builds need more", "free some space")
     else:
-        yield Finding(Level.OK, "disk", what)
+        yield Finding(Level.OK, "disk", problem)
 
 
 def _file_system(fleet: Fleet) -> Iterator[Finding]:
-    """Locks and the ledger's write-ahead log are for local disks (facts/libraries.md 6)."""
+    """Check for a network file system, on which locks and SQLite's write-ahead log are not reliable."""
     mounts = Path("/proc/mounts")
     if not mounts.exists():
         return
@@ -260,12 +261,12 @@ def _file_system(fleet: Fleet) -> Iterator[Finding]:
     above = [(len(point), kind) for point, kind in rows if (state + "/").startswith(point.rstrip("/") + "/")]
     kind = max(above, default=(0, ""))[1]
     if kind in _NETWORK:
-        what = f"{state} is on a network file system ({kind}): locks may not hold"
-        yield Finding(Level.WARN, "file system", what, "keep the repository on a local disk")
+        problem = f"{state} is on a network file system ({kind}): locks may not hold"
+        yield Finding(Level.WARN, "file system", problem, "move the repository to a local disk")
 
 
 def _install(packages: str) -> str:
-    """How to install Debian's, Fedora's or Homebrew's packages of that name."""
+    """Return the command that installs Debian's, Fedora's or Homebrew's packages of that name."""
     for tool, command in (("apt-get", "sudo apt-get install"), ("dnf", "sudo dnf install"), ("brew", "brew install")):
         if shutil.which(tool):
             return f"{command} {packages}"
@@ -273,8 +274,8 @@ def _install(packages: str) -> str:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    found = re.search(r"\d+(?:\.\d+)+", text)
-    return tuple(map(int, found[0].split("."))) if found else ()
+    match = re.search(r"\d+(?:\.\d+)+", text)
+    return tuple(map(int, match[0].split("."))) if match else ()
 
 
 def _dotted(version: tuple[int, ...]) -> str:

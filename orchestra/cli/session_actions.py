@@ -21,7 +21,7 @@ def start_agents(fleet: Fleet, agents: Sequence[Agent] | None, *, finished_too: 
     from orchestra.workspace.provision import agent_environment
 
     states = read_states(fleet)
-    print_start_report(start_fleet(fleet, states, agents, again=finished_too, environment=agent_environment))
+    print_start_report(start_fleet(fleet, states, agents, include_finished=finished_too, environment=agent_environment))
 
 
 def print_start_report(report: StartReport) -> None:

@@ -31,8 +31,8 @@ def stop(
         print_result(f"{name}: uncommitted work saved as {ref}; it is still in the worktree too")
     for name, error in report.unsaved:
         print_note(f"{name}: its uncommitted work is only in its worktree; saving it failed: {error}", Tone.BAD)
-    for name, pids in report.left:
+    for name, pids in report.survivors:
         print_note(f"{name}: these processes could not be ended: {', '.join(map(str, pids))}", Tone.BAD)
     if not report.stopped and not report.unqueued:
         print_result("No session is running.")
-    return ExitCode.SHORT if report.left or report.unsaved else ExitCode.DONE
+    return ExitCode.SHORT if report.survivors or report.unsaved else ExitCode.DONE

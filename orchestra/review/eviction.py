@@ -44,7 +44,7 @@ def _eviction(fleet: Fleet, agent: Agent, event: Event) -> Eviction:
         reason=reason,
         detail=_text(event.data.get("detail")),
         target=fleet.target,
-        others=others,
+        other_agents=others,
         gate=gate.name if gate is not None else "",
         command=gate.run if isinstance(gate, RunGate) else "",
         # The log of a conflict of text holds what is told here as it is today, unless only single commits conflict.

@@ -1,7 +1,6 @@
-"""Uncommitted work is work: when a session is stopped or falls, what it left is kept under a ref (law 1).
+"""Save the uncommitted work of a session that was stopped or has failed, under a ref.
 
-Invariant: saving changes neither the worktree nor its index, so it may be done at any time and twice. Refuses to let
-a failure to save stop the stopping; the caller is told.
+Saving changes neither the worktree nor its index, so it may be done at any time and twice.
 """
 
 from __future__ import annotations
@@ -13,14 +12,12 @@ from orchestra.blueprint.model import AgentName, FleetName
 from orchestra.errors import MovedError
 
 Save = Callable[[FleetName, AgentName, Path, str], str | None]
-"""``save(fleet, agent, worktree, why)``: the ref that now holds the uncommitted work, None when there is none."""
-
-
+"""``save(fleet, agent, worktree, reason)``: the ref that now holds the uncommitted work, None when there is none."""
 _ATTEMPTS = 5
 
 
-def save_work(fleet: FleetName, agent: AgentName, worktree: Path, why: str) -> str | None:
-    """Keep what is uncommitted as refs/orchestra/FLEET/AGENT/saved/N; the one that has it already, if there is one.
+def save_work(fleet: FleetName, agent: AgentName, worktree: Path, reason: str) -> str | None:
+    """Save uncommitted work as refs/orchestra/FLEET/AGENT/saved/N; an existing ref with the same content is returned.
 
     Raises GroundError, GitError, DiskFull, MovedError.
     """
@@ -34,16 +31,16 @@ def save_work(fleet: FleetName, agent: AgentName, worktree: Path, why: str) -> s
     if snapshot.saved:
         return None
     for attempt in range(1, _ATTEMPTS + 1):
-        kept = saved_as(git, fleet, agent, snapshot)
-        if kept is not None:
-            return kept
-        kept = next_saved(git, fleet, agent)
+        ref = saved_as(git, fleet, agent, snapshot)
+        if ref is not None:
+            return ref
+        ref = next_saved(git, fleet, agent)
         try:
-            keep_snapshot(worktree, snapshot, kept, f"orchestra: uncommitted work of {agent}: {why}")
+            keep_snapshot(worktree, snapshot, ref, f"orchestra: uncommitted work of {agent}: {reason}")
         except MovedError:
-            # The supervisor saves what a session left that fell, stop what one left that it ended: maybe both at once.
+            # Stop and the supervisor may save the same work at the same time.
             if attempt == _ATTEMPTS:
                 raise
         else:
-            return kept
+            return ref
     return None

@@ -1,11 +1,12 @@
-"""What the train found, as a message that sends an agent's own session back to work. Pure.
+"""Build the message that gives an agent's session why the train evicted its branch, and what to do.
 
-Invariant: the message holds facts (with whom, where, what the log says) and one task: bring the branch onto today's
-target and make it pass. It is bounded, whatever a log or a conflict holds.
+The message holds facts (the other agents, the conflicts, the end of the log) and one task: bring the branch onto the
+current target and make it pass. Its length is bounded, whatever a log or a conflict holds.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,29 +25,29 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Eviction:
-    """Why the train left an agent out: reason and detail as the train tells them, and what it rests on."""
+    """Why the train evicted a branch: reason and detail of its report, and the evidence."""
 
     reason: str  # conflict, gate, logical-conflict, scope, empty
     detail: str
     target: str  # the branch where work lands
-    others: Sequence[str] = ()  # with whom
+    other_agents: Sequence[str] = ()
     gate: str = ""
     command: str = ""
     log: str = ""  # the text of the gate's log, or its end
     conflicts: Sequence[Conflict] = ()
-    intents: Sequence[tuple[str, Sequence[str]]] = ()  # with whom, and what they said of their work
+    intents: Sequence[tuple[str, Sequence[str]]] = ()  # other agents, and what their notes say
 
 
 def from_train(evicted: Eviction) -> str:
-    """The message for ``request-changes --from-train``."""
-    parts = [f"The merge train left your branch out: {evicted.reason}. {evicted.detail}".strip()]
-    if evicted.others:
-        parts.append(f"It does not go together with the work of: {', '.join(evicted.others)}.")
+    """Return the message for ``request-changes --from-train``."""
+    parts = [f"The merge train evicted your branch: {evicted.reason}. {evicted.detail}".strip()]
+    if evicted.other_agents:
+        parts.append(f"It conflicts with the work of: {', '.join(evicted.other_agents)}.")
     parts += [_conflict(conflict) for conflict in evicted.conflicts]
-    parts += [f"{name} says of its work:\n\n{fenced(tail(chr(10).join(said)))}" for name, said in evicted.intents]
+    parts += [f"{name} describes its work:\n\n{fenced(tail(chr(10).join(notes)))}" for name, notes in evicted.intents]
     if evicted.gate:
         run = f" (`{evicted.command}`)" if evicted.command else ""
-        parts.append(f"The gate {evicted.gate}{run} failed on your work on top of the newest {evicted.target}.")
+        parts.append(f"The gate {evicted.gate}{run} failed with your work on top of the newest {evicted.target}.")
     if evicted.log.strip():
         parts.append("The end of its log:\n\n" + fenced(tail(evicted.log)))
     parts.append(_task(evicted))
@@ -54,39 +55,34 @@ def from_train(evicted: Eviction) -> str:
 
 
 def _task(evicted: Eviction) -> str:
-    keep = "Keep what the others have landed, and what your task asks for."
+    keep = "Keep what other agents have landed, and what your task requires."
     if evicted.reason == "empty":
-        return "Your branch changes nothing against the target. Do what TASK.md asks for and commit it."
+        return "Your branch changes nothing compared to the target. Do what TASK.md says and commit it."
     if evicted.reason == "scope":
-        return "Take the changes outside your scope back, or justify them in AGENT_NOTES.md where that is allowed."
+        return "Revert the changes outside your scope, or justify them in AGENT_NOTES.md where that is allowed."
     return (
-        f"Bring your branch onto today's target: `git rebase {evicted.target}` (or `git merge {evicted.target}` if "
-        f"your branch holds merges). {keep} Run the gates yourself, commit, and bring AGENT_NOTES.md up to date."
+        f"Bring your branch onto the current target: `git rebase {evicted.target}` (or `git merge {evicted.target}` if "
+        f"your branch holds merges). {keep} Run the gates yourself, commit, and update AGENT_NOTES.md."
     )
 
 
 def _conflict(conflict: Conflict) -> str:
-    shown = [fenced(tail(hunk)) for hunk in conflict.hunks[:_MOST_HUNKS]]
-    more = len(conflict.hunks) - len(shown)
-    rest = [f"and {more} more"] if more > 0 else []
-    return "\n\n".join([f"Conflict in `{conflict.path}`:", *shown, *rest])
+    hunks = [fenced(tail(hunk)) for hunk in conflict.hunks[:_MOST_HUNKS]]
+    omitted = len(conflict.hunks) - len(hunks)
+    if omitted > 0:
+        hunks.append(f"and {omitted} more")
+    return "\n\n".join([f"Conflict in `{conflict.path}`:", *hunks])
 
 
 def tail(text: str) -> str:
-    """The last lines, each cut to a readable length."""
+    """Return the last lines, each cut to a readable length."""
     lines = text.rstrip().splitlines()
-    kept = [line[:_LONGEST_LINE] for line in lines[-_MOST_LINES:]]
-    return "\n".join(([f"... {len(lines) - len(kept)} lines before"] if len(lines) > len(kept) else []) + kept)
+    last = [line[:_LONGEST_LINE] for line in lines[-_MOST_LINES:]]
+    return "\n".join(([f"... {len(lines) - len(last)} lines before"] if len(lines) > len(last) else []) + last)
 
 
 def fenced(text: str) -> str:
-    """As a code block whose fence the text cannot close."""
-    longest = max((len(run) for run in _backtick_runs(text)), default=0)
+    """Return a code block whose fence the text cannot close."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"
-
-
-def _backtick_runs(text: str) -> list[str]:
-    import re
-
-    return re.findall(r"`+", text)

@@ -178,10 +178,10 @@ def _failing_gates(policy: Json, folder: Path) -> Iterator[str]:
         for check in policy["checks"]:
             env = {**passed, **rules["fixed"], **sandbox_env, **check["env"]}
             command = (*prefix, "/bin/sh", "-c", check["run"])
-            done = capture(command, cwd=worktree, env=env, timeout_s=check["timeout"])
-            if done.code in _NO_VERDICT or (prefix and done.stderr.startswith(f"{prefix[0]}: ")):
+            result = capture(command, cwd=worktree, env=env, timeout_s=check["timeout"])
+            if result.code in _NO_VERDICT or (prefix and result.stderr.startswith(f"{prefix[0]}: ")):
                 continue
-            yield f"`{check['run']}` fails (exit {done.code}); it must pass:\n{(done.stdout + done.stderr)[-_TAIL:]}"
+            yield f"`{check['run']}` fails (exit {result.code}); it must pass:\n{(result.stdout + result.stderr)[-_TAIL:]}"
 
 
 def _answer_stop(folder: Path, event: Json, reminders: int, missing: list[str]) -> str:

@@ -28,6 +28,7 @@ from orchestra.sessions.message import (
 )
 from orchestra.sessions.session_facts import takes_prompts
 from orchestra.sessions.store import AgentFolder, FleetFolder, Run, RunFolder, SessionRequest
+from orchestra.sessions.tail import open_regular
 
 _TYPING_S = 20.0  # after a person's last key, half a prompt may be in the window
 FIRST_PAUSE_S = 1.0  # then twice as long each time: Enter is pressed after 0, 1, 3, 7 and 15 s
@@ -98,7 +99,7 @@ def _type(agent: AgentFolder, message: Message, folder: RunFolder, request: Sess
 def _event_names(agent: AgentFolder, offset: int) -> Iterator[str]:
     """Yield the names of the hook events after byte ``offset``."""
     try:
-        with agent.events.open("rb") as file:
+        with open_regular(agent.events) as file:
             file.seek(offset)
             lines = file.read().splitlines()
     except OSError:

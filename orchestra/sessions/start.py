@@ -66,14 +66,14 @@ def start_fleet(
     states: Mapping[AgentName, AgentState],
     agents: Sequence[Agent] | None = None,
     *,
-    again: bool = False,
+    include_finished: bool = False,
     environment: Environment = agent_environment,
 ) -> StartReport:
     """Queue a session for each of ``agents`` (None: all) that needs one, and start a supervisor if none runs.
 
-    ``states``: of ``orchestra.status``. Failed, stopped and lost agents resume their own session. ``again``: finished
-    agents, too. Raises GroundError, before anything is queued, when the program of one of them cannot be started on
-    this machine; or when the supervisor cannot be started.
+    ``states``: of ``orchestra.status``. Failed, stopped and lost agents resume their own session, and with
+    ``include_finished`` finished ones, too. Raises GroundError, before anything is queued, when the program of one of
+    them cannot be started on this machine; or when the supervisor cannot be started.
     """
     report, folder = StartReport(), FleetFolder(fleet.folder)
     requests: list[tuple[Agent, SessionRequest]] = []
@@ -86,7 +86,7 @@ def start_fleet(
                 report.running.append(agent.name)
             elif state.state is State.QUEUED:
                 report.queued.append(agent.name)
-            elif state.state in _SKIPPED and not (again and state.state is State.FINISHED):
+            elif state.state in _SKIPPED and not (include_finished and state.state is State.FINISHED):
                 report.skipped.append((agent.name, _SKIPPED[state.state]))
             elif agent.runner.kind is RunnerKind.NONE:
                 report.by_hand.append((agent.name, prompts.manual_commands(fleet.worktree(agent))))

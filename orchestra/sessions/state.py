@@ -25,7 +25,7 @@ class State(StrEnum):
     IDLE = "idle"  # an interactive session that has ended its turn
     FINISHED = "finished"  # ended well, with commits and nothing uncommitted
     FAILED = "failed"  # ended badly, or without work; the reason says how
-    STOPPED = "stopped"  # ended by a person, a budget or one of orchestra's limits
+    STOPPED = "stopped"  # ended by a person, a budget or a limit
     LOST = "lost"  # its process is gone and left no record of how it ended
     UNKNOWN = "unknown"  # the facts do not say
     LANDED = "landed"  # its work is on the target

@@ -31,13 +31,13 @@ _THREADS = 16
 @dataclass(frozen=True)
 class StopReport:
     """``stopped``: had a session; ``unqueued``: was queued; ``saved``: agent and ref of its uncommitted work;
-    ``unsaved``: agent and why it could not be saved; ``left``: agent and pids that could not be ended."""
+    ``unsaved``: agent and why it could not be saved; ``survivors``: agent and pids that could not be ended."""
 
     stopped: list[AgentName] = field(default_factory=list)
     unqueued: list[AgentName] = field(default_factory=list)
     saved: list[tuple[AgentName, str]] = field(default_factory=list)
     unsaved: list[tuple[AgentName, str]] = field(default_factory=list)
-    left: list[tuple[AgentName, tuple[int, ...]]] = field(default_factory=list)
+    survivors: list[tuple[AgentName, tuple[int, ...]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def stop_fleet(
     # Save what is uncommitted, now that nothing changes it any more.
     for session, processes in zip(running, survivors, strict=True):
         if processes:
-            report.left.append((session.agent, tuple(process.pid for process in processes)))
+            report.survivors.append((session.agent, tuple(process.pid for process in processes)))
         try:
             ref = save(fleet.name, session.agent, Path(session.request.worktree), "its session was stopped")
         except (OrchestraError, OSError) as error:

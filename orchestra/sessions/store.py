@@ -26,10 +26,11 @@ from typing import Any, TypeVar
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.engine.process import Ending, ending
 from orchestra.engine.process_tree import ProcessId
-from orchestra.files import write_atomically
+from orchestra.files import read_regular, write_atomically
 from orchestra.sessions.state import SessionResult, Stop, Usage
 
 _T = TypeVar("_T")
+_LONGEST = 64 << 20  # bytes of a JSON file; a longer one counts as absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +243,8 @@ def _order(values: dict[str, Any]) -> SessionRequest:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in a file, None when it is missing or unreadable."""
     try:
-        value = json.loads(path.read_bytes()) if path.is_file() else None  # a pipe would block
-    except (OSError, ValueError, RecursionError):
+        value = json.loads(read_regular(path, most=_LONGEST) or b"null")
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -1,52 +1,69 @@
-"""Reading a file that grows, line by line, without ever waiting for it.
+"""Read a file that grows, line by line, without ever waiting for it.
 
-Invariant: each complete line is given once. A file that does not exist yet has no lines; one that shrank is read
-from its start again.
+Invariant: each complete line is given once. A file that does not exist yet has no lines; one that shrank is read from
+its start again. An agent without a sandbox may have put a link or a pipe in its place; neither is opened.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 _CHUNK = 1 << 20
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading; raises OSError for a link, a pipe or a device."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(f"{path} is not a regular file")
+    return os.fdopen(handle, "rb")
+
+
 class Tail:
-    """Gives the lines that were completed since it was last asked, of the bytes from ``start`` to ``end``."""
+    """Gives the lines that were completed since the last call, of the bytes from ``start`` to ``end``."""
 
     def __init__(self, path: Path, start: int = 0, end: int = sys.maxsize) -> None:
         self._path = path
         self._at, self._end = start, end
-        self._rest = b""
+        self._incomplete = b""
 
     def lines(self) -> Iterator[bytes]:
-        """Complete lines, without their ends."""
+        """Yield complete lines, without their line ends."""
         try:
-            with self._path.open("rb") as file:
-                if os.fstat(file.fileno()).st_size < self._at:
-                    self._at, self._rest = 0, b""
-                file.seek(self._at)
-                while data := file.read(min(_CHUNK, self._end - self._at)):
-                    self._at += len(data)
-                    *whole, self._rest = (self._rest + data).split(b"\n")
-                    yield from (line.removesuffix(b"\r") for line in whole)
-        except FileNotFoundError:
+            file = open_regular(self._path)
+        except OSError:
             return
+        with file:
+            if os.fstat(file.fileno()).st_size < self._at:
+                self._at, self._incomplete = 0, b""
+            file.seek(self._at)
+            while data := file.read(min(_CHUNK, self._end - self._at)):
+                self._at += len(data)
+                *whole, self._incomplete = (self._incomplete + data).split(b"\n")
+                yield from (line.removesuffix(b"\r") for line in whole)
 
-    def rest(self) -> bytes:
-        """What came after the last complete line."""
-        return self._rest
+    def last_part(self) -> bytes:
+        """Return the text after the last complete line."""
+        return self._incomplete
 
 
 def last_line(path: Path, size: int = 1 << 14) -> bytes:
-    """The last complete line of a file, b"" where there is none; reads no more than ``size`` bytes of its end."""
+    """Return the last complete line of a file, b"" for none; reads at most ``size`` bytes of its end."""
+    whole = read_end(path, size).split(b"\n")[:-1]
+    return whole[-1] if whole else b""
+
+
+def read_end(path: Path, size: int = 1 << 14) -> bytes:
+    """Return the last ``size`` bytes of a regular file; nothing where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - size))
-            whole = file.read().split(b"\n")[:-1]
+            return file.read(size)
     except OSError:
         return b""
-    return whole[-1] if whole else b""

@@ -1,10 +1,10 @@
-"""Sessions in tmux windows, on a server of our own (``tmux -L orchestra``): one tmux session for a fleet.
+"""Sessions in tmux windows, on a server of their own (``tmux -L orchestra``): one tmux session for each fleet.
 
-The window's process is a keeper (engine/keeper.py), which waits for its order at a FIFO: nothing of the environment
-is written to disk or shown in ``ps``, and nothing runs before the window is set to stay when its program ends.
+The window's process is a shim (engine/shim.py), which reads what to run from a FIFO: so the environment is never
+written to disk or shown in ``ps``, and nothing runs before the window is set to stay when its program ends.
 
-Invariant: a window is known by its pane id and a mark of ours on it; a pane id alone means another window once the
-tmux server was started anew. Refuses: the user's own tmux server, and reading a terminal's text for truth.
+Invariant: a window is identified by its pane id and orchestra's mark on it; after a restart of the tmux server a pane
+id alone may be another window. The user's own tmux server is never used, and no state is read from a terminal's text.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from orchestra.errors import GroundError
 SERVER = "orchestra"
 # A paste ends where its text says so (ESC [201~), and what came after would be keys.
 _KEYS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_MEND = "install tmux 3.0 or newer, or say `mode: headless` in the blueprint's runner"
+_FIX = "install tmux 3.0 or newer, or say `mode: headless` in the blueprint's runner"
 
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """A window's only pane: ``id`` is tmux's (%N), ``pid`` its process, ``dead`` whether that has ended."""
+    """A window's only pane. ``id``: of tmux (%N); ``pid``: its process; ``dead``: the process has ended."""
 
     id: str
     pid: int
@@ -37,76 +37,70 @@ class Pane:
 
 
 def tmux(*arguments: str, stdin: str = "", timeout_s: float = 20.0) -> process.Captured:
-    """Ask our tmux server. GroundError when there is no tmux."""
+    """Run a command on orchestra's tmux server. Raises GroundError when tmux is missing."""
     env = {name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")}
     try:
         return process.capture(("tmux", "-L", SERVER, *arguments), env=env, stdin=stdin, timeout_s=timeout_s)
     except FileNotFoundError:
-        raise _missing() from None
+        raise GroundError("tmux is not installed", hint=_FIX) from None
 
 
 def require_tmux() -> None:
-    """Raises GroundError when there is no tmux."""
+    """Raise GroundError when tmux is missing."""
     if shutil.which("tmux") is None:
-        raise _missing()
-
-
-def _missing() -> GroundError:
-    return GroundError("tmux is not installed", hint=_MEND)
+        raise GroundError("tmux is not installed", hint=_FIX)
 
 
 def session_name(fleet_folder: Path) -> str:
-    """One for each fleet of each repository; tmux gives ``.`` and ``:`` a meaning of its own."""
+    """Return a name for each fleet of each repository, without ``.`` and ``:``, which tmux interprets."""
     short = sha256(str(fleet_folder).encode()).hexdigest()[:6]
     return f"{re.sub(r'[^A-Za-z0-9_-]', '_', fleet_folder.name)}-{short}"
 
 
 def open_window(session: str, name: str, command: Sequence[str], mark: str) -> Pane:
-    """A window that runs ``command`` and stays when that ends; it replaces a dead one of the same name."""
-    for pane in panes(session, name):
-        if pane.dead:
-            tmux("kill-pane", "-t", pane.id)
+    """Open a window that runs ``command`` and stays when it ends; replaces a dead one of the same name."""
+    for dead in [pane for pane in panes(session, name) if pane.dead]:
+        tmux("kill-pane", "-t", dead.id)
     fmt = ("-P", "-F", "#{pane_id}")
-    made = tmux("new-window", "-d", "-t", f"={session}:", "-n", name, *fmt, *command)
-    if made.code:
-        made = tmux("new-session", "-d", "-s", session, "-x", "200", "-y", "50", "-n", name, *fmt, *command)
-    if made.code:
-        made = tmux("new-window", "-d", "-t", f"={session}:", "-n", name, *fmt, *command)
-    if made.code:
-        raise GroundError(f"tmux cannot open a window for {name}: {made.stderr.strip()}", hint=_MEND)
-    pane_id = made.stdout.strip()
+    opened = tmux("new-window", "-d", "-t", f"={session}:", "-n", name, *fmt, *command)
+    if opened.code:
+        opened = tmux("new-session", "-d", "-s", session, "-x", "200", "-y", "50", "-n", name, *fmt, *command)
+    if opened.code:
+        opened = tmux("new-window", "-d", "-t", f"={session}:", "-n", name, *fmt, *command)
+    if opened.code:
+        raise GroundError(f"tmux cannot open a window for {name}: {opened.stderr.strip()}", hint=_FIX)
+    pane_id = opened.stdout.strip()
     tmux(
         *("set-option", "-w", "-t", pane_id, "remain-on-exit", "on", ";"),
         *("set-option", "-w", "-t", pane_id, "automatic-rename", "off", ";"),
         *("set-option", "-w", "-t", pane_id, "@orchestra", mark),
     )
-    opened = find_pane(pane_id, mark)
-    if opened is None:
+    pane = find_pane(pane_id, mark)
+    if pane is None:
         raise GroundError(f"the tmux window of {name} closed at once", hint=f"see tmux -L {SERVER} list-windows -a")
-    return opened
+    return pane
 
 
 def find_pane(pane_id: str, mark: str) -> Pane | None:
-    """The pane of that id, if it still is the one that was marked so."""
+    """Return the pane of that id, if it still has that mark."""
     return next((pane for pane in _list("-a") if pane.id == pane_id and pane.mark == mark), None)
 
 
 def panes(session: str, name: str) -> list[Pane]:
-    """The panes of the window of that name."""
+    """Return the panes of the window of that name."""
     return _list("-t", f"={session}:={name}")
 
 
 def close_window(pane_id: str, mark: str) -> None:
-    """Close it, if it still is ours; whatever runs there is hung up on."""
+    """Close the window, if it still has that mark; its program gets SIGHUP."""
     if find_pane(pane_id, mark) is not None:
         tmux("kill-pane", "-t", pane_id)
 
 
 def type_message(pane_id: str, mark: str, message: str) -> None:
-    """Paste ``message`` into the program that runs there, as one, without control characters, and send it.
+    """Paste ``message`` into the program in that window, as one text without control characters, and press Enter.
 
-    That it was typed does not say that it was taken: see message.py. GroundError when the pane is gone or nothing could
-    be pasted.
+    The program may not take it: see message.py. Raises GroundError when the pane is gone or the paste failed.
     """
     _require_pane(pane_id, mark)
     buffer = f"orchestra-{pane_id.lstrip('%')}"
@@ -116,20 +110,19 @@ def type_message(pane_id: str, mark: str, message: str) -> None:
     tmux("send-keys", "-t", pane_id, "Enter")
 
 
-def _require(done: process.Captured) -> None:
-    """One that took too long may have been done."""
-    if done.code:
-        raise GroundError(f"tmux cannot paste the message: {done.stderr.strip()}", hint="orchestra attach goes there")
+def _require(result: process.Captured) -> None:
+    if result.code:  # None, a time-out, is no failure: it may have been pasted
+        raise GroundError(f"tmux cannot paste the message: {result.stderr.strip()}", hint="run orchestra attach")
 
 
 def press_enter(pane_id: str, mark: str) -> None:
-    """Send what was typed there. GroundError when the pane is gone."""
+    """Press Enter in that window. Raises GroundError when the pane is gone."""
     _require_pane(pane_id, mark)
     tmux("send-keys", "-t", pane_id, "Enter")
 
 
 def last_key_at(pane_id: str) -> float:
-    """When a person who sits before that window last pressed a key (POSIX time, whole seconds); 0 when nobody does."""
+    """Return when a person attached to that window last pressed a key (POSIX time, whole seconds); 0 for no person."""
     listed = tmux("list-clients", "-F", "#{client_activity} #{pane_id}")
     seats = (line.split(" ") for line in listed.stdout.splitlines())
     return max((float(at) for at, pane in seats if pane == pane_id), default=0.0)
@@ -138,11 +131,11 @@ def last_key_at(pane_id: str) -> float:
 def _require_pane(pane_id: str, mark: str) -> None:
     pane = find_pane(pane_id, mark)
     if pane is None or pane.dead:
-        raise GroundError("the tmux window of the session is gone", hint="orchestra start goes on with it")
+        raise GroundError("the tmux window of the session is gone", hint="run orchestra start to resume the session")
 
 
 def attach_argv(session: str, pane_id: str) -> tuple[str, ...]:
-    """What puts a person before that window, also from inside another tmux."""
+    """Return the command that attaches a person to that window, also from inside another tmux."""
     select = ("select-window", "-t", pane_id)
     return ("env", "-u", "TMUX", "tmux", "-L", SERVER, *select, ";", "attach-session", "-t", f"={session}")
 

@@ -114,7 +114,7 @@ class Site:
 
     def start(self, *names: str, again: bool = False) -> StartReport:
         agents = [self.agent(name) for name in names] or None
-        return start_fleet(self.fleet, self.states(), agents, again=again)
+        return start_fleet(self.fleet, self.states(), agents, include_finished=again)
 
     def supervisor(self) -> process_tree.ProcessId | None:
         """Who works the queue off, alive."""

@@ -225,7 +225,7 @@ def test_stop_ends_everything_and_saves_what_is_not_committed(make_site: MakeSit
     site.start()
     daemon = site.who("a")
     report = stop_fleet(site.fleet)
-    assert (report.stopped, report.unqueued, report.left, report.unsaved) == (["a"], ["b"], [], [])
+    assert (report.stopped, report.unqueued, report.survivors, report.unsaved) == (["a"], ["b"], [], [])
     assert not process_tree.is_alive(daemon)
     assert report.saved == [("a", "refs/orchestra/demo/a/saved/1")]
     assert site.world.checkout.read("precious.txt", "refs/orchestra/demo/a/saved/1") == "precious"

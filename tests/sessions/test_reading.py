@@ -274,7 +274,7 @@ def test_a_tail_gives_each_line_once(tmp_path: Path) -> None:
     with path.open("ab") as log:
         log.write(b"o\n\nthree")
     assert list(tail.lines()) == [b"two", b""]
-    assert tail.rest() == b"three"
+    assert tail.last_part() == b"three"
     path.write_bytes(b"new\n")
     assert list(tail.lines()) == [b"new"]
 
@@ -291,7 +291,7 @@ def test_a_tail_is_the_file_whatever_the_pieces(pieces: list[bytes]) -> None:
                 log.write(piece)
             seen += list(tail.lines())
         whole = b"".join(pieces)
-        assert [*seen, tail.rest()] == [line.removesuffix(b"\r") for line in whole.split(b"\n")[:-1]] + [
+        assert [*seen, tail.last_part()] == [line.removesuffix(b"\r") for line in whole.split(b"\n")[:-1]] + [
             whole.split(b"\n")[-1]
         ]
 

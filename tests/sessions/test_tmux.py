@@ -99,7 +99,7 @@ def test_stop_ends_the_window_and_all_that_runs_in_it(make_site: MakeSite) -> No
     daemon = site.who("a")
     report = stop_fleet(site.fleet)
     assert report.stopped == ["a"]
-    assert report.left == []
+    assert report.survivors == []
     assert report.saved == [("a", "refs/orchestra/demo/a/saved/1")]
     assert not process_tree.is_alive(daemon)
     assert tmux.panes(tmux.session_name(site.fleet.folder), "a") == []

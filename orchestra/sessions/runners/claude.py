@@ -1,11 +1,10 @@
 """The Claude Code client as an agent: headless (``claude -p``) or interactive in tmux.
 
-Every flag used here is common to 2.1.197 and 2.1.330 (client facts, 4). The prompt goes through standard input, so
-that nothing in it can be taken for a flag and no length limit of an argument list applies.
+Every flag used here works with 2.1.197 and 2.1.330. The prompt goes through standard input, so that nothing in it can
+be taken for a flag, and no limit on the length of arguments applies.
 
-Invariant: a session never runs without settings of ours; that the client took them is checked from outside, since it
-says nothing when it does not (stream.py, supervisor.py). Refuses: bypassing permissions; an interactive session that
-would stop at a dialog nobody sees.
+Invariant: a session never runs without orchestra's settings; the client ignores bad settings silently, so this is
+checked from outside (claude_stream.py, supervisor.py). Permissions are never bypassed.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest, rea
 
 PROGRAM = "claude"
 _LONGEST_ARGUMENT = 100_000  # MAX_ARG_STRLEN is 131,072 on Linux
-# A client started from within another one's session must not think that it belongs to that.
+# A client started from within another session must not take itself for a part of it.
 _OF_A_SESSION = (
     "CLAUDECODE",
     "CLAUDE_CODE_ENTRYPOINT",
@@ -46,7 +45,7 @@ class ClaudeRunner:
     """Starts the client with settings of its own for each agent."""
 
     def require(self, request: SessionRequest) -> None:
-        """The client must be there, and an interactive one must not begin with a dialog."""
+        """Require the client, and for tmux that it starts without a dialog."""
         env = {**os.environ, **(request.env or {})}
         require_program(PROGRAM, Path(request.worktree), env)
         if request.mode is RunnerMode.TMUX:
@@ -54,13 +53,16 @@ class ClaudeRunner:
             require_no_dialog(Path(request.home), env)
 
     def launch(self, request: SessionRequest, agent: AgentFolder, run: RunFolder, cap_usd: float | None) -> Launch:
-        """Writes the settings. GroundError when the policy is missing."""
+        """Write the settings and return the command. Raises GroundError when the policy is missing."""
         interactive = request.mode is RunnerMode.TMUX
         session = ("--resume", request.session_id) if request.resume else ("--session-id", request.session_id)
-        shared = (*session, "--settings", str(agent.settings), *_choices(request))
-        env = {**_ENVIRONMENT, **_telemetry(request), **_settle(request, agent)}
+        model = () if request.model is None else ("--model", request.model)
+        shared = (*session, "--settings", str(agent.settings), *model)
+        env = {**_ENVIRONMENT, **_telemetry(request), **_write_settings(request, agent)}
         if interactive:
-            argv = (PROGRAM, _short(request.prompt, run), *shared, "--permission-mode", "acceptEdits")
+            is_short = len(request.prompt.encode()) < _LONGEST_ARGUMENT
+            prompt = request.prompt if is_short else f"Read {run.prompt} and do what it says."
+            argv = (PROGRAM, prompt, *shared, "--permission-mode", "acceptEdits")
             return Launch(argv, env, _OF_A_SESSION)
         money = () if cap_usd is None else ("--max-budget-usd", f"{cap_usd:.4f}")
         turns = () if request.max_turns is None else ("--max-turns", str(request.max_turns))
@@ -69,20 +71,12 @@ class ClaudeRunner:
         return Launch(argv, env, _OF_A_SESSION, stdin=run.prompt)
 
     def reader(self, request: SessionRequest) -> Reader:
-        """Interactive sessions print a screen, which nobody reads."""
+        """Return a reader; the screen of an interactive session holds nothing to read."""
         return ClaudeReader(guarded=request.mode is RunnerMode.HEADLESS)
 
 
-def _choices(request: SessionRequest) -> tuple[str, ...]:
-    return () if request.model is None else ("--model", request.model)
-
-
-def _short(prompt: str, run: RunFolder) -> str:
-    return prompt if len(prompt.encode()) < _LONGEST_ARGUMENT else f"Read {run.prompt} and do what it says."
-
-
 def _telemetry(request: SessionRequest) -> dict[str, str]:
-    """Who is who in the client's own telemetry, where the user has switched that on."""
+    """Name the agent in the client's own telemetry, where the user has enabled that."""
     if not os.environ.get("CLAUDE_CODE_ENABLE_TELEMETRY"):
         return {}
     before = os.environ.get("OTEL_RESOURCE_ATTRIBUTES")
@@ -90,11 +84,11 @@ def _telemetry(request: SessionRequest) -> dict[str, str]:
     return {"OTEL_RESOURCE_ATTRIBUTES": f"{before},{ours}" if before else ours}
 
 
-def _settle(request: SessionRequest, agent: AgentFolder) -> dict[str, str]:
-    """Write the session's settings; what its environment needs for them."""
+def _write_settings(request: SessionRequest, agent: AgentFolder) -> dict[str, str]:
+    """Write the session's settings; return the variables that it needs for them."""
     policy = read_json(agent.policy)
     if policy is None:
-        raise GroundError(f"{agent.policy} is missing", hint="run orchestra start again")
+        raise GroundError(f"{agent.policy} is missing or unreadable", hint="run orchestra start again, which writes it")
     sandbox = sandbox_available()
     interactive = request.mode is RunnerMode.TMUX
     settings = make_settings(policy, agent.path, interactive=interactive, sandbox=sandbox)
@@ -107,28 +101,30 @@ def _settle(request: SessionRequest, agent: AgentFolder) -> dict[str, str]:
 
 
 def require_no_dialog(home: Path, env: dict[str, str]) -> None:
-    """Raises GroundError when an interactive client would first ask something that nobody is there to answer."""
+    """Raise GroundError when an interactive client would start with a dialog."""
     config = config_file(env)
-    known = read_json(config) or {}
-    mend = f"run claude once in {home}, answer its questions, and start again; or use `mode: headless`"
-    if not known.get("hasCompletedOnboarding"):
-        raise GroundError("the client has not been set up on this machine yet: it would show its welcome", hint=mend)
-    if not is_trusted(known, home):
-        raise GroundError(f"the client does not trust {home} yet: it would ask first", hint=mend)
+    state = read_json(config) or {}
+    fix = f"run claude once in {home}, answer its questions, then run orchestra start; or set `mode: headless`"
+    if not state.get("hasCompletedOnboarding"):
+        raise GroundError(
+            "the client has never been run on this machine: it would start with its set-up dialog", hint=fix
+        )
+    if not is_trusted(state, home):
+        raise GroundError(f"the client does not trust {home} yet: it would start with the trust dialog", hint=fix)
     key = env.get("ANTHROPIC_API_KEY", "")
-    approved = (known.get("customApiKeyResponses") or {}).get("approved") or []
+    approved = (state.get("customApiKeyResponses") or {}).get("approved") or []
     if key and key[-20:] not in approved:
-        raise GroundError("the client would ask whether to use the key in ANTHROPIC_API_KEY", hint=mend)
+        raise GroundError("the client would start with a dialog about the key in ANTHROPIC_API_KEY", hint=fix)
 
 
 def config_file(env: dict[str, str]) -> Path:
-    """Where the client keeps what it has asked before."""
+    """Return the file in which the client keeps the answers to its dialogs."""
     folder = env.get("CLAUDE_CONFIG_DIR") or env.get("HOME") or str(Path.home())
     return Path(folder) / ".claude.json"
 
 
 def is_trusted(config: dict[str, object], home: Path) -> bool:
-    """Trust of the main checkout holds for all its worktrees."""
+    """Return True when the client trusts the main checkout, and so all its worktrees."""
     projects = config.get("projects")
     entry = projects.get(str(home)) if isinstance(projects, dict) else None
     return bool(isinstance(entry, dict) and entry.get("hasTrustDialogAccepted"))

@@ -1,12 +1,10 @@
 """The settings file that a Claude Code session is started with: permissions, hooks, sandbox.
 
-It lies outside the worktree and is rendered anew for each start. Rules use ``Edit(//absolute/path)``, the one form
-that means the same on every version (client facts, 0.2, 0.3 and 2): Write, Edit, NotebookEdit and the shell's
-redirections all obey it. The rules are the first net, the PreToolUse guard, which says why, is the second, the scope
-gate on the candidate is the one that holds.
+It is outside the worktree and is written at each start. Rules use ``Edit(//absolute/path)``, the one form that means
+the same in 2.1.197 and 2.1.330: Write, Edit, NotebookEdit and the shell's redirections all obey it. The rules are the
+first check, the PreToolUse guard, which gives the reason, is the second; the scope gate on the candidate decides.
 
-Invariant: every value here has the type that the client's own validation wants; a single wrong one would switch all
-of it off. Pure.
+Invariant: every value has the type that the client's own validation wants; a single wrong one disables all settings.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from orchestra.blueprint.scope import is_literal
 _HOOK = Path(__file__).parents[1] / "hook.py"
 # Other sessions, other worktrees and times after this session are not an agent's business.
 _NOT_FOR_AGENTS = ("SendMessage", "ListAgents", "EnterWorktree", "ExitWorktree", "CronCreate", "ScheduleWakeup")
-# Beside reading and editing: sub-agents and lists of things to do, which touch nothing of themselves.
+# In addition to reading and editing: sub-agents and to-do lists, which change no file by themselves.
 _TOOLS = ("Task", "Agent", "TodoWrite", "TaskCreate", "TaskUpdate", "TaskList", "TaskGet", "Skill")
 _SHELL = (
     "cat cp diff echo find grep head ls mkdir mv pwd rg rm rmdir sed sort tail test touch tree uniq wc which".split()
@@ -31,10 +29,10 @@ _NEVER_GIT = ("push", "worktree", "update-ref", "symbolic-ref", "stash", "remote
 
 
 def make_settings(policy: Mapping[str, Any], folder: Path, *, interactive: bool, sandbox: bool) -> dict[str, Any]:
-    """``folder``: the agent's, where the hooks find the policy and leave their events."""
+    """Build the settings. ``folder``: the agent's, with the policy that the hooks read and the events they write."""
     permissions = {"allow": _allowed(policy), "deny": _denied(policy, sandbox=sandbox)}
     settings: dict[str, Any] = {
-        "disableAllHooks": False,  # a repository's own settings could switch them off (client facts, 0.8)
+        "disableAllHooks": False,  # a repository's own settings could disable them
         "attribution": {"commit": "", "pr": ""},
         "permissions": permissions,
         "hooks": _hooks(folder, interactive=interactive, checks=policy["checks"]),
@@ -60,27 +58,27 @@ def _allowed(policy: Mapping[str, Any]) -> list[str]:
 
 
 def shut_paths(policy: Mapping[str, Any]) -> list[str]:
-    """Plain paths that nothing in the sandbox may write, whatever program does it: protected, or orchestra's own.
+    """Return the plain paths that no program in the sandbox may write: protected paths and instruction files.
 
-    Where the agent may edit some of what is protected, the guard, which can tell them apart, is left to decide.
+    Where the agent may edit some protected paths, only the guard can distinguish them, so the sandbox leaves them open.
     """
     protected = [] if policy["may_edit_patterns"] else policy["protected_patterns"]
     return [name.rstrip("/") for name in (*protected, *policy["instructions"]) if is_literal(name)]
 
 
 def _shut(policy: Mapping[str, Any]) -> list[str]:
-    """What nothing in the sandbox may write. The shared .git stays open, since commits go there; but not what orchestra
-    keeps in it: orders that the supervisor runs, and configuration that every git reads, both without a sandbox.
+    """Return what no program in the sandbox may write. The shared .git stays open, since commits go there, except for
+    orchestra's folder in it: the supervisor runs the requests in it without a sandbox.
     """
     worktree = policy["worktree"]
     return [policy["state"], *(f"{worktree}/{name}" for name in shut_paths(policy))]
 
 
 def _denied(policy: Mapping[str, Any], *, sandbox: bool) -> list[str]:
-    """Deny rules only where they are needed: the client answers them in its own words before the guard can say why.
+    """Return deny rules, only where they are needed: they refuse without the reason that the guard would give.
 
-    What no allow rule covers is refused anyway, and in a sandbox plain paths are shut by the file system. Deny beats
-    allow, so where this agent may touch a part of what is protected, the guard decides.
+    What no allow rule covers is refused anyway, and the sandbox makes plain paths read-only. Deny beats allow, so where
+    this agent may edit a part of what is protected, the guard decides.
     """
     worktree, home = policy["worktree"], policy["home"]
     shut = policy["instructions"] if policy["may_edit_patterns"] else policy["exposed_patterns"]
@@ -95,7 +93,7 @@ def _denied(policy: Mapping[str, Any], *, sandbox: bool) -> list[str]:
 
 
 def _edit(worktree: str, pattern: str) -> list[str]:
-    """A pattern as rules. A plain path may be a file or a folder; of a folder the rule must name what is below."""
+    """Return the rules for a pattern. A plain path may be a file or a folder, which needs a rule of its own."""
     plain = pattern.rstrip("/")
     rules = [f"Edit(/{worktree}/{plain})"]
     if is_literal(pattern):
@@ -104,13 +102,13 @@ def _edit(worktree: str, pattern: str) -> list[str]:
 
 
 def hook_command(event: str, folder: Path) -> str:
-    """The shell command of a hook: this very interpreter, nothing but the standard library, by absolute paths."""
+    """Return the shell command of a hook: this interpreter without site-packages, by absolute paths."""
     return shlex.join((sys.executable, "-I", "-S", str(_HOOK), event, str(folder)))
 
 
 def _hooks(folder: Path, *, interactive: bool, checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    def hook(event: str, timeout: int = 20, **more: str) -> dict[str, Any]:
-        return {"type": "command", "command": hook_command(event, folder), "timeout": timeout, **more}
+    def hook(event: str, timeout: int = 20, **options: str) -> dict[str, Any]:
+        return {"type": "command", "command": hook_command(event, folder), "timeout": timeout, **options}
 
     patience = 60 + int(sum(check["timeout"] for check in checks))
     hooks: dict[str, Any] = {

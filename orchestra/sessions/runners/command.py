@@ -1,11 +1,11 @@
-"""Any program as an agent: an argv template in, its output read as far as its kind is known.
+"""Any program as an agent: an argv template, and its output as far as its format is known.
 
 Placeholders, each replaced wherever it stands in an argument: ``{prompt}`` the task, ``{prompt_file}`` a file that
 holds it, ``{worktree}``, ``{session_id}``, ``{settings}`` a JSON file that says what the agent may edit. Other braces
-are left alone. A command without ``{prompt}`` and ``{prompt_file}`` gets the prompt on its standard input.
+stay as they are. A command without ``{prompt}`` and ``{prompt_file}`` gets the prompt on its standard input.
 
 ``resume`` re-enters a session with a new prompt; where there is none, the command is run again with it. The
-``{session_id}`` of a resume is the id that the program itself named, where its output is known (parsers.py).
+``{session_id}`` of a resume is the id that the program itself reported, where output_parsers.py knows its format.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _BY_ARGUMENT = re.compile(r"\{(prompt|prompt_file)\}")
 
 
 class CommandRunner:
-    """Runs ``request.argv``, or ``request.resume_argv`` to go on with a session."""
+    """Runs ``request.argv``, or ``request.resume_argv`` to resume a session."""
 
     def require(self, request: SessionRequest) -> None:
-        """The program must be there."""
+        """Require the program, and tmux where the session runs in it."""
         require_program(_template(request)[0], Path(request.worktree), {**os.environ, **(request.env or {})})
         if request.mode is RunnerMode.TMUX:
             tmux.require_tmux()
 
     def launch(self, request: SessionRequest, agent: AgentFolder, run: RunFolder, cap_usd: float | None) -> Launch:
-        """The template with its placeholders filled; no shell comes near it."""
+        """Return the template with its placeholders filled; no shell is involved."""
         template = _template(request)
         values = {
             "prompt": request.prompt,
@@ -47,11 +47,11 @@ class CommandRunner:
             "settings": str(agent.policy),
         }
         argv = tuple(fill(part, values) for part in template)
-        spoken = any(_BY_ARGUMENT.search(part) for part in template)
-        return Launch(argv, stdin=None if spoken else run.prompt)
+        takes_prompt = any(_BY_ARGUMENT.search(part) for part in template)
+        return Launch(argv, stdin=None if takes_prompt else run.prompt)
 
     def reader(self, request: SessionRequest) -> Reader:
-        """By the program's name."""
+        """Return the parser for the program's name."""
         return parser_of(request.argv)
 
 
@@ -60,12 +60,14 @@ def _template(request: SessionRequest) -> tuple[str, ...]:
 
 
 def fill(part: str, values: Mapping[str, str]) -> str:
-    """One argument with its placeholders replaced, once: what a value holds is not looked at again."""
-    return _PLACEHOLDER.sub(lambda found: values[found[1]], part)
+    """Replace the placeholders of one argument, once: placeholders in a value stay as they are."""
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], part)
 
 
 def require_program(name: str, worktree: Path, env: Mapping[str, str]) -> None:
-    """Raises GroundError when the program cannot be found; a relative path is looked for in the worktree."""
+    """Raise GroundError when the program is missing; a relative path starts at the worktree."""
     place = str(worktree / name) if os.sep in name else name
     if shutil.which(place, path=env.get("PATH")) is None:
-        raise GroundError(f"the program {name} is not there", hint=f"install it, or put it on PATH: {env.get('PATH')}")
+        raise GroundError(
+            f"program not found: {name}", hint=f"install it, or add it to PATH, which is {env.get('PATH')}"
+        )

@@ -1,10 +1,10 @@
-"""What other programs print: enough of it to know the session, the money and whether it went wrong.
+"""Read the output of other programs: the session id, the usage and errors.
 
 A parser is chosen by the program's name. Formats: codex ``exec --json`` (events thread.started, item.completed,
 turn.completed, turn.failed), gemini ``-o stream-json`` (init, message, result), opencode ``run --format json`` (text,
-step_finish, error). Anything else is plain text, of which the last line is kept.
+step_finish, error). Any other output is plain text, of which the last line counts.
 
-Invariant: a line that is not understood is passed over; no output can break a fleet. Refuses to guess success.
+Invariant: a line of unknown shape is skipped; no output raises. Success is never guessed.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ Json = dict[str, Any]
 
 @dataclass
 class Parser:
-    """Sums up JSON lines with ``read`` (None: plain text)."""
+    """Sum up JSON lines with ``read`` (None: plain text)."""
 
     read: Callable[[SessionResult, Json], SessionResult] | None = None
-    found: SessionResult = field(default_factory=SessionResult)
+    summary: SessionResult = field(default_factory=SessionResult)
 
     def feed(self, line: bytes) -> Alert | None:
-        """One line."""
+        """Read one line."""
         text = line.decode("utf-8", "replace").strip()
         if self.read is None:
-            self.found = replace(self.found, text=text[:_LONGEST]) if text else self.found
+            self.summary = replace(self.summary, text=text[:_LONGEST]) if text else self.summary
             return None
         value = as_object(text)
         if value is not None:
             try:
-                self.found = self.read(self.found, value)
+                self.summary = self.read(self.summary, value)
             except (KeyError, TypeError, ValueError, AttributeError):
                 return None  # not the shape that this program's events had when this was written
         return None
 
     def result(self) -> SessionResult:
-        """So far."""
-        return self.found
+        """Return the summary of the lines so far."""
+        return self.summary
 
 
 def as_object(text: str) -> Json | None:
-    """The JSON object that a line is, or None."""
+    """Return the JSON object that a line holds, or None."""
     if not text.startswith("{"):
         return None
     try:
@@ -61,7 +61,7 @@ def as_object(text: str) -> Json | None:
 
 
 def parser_of(argv: Sequence[str]) -> Reader:
-    """By the first word of the argv that is a program we know; ``npx codex`` and a path count."""
+    """Choose by the first known program among the first words of the argv, such as in ``npx codex``."""
     for word in argv[:3]:
         name = PurePath(word).name.partition("@")[0]
         if name in _READERS:
@@ -69,55 +69,55 @@ def parser_of(argv: Sequence[str]) -> Reader:
     return Parser()
 
 
-def _codex(found: SessionResult, event: Json) -> SessionResult:
+def _codex(summary: SessionResult, event: Json) -> SessionResult:
     kind = event.get("type")
     if kind == "thread.started":
-        return replace(found, session_id=str(event["thread_id"]))
+        return replace(summary, session_id=str(event["thread_id"]))
     if kind == "item.completed" and event["item"].get("type", event["item"].get("item_type")) == "agent_message":
-        return replace(found, text=str(event["item"]["text"])[:_LONGEST])
+        return replace(summary, text=str(event["item"]["text"])[:_LONGEST])
     if kind == "turn.completed":
         used = event["usage"]
-        more = Usage(None, used["input_tokens"], used["output_tokens"], used.get("cached_input_tokens", 0), 1)
-        return replace(found, usage=add(found.usage, more), is_error=False, reason="")
+        tokens = Usage(None, used["input_tokens"], used["output_tokens"], used.get("cached_input_tokens", 0), 1)
+        return replace(summary, usage=add(summary.usage, tokens), is_error=False, reason="")
     if kind in ("turn.failed", "error"):
         message = event["error"]["message"] if kind == "turn.failed" else event["message"]
-        return replace(found, is_error=True, reason=str(message)[:_LONGEST])
-    return found
+        return replace(summary, is_error=True, reason=str(message)[:_LONGEST])
+    return summary
 
 
-def _gemini(found: SessionResult, event: Json) -> SessionResult:
+def _gemini(summary: SessionResult, event: Json) -> SessionResult:
     kind = event.get("type")
     if kind == "init":
-        return replace(found, session_id=str(event["session_id"]))
+        return replace(summary, session_id=str(event["session_id"]))
     if kind == "message" and event.get("role") == "assistant":
-        before = found.text if event.get("delta") else ""
-        return replace(found, text=(before + str(event["content"]))[:_LONGEST])
+        before = summary.text if event.get("delta") else ""
+        return replace(summary, text=(before + str(event["content"]))[:_LONGEST])
     if kind == "result":
         stats = event.get("stats") or {}
         used = Usage(None, stats.get("input_tokens", 0), stats.get("output_tokens", 0), 0, 1)
         failed = event.get("status") != "success"
         reason = str((event.get("error") or {}).get("message", event.get("status"))) if failed else ""
-        return replace(found, usage=add(found.usage, used), is_error=failed, reason=reason[:_LONGEST])
-    return found
+        return replace(summary, usage=add(summary.usage, used), is_error=failed, reason=reason[:_LONGEST])
+    return summary
 
 
-def _opencode(found: SessionResult, event: Json) -> SessionResult:
+def _opencode(summary: SessionResult, event: Json) -> SessionResult:
     kind = event.get("type")
-    found = replace(found, session_id=str(event.get("sessionID", found.session_id)))
+    summary = replace(summary, session_id=str(event.get("sessionID", summary.session_id)))
     if kind == "text":
-        return replace(found, text=str(event["part"]["text"])[:_LONGEST])
+        return replace(summary, text=str(event["part"]["text"])[:_LONGEST])
     if kind == "step_finish":
         part = event["part"]
         tokens = part["tokens"]
         used = Usage(
             dollars(part.get("cost")), tokens["input"], tokens["output"], tokens.get("cache", {}).get("read", 0), 1
         )
-        return replace(found, usage=add(found.usage, used))
+        return replace(summary, usage=add(summary.usage, used))
     if kind == "error":
         error = event.get("error") or {}
         reason = (error.get("data") or {}).get("message") or error.get("name") or "error"
-        return replace(found, is_error=True, reason=str(reason)[:_LONGEST])
-    return found
+        return replace(summary, is_error=True, reason=str(reason)[:_LONGEST])
+    return summary
 
 
 _READERS: dict[str, Callable[[SessionResult, Json], SessionResult]] = {

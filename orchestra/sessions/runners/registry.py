@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 
 from orchestra.blueprint.model import RunnerKind
@@ -11,6 +10,7 @@ from orchestra.sessions.runners.command import CommandRunner
 from orchestra.sessions.runners.protocol import Runner
 from orchestra.sessions.state import SessionResult
 from orchestra.sessions.store import RunFolder, SessionRequest
+from orchestra.sessions.tail import Tail
 
 
 def runner_of(kind: RunnerKind) -> Runner:
@@ -21,9 +21,11 @@ def runner_of(kind: RunnerKind) -> Runner:
 def read_result(request: SessionRequest, run: RunFolder) -> SessionResult:
     """Read the whole output of a finished session."""
     reader = runner_of(request.kind).reader(request)
-    with suppress(OSError), run.out.open("rb") as lines:
-        for line in lines:
-            reader.feed(line.rstrip(b"\r\n"))
+    tail = Tail(run.out)
+    for line in tail.lines():
+        reader.feed(line)
+    if tail.last_part():
+        reader.feed(tail.last_part())
     result = reader.result()
     without_cost = int(result.usage.cost_usd is None)
     return replace(result, usage=replace(result.usage, sessions_without_cost=without_cost))
