@@ -181,7 +181,8 @@ def _failing_gates(policy: Json, folder: Path) -> Iterator[str]:
             result = capture(command, cwd=worktree, env=env, timeout_s=check["timeout"])
             if result.code in _NO_VERDICT or (prefix and result.stderr.startswith(f"{prefix[0]}: ")):
                 continue
-            yield f"`{check['run']}` fails (exit {result.code}); it must pass:\n{(result.stdout + result.stderr)[-_TAIL:]}"
+            output = (result.stdout + result.stderr)[-_TAIL:]
+            yield f"`{check['run']}` fails (exit {result.code}); it must pass:\n{output}"
 
 
 def _answer_stop(folder: Path, event: Json, reminders: int, missing: list[str]) -> str:

@@ -55,7 +55,7 @@ def test_a_conflict_comes_with_what_the_other_side_was_after(make_repository: Ma
     assert reasons(yard.merge()) == {"schema": "conflict"}
     message = from_train(last_eviction(yard.fleet, yard.fleet.require_agent("schema")))
     assert "It conflicts with the work of: api." in message
-    assert "api says of its work:\n\n```\nThe second line is what clients ask for." in message
+    assert "api describes its work:\n\n```\nThe second line is what clients ask for." in message
     assert "two\n=======\nof schema" in message
 
 
