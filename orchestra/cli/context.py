@@ -30,7 +30,10 @@ def select_names(fleet: Fleet, agents: str | None) -> list[AgentName] | None:
 
 def recover_landing(fleet: Fleet) -> None:
     """Finish or undo a landing that was interrupted, and print what was done."""
-    from orchestra.train.recover import recover
+    from orchestra.train.landing_journal import is_interrupted
 
-    for sentence in recover(fleet.repository):
-        print_note(sentence)
+    if is_interrupted(fleet.repository.state_folder):
+        from orchestra.train.landing import recover
+
+        for sentence in recover(fleet.repository):
+            print_note(sentence)

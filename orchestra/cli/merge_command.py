@@ -50,7 +50,7 @@ def merge(
             agents=names,
             push=push or None,
             accept_finished=yes,
-            unfinished=read_unfinished(fleet) if yes else {},  # only finished work is accepted without a verdict
+            unfinished=lambda: read_unfinished(fleet),
             progress=listener,
         )
     return print_train_report(report, json)

@@ -28,5 +28,5 @@ def rehearse(
     fleet = load_fleet(repo, blueprint)
     with train_listener(events) as listener:
         names = select_names(fleet, agents)
-        report = run(fleet, agents=names, unfinished=read_unfinished(fleet), progress=listener)
+        report = run(fleet, agents=names, unfinished=lambda: read_unfinished(fleet), progress=listener)
     return print_train_report(report, json)

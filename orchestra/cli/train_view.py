@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from orchestra.cli.console import Cell, Tone
 from orchestra.cli.train_state import Phase, Run, TrainState
 from orchestra.text import terminal_safe
-from orchestra.train.eta import rough, spoken
+from orchestra.train.eta import format_remaining, round_estimate
 
 Line = tuple[Cell, ...]
 
@@ -180,7 +180,7 @@ def _row(state: TrainState, run: Run, now: float) -> _Row:
     spent = max(0.0, now - run.since)
     usual = run.expected_s if run.phase is Phase.GATE else None
     late = usual is not None and spent > 2 * usual + 5
-    told = "" if usual is None else f" of ~{_clock(rough(usual))}"
+    told = "" if usual is None else f" of ~{_clock(round_estimate(usual))}"
     return _Row(slot, _what(state, run), gate, _clock(spent), told, Tone.WAITING if late else Tone.PLAIN)
 
 
@@ -244,7 +244,7 @@ def _foot(state: TrainState, width: int, now: float, marks: Marks) -> Line:
         if state.eta is not None:
             at, left = state.eta
             still = left - (now - at)
-            words.insert(0, spoken(still) if still > 0 else "")
+            words.insert(0, format_remaining(still) if still > 0 else "")
         words.append("Ctrl-C stops; the same command goes on")
     said = [word for word in words if word]
     while len(said) > 1 and _wide(", ".join(said)) > width:

@@ -1,174 +1,148 @@
-"""Why a branch that is green alone is red now: the smallest set of what landed with which it fails.
+"""Find why a branch that is green alone is red now: the smallest set of landed changes with which it fails.
 
-The target's history since the branch left it is a row of units: an agent's work, or a person's commit. The branch is
-tried on ever shorter prefixes of that row; the last unit without which it is green is one culprit, and if that one
-alone does not make it red, the search goes on below it with that one kept (delta debugging, Zeller 1999, for a row).
+The target's history since the branch left it is a list of landed changes: an agent's work, or a person's commit. The
+branch is tested on ever shorter prefixes of that list. The last change without which it is green is one culprit; if
+that one alone does not make it red, the search continues below it with that one kept (delta debugging, Zeller 1999).
 
-Invariant: every claim is a test that was run: green without, red with. Refuses: to claim anything where a candidate
-does not build or a test cannot be run to an end.
+Invariant: every claim is a test that was run: green without, red with. Nothing is claimed where a candidate does not
+build or a test cannot be run to an end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from orchestra.blueprint.model import AgentName, Strategy
-from orchestra.candidates.builder import Branch, BuiltCandidate, Candidate, CandidateBuilder
+from orchestra.candidates.builder import Branch, BuiltCandidate, Candidate
 from orchestra.errors import GroundError
-from orchestra.fleet import Fleet
 from orchestra.git.refs import CommitId
-from orchestra.train.entries import Passenger
-from orchestra.train.run_and_wait import Question, ask
-from orchestra.train.target_history import Unit, units
-from orchestra.train.test_run import Ended, Report
-from orchestra.train.tester import Tester
+from orchestra.train.eviction_report import FailedEntry, FailureCause
+from orchestra.train.target_history import LandedChange, landed_changes
+from orchestra.train.test_run import TestOutcome, TestReport
+from orchestra.train.tester import CandidateTest, run_and_wait
+from orchestra.train.train_context import TrainContext
 
-_MOST_MEMBERS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """The branch is green on ``alone`` and red with ``units`` added. ``proven``: red with them and nothing else."""
-
-    alone: CommitId
-    units: tuple[Unit, ...]
-    proven: bool
-
-    @property
-    def agents(self) -> tuple[AgentName, ...]:
-        return tuple(unit.agent for unit in self.units if unit.agent is not None)
+_MOST_CHANGES = 3  # that one cause names
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A branch that was red on ``target``, and the test that said so."""
+class CauseFinder:
+    """Finds causes with the tester of a train that is otherwise idle."""
 
-    passenger: Passenger
-    target: CommitId
-    fork: CommitId
-    report: Report
+    def __init__(self, context: TrainContext) -> None:
+        self._fleet, self._tester, self._integrators = context.fleet, context.tester, context.integrators
+        self._tests = 0
 
-
-class Diagnosis:
-    """Finds causes, with the tester of a train that has nothing else to do any more."""
-
-    def __init__(self, fleet: Fleet, tester: Tester, integrator: Callable[[CommitId], CandidateBuilder]) -> None:
-        self._fleet, self._tester, self._integrator_for = fleet, tester, integrator
-        self._builders: dict[CommitId, CandidateBuilder] = {}
-        self._asked = 0
-
-    def causes(self, cases: Sequence[Case]) -> Mapping[AgentName, Cause]:
-        """The cause for each case that has one; a branch that is red alone has none."""
+    def causes(self, failures: Sequence[FailedEntry]) -> Mapping[AgentName, FailureCause]:
+        """Return the cause of each failure that has one; a branch that is red alone has none."""
         git, fleet = self._fleet.repository.git, self._fleet.name
-        rows = [(case, units(git, fleet, case.fork, case.target)) for case in cases]
-        begun = [(case, row, count) for case, row in rows for count in self._starts(case, row)]
-        alone = self._ask([self._candidate(case, _point(case, row, count), ()) for case, row, count in begun])
-        found: dict[AgentName, Cause] = {}
-        for (case, row, count), green in zip(begun, alone, strict=True):
-            name = case.passenger.agent.name
-            if green is True and name not in found:
-                cause = self._search(case, row, count)
+        starts = []
+        for failure in failures:
+            history = landed_changes(git, fleet, failure.fork, failure.target)
+            # It may be green without any change, or with those up to the last that it must land after: it cannot do
+            # without these, and they may be what it fails with. With all of them it was red.
+            needed = self._fleet.blueprint.predecessors.get(failure.entry.agent.name, frozenset())
+            last = max((place for place, change in enumerate(history, 1) if change.agent in needed), default=0)
+            starts += [(failure, history, count) for count in dict.fromkeys((0, last)) if count < len(history)]
+        tests = [self._candidate(failure, _commit_at(failure, history, n), ()) for failure, history, n in starts]
+        causes: dict[AgentName, FailureCause] = {}
+        for (failure, history, count), green in zip(starts, self._are_green(tests), strict=True):
+            name = failure.entry.agent.name
+            if green is True and name not in causes:
+                cause = self._search(failure, history, count)
                 if cause is not None:
-                    found[name] = cause
-        return found
+                    causes[name] = cause
+        return causes
 
-    def _starts(self, case: Case, row: Sequence[Unit]) -> list[int]:
-        """With how many units the branch may be green: none, or those up to the last that it must land after.
-
-        It may not do without these; and they may be what it fails with. All of them it was red with.
-        """
-        needed = self._fleet.blueprint.predecessors.get(case.passenger.agent.name, frozenset())
-        last = max((place for place, unit in enumerate(row, 1) if unit.agent in needed), default=0)
-        return [count for count in dict.fromkeys((0, last)) if count < len(row)]
-
-    # -- searching ----------------------------------------------------------------------------------------------
-
-    def _search(self, case: Case, row: Sequence[Unit], start: int) -> Cause | None:
-        members: tuple[Unit, ...] = ()
-        last = len(row)
+    def _search(self, failure: FailedEntry, history: Sequence[LandedChange], start: int) -> FailureCause | None:
+        culprits: tuple[LandedChange, ...] = ()
+        alone = _commit_at(failure, history, start)
+        last = len(history)
         while True:
-            last = self._shortest_red(case, row, members, start, last)
-            members = (row[last - 1], *members)
-            (green,) = self._ask([self._candidate(case, _point(case, row, start), members)], case)
-            if green is not True or len(members) == _MOST_MEMBERS or last - 1 == start:
+            last = self._shortest_red(failure, history, culprits, start, last)
+            culprits = (history[last - 1], *culprits)
+            (green,) = self._are_green([self._candidate(failure, alone, culprits)], failure)
+            if green is not True or len(culprits) == _MOST_CHANGES or last - 1 == start:
                 break
             last -= 1
-        if green is not False and self._is_green_now(case):
-            return None
-        return Cause(_point(case, row, start), members, proven=green is False)
+        if green is not False:
+            # It may have been red by chance; then no change may be blamed.
+            (green_now,) = self._are_green([self._candidate(failure, failure.target, ())], failure)
+            if green_now is True:
+                return None
+        return FailureCause(alone, culprits, proven=green is False)
 
-    def _is_green_now(self, case: Case) -> bool:
-        """Whether it was red by chance: then nobody may be named for it."""
-        (green,) = self._ask([self._candidate(case, case.target, ())], case)
-        return green is True
+    def _shortest_red(
+        self,
+        failure: FailedEntry,
+        history: Sequence[LandedChange],
+        culprits: tuple[LandedChange, ...],
+        low: int,
+        high: int,
+    ) -> int:
+        """Return the least k above ``low`` so that the branch is red on k changes and ``culprits``.
 
-    def _shortest_red(self, case: Case, row: Sequence[Unit], members: tuple[Unit, ...], low: int, high: int) -> int:
-        """The least k above ``low`` so that the branch is red on k units and ``members``: green at low, red at high."""
+        It is green at ``low`` and red at ``high``.
+        """
         while high - low > 1:
-            probes = _between(low, high, self._fleet.blueprint.limits.gates)
-            answers = self._ask([self._candidate(case, _point(case, row, k), members) for k in probes], case)
-            known = {k: green for k, green in zip(probes, answers, strict=True) if green is not None}
-            if not known:
+            # At most one probe for each slot, evenly spread between the two.
+            inner = high - low - 1
+            count = min(max(1, self._fleet.blueprint.limits.gates), inner)
+            step = (high - low) / (count + 1)
+            probes = sorted({low + max(1, round((n + 1) * step)) for n in range(count)} - {low, high})
+            tests = [self._candidate(failure, _commit_at(failure, history, k), culprits) for k in probes]
+            answers = zip(probes, self._are_green(tests, failure), strict=True)
+            outcomes = {k: green for k, green in answers if green is not None}
+            reds = [k for k, green in outcomes.items() if not green]
+            if not outcomes:
                 return high
-            reds = [k for k, green in known.items() if not green]
             high = min(reds, default=high)
-            low = max((k for k, green in known.items() if green and k < high), default=low)
-            if not reds and low not in known:
+            low = max((k for k, green in outcomes.items() if green and k < high), default=low)
+            if not reds and low not in outcomes:
                 return high
         return high
 
-    def _candidate(self, case: Case, onto: CommitId, members: Sequence[Unit]) -> Question | None:
-        """``onto``, the members, the branch: is that green? None where they do not build."""
+    def _candidate(self, failure: FailedEntry, onto: CommitId, changes: Sequence[LandedChange]) -> CandidateTest | None:
+        """Return the test of the branch on ``onto`` and ``changes``; None where they do not build."""
         try:
-            built = self._build(case, onto, members)
-        except GroundError:  # objects taken by a ``gc`` beside us
-            self._builders.clear()
+            built = self._build(failure, onto, changes)
+        except GroundError:  # objects removed by a ``gc`` meanwhile
+            self._integrators.forget()
             return None
-        self._asked += 1
-        name = AgentName(f"question {self._asked}")
-        return Question((name,), built.commit, case.passenger.agent.name) if isinstance(built, BuiltCandidate) else None
+        self._tests += 1
+        name = AgentName(f"question {self._tests}")
+        agent = failure.entry.agent.name
+        return CandidateTest((name,), built.commit, agent) if isinstance(built, BuiltCandidate) else None
 
-    def _build(self, case: Case, onto: CommitId, members: Sequence[Unit]) -> Candidate:
-        at = onto
-        for unit in members:
-            name = unit.agent or AgentName("history")
-            branch = Branch(name, self._fleet.name, unit.onto, unit.commit, unit.told, Strategy.REBASE)
-            built = self._builder(onto).build(at, branch)
+    def _build(self, failure: FailedEntry, onto: CommitId, changes: Sequence[LandedChange]) -> Candidate:
+        commit = onto
+        for change in changes:
+            name = change.agent or AgentName("history")
+            branch = Branch(name, self._fleet.name, change.onto, change.commit, change.title, Strategy.REBASE)
+            built = self._integrators.on(onto).build(commit, branch)
             if not isinstance(built, BuiltCandidate):
                 return built
-            at = built.commit
-        return self._builder(case.target).build(at, case.passenger.branch)
+            commit = built.commit
+        return self._integrators.on(failure.target).build(commit, failure.entry.branch)
 
-    def _builder(self, target: CommitId) -> CandidateBuilder:
-        if target not in self._builders:
-            self._builders[target] = self._integrator_for(target)
-        return self._builders[target]
+    def _are_green(
+        self, tests: Sequence[CandidateTest | None], failure: FailedEntry | None = None
+    ) -> list[bool | None]:
+        """Run the tests; return green, red, or None where there is no candidate or no verdict.
 
-    def _ask(self, questions: Sequence[Question | None], case: Case | None = None) -> list[bool | None]:
-        """Green, red, or None where there is no candidate or no verdict.
-
-        What is red by another gate than the one that decided ``case`` is red for a reason of its own: no verdict.
+        Red by another gate than the one that decided ``failure`` is red for another reason: no verdict.
         """
-        reports = ask(self._tester, [question for question in questions if question is not None])
-        return [None if q is None else _verdict(reports[q.state], case) for q in questions]
+        reports = run_and_wait(self._tester, [test for test in tests if test is not None])
+        return [None if test is None else _is_green(reports[test.group], failure) for test in tests]
 
 
-def _verdict(report: Report, case: Case | None) -> bool | None:
-    if report.ended is Ended.GREEN:
+def _is_green(report: TestReport, failure: FailedEntry | None) -> bool | None:
+    if report.ended is TestOutcome.GREEN:
         return True
-    asked, run = case.report.decided_by if case else None, report.decided_by
-    same = asked is None or (run is not None and run.gate == asked.gate)
-    return False if report.ended is Ended.RED and same else None
+    expected, run = failure.report.decided_by if failure else None, report.decided_by
+    same_gate = expected is None or (run is not None and run.gate == expected.gate)
+    return False if report.ended is TestOutcome.RED and same_gate else None
 
 
-def _point(case: Case, row: Sequence[Unit], count: int) -> CommitId:
-    """The target as it was with so many units."""
-    return row[count - 1].commit if count else row[0].onto if row else case.fork
-
-
-def _between(low: int, high: int, places: int) -> list[int]:
-    """At most ``places`` whole numbers between the two, evenly spread."""
-    inner = high - low - 1
-    count = min(max(1, places), inner)
-    return sorted({low + max(1, round((n + 1) * (high - low) / (count + 1))) for n in range(count)} - {low, high})
+def _commit_at(failure: FailedEntry, history: Sequence[LandedChange], count: int) -> CommitId:
+    """Return the target as it was with so many changes."""
+    return history[count - 1].commit if count else history[0].onto if history else failure.fork

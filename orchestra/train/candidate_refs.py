@@ -1,52 +1,48 @@
-"""Keeps what a train has built from ``gc`` until it is decided: the ``candidate`` refs of the agents.
+"""The ``candidate`` refs of the agents: they protect what a train has built from ``git gc``.
 
-A candidate's commit has those of everybody before it as ancestors, so that the pin of the last holds them all; what is
-being tested is held by its slot's HEAD as well. Invariant: a pin of somebody who did not land is gone when the train
-ends, or when the next one begins. Refuses: to touch any other ref.
+A candidate's commit has those before it as ancestors, so the ref of the last one protects them all; what is being
+tested is also held by its slot's HEAD. The ref of an agent that did not land is deleted when the train ends, or when
+the next one starts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from orchestra.blueprint.model import AgentName
 from orchestra.errors import MovedError
 from orchestra.fleet import Fleet
-from orchestra.git.refs import AgentRefs, CommitId, Kind, RefUpdate, agent_ref, read_fleet, update
+from orchestra.git.refs import AgentRefs, CommitId, Kind, RefUpdate, agent_ref, update
 
 
-class Pins:
-    """The pins of one fleet. The caller holds the train's lock, so nobody else moves them."""
+class CandidateRefs:
+    """The candidate refs of one fleet. The caller holds the train's lock, so nothing else moves them."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, refs: Mapping[AgentName, AgentRefs]) -> None:
         self._fleet = fleet
-        refs = read_fleet(fleet.repository.git, fleet.name)
-        self._at = {name: own.candidate for name, own in refs.items() if own.candidate is not None}
+        self._commits = {name: own.candidate for name, own in refs.items() if own.candidate is not None}
 
     def pin(self, agent: AgentName, commit: CommitId) -> None:
-        """From here on no ``gc`` takes ``commit``, until this agent's next one is pinned."""
-        ref = agent_ref(self._fleet.name, agent, Kind.CANDIDATE)
-        move = RefUpdate(ref, commit, self._at.get(agent))
+        """Protect ``commit`` from ``gc`` until this agent's next candidate is pinned."""
+        self._move(agent, commit, "a candidate")
+        self._commits[agent] = commit
+
+    def delete_all(self) -> None:
+        """Delete every pin of this fleet, those of a killed train included."""
+        for agent in self._commits:
+            self._move(agent, None, "decided")
+        self._commits.clear()
+
+    def _move(self, agent: AgentName, commit: CommitId | None, reason: str) -> None:
+        git = self._fleet.repository.git
+        move = RefUpdate(agent_ref(self._fleet.name, agent, Kind.CANDIDATE), commit, self._commits.get(agent))
         try:
-            update(self._fleet.repository.git, [move], reason="a candidate")
-        except MovedError as moved:  # a landing that was taken back took its pin along
-            update(
-                self._fleet.repository.git,
-                [replace(move, old=CommitId(moved.actual) if moved.actual else None)],
-                reason="a candidate",
-            )
-        self._at[agent] = commit
+            update(git, [move], reason=reason)
+        except MovedError as moved:  # a landing moved or deleted it
+            current = CommitId(moved.actual) if moved.actual else None
+            update(git, [replace(move, old=current)] if current or commit else [], reason=reason)
 
-    def release(self) -> None:
-        """Take away every pin that is left."""
-        refs = read_fleet(self._fleet.repository.git, self._fleet.name)
-        for agent in refs:
-            found = refs.get(agent, AgentRefs()).candidate
-            if found is not None:
-                gone = RefUpdate(agent_ref(self._fleet.name, agent, Kind.CANDIDATE), None, found)
-                update(self._fleet.repository.git, [gone], reason="decided")
-        self._at.clear()
-
-    def landed(self, agent: AgentName) -> None:
-        """Its pin went with its landing."""
-        self._at.pop(agent, None)
+    def forget(self, agent: AgentName) -> None:
+        """Note that an agent's pin was deleted with its landing."""
+        self._commits.pop(agent, None)

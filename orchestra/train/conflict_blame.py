@@ -1,121 +1,95 @@
-"""Whom a text conflict is with: found by building, so that nobody is named for changing the same file elsewhere.
+"""Find which landed changes a branch conflicts with, by test-merging, not by comparing file lists.
 
-Each unit that the target took in since the branch left it is put alone on the place where it left; those with which
-the branch then conflicts are the other side. When there is none, the first unit at which the target stops fitting is,
-with those before it without which the branch would fit. Invariant: whoever is named conflicts in a path in which the
-branch conflicts with the target. Refuses: to name anybody where the branch does not even fit where it was begun.
+Each change that the target took in since the branch left it is put alone on the commit where it left; those with which
+the branch then conflicts are the other side. When there is none, the other side is the first change at which the target
+stops fitting, with those before it without which the branch would fit.
+
+Invariant: a change is named only if it conflicts in a path in which the branch conflicts with the target.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from orchestra.blueprint.model import AgentName, Strategy
 from orchestra.candidates.builder import Branch, BuiltCandidate, CandidateBuilder
-from orchestra.candidates.text_conflict import Conflict, few
+from orchestra.candidates.text_conflict import Conflict
 from orchestra.errors import GroundError
-from orchestra.fleet import Fleet
 from orchestra.git.refs import CommitId
-from orchestra.train.target_history import Unit, touching, units
+from orchestra.train.eviction_report import UNKNOWN_SIDE, OtherSide
+from orchestra.train.target_history import LandedChange, landed_changes, touching
+from orchestra.train.train_context import TrainContext
 
-_MOST_UNITS = 100  # looked at one by one; of a longer history only the last so many
-
-
-@dataclass(frozen=True, slots=True)
-class Clash:
-    """``units``: the other side. ``lacking``: the branch was begun on that, which the target does not hold."""
-
-    units: tuple[Unit, ...] = ()
-    lacking: str = ""
-
-    @property
-    def agents(self) -> tuple[AgentName, ...]:
-        return tuple(dict.fromkeys(unit.agent for unit in self.units if unit.agent is not None))
-
-    @property
-    def told(self) -> str:
-        """What a sentence about the conflict should add; agents are named beside it."""
-        persons = [unit.told for unit in self.units if unit.agent is None]
-        if self.lacking:
-            return f"; it was begun on {self.lacking}, which the target does not hold"
-        return f"; the other side is {few(persons)}" if persons else ""
+_MOST_CHANGES = 100  # tried one by one; of a longer history only the last so many
 
 
-NOBODY = Clash()
+class OtherSideFinder:
+    """Finds the other side of conflicts."""
 
+    def __init__(self, context: TrainContext) -> None:
+        self._fleet, self._integrators = context.fleet, context.integrators
 
-class Clashes:
-    """Finds the other side of conflicts. ``integrator`` makes builders for a value of the target."""
-
-    def __init__(self, fleet: Fleet, integrator: Callable[[CommitId], CandidateBuilder]) -> None:
-        self._fleet, self._integrator_for = fleet, integrator
-        self._builders: dict[CommitId, CandidateBuilder] = {}
-
-    def find(self, branch: Branch, conflict: Conflict, target: CommitId, above: CandidateBuilder) -> Clash:
-        """With whom ``branch`` conflicts on ``target``, for which ``above`` builds."""
+    def find(self, branch: Branch, conflict: Conflict, target: CommitId, above: CandidateBuilder) -> OtherSide:
+        """Return what ``branch`` conflicts with on ``target``, for which ``above`` builds."""
+        if not conflict.stages:  # not about text: unrelated histories, or the audit rejected it
+            return UNKNOWN_SIDE
         try:
             return self._find(branch, conflict, target, above)
-        except GroundError:  # objects taken by a ``gc`` beside us: the eviction stands without it
-            self._builders.clear()
-            return NOBODY
+        except GroundError:  # objects removed by a ``gc`` meanwhile: the eviction stands without it
+            self._integrators.forget()
+            return UNKNOWN_SIDE
 
-    def _find(self, branch: Branch, conflict: Conflict, target: CommitId, above: CandidateBuilder) -> Clash:
-        if not conflict.stages:  # nothing about text: unrelated histories, or the audit stopped it
-            return NOBODY
+    def _find(self, branch: Branch, conflict: Conflict, target: CommitId, above: CandidateBuilder) -> OtherSide:
         repository = self._fleet.repository
         fork = repository.fork(target, branch.tip, branch.base)
-        row = units(repository.git, self._fleet.name, fork, target)
-        start = row[0].onto if row else target
-        search = _Search(self._builder(start), above, branch, frozenset(conflict.paths))
+        history = landed_changes(repository.git, self._fleet.name, fork, target)
+        start = history[0].onto if history else target
+        search = _Search(self._integrators.on(start), above, branch, frozenset(conflict.paths))
         if not search.fits(start):
-            told = repository.git.text("log", "-1", "--format=%s", fork, "--")
-            return Clash(lacking=f"{fork[:10]} ({told})") if fork != start else NOBODY
-        near = touching(repository.git, fork, target, conflict.paths)
-        return Clash(search.others(start, [unit for unit in row if not near.isdisjoint(unit.commits)][-_MOST_UNITS:]))
-
-    def _builder(self, target: CommitId) -> CandidateBuilder:
-        """For units on the place where a branch left the target; most branches of a fleet left it at the same."""
-        if target not in self._builders:
-            self._builders[target] = self._integrator_for(target)
-        return self._builders[target]
+            subject = repository.git.text("log", "-1", "--format=%s", fork, "--")
+            return OtherSide(missing_base=f"{fork[:10]} ({subject})") if fork != start else UNKNOWN_SIDE
+        relevant = touching(repository.git, fork, target, conflict.paths)
+        changes = [change for change in history if not relevant.isdisjoint(change.commits)]
+        return OtherSide(search.find(start, changes[-_MOST_CHANGES:]))
 
 
 class _Search:
-    """One conflict. ``below`` builds units where the branch left the target, ``above`` the branch on the target."""
+    """The search for one conflict.
+
+    ``below`` builds changes on the commit where the branch left the target, ``above`` the branch on the target.
+    """
 
     def __init__(self, below: CandidateBuilder, above: CandidateBuilder, branch: Branch, paths: frozenset[str]) -> None:
         self._below, self._above, self._branch, self._paths = below, above, branch, paths
 
-    def fits(self, at: CommitId) -> bool:
-        """Whether the branch fits there, as far as the paths go that are asked about."""
-        made = self._above.build(at, self._branch)
-        return not (isinstance(made, Conflict) and self._paths & set(made.paths))
+    def fits(self, commit: CommitId) -> bool:
+        """Return whether the branch merges with ``commit`` in the conflict's paths."""
+        candidate = self._above.build(commit, self._branch)
+        return not (isinstance(candidate, Conflict) and self._paths & set(candidate.paths))
 
-    def others(self, start: CommitId, row: Sequence[Unit]) -> tuple[Unit, ...]:
-        alone = [unit for unit in row if self._clashes(start, [unit])]
+    def find(self, start: CommitId, changes: Sequence[LandedChange]) -> tuple[LandedChange, ...]:
+        alone = [change for change in changes if self._conflicts(start, [change])]
         if alone:
             return tuple(alone)
-        size = next((n for n, unit in enumerate(row, 1) if not self.fits(unit.commit)), 0)
-        left, named = list(row[:size]), list(row[max(0, size - 1) : size])
-        for unit in reversed(row[: max(0, size - 1)]):
-            rest = [other for other in left if other is not unit]
-            clashes = self._clashes(start, rest)
-            if clashes:
-                left = rest
-            elif clashes is False:  # else the others are only built on it
-                named.insert(0, unit)
-        return tuple(named)
+        size = next((n for n, change in enumerate(changes, 1) if not self.fits(change.commit)), 0)
+        remaining, culprits = list(changes[:size]), list(changes[max(0, size - 1) : size])
+        for change in reversed(changes[: max(0, size - 1)]):
+            without = [item for item in remaining if item is not change]
+            conflicts = self._conflicts(start, without)
+            if conflicts:
+                remaining = without
+            elif conflicts is False:  # None: the later changes are only based on it
+                culprits.insert(0, change)
+        return tuple(culprits)
 
-    def _clashes(self, start: CommitId, members: Sequence[Unit]) -> bool | None:
-        """Whether the branch does not fit with these alone; None where they do not build without others."""
-        at = start
-        for unit in members:
-            name = unit.agent or AgentName("history")
-            made = self._below.build(
-                at, Branch(name, self._branch.fleet, unit.onto, unit.commit, unit.told, Strategy.REBASE)
-            )
-            if not isinstance(made, BuiltCandidate):
+    def _conflicts(self, start: CommitId, changes: Sequence[LandedChange]) -> bool | None:
+        """Return whether the branch conflicts with these alone; None where they do not build without others."""
+        commit = start
+        for change in changes:
+            name = change.agent or AgentName("history")
+            branch = Branch(name, self._branch.fleet, change.onto, change.commit, change.title, Strategy.REBASE)
+            candidate = self._below.build(commit, branch)
+            if not isinstance(candidate, BuiltCandidate):
                 return None
-            at = made.commit
-        return not self.fits(at)
+            commit = candidate.commit
+        return not self.fits(commit)

@@ -1,12 +1,12 @@
-"""Who rides in this train, and why the others do not.
+"""The entries of a train: which agents take part, each at one exact commit, and why the others do not.
 
-Invariant: read from refs and the branches' tips at one moment; a passenger is one exact commit. Refuses: stale
-approvals, work without a verdict where one is required, and guessing that somebody is finished.
+A stale approval is not an approval, work without a verdict does not land where one is required, and an agent counts as
+finished only if something says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ from orchestra.blueprint.model import Agent, AgentName, Review, Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.candidates.builder import Branch
 from orchestra.fleet import Fleet
-from orchestra.git.refs import AgentRefs, CommitId, RefName, branch_ref, read_fleet, read_refs
+from orchestra.git.refs import AgentRefs, CommitId, RefName, branch_ref, read_refs
 from orchestra.review.branch_status import read_notes
 from orchestra.review.verdicts import Verdict, commit_to_land, uncommitted_paths, verdict
 from orchestra.train.train_report import Waiting
@@ -30,8 +30,8 @@ class Accept(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Passenger:
-    """An agent's work at one commit, and the verdict under which it rides."""
+class Entry:
+    """An agent's work at one commit, and the verdict under which it takes part."""
 
     agent: Agent
     branch: Branch
@@ -40,86 +40,96 @@ class Passenger:
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
-    """``passengers`` in train order. ``settled`` have landed or were discarded, and hold nobody up."""
+class Entries:
+    """``queued`` in train order. ``excluded``: not selected, and neither landed nor discarded.
 
-    passengers: tuple[Passenger, ...]
+    ``merged``: agents that a person merged by hand; the target contains that very tip.
+    """
+
+    queued: tuple[Entry, ...]
     waiting: tuple[Waiting, ...]
-    settled: frozenset[AgentName]
-    aside: frozenset[AgentName]  # not asked for, and not settled
-    merged: Mapping[AgentName, CommitId]  # somebody merged them by hand: the target holds that very tip
+    excluded: frozenset[AgentName]
+    merged: Mapping[AgentName, CommitId]
 
-    def passenger(self, name: AgentName) -> Passenger:
-        return next(p for p in self.passengers if p.agent.name == name)
+    def entry(self, name: AgentName) -> Entry:
+        return next(entry for entry in self.queued if entry.agent.name == name)
 
 
-def read_roster(
+def read_entries(
     fleet: Fleet,
+    refs: Mapping[AgentName, AgentRefs],
     target: CommitId,
+    *,
     accept: Accept,
     agents: Collection[AgentName] | None,
-    unfinished: Mapping[AgentName, str],
-) -> Roster:
-    """Who rides on top of ``target``: of ``agents`` (None: all), those that ``accept`` lets in."""
+    read_unfinished: Callable[[], Mapping[AgentName, str]],
+) -> Entries:
+    """Return which of ``agents`` (None: all) take part on top of ``target``, by the verdicts that ``accept`` allows."""
     git, blueprint = fleet.repository.git, fleet.blueprint
-    refs = read_fleet(git, fleet.name)
     heads = read_refs(git, [branch_ref(agent.branch) for agent in blueprint.agents])
     if accept is Accept.APPROVED and blueprint.merge.review is Review.NONE:
         accept = Accept.FINISHED
-    riding: list[Passenger] = []
+    queued: list[Entry] = []
     waiting: list[Waiting] = []
-    settled: set[AgentName] = set()
-    aside: set[AgentName] = set()
+    excluded: set[AgentName] = set()
+    unfinished: Mapping[AgentName, str] | None = None
     merged = _merged_by_hand(fleet, target, refs)
     by_name = {agent.name: agent for agent in blueprint.agents}
     for agent in (by_name[name] for name in blueprint.merge_order):
-        own, head = refs.get(agent.name, AgentRefs()), heads.get(branch_ref(agent.branch))
-        if own.landed is not None or own.discarded is not None or agent.name in merged:
-            settled.add(agent.name)
-        elif agents is not None and agent.name not in agents:
-            aside.add(agent.name)
-        elif own.base is None or head is None:
-            waiting.append(Waiting(agent.name, "not spawned" if own.base is None else f"branch {agent.branch} is gone"))
-        elif reason := _why_not(fleet, agent, verdict(own, head), accept, unfinished):
+        agent_refs, head = refs.get(agent.name, AgentRefs()), heads.get(branch_ref(agent.branch))
+        if agent_refs.landed is not None or agent_refs.discarded is not None or agent.name in merged:
+            continue
+        if agents is not None and agent.name not in agents:
+            excluded.add(agent.name)
+            continue
+        if agent_refs.base is None or head is None:
+            reason = "not spawned" if agent_refs.base is None else f"branch {agent.branch} does not exist"
             waiting.append(Waiting(agent.name, reason))
+            continue
+        decision = verdict(agent_refs, head)
+        refusal: str | None = None
+        if accept is Accept.NAMED or decision is Verdict.APPROVED:
+            pass
+        elif decision is Verdict.CHANGES_REQUESTED:
+            refusal = "changes were requested"
+        elif decision is Verdict.STALE and blueprint.merge.review is Review.REQUIRED:
+            refusal = "its approval is stale: the branch has new commits"
+        elif accept is Accept.APPROVED:
+            refusal = NO_VERDICT
         else:
-            riding.append(_passenger(fleet, agent, own, head))
-    # What is only tested may stand without those who would have to land before it.
-    held_up = frozenset[AgentName]() if accept is Accept.NAMED else frozenset(aside)
-    return Roster(tuple(riding), tuple(waiting), frozenset(settled), held_up, merged)
+            unfinished = read_unfinished() if unfinished is None else unfinished
+            refusal = _unfinished_reason(fleet, agent, unfinished)
+        if refusal is not None:
+            waiting.append(Waiting(agent.name, refusal))
+            continue
+        # At its branch's head, or at the proposal for it that a person accepted.
+        tip = commit_to_land(agent_refs, head) or head
+        excluded_paths = tuple(sorted(_excluded_paths(fleet, agent, agent_refs.base)))
+        strategy = blueprint.merge.strategy
+        branch = Branch(agent.name, fleet.name, agent_refs.base, tip, agent.title, strategy, excluded_paths)
+        queued.append(Entry(agent, branch, _read_notes(fleet, agent, head), decision))
+    # What is only tested may be tested without those that would have to land before it.
+    blocking = frozenset[AgentName]() if accept is Accept.NAMED else frozenset(excluded)
+    return Entries(tuple(queued), tuple(waiting), blocking, merged)
 
 
 def _merged_by_hand(
     fleet: Fleet, target: CommitId, refs: Mapping[AgentName, AgentRefs]
 ) -> Mapping[AgentName, CommitId]:
-    """Agents with commits of their own whose whole branch the target holds, though no train of ours landed it."""
+    """Return agents with commits of their own whose whole branch the target contains, though no train landed it."""
     by_ref = {branch_ref(agent.branch): agent.name for agent in fleet.blueprint.agents}
     rows = fleet.repository.git.run("for-each-ref", "--merged", target, "--format=%(refname) %(objectname)", *by_ref)
-    found: dict[AgentName, CommitId] = {}
+    merged: dict[AgentName, CommitId] = {}
     for row in rows.lines:
         ref, _, tip = row.partition(" ")
-        own = refs.get(by_ref.get(RefName(ref), AgentName("")), AgentRefs())
-        if RefName(ref) in by_ref and own.base not in (None, tip) and own.landed is None and own.discarded is None:
-            found[by_ref[RefName(ref)]] = CommitId(tip)
-    return found
+        agent_refs = refs.get(by_ref.get(RefName(ref), AgentName("")), AgentRefs())
+        undecided = agent_refs.landed is None and agent_refs.discarded is None
+        if RefName(ref) in by_ref and agent_refs.base not in (None, tip) and undecided:
+            merged[by_ref[RefName(ref)]] = CommitId(tip)
+    return merged
 
 
-def _why_not(
-    fleet: Fleet, agent: Agent, decided: Verdict, accept: Accept, unfinished: Mapping[AgentName, str]
-) -> str | None:
-    """Why the agent does not ride; None when it does."""
-    if accept is Accept.NAMED or decided is Verdict.APPROVED:
-        return None
-    if decided is Verdict.CHANGES_REQUESTED:
-        return "changes were requested"
-    if decided is Verdict.STALE and fleet.blueprint.merge.review is Review.REQUIRED:
-        return "its approval is stale: it was committed to since"
-    if accept is Accept.APPROVED:
-        return NO_VERDICT
-    return _why_unfinished(fleet, agent, unfinished)
-
-
-def _why_unfinished(fleet: Fleet, agent: Agent, unfinished: Mapping[AgentName, str]) -> str | None:
+def _unfinished_reason(fleet: Fleet, agent: Agent, unfinished: Mapping[AgentName, str]) -> str | None:
     if agent.name in unfinished:
         return f"not finished: {unfinished[agent.name]}"
     if not (fleet.worktree(agent) / ".git").exists():
@@ -128,27 +138,18 @@ def _why_unfinished(fleet: Fleet, agent: Agent, unfinished: Mapping[AgentName, s
     return f"not finished: {dirty} uncommitted files in {fleet.worktree(agent)}" if dirty else None
 
 
-def _passenger(fleet: Fleet, agent: Agent, own: AgentRefs, head: CommitId) -> Passenger:
-    """At its branch's head, or at the proposal for it that a person took."""
-    assert own.base is not None  # noqa: S101 - the caller has looked
-    kept_out = tuple(sorted(_kept_out(fleet, agent, own.base)))
-    tip = commit_to_land(own, head) or head
-    branch = Branch(agent.name, fleet.name, own.base, tip, agent.title, fleet.blueprint.merge.strategy, kept_out)
-    return Passenger(agent, branch, _notes(fleet, agent, head), verdict(own, head))
-
-
-def _kept_out(fleet: Fleet, agent: Agent, base: CommitId) -> set[str]:
-    """Our own files never land. A CLAUDE.md that the repository has stays as it is, unless the agent may edit it."""
-    kept = set(instruction_names(fleet.repository, fleet.blueprint, base).all)
+def _excluded_paths(fleet: Fleet, agent: Agent, base: CommitId) -> set[str]:
+    """Return the instruction files, which never land. A tracked CLAUDE.md stays, unless the agent may edit it."""
+    paths = set(instruction_names(fleet.repository, fleet.blueprint, base).all)
     if not Matcher(Scope(agent.may_edit)).matches(STANDARDS):
-        kept.add(STANDARDS)
-    return kept
+        paths.add(STANDARDS)
+    return paths
 
 
-def _notes(fleet: Fleet, agent: Agent, head: CommitId) -> str | None:
-    """What the agent says of its work: the file in its worktree, else what it committed."""
-    written = read_notes(fleet.worktree(agent))
-    if written is not None:
-        return written
-    found = fleet.repository.git.run("cat-file", "blob", f"{head}:{NOTES}", ok=(0, 128))
-    return found.stdout.decode("utf-8", "replace") if found.code == 0 else None
+def _read_notes(fleet: Fleet, agent: Agent, head: CommitId) -> str | None:
+    """Return the agent's notes: the file in its worktree, else the committed one."""
+    notes = read_notes(fleet.worktree(agent))
+    if notes is not None:
+        return notes
+    blob = fleet.repository.git.run("cat-file", "blob", f"{head}:{NOTES}", ok=(0, 128))
+    return blob.stdout.decode("utf-8", "replace") if blob.code == 0 else None

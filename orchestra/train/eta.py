@@ -1,7 +1,4 @@
-"""How long a train still takes: a guess from how long its gates took, for people who wait.
-
-Invariant: pure, and nothing is decided by it. Refuses to guess before anything of these gates was ever measured.
-"""
+"""Estimate how long a train still takes, from how long its gates took before. Nothing is decided by it."""
 
 from __future__ import annotations
 
@@ -13,51 +10,50 @@ from orchestra.blueprint.model import Guarantee, Train
 from orchestra.train.planner import chance_of_failure
 from orchestra.train.planner_model import Facts
 
-_RECENT = 20
+_RECENT_RUNS = 20
+_ROUNDING = ((10, 1), (120, 5), (600, 10))  # below so many seconds -> to multiples of
+_MINUTES_FROM_S, _HOURS_FROM_MIN = 90, 90
 
 
 def typical_seconds(measured: Mapping[str, Sequence[float]], gates: Iterable[str]) -> float | None:
-    """One test run of all ``gates``: the sum of their medians; None while one of them was never measured."""
-    known = [measured.get(gate, ())[-_RECENT:] for gate in gates]
-    return sum(median(times) for times in known) if all(known) else None
+    """Return the time of one test run of all ``gates``: the sum of their medians; None while one was never measured."""
+    times = [measured.get(gate, ())[-_RECENT_RUNS:] for gate in gates]
+    return sum(median(runs) for runs in times) if all(times) else None
 
 
-def rounds_left(facts: Facts) -> float:
-    """How many test runs, one after the other, the undecided agents still take, as the policy goes."""
-    left, slots = len(facts.order), max(1, facts.slots)
+def remaining_rounds(facts: Facts) -> float:
+    """Return how many test runs, one after the other, the undecided agents still take under the policy."""
+    agents, slots = len(facts.order), max(1, facts.slots)
     chance = chance_of_failure(facts)
-    if left == 0:
+    if agents == 0:
         return 0.0
     if facts.policy is Train.SERIAL:
-        return left * (1 + chance)
+        return agents * (1 + chance)
     if facts.policy is Train.SPECULATIVE or facts.guarantee is Guarantee.STEP_GREEN:
         # A failure makes those behind it start again, once the round is through.
-        return math.ceil(left / slots) + left * chance
-    bad = left * chance
+        return math.ceil(agents / slots) + agents * chance
+    failures = agents * chance
     if facts.policy is Train.BATCH:
-        return 1 + bad * (1 + math.log2(max(2, left)))
-    return max(1.0, bad * (1 + math.log(left + 1, slots + 1)))
+        return 1 + failures * (1 + math.log2(max(2, agents)))
+    return max(1.0, failures * (1 + math.log(agents + 1, slots + 1)))
 
 
 def seconds_left(facts: Facts, one_run: float | None) -> float | None:
-    """The guess, in seconds; None where there is nothing to go by."""
-    return None if one_run is None else rounds_left(facts) * one_run
+    """Return the estimate in seconds; None without a measurement."""
+    return None if one_run is None else remaining_rounds(facts) * one_run
 
 
-def spoken(seconds: float | None) -> str:
-    """``about 4 min left``; the empty text when nobody knows. No finer than a guess can be."""
+def format_remaining(seconds: float | None) -> str:
+    """Return ``about 4 min left``, rounded as an estimate; "" for None."""
     if seconds is None:
         return ""
-    if seconds < 90:  # noqa: PLR2004 - where minutes begin to read better
-        return f"about {rough(seconds)} s left"
+    if seconds < _MINUTES_FROM_S:
+        return f"about {round_estimate(seconds)} s left"
     minutes = round(seconds / 60)
-    return f"about {minutes} min left" if minutes < 90 else f"about {seconds / 3600:.1f} h left"  # noqa: PLR2004
+    return f"about {minutes} min left" if minutes < _HOURS_FROM_MIN else f"about {seconds / 3600:.1f} h left"
 
 
-def rough(seconds: float) -> int:
-    """Rounded as a guess: whole seconds up to ten, fives up to two minutes, tens up to ten, whole minutes beyond."""
-    grain = next((grain for below, grain in _GRAINS if seconds < below), 60)
+def round_estimate(seconds: float) -> int:
+    """Round to whole seconds up to ten, fives up to two minutes, tens up to ten minutes, whole minutes beyond."""
+    grain = next((grain for limit, grain in _ROUNDING if seconds < limit), 60)
     return max(1, grain * round(seconds / grain))
-
-
-_GRAINS = ((10, 1), (120, 5), (600, 10))

@@ -1,8 +1,8 @@
-"""What a train tells while it runs: values for a live view, plain lines, or JSON lines.
+"""The events of a running train: values for a live view, plain lines, or JSON lines.
 
-Invariant: nothing is decided from an event; whoever listens may lose every one of them. What ``data`` holds, kind by
-kind, is in schemas/train-event.schema.json and docs/train.md; ``run`` numbers the test runs of one train from 1 and is
-the same in all events about one run.
+Nothing is decided from an event, so a listener may lose any of them. schemas/train-event.schema.json and docs/train.md
+describe ``data``, kind by kind; ``run`` numbers the test runs of one train from 1 and is the same in all events about
+one run.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ KINDS = (
     "test.started",
     "gate.started",
     "gate.finished",
-    "test.cancelled",  # nobody wants to know any more; its slot is free when the test is finished
+    "test.cancelled",  # its result no longer matters; its slot is free when the test is finished
     "test.finished",
     "landing",
     "landed",
     "evicted",
     "blocked",
     "waiting",
-    "proposal",  # how the text conflict of somebody evicted could be resolved: tried, offered, or not
+    "proposal",  # a resolution of an evicted agent's text conflict: tried, offered, or not
     "recovered",
     "train.interrupted",
     "train.finished",
 )
 
 
-def _nothing() -> Mapping[str, Json]:
+def _no_data() -> Mapping[str, Json]:
     return MappingProxyType({})
 
 
@@ -50,11 +50,11 @@ class TrainEvent:
     kind: str
     agents: tuple[str, ...]
     text: str
-    data: Mapping[str, Json] = field(default_factory=_nothing)
+    data: Mapping[str, Json] = field(default_factory=_no_data)
     at: float = 0.0
 
     def to_json(self) -> dict[str, Json]:
-        """One line of ``--events``."""
+        """Return one line of ``--events``."""
         return {
             "kind": self.kind,
             "at": self.at,
@@ -68,16 +68,16 @@ Listener = Callable[[TrainEvent], None]
 
 
 def ignore(_: TrainEvent) -> None:
-    """A listener that does not."""
+    """Drop the event."""
 
 
-class Teller:
-    """Stamps events and hands them to a listener."""
+class EventSink:
+    """Adds the time to events and hands them to a listener."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
-    def tell(self, kind: str, agents: tuple[str, ...], text: str, **data: Json) -> None:
+    def emit(self, kind: str, agents: tuple[str, ...], text: str, **data: Json) -> None:
         if kind not in KINDS:
-            raise ValueError(f"{kind} is no kind of event")
+            raise ValueError(f"{kind} is not an event kind")
         self._listener(TrainEvent(kind, agents, text, MappingProxyType(data), time.time()))

@@ -1,6 +1,6 @@
-"""A conflict in words: which tests, which files and names both sides touch, and what each said it was doing.
+"""Explain a conflict: the tests that fail, the files and names that both sides touch, and what each side was doing.
 
-Invariant: everything shown is quoted: from logs, diffs, commits and notes. Refuses: to guess a meaning.
+Everything shown is quoted from logs, diffs, commits and notes.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestra.blueprint.model import AgentName
+from orchestra.candidates.text_conflict import few
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import changes
 from orchestra.review.agent_notes import summarize_notes
 from orchestra.review.eviction import end_of
 from orchestra.sessions.eviction_message import tail
+from orchestra.train.entries import Entry
+from orchestra.train.target_history import LandedChange
+from orchestra.train.test_run import TestReport
 
 _FAILED_TESTS = re.compile(
     r"""(?mx)
@@ -34,7 +39,53 @@ _LOG_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class FailureCause:
+    """The branch is green on ``alone`` and red with ``changes`` added. ``proven``: with them and nothing else."""
+
+    alone: CommitId
+    changes: tuple[LandedChange, ...]
+    proven: bool
+
+    @property
+    def agents(self) -> tuple[AgentName, ...]:
+        return tuple(change.agent for change in self.changes if change.agent is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedEntry:
+    """A branch that was red on ``target``, and the report that said so."""
+
+    entry: Entry
+    target: CommitId
+    fork: CommitId
+    report: TestReport
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSide:
+    """``changes``: the other side of a conflict. ``missing_base``: a base of the branch that the target lacks."""
+
+    changes: tuple[LandedChange, ...] = ()
+    missing_base: str = ""
+
+    @property
+    def agents(self) -> tuple[AgentName, ...]:
+        return tuple(dict.fromkeys(change.agent for change in self.changes if change.agent is not None))
+
+    @property
+    def remark(self) -> str:
+        """What a sentence about the conflict should add; it names the agents separately."""
+        commits = [change.title for change in self.changes if change.agent is None]
+        if self.missing_base:
+            return f"; it is based on {self.missing_base}, which the target does not contain"
+        return f"; the other side is {few(commits)}" if commits else ""
+
+
+UNKNOWN_SIDE = OtherSide()
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictSide:
     """One side of a conflict: what it changed, from ``since`` to ``until``, and its notes."""
 
     name: str
@@ -44,60 +95,61 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Touch:
-    """Where two sides meet. ``names``: one side takes them away, the other uses them anew."""
+class Overlap:
+    """Where two sides meet. ``names``: one side removes them, the other starts to use them."""
 
     files: tuple[str, ...]
     names: tuple[str, ...]
 
 
 def failed_tests(log: Path | None, most: int = 10) -> tuple[str, ...]:
-    """The names of the tests that a log says failed, in the words of the common runners."""
+    """Return the names of failed tests in a log, in the formats of the common test runners."""
     text = _plain(end_of(log, _LOG_BYTES)) if log else ""
-    found = (next(name for name in match.groups() if name) for match in _FAILED_TESTS.finditer(text))
-    return tuple(dict.fromkeys(name.strip() for name in found))[:most]
+    names = (next(name for name in match.groups() if name) for match in _FAILED_TESTS.finditer(text))
+    return tuple(dict.fromkeys(name.strip() for name in names))[:most]
 
 
 def _plain(text: str) -> str:
-    """Without what colours it."""
+    """Return the text without ANSI colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-def touch(git: Git, one: Work, other: Work, most: int = 8) -> Touch:
-    """The files that both change, and the names that one takes away and the other newly uses."""
-    files = sorted(set(changes(git, one.since, one.until)) & set(changes(git, other.since, other.until)))
-    words = {side.name: _words(git, side) for side in (one, other)}
-    (one_gone, one_new), (other_gone, other_new) = words[one.name], words[other.name]
-    names = sorted((one_gone & other_new) | (other_gone & one_new), key=lambda name: (-len(name), name))
-    return Touch(tuple(files[:most]), tuple(names[:most]))
+def find_overlap(git: Git, first: ConflictSide, second: ConflictSide, most: int = 8) -> Overlap:
+    """Return the files that both change, and the names that one removes and the other starts to use."""
+    files = sorted(set(changes(git, first.since, first.until)) & set(changes(git, second.since, second.until)))
+    first_removed, first_added = _words(git, first)
+    second_removed, second_added = _words(git, second)
+    shared = (first_removed & second_added) | (second_removed & first_added)
+    names = sorted(shared, key=lambda name: (-len(name), name))
+    return Overlap(tuple(files[:most]), tuple(names[:most]))
 
 
-def _words(git: Git, work: Work) -> tuple[set[str], set[str]]:
-    """Names that a side's diff only takes away, and names on the lines that it adds."""
+def _words(git: Git, side: ConflictSide) -> tuple[set[str], set[str]]:
+    """Return the names that a side's diff only removes, and the names on the lines that it adds."""
     options = ("-U0", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
-    text = git.run("diff-tree", "-p", "-r", *options, work.since, work.until, "--").stdout.decode("utf-8", "replace")
+    text = git.run("diff-tree", "-p", "-r", *options, side.since, side.until, "--").stdout.decode("utf-8", "replace")
     lines = text.splitlines()
     added = {word for line in lines if line[:1] == "+" and line[:4] != "+++ " for word in _WORD.findall(line)}
     removed = {word for line in lines if line[:1] == "-" and line[:4] != "--- " for word in _WORD.findall(line)}
     return removed - added, added
 
 
-def tell(
-    title: str, tests: Sequence[str], touches: Mapping[str, Touch], sides: Iterable[Work], log: Path | None
+def format_explanation(
+    title: str, tests: Sequence[str], overlaps: Mapping[str, Overlap], sides: Iterable[ConflictSide], log: Path | None
 ) -> str:
-    """The whole explanation as a page of plain text."""
+    """Return the whole explanation as plain text."""
     lines = [title, ""]
     if tests:
         lines += ["Tests that fail:", *(f"  {name}" for name in tests), ""]
-    for name, met in touches.items():
-        if met.files:
-            lines += [f"Files that {name} changes, too:", *(f"  {path}" for path in met.files), ""]
-        if met.names:
-            lines += [f"Names that one side takes away and the other uses ({name}): {', '.join(met.names)}", ""]
+    for name, overlap in overlaps.items():
+        if overlap.files:
+            lines += [f"Files that {name} changes, too:", *(f"  {path}" for path in overlap.files), ""]
+        if overlap.names:
+            lines += [f"Names that one side removes and the other uses ({name}): {', '.join(overlap.names)}", ""]
     for side in sides:
-        said = summarize_notes(side.notes)
-        lines += [f"{side.name} says:", *(f"  {line}" for line in said), ""] if said else []
+        purpose = summarize_notes(side.notes)
+        lines += [f"{side.name} says:", *(f"  {line}" for line in purpose), ""] if purpose else []
     if log is not None:
         last = tail(_plain(end_of(log))).splitlines()
-        lines += ["The gate's last words:", *(f"  {line}" for line in last), "", f"All of them: {log}"]
+        lines += ["The last lines of the gate's log:", *(f"  {line}" for line in last), "", f"The whole log: {log}"]
     return "\n".join(lines) + "\n"

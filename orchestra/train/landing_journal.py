@@ -1,7 +1,7 @@
-"""What a train is about to land, on disk before it lands, so that a kill can be told from a choice.
+"""The journal of landings: the landing that is under way, on disk before the target moves.
 
-Invariant: at most one intent in a repository; it is written whole and synced before the target moves, and goes when
-everything that follows from the move is done. Refuses: to be believed against the refs; it only says what to look for.
+At most one landing is open in a repository. Its record is written whole and synced before the target moves, and deleted
+when everything that follows from the move is done. The refs decide what happened; the record only says where to look.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from orchestra.git.refs import CommitId
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
-    """The target's branch goes from ``old`` to ``new``; ``agents`` -> their commit in it; ``notes`` -> their words.
+class Landing:
+    """Move the target's branch from ``old`` to ``new``.
 
-    ``remote`` is None unless the push comes first; ``remote_old`` is what the push expects there.
+    ``agents``: agent -> its commit in ``new``; ``notes``: agent -> its notes. ``remote`` is None unless the target is
+    pushed first; ``remote_old`` is the commit that the push expects there.
     """
 
     fleet: str
@@ -32,28 +33,41 @@ class Intent:
     remote_old: CommitId | None = None
 
 
-def intent_path(state_folder: Path) -> Path:
+def journal_path(state_folder: Path) -> Path:
     return state_folder / "train" / "intent.json"
 
 
-def write_intent(state_folder: Path, intent: Intent) -> None:
-    """Synced, then renamed into place, then the folder synced: it is there before what it announces."""
-    path = intent_path(state_folder)
+def stale_checkouts_path(state_folder: Path) -> Path:
+    return state_folder / "train" / "behind.json"
+
+
+def is_interrupted(state_folder: Path) -> bool:
+    """Return whether a killed merge left work for ``recover``. Cheap: every command that changes something calls it."""
+    return journal_path(state_folder).exists() or stale_checkouts_path(state_folder).exists()
+
+
+def write_journal(state_folder: Path, landing: Landing) -> None:
+    """Write the record durably: file synced, renamed into place, folder synced."""
+    path = journal_path(state_folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name("intent.json.new")
-    with aside.open("w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(asdict(intent), file)
+    temporary = path.with_name("intent.json.new")
+    with temporary.open("w", encoding="utf-8", errors="surrogateescape") as file:
+        json.dump(asdict(landing), file)
         file.flush()
         os.fsync(file.fileno())
-    aside.replace(path)
-    _sync_folder(path.parent)
-
-
-def read_intent(state_folder: Path) -> Intent | None:
-    """The open intent; None where there is none. One that cannot be read is set aside under another name."""
-    path = intent_path(state_folder)
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        return Intent(**json.loads(path.read_text("utf-8", "surrogateescape")))
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_journal(state_folder: Path) -> Landing | None:
+    """Return the open landing, None without one. A record that cannot be read is renamed and counts as none."""
+    path = journal_path(state_folder)
+    try:
+        return Landing(**json.loads(path.read_text("utf-8", "surrogateescape")))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError):
@@ -61,13 +75,5 @@ def read_intent(state_folder: Path) -> Intent | None:
         return None
 
 
-def drop_intent(state_folder: Path) -> None:
-    intent_path(state_folder).unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def delete_journal(state_folder: Path) -> None:
+    journal_path(state_folder).unlink(missing_ok=True)

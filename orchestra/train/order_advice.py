@@ -1,7 +1,7 @@
-"""Which order loses least, when branches conflict as text. Pure.
+"""Advise in which order branches that conflict as text should land. Pure.
 
-Of two branches that conflict the second to land goes back to its agent, so one that conflicts with many should land
-last. Invariant: an advised order keeps what must land before what. Refuses: to reorder a train; a person does.
+Of two branches that conflict, whichever lands second is evicted, so one that conflicts with many should land last.
+Advised orders keep declared dependencies. The train is not reordered; a person does that.
 """
 
 from __future__ import annotations
@@ -10,58 +10,59 @@ from collections.abc import Mapping, Sequence
 
 from orchestra.blueprint.model import AgentName
 
-Clashes = Mapping[AgentName, frozenset[AgentName]]
+ConflictMap = Mapping[AgentName, frozenset[AgentName]]
 After = Mapping[AgentName, frozenset[AgentName]]
+_NONE = frozenset[AgentName]()
 
 
-def losses(order: Sequence[AgentName], after: After, clashes: Clashes) -> tuple[AgentName, ...]:
-    """Who would not land in that order: in conflict with somebody who landed, or after somebody who did not."""
+def losses(order: Sequence[AgentName], after: After, conflicts: ConflictMap) -> tuple[AgentName, ...]:
+    """Return the agents that would not land in that order: they conflict with, or depend on, one before them."""
     landed: set[AgentName] = set()
     lost: list[AgentName] = []
-    riding = set(order)
+    queued = set(order)
     for agent in order:
-        needed = after.get(agent, frozenset()) & riding
-        if needed <= landed and not clashes.get(agent, frozenset()) & landed:
+        needed = after.get(agent, _NONE) & queued
+        if needed <= landed and not conflicts.get(agent, _NONE) & landed:
             landed.add(agent)
         else:
             lost.append(agent)
     return tuple(lost)
 
 
-def better_order(order: Sequence[AgentName], after: After, clashes: Clashes) -> tuple[AgentName, ...] | None:
-    """An order that loses fewer than ``order`` does; None where none was found. Greedy: fewest open conflicts first."""
-    left, landed, lost = list(order), set[AgentName](), set[AgentName]()
-    found: list[AgentName] = []
-    while left:
-        ready = [agent for agent in left if not after.get(agent, frozenset()) & set(left)]
-        doomed = [agent for agent in ready if not _fits(agent, landed, lost, after, clashes)]
-        chosen = min(ready, key=lambda agent: (agent in doomed, _cost(agent, left, after, clashes), order.index(agent)))
-        left.remove(chosen)
-        found.append(chosen)
+def better_order(order: Sequence[AgentName], after: After, conflicts: ConflictMap) -> tuple[AgentName, ...] | None:
+    """Return an order that loses fewer than ``order``; None without one. Greedy: fewest open conflicts first."""
+    remaining, landed, lost = list(order), set[AgentName](), set[AgentName]()
+    advised: list[AgentName] = []
+
+    def cost(agent: AgentName) -> int:
+        """Return how many of the remaining would be lost if this one landed."""
+        hit = conflicts.get(agent, _NONE) & set(remaining)
+        return sum(1 for name in remaining if name != agent and (name in hit or after.get(name, _NONE) & hit))
+
+    while remaining:
+        ready = [agent for agent in remaining if not after.get(agent, _NONE) & set(remaining)]
+        doomed = [agent for agent in ready if conflicts.get(agent, _NONE) & landed or after.get(agent, _NONE) & lost]
+        chosen = min(ready, key=lambda agent: (agent in doomed, cost(agent), order.index(agent)))
+        remaining.remove(chosen)
+        advised.append(chosen)
         (lost if chosen in doomed else landed).add(chosen)
-    advised = tuple(found)
-    return advised if len(losses(advised, after, clashes)) < len(losses(order, after, clashes)) else None
+    is_better = len(losses(advised, after, conflicts)) < len(losses(order, after, conflicts))
+    return tuple(advised) if is_better else None
 
 
-def _fits(agent: AgentName, landed: set[AgentName], lost: set[AgentName], after: After, clashes: Clashes) -> bool:
-    return not clashes.get(agent, frozenset()) & landed and not after.get(agent, frozenset()) & lost
-
-
-def _cost(agent: AgentName, left: Sequence[AgentName], after: After, clashes: Clashes) -> int:
-    """How many of those left would be lost if this one landed: in conflict with it, or after one that is."""
-    hit = clashes.get(agent, frozenset()) & set(left)
-    return sum(1 for other in left if other != agent and (other in hit or after.get(other, frozenset()) & hit))
-
-
-def advise(order: Sequence[AgentName], after: After, clashes: Clashes) -> tuple[str, ...]:
-    """What to tell before the train leaves; nothing when nobody conflicts."""
-    riding = {name: others & set(order) for name, others in clashes.items() if name in order and others & set(order)}
-    if not riding:
+def advise(order: Sequence[AgentName], after: After, conflicts: ConflictMap) -> tuple[str, ...]:
+    """Return advice to print before the train starts; nothing without conflicts."""
+    queued = set(order)
+    conflicts = {name: names & queued for name, names in conflicts.items() if name in queued and names & queued}
+    if not conflicts:
         return ()
-    pairs = sorted({tuple(sorted((one, other), key=order.index)) for one in riding for other in riding[one]})
-    told = [f"{one} and {other} conflict as text: the second to land goes back" for one, other in pairs]
-    advised = better_order(order, after, riding)
+    both_ways = ((first, second) for first, seconds in conflicts.items() for second in seconds)
+    pairs = sorted({tuple(sorted(pair, key=order.index)) for pair in both_ways})
+    advice = [
+        f"{first} and {second} conflict as text: whichever lands second will be evicted" for first, second in pairs
+    ]
+    advised = better_order(order, after, conflicts)
     if advised is not None:
-        before, now = len(losses(order, after, riding)), len(losses(advised, after, riding))
-        told.append(f"{now} instead of {before} would go back if they landed in this order: {', '.join(advised)}")
-    return tuple(told)
+        before, now = len(losses(order, after, conflicts)), len(losses(advised, after, conflicts))
+        advice.append(f"{now} instead of {before} would be evicted in this order: {', '.join(advised)}")
+    return tuple(advice)

@@ -1,8 +1,7 @@
-"""What the planner is told, and what it answers: facts and actions, as values. Pure.
+"""The input and output of the planner: facts and actions, as values. Pure.
 
-A *state* is a tuple of agents: the target as it is now with their branches on it, in that order. Invariant: facts speak
-of states on the target as it is now; when something lands, whoever keeps them drops its agents from the front.
-Refuses: to decide anything; ``queue`` does.
+A merge group is a tuple of agents: the target as it is now with their branches on it, in that order. Facts are about
+groups on the target as it is now; when something lands, their owner drops its agents from the front.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from types import MappingProxyType
 
 from orchestra.blueprint.model import AgentName, Guarantee, Train
 
-State = tuple[AgentName, ...]
-BROKEN_TRIES = 3  # runs that end without a verdict before a state is given up
+MergeGroup = tuple[AgentName, ...]
+BROKEN_TRIES = 3  # runs that end without a verdict before a group is given up
 
 
-class Built(StrEnum):
-    """How building a state went; it speaks of the last agent in it."""
+class BuildOutcome(StrEnum):
+    """How building a group went; it is about the last agent in it."""
 
     CLEAN = "clean"  # there is a candidate, and its audit found nothing
     CONFLICT = "conflict"  # text conflict with what is before it
@@ -27,8 +26,8 @@ class Built(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What is known of a state's gates. ``reds`` is a verdict once it reaches ``needed`` (1 and the gate's retries)."""
+class TestRecord:
+    """What is known of a group's gates. ``reds`` is a verdict once it reaches ``needed`` (1 and the gate's retries)."""
 
     green: bool = False
     reds: int = 0
@@ -43,7 +42,7 @@ class Record:
 
     @property
     def red(self) -> bool:
-        """Red for good."""
+        """Red as often as its gate allows."""
         return not self.green and self.reds >= self.needed
 
     @property
@@ -52,23 +51,23 @@ class Record:
         return not self.green and self.broken >= BROKEN_TRIES
 
 
-_UNTESTED = Record()
+_UNTESTED = TestRecord()
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that a decision rests on.
+    """All that a decision depends on.
 
     ``order``: the undecided agents, predecessors first. ``after``: who must land before each. ``out``: agents that
     will not land in this run, whatever happens. ``decided`` and ``rejected`` count what gates have judged so far.
-    ``recall``: how tests came out may be known from before as soon as a state is built.
+    ``recall``: results of tests may be known from before as soon as a group is built.
     """
 
     order: tuple[AgentName, ...]
     after: Mapping[AgentName, frozenset[AgentName]] = field(default_factory=lambda: MappingProxyType({}))
     out: frozenset[AgentName] = frozenset()
-    built: Mapping[State, Built] = field(default_factory=lambda: MappingProxyType({}))
-    tests: Mapping[State, Record] = field(default_factory=lambda: MappingProxyType({}))
+    built: Mapping[MergeGroup, BuildOutcome] = field(default_factory=lambda: MappingProxyType({}))
+    tests: Mapping[MergeGroup, TestRecord] = field(default_factory=lambda: MappingProxyType({}))
     slots: int = 1
     policy: Train = Train.SERIAL
     guarantee: Guarantee = Guarantee.TIP_GREEN
@@ -76,18 +75,18 @@ class Facts:
     rejected: int = 0
     recall: bool = False
 
-    def test(self, state: State) -> Record:
-        return self.tests.get(state, _UNTESTED)
+    def test(self, group: MergeGroup) -> TestRecord:
+        return self.tests.get(group, _UNTESTED)
 
-    def may_land(self, state: State) -> bool:
-        """There is a candidate, and its gates passed."""
-        return self.test(state).green and self.built.get(state) is Built.CLEAN
+    def may_land(self, group: MergeGroup) -> bool:
+        """Return whether there is a candidate whose gates passed."""
+        return self.test(group).green and self.built.get(group) is BuildOutcome.CLEAN
 
     def before(self, agent: AgentName) -> frozenset[AgentName]:
         return self.after.get(agent, frozenset())
 
 
-class Why(StrEnum):
+class EvictionCause(StrEnum):
     """Why an agent is evicted."""
 
     CONFLICT = "conflict"
@@ -95,38 +94,38 @@ class Why(StrEnum):
     GATE = "gate"
 
 
-class HeldBy(StrEnum):
+class HoldReason(StrEnum):
     """Why an agent has to wait for another run."""
 
-    RED_TARGET = "red-target"  # the target without it is red, so nobody can be blamed
+    RED_TARGET = "red-target"  # the target without it is red, so no agent can be blamed
     STUCK = "stuck"  # its gates could not be run to an end, those of the target could
     STUCK_TARGET = "stuck-target"  # nothing can be tested here
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    state: State
+    group: MergeGroup
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    state: State
+    group: MergeGroup
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    state: State
+    group: MergeGroup
 
 
 @dataclass(frozen=True, slots=True)
 class Land:
-    state: State
+    group: MergeGroup
 
 
 @dataclass(frozen=True, slots=True)
 class Evict:
     agent: AgentName
-    why: Why
+    why: EvictionCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ class Block:
 @dataclass(frozen=True, slots=True)
 class Hold:
     agent: AgentName
-    by: HeldBy
+    reason: HoldReason
 
 
 Action = Build | Run | Cancel | Land | Evict | Block | Hold

@@ -1,11 +1,11 @@
-"""Keeps account of a train: what became of each agent, in sentences, with the log to read on, and in the ledger.
+"""Record the results of a train: each agent's result as sentences, with the log to read, and in the ledger.
 
-Invariant: an agent is entered once. Refuses: to decide anything; it explains what was decided.
+An agent gets exactly one result. Nothing is decided here; it explains what was decided.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,201 +18,179 @@ from orchestra.git.objects import Objects
 from orchestra.git.refs import CommitId, Kind, agent_ref
 from orchestra.ledger import Json
 from orchestra.review.agent_notes import landed_notes, summarize_notes
-from orchestra.train.bisect import Case, Cause
-from orchestra.train.conflict_blame import Clash
-from orchestra.train.entries import Passenger
-from orchestra.train.events import Teller
-from orchestra.train.eviction_report import Work, failed_tests, touch
-from orchestra.train.eviction_report import tell as explanation
-from orchestra.train.test_run import GateRun, Report
+from orchestra.train.entries import Entry
+from orchestra.train.events import EventSink
+from orchestra.train.eviction_report import (
+    ConflictSide,
+    FailedEntry,
+    FailureCause,
+    OtherSide,
+    failed_tests,
+    find_overlap,
+    format_explanation,
+)
+from orchestra.train.test_run import TestReport
 from orchestra.train.train_report import Blocked, Evicted, EvictReason, Landed, Offer, Waiting
 
-Fate = Landed | Evicted | Blocked | Waiting
+AgentResult = Landed | Evicted | Blocked | Waiting
+_KIND = {Landed: "landed", Evicted: "evicted", Blocked: "blocked", Waiting: "waiting"}
+_MOST_NAMES = 3  # in one sentence
 
 
-class Account:
-    """The fates of one train. ``rehearsed``: gate results are recorded, fates are only told."""
+class ResultRecorder:
+    """The results of one train. ``rehearsed``: gate results are recorded, results of agents are only reported."""
 
-    def __init__(self, fleet: Fleet, teller: Teller, *, rehearsed: bool) -> None:
-        self._fleet, self._teller, self._rehearsed = fleet, teller, rehearsed
-        self._fates: dict[AgentName, Fate] = {}
-        self._checks: dict[AgentName, tuple[BuiltinResult, ...]] = {}
+    def __init__(self, fleet: Fleet, events: EventSink, *, rehearsed: bool) -> None:
+        self._fleet, self._events, self._rehearsed = fleet, events, rehearsed
+        self._results: dict[AgentName, AgentResult] = {}
+        self._builtin_checks: dict[AgentName, tuple[BuiltinResult, ...]] = {}
         self.judged = self.rejected = 0
-        self.conflicted: list[Passenger] = []  # evicted because their text does not merge
+        self.conflicted: list[Entry] = []  # evicted because their text does not merge
         self.advice: list[str] = []
 
     @property
-    def out(self) -> frozenset[AgentName]:
-        """Who does not land in this run."""
-        return frozenset(name for name, fate in self._fates.items() if not isinstance(fate, Landed))
+    def not_landing(self) -> frozenset[AgentName]:
+        """The agents that do not land in this run."""
+        return frozenset(name for name, result in self._results.items() if not isinstance(result, Landed))
 
     @property
-    def fates(self) -> tuple[Fate, ...]:
+    def results(self) -> tuple[AgentResult, ...]:
         """In the order in which they were decided."""
-        return tuple(self._fates.values())
+        return tuple(self._results.values())
 
     def counts(self) -> dict[str, int]:
-        """Landed, evicted, blocked, waiting -> how many."""
-        kinds = [_KIND[type(fate)] for fate in self._fates.values()]
+        """Return landed, evicted, blocked, waiting -> number of agents."""
+        kinds = [_KIND[type(result)] for result in self._results.values()]
         return {kind: kinds.count(kind) for kind in _KIND.values()}
 
-    def knows(self, agent: AgentName) -> bool:
-        return agent in self._fates
+    def is_decided(self, agent: AgentName) -> bool:
+        return agent in self._results
 
-    def add(self, fate: Fate, report: Report | None = None) -> None:
-        """Enter what became of an agent; ``report`` is the test that decided it."""
-        if fate.agent in self._fates:
-            raise AssertionError(f"{fate.agent} is decided twice")
-        self._fates[fate.agent] = fate
+    def add(self, result: AgentResult, report: TestReport | None = None) -> None:
+        """Record an agent's result; ``report`` is the test that decided it."""
+        agent, ledger = result.agent, self._fleet.ledger
+        if agent in self._results:
+            raise AssertionError(f"{agent} is decided twice")
+        self._results[agent] = result
         if report is not None:
             self.judged += 1
-            self.rejected += isinstance(fate, Evicted)
-            self._record_gates(fate.agent, report.commit, report.tree, report.runs)
-        if isinstance(fate, Evicted) and not self._rehearsed:
-            log = str(fate.log) if fate.log else None
-            facts: dict[str, Json] = {
-                "head": fate.head,
-                "reason": fate.reason,
-                "detail": fate.detail,
-                "with": list(fate.with_),
-                "log": log,
-                "gate": fate.gate,
-            }
-            self._fleet.ledger.record("evicted", fate.agent, **facts)
-        self._teller.tell(_KIND[type(fate)], (fate.agent,), self._told(fate), **_facts(fate))
+            self.rejected += isinstance(result, Evicted)
+            for run in report.runs:
+                log = str(run.log) if run.log else None
+                row: dict[str, Json] = {"gate": run.gate, "outcome": run.outcome.value, "seconds": run.seconds}
+                row |= {"log": log, "tree": report.tree, "candidate": report.commit, "cached": run.cached}
+                ledger.record("gate", agent, **row)
+        would = "would " if self._rehearsed else ""
+        data: dict[str, Json]
+        match result:
+            case Landed(_, commit, gates):
+                text = f"{agent} {'would land' if would else 'landed'} as {commit[:10]}"
+                data = {"commit": commit, "gates": dict(gates)}
+            case Evicted(_, head, reason, detail, with_, log_path, gate):
+                text = f"{agent} {'would be evicted' if would else 'evicted'}, {reason}: {detail}"
+                log = str(log_path) if log_path else None
+                data = {"reason": reason, "detail": detail, "with": list(with_), "log": log}
+                if not self._rehearsed:
+                    ledger.record("evicted", agent, head=head, gate=gate, **data)
+            case Blocked(_, reason_text, by):
+                text, data = f"{agent} {reason_text}", {"reason": reason_text, "by": by}
+            case Waiting(_, reason_text):
+                text, data = f"{agent} waits: {reason_text}", {"reason": reason_text}
+        self._events.emit(_KIND[type(result)], (agent,), text, **data)
 
     # -- the built-in gates -------------------------------------------------------------------------------------
 
-    def check(self, passenger: Passenger, checks: tuple[BuiltinResult, ...]) -> None:
-        """Enter what the built-in gates say of a branch; the first that stops it evicts it."""
-        name = passenger.agent.name
-        self._checks[name] = checks
-        for checked in checks:
-            facts: dict[str, Json] = {"gate": checked.gate, "outcome": checked.outcome, "detail": checked.detail}
-            self._fleet.ledger.record("gate", name, **facts, candidate=passenger.branch.tip)
-        stopped = next((checked for checked in checks if checked.stops), None)
-        if stopped is not None:
-            reason = EvictReason.SCOPE if stopped.builtin is Builtin.SCOPE else EvictReason.GATE
-            self.add(Evicted(name, passenger.branch.tip, reason, stopped.detail, gate=stopped.gate))
+    def add_builtin_checks(self, entry: Entry, checks: tuple[BuiltinResult, ...]) -> None:
+        """Record what the built-in gates found in a branch; the first that stops it evicts it."""
+        name = entry.agent.name
+        self._builtin_checks[name] = checks
+        for check in checks:
+            row: dict[str, Json] = {"gate": check.gate, "outcome": check.outcome, "detail": check.detail}
+            self._fleet.ledger.record("gate", name, **row, candidate=entry.branch.tip)
+        stopping = next((check for check in checks if check.stops), None)
+        if stopping is not None:
+            reason = EvictReason.SCOPE if stopping.builtin is Builtin.SCOPE else EvictReason.GATE
+            self.add(Evicted(name, entry.branch.tip, reason, stopping.detail, gate=stopping.gate))
 
-    def checked(self, agent: AgentName) -> Mapping[str, str]:
-        """Built-in gate -> its outcome."""
-        return {checked.gate: checked.outcome for checked in self._checks.get(agent, ())}
+    def builtin_outcomes(self, agent: AgentName) -> Mapping[str, str]:
+        """Return built-in gate -> its outcome."""
+        return {check.gate: check.outcome for check in self._builtin_checks.get(agent, ())}
 
     # -- evictions ----------------------------------------------------------------------------------------------
 
-    def evict_empty(self, passenger: Passenger, found: NothingToMerge) -> None:
-        self.add(Evicted(passenger.agent.name, passenger.branch.tip, EvictReason.EMPTY, found.sentence))
+    def evict_empty(self, entry: Entry, candidate: NothingToMerge) -> None:
+        self.add(Evicted(entry.agent.name, entry.branch.tip, EvictReason.EMPTY, candidate.sentence))
 
     def evict_conflict(
-        self, passenger: Passenger, conflict: Conflict, clash: Clash, target: CommitId, objects: Objects
+        self, entry: Entry, conflict: Conflict, other_side: OtherSide, target: CommitId, objects: Objects
     ) -> None:
-        """Its text does not merge with the target: say with whose work, and keep the hunks."""
-        name = passenger.agent.name
-        log = self._fleet.folder / "gates" / f"{passenger.branch.tip[:12]}.{name}.conflict.txt"
-        shown = conflict_hunks(self._fleet.repository.git, objects, conflict, str(name)) if conflict.stages else ""
-        told = [f"{name} on {self._fleet.target} at {target}", *conflict.messages]
-        intents = "".join(self._intent_of(other) for other in clash.agents)
-        write_log(log, "\n".join(told) + f"\n\n{shown}\n{intents}")
-        told_with = conflict.sentence + clash.told
-        self.add(Evicted(name, passenger.branch.tip, EvictReason.CONFLICT, told_with, clash.agents, log))
+        """Evict a branch whose text does not merge with the target: name the other side, and keep the hunks."""
+        name, git = entry.agent.name, self._fleet.repository.git
+        log = self._fleet.folder / "gates" / f"{entry.branch.tip[:12]}.{name}.conflict.txt"
+        lines = [f"{name} on {self._fleet.target} at {target}", *conflict.messages, ""]
+        lines.append(conflict_hunks(git, objects, conflict, str(name)) if conflict.stages else "")
+        for agent in other_side.agents:  # what the other side was after, from the notes of its landed commit
+            commit = self._fleet.repository.resolve(agent_ref(self._fleet.name, agent, Kind.LANDED))
+            if purpose := summarize_notes(landed_notes(git, commit)) if commit else ():
+                lines += [f"{agent} says of its work:", *(f"  {line}" for line in purpose), ""]
+        _write_log(log, "\n".join(lines) + "\n")
+        detail = conflict.sentence + other_side.remark
+        self.add(Evicted(name, entry.branch.tip, EvictReason.CONFLICT, detail, other_side.agents, log))
         if conflict.stages:
-            self.conflicted.append(passenger)
+            self.conflicted.append(entry)
 
     def offer(self, agent: AgentName, offer: Offer) -> None:
-        """How the conflict of an agent that was evicted could be resolved, or why nobody knows."""
-        fate = self._fates[agent]
-        if not isinstance(fate, Evicted):
+        """Add to an eviction how its conflict could be resolved, or why no resolution is offered."""
+        result = self._results[agent]
+        if not isinstance(result, Evicted):
             raise AssertionError(f"{agent} was not evicted")
-        self._fates[agent] = replace(fate, proposal=offer)
+        self._results[agent] = replace(result, proposal=offer)
         stage = "offered" if offer.commit else "not-offered"
-        facts = proposal_facts(stage, offer.commit, offer.resolved, offer.gates)
-        self._fleet.ledger.record("proposal", agent, detail=offer.detail, **facts)
-        self._teller.tell("proposal", (agent,), f"{agent}: {offer.line}", **facts)
+        data = proposal_data(stage, offer.commit, offer.resolved, offer.gates)
+        self._fleet.ledger.record("proposal", agent, detail=offer.detail, **data)
+        self._events.emit("proposal", (agent,), f"{agent}: {offer.line}", **data)
 
-    def _intent_of(self, agent: AgentName) -> str:
-        """What the other side was after, from the notes that are kept with its landed commit."""
-        ref = agent_ref(self._fleet.name, agent, Kind.LANDED)
-        commit = self._fleet.repository.resolve(ref)
-        said = summarize_notes(landed_notes(self._fleet.repository.git, commit)) if commit else ()
-        return f"{agent} says of its work:\n" + "".join(f"  {line}\n" for line in said) + "\n" if said else ""
-
-    def evict_red(self, passenger: Passenger, report: Report, target: CommitId) -> None:
-        """A gate is red on the target with this branch, and green on the target without it."""
+    def evict_red(self, entry: Entry, report: TestReport, target: CommitId) -> None:
+        """Evict a branch with which a gate is red on the target, and without which it is green."""
         run = report.decided_by
         if run is None:
-            raise AssertionError(f"{report.state} was not red")
-        what = f"{run.gate} {run.outcome}" + (f" ({run.detail})" if run.detail else "")
-        detail = f"{what} on {self._fleet.target} at {target[:10]} with this branch, and passes without it"
+            raise AssertionError(f"{report.group} was not red")
+        outcome = f"{run.gate} {run.outcome}" + (f" ({run.detail})" if run.detail else "")
+        detail = f"{outcome} on {self._fleet.target} at {target[:10]} with this branch, and passes without it"
         detail += " (as the rehearsal found; another merge tests it again)" if run.cached else ""
-        name, head = passenger.agent.name, passenger.branch.tip
+        name, head = entry.agent.name, entry.branch.tip
         self.add(Evicted(name, head, EvictReason.GATE, detail, (), run.log, run.gate), report)
 
-    def explain(self, case: Case, cause: Cause) -> None:
-        """A red branch was green alone: say with what it is red, where they meet, and what each was after."""
-        agent, run = case.passenger.agent.name, case.report.decided_by
+    def explain(self, failure: FailedEntry, cause: FailureCause) -> None:
+        """Explain a red branch that is green alone: with what it is red, where they meet, what each was after."""
+        entry, run = failure.entry, failure.report.decided_by
         if run is None:
-            raise AssertionError(f"{case.report.state} was not red")
-        git = self._fleet.repository.git
-        mine = Work(str(agent), case.fork, case.passenger.branch.tip, case.passenger.notes)
-        others = [Work(u.name, u.onto, u.commit, landed_notes(git, u.commit)) for u in cause.units]
-        touches = {other.name: touch(git, mine, other) for other in others}
+            raise AssertionError(f"{failure.report.group} was not red")
+        agent, git = entry.agent.name, self._fleet.repository.git
+        branch = ConflictSide(str(agent), failure.fork, entry.branch.tip, entry.notes)
+        culprits = [ConflictSide(c.name, c.onto, c.commit, landed_notes(git, c.commit)) for c in cause.changes]
+        overlaps = {culprit.name: find_overlap(git, branch, culprit) for culprit in culprits}
         tests = failed_tests(run.log)
-        names = " and ".join(other.name for other in others)
-        sure = "" if cause.proven else ", together with what landed before"
-        detail = f"{run.gate} passes without {names} and fails with it{sure}"
-        meet = [*dict.fromkeys(name for met in touches.values() for name in (*met.names, *met.files))]
-        detail += f"; fails: {', '.join(tests[:_SHOWN])}" if tests else ""
-        detail += f"; both touch {', '.join(meet[:_SHOWN])}" if meet else ""
-        log = self._fleet.folder / "gates" / f"{case.passenger.branch.tip[:12]}.{agent}.logical-conflict.txt"
-        write_log(log, explanation(f"{agent}: {detail}", tests, touches, (mine, *others), run.log))
+        names = " and ".join(culprit.name for culprit in culprits)
+        earlier = "" if cause.proven else ", together with what landed before"
+        detail = f"{run.gate} passes without {names} and fails with it{earlier}"
+        shared = [*dict.fromkeys(name for found in overlaps.values() for name in (*found.names, *found.files))]
+        detail += f"; fails: {', '.join(tests[:_MOST_NAMES])}" if tests else ""
+        detail += f"; both touch {', '.join(shared[:_MOST_NAMES])}" if shared else ""
+        log = self._fleet.folder / "gates" / f"{entry.branch.tip[:12]}.{agent}.logical-conflict.txt"
+        _write_log(log, format_explanation(f"{agent}: {detail}", tests, overlaps, (branch, *culprits), run.log))
         reason = EvictReason.LOGICAL_CONFLICT if cause.agents else EvictReason.GATE
-        del self._fates[agent]
-        self.add(Evicted(agent, case.passenger.branch.tip, reason, detail, cause.agents, log, run.gate))
-
-    # -- telling ------------------------------------------------------------------------------------------------
-
-    def _record_gates(self, agent: AgentName, commit: CommitId, tree: str, runs: Iterable[GateRun]) -> None:
-        for run in runs:
-            facts: dict[str, Json] = {"gate": run.gate, "outcome": run.outcome.value, "seconds": run.seconds}
-            log = str(run.log) if run.log else None
-            self._fleet.ledger.record("gate", agent, **facts, log=log, tree=tree, candidate=commit, cached=run.cached)
-
-    def _told(self, fate: Fate) -> str:
-        match fate:
-            case Landed(agent, commit):
-                return f"{agent} {'would land' if self._rehearsed else 'landed'} as {commit[:10]}"
-            case Evicted(agent, _, reason, detail):
-                return f"{agent} {'would be evicted' if self._rehearsed else 'evicted'}, {reason}: {detail}"
-            case Blocked(agent, reason, by):
-                return f"{agent} blocked by {by}: {reason}"
-            case Waiting(agent, reason):
-                return f"{agent} waits: {reason}"
+        del self._results[agent]
+        self.add(Evicted(agent, entry.branch.tip, reason, detail, cause.agents, log, run.gate))
 
 
-_SHOWN = 3
-_KIND = {Landed: "landed", Evicted: "evicted", Blocked: "blocked", Waiting: "waiting"}
-
-
-def _facts(fate: Fate) -> dict[str, Json]:
-    match fate:
-        case Landed(_, commit, gates):
-            return {"commit": commit, "gates": dict(gates)}
-        case Evicted(_, _, reason, detail, with_, log):
-            return {"reason": reason, "detail": detail, "with": list(with_), "log": str(log) if log else None}
-        case Blocked(_, reason, by):
-            return {"reason": reason, "by": by}
-        case Waiting(_, reason):
-            return {"reason": reason}
-
-
-def proposal_facts(
+def proposal_data(
     stage: str, commit: CommitId | None, resolved: Mapping[str, str], gates: Mapping[str, str]
 ) -> dict[str, Json]:
-    """What an event about a proposal says."""
+    """Return what an event about a proposal contains."""
     return {"stage": stage, "commit": commit, "resolved": dict(resolved), "gates": dict(gates)}
 
 
-def write_log(path: Path, text: str) -> None:
+def _write_log(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8", "surrogateescape")

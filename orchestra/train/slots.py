@@ -34,7 +34,7 @@ from orchestra.workspace.paths import slots_root
 from orchestra.workspace.steps import CopyFile, ShareFolder
 from orchestra.workspace.untracked_files import Belongings, copy_file, find_belongings, share_folder
 
-WORKBENCH = 0  # the slot where conflicted files are made anew, beside the ones for gates
+REGENERATE_SLOT = 0  # the slot where conflicted files are made anew, beside the ones for gates
 _LOCK_FILES = frozenset(
     """package.json package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml pnpm-workspace.yaml bun.lock
     bun.lockb .npmrc .yarnrc.yml deno.lock pyproject.toml setup.py setup.cfg requirements.txt uv.lock poetry.lock

@@ -1,12 +1,11 @@
-"""Who was begun on whose work, where that decides who can land before whom. Reads git, decides nothing else.
+"""Find branches that are stacked on other agents' branches, where that decides which can land before which.
 
-With strategy ``merge`` an agent's commits land as they are, with those that they were made on. So one whose recorded
-base is another passenger's commit lands after that one, whatever was declared, and not in a train in which that one
-does not land: it would have to be made anew without it, and under a name that its agent does not know. With ``rebase``
-and ``squash`` every commit is made anew anyway, so only what was declared counts there.
+With strategy ``merge`` an agent's commits land as they are, with those that they were made on. A branch whose recorded
+base is a commit of another branch therefore lands after that one, whatever was declared, and not in a train in which
+that one does not land: its commits would have to be rewritten under ids that its agent does not know. With ``rebase``
+and ``squash`` every commit is rewritten anyway, so only declared dependencies count there.
 
-Invariant: what was declared is kept; an order that contradicts it, or itself, is left out and the building then says
-what does not fit.
+A stacking that contradicts what was declared, or itself, is ignored; building then reports what does not fit.
 """
 
 from __future__ import annotations
@@ -22,40 +21,37 @@ from orchestra.git.repository import Repository
 After = Mapping[AgentName, frozenset[AgentName]]
 
 
-def begun_on(repository: Repository, target: CommitId, branches: Sequence[Branch], declared: After) -> After:
-    """``declared``, with who must land before whom because of where its branch began; closed again."""
+def stacked_on(repository: Repository, target: CommitId, branches: Sequence[Branch], declared: After) -> After:
+    """Return ``declared`` with the dependencies of stacked branches added, transitively."""
     after = dict(declared)
-    is_held = cache(lambda base: repository.is_ancestor(base, target))
-    own = cache(lambda branch: _own(repository, branch))
+
+    @cache
+    def is_in_target(base: CommitId) -> bool:
+        return repository.is_ancestor(base, target)
+
+    @cache
+    def commits_of(branch: Branch) -> frozenset[str]:
+        """Return the branch's own commits, without those that it merged."""
+        walk = repository.git.run("rev-list", "--first-parent", branch.tip, "--not", branch.base, "--")
+        return frozenset(walk.lines)
+
     for branch in branches:
-        if branch.strategy is not Strategy.MERGE or is_held(branch.base):
+        if branch.strategy is not Strategy.MERGE or len(branches) == 1 or is_in_target(branch.base):
             continue
-        for other in branches:
-            if other != branch and branch.base in own(other) and not _waits(after, other, branch):
-                _add(after, branch.agent, {other.agent, *after.get(other.agent, ())})
+        for lower in branches:
+            contradicts = branch.agent in after.get(lower.agent, frozenset())
+            if lower != branch and not contradicts and branch.base in commits_of(lower):
+                before = {lower.agent, *after.get(lower.agent, ())}
+                for name in (branch.agent, *(name for name, names in after.items() if branch.agent in names)):
+                    after[name] = after.get(name, frozenset()) | before
     return after
 
 
-def in_order(names: Sequence[AgentName], after: After) -> tuple[AgentName, ...]:
-    """``names`` with each after those that it waits for, and otherwise as they are."""
-    left, found = list(names), list[AgentName]()
-    while left:
-        ready = next(name for name in left if not after.get(name, frozenset()) & set(left))
-        left.remove(ready)
-        found.append(ready)
-    return tuple(found)
-
-
-def _own(repository: Repository, branch: Branch) -> frozenset[str]:
-    """The branch's own commits, without those that it merged."""
-    return frozenset(repository.git.run("rev-list", "--first-parent", branch.tip, "--not", branch.base, "--").lines)
-
-
-def _waits(after: After, one: Branch, other: Branch) -> bool:
-    return other.agent in after.get(one.agent, frozenset())
-
-
-def _add(after: dict[AgentName, frozenset[AgentName]], agent: AgentName, before: set[AgentName]) -> None:
-    """``agent``, and whoever waits for it, after all of ``before``."""
-    for name in (agent, *(name for name, others in after.items() if agent in others)):
-        after[name] = after.get(name, frozenset()) | before
+def order_by_dependencies(names: Sequence[AgentName], after: After) -> tuple[AgentName, ...]:
+    """Return ``names`` with each after its dependencies, and otherwise in the given order."""
+    remaining, ordered = list(names), list[AgentName]()
+    while remaining:
+        ready = next(name for name in remaining if not after.get(name, frozenset()) & set(remaining))
+        remaining.remove(ready)
+        ordered.append(ready)
+    return tuple(ordered)

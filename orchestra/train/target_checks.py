@@ -1,8 +1,7 @@
-"""Whether the ground bears a train: what is refused, in words that say what to type, before anything is changed.
+"""Check the target branch before a train starts. Reads only; each error says what to type.
 
-Invariant: reads only. Refuses: a target that does not exist or was never committed to, one that diverged from its
-remote, one that somebody is in the middle of rebasing, merging or bisecting, and instruction files of orchestra's that
-the repository itself tracks.
+Refused are a target that does not exist or has no commit, one that diverged from its remote, and one with a rebase,
+merge, cherry-pick, revert or bisect under way.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from orchestra.errors import GroundError
 from orchestra.git import worktree_admin
 from orchestra.git.refs import CommitId, branch_ref
 from orchestra.git.remote import fetch
-from orchestra.git.repository import Repository, Worktree
+from orchestra.git.repository import Repository
 
-# File or folder in a checkout's git folder -> what is going on there, and the commands that end it.
+# File or folder in a checkout's git folder -> the operation under way, and the commands that end it.
 _UNDER_WAY = {
     "rebase-merge": ("a rebase", "git rebase --continue, or git rebase --abort"),
     "rebase-apply": ("a rebase or git am", "git rebase --continue, or git rebase --abort (git am --abort)"),
@@ -28,8 +27,8 @@ _UNDER_WAY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What a train starts from. ``local`` is the target's branch here; ``start`` what candidates are built on.
+class TargetPosition:
+    """Where a train starts. ``local`` is the target's branch here; ``start`` what candidates are built on.
 
     They differ where the remote is ahead. ``remote_tip`` is None without a remote, or where it lacks the branch.
     ``checkouts`` are the worktrees that have the target checked out.
@@ -41,20 +40,20 @@ class Ground:
     checkouts: tuple[Path, ...]
 
 
-def survey(repository: Repository, target: str, remote: str | None) -> Ground:
-    """Where a train for ``target`` starts. Fetches from ``remote``. Raises GroundError with the mend."""
+def check_target(repository: Repository, target: str, remote: str | None) -> TargetPosition:
+    """Return where a train for ``target`` starts. Fetches from ``remote``. Raises GroundError with the fix."""
     local = require_target(repository, target)
     checkouts = quiet_checkouts(repository, target)
     tip = fetch(repository.git, remote, target) if remote is not None else None
     if tip is None or tip == local or repository.is_ancestor(tip, local):
-        return Ground(local, local, tip, checkouts)
+        return TargetPosition(local, local, tip, checkouts)
     if repository.is_ancestor(local, tip):
-        return Ground(local, tip, tip, checkouts)
+        return TargetPosition(local, tip, tip, checkouts)
     raise _diverged(repository, target, remote or "", local, tip)
 
 
 def require_target(repository: Repository, target: str) -> CommitId:
-    """The target's tip. Raises GroundError where there is no such branch, or no commit on it yet."""
+    """Return the target's tip. Raises GroundError where the branch does not exist or has no commit."""
     tip = repository.resolve(branch_ref(target))
     if tip is not None:
         return tip
@@ -66,31 +65,24 @@ def require_target(repository: Repository, target: str) -> CommitId:
 
 
 def quiet_checkouts(repository: Repository, target: str) -> tuple[Path, ...]:
-    """The worktrees with the target checked out, none of them in the middle of something. Raises GroundError."""
-    found = []
-    admins = worktree_admin.admins(repository)  # by the notes in there, so that no git runs in anybody's worktree
+    """Return the worktrees with the target checked out. Raises GroundError where a rebase or the like is under way."""
+    checkouts = []
+    admins = worktree_admin.admins(repository)  # read from files, so that no git runs in a worktree
     for worktree in repository.worktrees():
         if worktree.bare or not worktree.path.is_dir():
             continue
-        what = _under_way(worktree, admins.get(worktree.path.resolve(), repository.common_dir), target)
-        if what is not None:
-            told, mend = what
-            raise GroundError(f"{target} is in the middle of {told} in {worktree.path}", hint=f"in that folder: {mend}")
+        folder = admins.get(worktree.path.resolve(), repository.common_dir)
+        for name, (operation, fix) in _UNDER_WAY.items():
+            if (folder / name).exists() and target in (worktree.branch, _detached_from(folder)):
+                message = f"{target} is in the middle of {operation} in {worktree.path}"
+                raise GroundError(message, hint=f"in that folder: {fix}")
         if worktree.branch == target:
-            found.append(worktree.path)
-    return tuple(found)
-
-
-def _under_way(worktree: Worktree, folder: Path, target: str) -> tuple[str, str] | None:
-    """What is going on with the target in this worktree, and how it is ended; None when nothing is."""
-    for name, told in _UNDER_WAY.items():
-        if (folder / name).exists() and target in (worktree.branch, _detached_from(folder)):
-            return told
-    return None
+            checkouts.append(worktree.path)
+    return tuple(checkouts)
 
 
 def _detached_from(folder: Path) -> str | None:
-    """The branch that a rebase or bisect, which detach HEAD, will come back to."""
+    """Return the branch to which a rebase or bisect, which detach HEAD, will return."""
     for name in ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"):
         place = folder / name
         if place.is_file():

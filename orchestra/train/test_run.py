@@ -1,7 +1,4 @@
-"""What the test of a candidate is: who is tested, where, and how it came out. Values, which ``tester`` moves.
-
-Invariant: a report says green, red, broken or cancelled, and what decided it. Refuses: to decide anything.
-"""
+"""The test of a candidate, as values: what is tested, where, and how it ended. ``tester`` moves them."""
 
 from __future__ import annotations
 
@@ -16,19 +13,19 @@ from orchestra.engine.job import JobId, Outcome
 from orchestra.errors import GroundError
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Json
-from orchestra.train.events import Teller
-from orchestra.train.planner_model import State
+from orchestra.train.events import EventSink
+from orchestra.train.planner_model import MergeGroup
 from orchestra.train.slots import Setup
 
 SETUP_GATE = "setup"
-_FEW = 4  # names that a line for a person lists
+_MOST_NAMES = 4  # that one line lists
 
 
-class Ended(StrEnum):
+class TestOutcome(StrEnum):
     GREEN = "passed"  # every gate passed
     RED = "failed"  # a gate failed, or ran out of its own time
     BROKEN = "broken"  # it could not be tested: signal, full disk, slot trouble
-    CANCELLED = "cancelled"  # nobody wanted to know any more
+    CANCELLED = "cancelled"  # the train no longer needs the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +41,29 @@ class GateRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """How the test of a state ended. ``runs`` are the gates that were asked, in order, the one that decided last."""
+class TestReport:
+    """How the test of a group ended. ``runs`` are the gates that ran, in order; the last one decided."""
 
-    state: State
+    group: MergeGroup
     commit: CommitId
     tree: str
-    ended: Ended
+    ended: TestOutcome
     runs: tuple[GateRun, ...]
 
     @property
     def decided_by(self) -> GateRun | None:
         """The gate that was red or could not be run."""
-        return self.runs[-1] if self.runs and self.ended in (Ended.RED, Ended.BROKEN) else None
+        return self.runs[-1] if self.runs and self.ended in (TestOutcome.RED, TestOutcome.BROKEN) else None
 
     @property
-    def unheld(self) -> bool:
-        """No slot could be made to hold it, so nothing ran: what it is made of may be gone."""
-        return self.ended is Ended.BROKEN and self.decided_by is not None and self.decided_by.log is None
+    def no_slot(self) -> bool:
+        """No slot could be made to hold it, so nothing ran: its objects may be missing."""
+        return self.ended is TestOutcome.BROKEN and self.decided_by is not None and self.decided_by.log is None
 
     @property
     def recalled_red(self) -> bool:
-        """A rehearsal found it red, as often as the gate wants to be asked."""
-        return self.ended is Ended.RED and bool(self.runs) and self.runs[-1].cached
+        """A rehearsal found it red, in as many runs as the gate's retries allow."""
+        return self.ended is TestOutcome.RED and bool(self.runs) and self.runs[-1].cached
 
     @property
     def gates(self) -> Mapping[str, str]:
@@ -74,76 +71,70 @@ class Report:
 
 
 @dataclass(slots=True)
-class Case:
-    """A candidate to be tested. ``run`` numbers it; ``about``: the agent whose failure its test is to explain."""
+class TestRequest:
+    """A candidate to test. ``run`` numbers it; ``about``: the agent whose failure its test should explain."""
 
     run: int
-    state: State
+    group: MergeGroup
     commit: CommitId
     tree: str
     about: AgentName | None
 
     @property
-    def agents(self) -> State:
-        return self.state if self.about is None else (self.about,)
+    def agents(self) -> MergeGroup:
+        return self.group if self.about is None else (self.about,)
 
     @property
-    def told(self) -> str:
-        """What is tested, in a person's words."""
-        return spoken_state(self.state) if self.about is None else f"what may explain why {self.about} fails"
+    def title(self) -> str:
+        """A phrase for what is tested; of many agents, the first, the last and their number."""
+        if self.about is not None:
+            return f"what may explain why {self.about} fails"
+        group = self.group
+        if not group:
+            return "the target alone"
+        names = ", ".join(group) if len(group) <= _MOST_NAMES else f"{group[0]}..{group[-1]} ({len(group)} agents)"
+        return f"the target with {names}"
 
-    def facts(self) -> dict[str, Json]:
-        """What every event about this run says."""
+    def event_data(self) -> dict[str, Json]:
+        """Return what every event about this run contains."""
         return {"run": self.run, "commit": self.commit, "purpose": "land" if self.about is None else "explain"}
 
 
 @dataclass(slots=True)
-class Trial:
-    """A candidate in a slot."""
+class RunningTest:
+    """A candidate in a slot. ``cancelled``: its result no longer matters."""
 
-    case: Case
+    request: TestRequest
     slot: int
     env: Mapping[str, str]
     setup: Setup
-    setup_left: list[str]
-    gates_left: list[RunGate]
+    setup_to_run: list[str]
+    gates_to_run: list[RunGate]
     runs: list[GateRun] = field(default_factory=list)
     job: JobId | None = None
     log: Path | None = None
-    unwanted: bool = False
+    cancelled: bool = False
 
 
 @dataclass(slots=True)
-class Preparation:
-    """A slot that is being made to hold a candidate, in a thread of its own: git writes a checkout meanwhile."""
+class SlotPreparation:
+    """A slot that a thread is preparing for a candidate; git writes a checkout meanwhile."""
 
-    case: Case
+    request: TestRequest
     slot: int
     setup: Future[Setup]
-    unwanted: bool = False
+    cancelled: bool = False
 
 
-def untestable(state: State, commit: CommitId, tree: str, trouble: GroundError) -> Report:
-    """A report of a candidate that no slot could be made to hold."""
-    run = GateRun(SETUP_GATE, Outcome.BROKEN, 0.0, None, str(trouble))
-    return Report(state, commit, tree, Ended.BROKEN, (run,))
+def untestable(group: MergeGroup, commit: CommitId, tree: str, error: GroundError) -> TestReport:
+    """Return the report of a candidate for which no slot could be prepared."""
+    run = GateRun(SETUP_GATE, Outcome.BROKEN, 0.0, None, str(error))
+    return TestReport(group, commit, tree, TestOutcome.BROKEN, (run,))
 
 
-def spoken_state(state: State) -> str:
-    """A state in a person's words; of many agents, the first, the last and their number."""
-    if not state:
-        return "the target alone"
-    names = ", ".join(state) if len(state) <= _FEW else f"{state[0]}..{state[-1]} ({len(state)} agents)"
-    return f"the target with {names}"
-
-
-def tell_cancelled(teller: Teller, trial: Trial) -> None:
-    """Its processes are being ended; ``tell_finished`` follows."""
-    text = f"giving up {trial.case.told}: its outcome no longer matters"
-    teller.tell("test.cancelled", trial.case.agents, text, slot=trial.slot, **trial.case.facts())
-
-
-def tell_finished(teller: Teller, case: Case, ended: Ended, *, slot: int | None = None, cached: bool = False) -> None:
-    """How it came out; ``cached``: all its gates had passed before, and it needed no slot."""
-    text = f"{case.told}: {ended}" + (", tested before" if cached else "")
-    teller.tell("test.finished", case.agents, text, slot=slot, **case.facts(), outcome=ended, cached=cached)
+def emit_finished(
+    events: EventSink, request: TestRequest, ended: TestOutcome, *, slot: int | None = None, cached: bool = False
+) -> None:
+    """Emit how a test ended; ``cached``: all its gates had passed before, so it needed no slot."""
+    text = f"{request.title}: {ended}" + (", tested before" if cached else "")
+    events.emit("test.finished", request.agents, text, slot=slot, **request.event_data(), outcome=ended, cached=cached)

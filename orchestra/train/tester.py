@@ -1,9 +1,8 @@
-"""Runs the gates of candidates in slots, several at once, and says how each came out.
+"""Run the gates of candidates in slots, several at once, and report how each ended.
 
-Invariant: a verdict is green only when every gate passed, now or before, on exactly that tree, with that definition,
-environment and set-up; red only when a gate's command itself said so or ran out of its own time. Everything else is
-broken: the machine's doing (facts/merge.md, I9). Passes are kept in ``results``, reds of a rehearsal in ``reds`` for
-one merge, everything else is forgotten. Refuses: to run two candidates in one slot.
+Invariant: a test is green only when every gate passed, now or before, on exactly that tree, with that definition,
+environment and set-up; red only when a gate's command failed or ran out of its own time. Everything else is broken: the
+machine's fault, not the branch's. Passes are kept in ``results``, failures of a rehearsal in ``reds`` for one merge.
 """
 
 from __future__ import annotations
@@ -11,9 +10,11 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor
-from concurrent.futures import wait as any_of
+from concurrent.futures import wait as wait_for_futures
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,43 +30,42 @@ from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import tree_of
 from orchestra.ledger import Json
 from orchestra.train.eta import typical_seconds
-from orchestra.train.events import Teller
-from orchestra.train.planner_model import State
+from orchestra.train.events import EventSink
+from orchestra.train.planner_model import MergeGroup
 from orchestra.train.slots import Slots
 from orchestra.train.test_run import (
     SETUP_GATE,
-    Case,
-    Ended,
     GateRun,
-    Preparation,
-    Report,
-    Trial,
-    tell_cancelled,
-    tell_finished,
+    RunningTest,
+    SlotPreparation,
+    TestOutcome,
+    TestReport,
+    TestRequest,
+    emit_finished,
     untestable,
 )
 
-_GLANCE_S = 0.02  # how often slots that are being prepared are looked at while jobs are listened to
+_POLL_S = 0.02  # for slots that are being prepared, while jobs are waited for
 
 
 class Tester:
     """Tests candidates of a fleet, at most ``places`` at once; a context manager. The caller holds the train's lock."""
 
-    def __init__(self, fleet: Fleet, engine: Engine, places: int, teller: Teller) -> None:
-        self._fleet, self._engine, self._teller = fleet, engine, teller
+    def __init__(self, fleet: Fleet, engine: Engine, places: int, events: EventSink) -> None:
+        self._fleet, self._engine, self._events = fleet, engine, events
         self.slots = Slots(fleet)
-        kept = fleet.repository.state_folder / "gates"
-        for folder in (kept / "results", kept / "remade", fleet.folder / "gates"):
+        cache = fleet.repository.state_folder / "gates"
+        for folder in (cache / "results", cache / "remade", fleet.folder / "gates"):
             forget_unused(folder)
-        self._results, self.reds = PassCache(kept / "results"), RehearsedFailures(kept / "reds")
-        self._free = list(range(1, places + 1))
+        self._passes, self.rehearsed_failures = PassCache(cache / "results"), RehearsedFailures(cache / "reds")
+        self._free_slots = list(range(1, places + 1))
         self._preparers = ThreadPoolExecutor(min(places, os.cpu_count() or 1), thread_name_prefix="slot")
-        self._preparing: list[Preparation] = []
-        self._trials: list[Trial] = []
-        self._queue: list[Case] = []
-        self._cases = 0
-        self._known_env: Mapping[str, str] | None = None
-        self._done: list[Report] = []
+        self._preparing: list[SlotPreparation] = []
+        self._running: list[RunningTest] = []
+        self._queue: list[TestRequest] = []
+        self._requests = 0
+        self._key_environment: Mapping[str, str] | None = None
+        self._reports: list[TestReport] = []
         self.tests_run = 0
         self.measured: dict[str, list[float]] = past_durations(fleet.ledger)
 
@@ -75,7 +75,7 @@ class Tester:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """No thread of ours works on a slot afterwards."""
+        """Wait until no thread works on a slot."""
         self._preparers.shutdown(cancel_futures=True)
 
     @property
@@ -83,259 +83,276 @@ class Tester:
         """The gates that need a checkout, in the order they run."""
         return tuple(gate for gate in self._fleet.blueprint.gates.values() if isinstance(gate, RunGate))
 
-    def retries(self, report: Report) -> int:
-        """How often the gate that decided a report is to be asked again before its red counts."""
+    def retries(self, report: TestReport) -> int:
+        """Return how often the gate that decided a report is run again before its red counts."""
         decided = report.decided_by
         return next((gate.retries for gate in self.gates if decided and gate.name == decided.gate), 0)
 
-    def start(self, state: State, commit: CommitId, about: AgentName | None = None) -> None:
-        """Begin to test a candidate; ``wait`` tells how it ended, also when that is known from before.
+    # -- starting and cancelling --------------------------------------------------------------------------------
 
-        ``about``: its test is a question about that agent, and ``state`` only the question's name.
+    def start(self, group: MergeGroup, commit: CommitId, about: AgentName | None = None) -> None:
+        """Start the test of a candidate; ``wait`` returns its report, also when the result is known from before.
+
+        ``about``: the test should explain that agent's failure, and ``group`` is only its name.
         """
         try:
             tree = tree_of(self._fleet.repository.git, commit)
-            known = self.known(state, commit)
+            recalled = self.recall(group, commit)
         except GitError as error:  # the candidate was lost before it was pinned
-            self._done.append(untestable(state, commit, "", error))
+            self._reports.append(untestable(group, commit, "", error))
             return
-        self._cases += 1
-        case = Case(self._cases, state, commit, tree, about)
-        if known is not None:
-            tell_finished(self._teller, case, known.ended, cached=True)
-            self._done.append(known)
+        self._requests += 1
+        request = TestRequest(self._requests, group, commit, tree, about)
+        if recalled is not None:
+            emit_finished(self._events, request, recalled.ended, cached=True)
+            self._reports.append(recalled)
             return
-        self._queue.append(case)
-        self._fill()
-        if case in self._queue:
-            self._teller.tell("test.queued", case.agents, f"{case.told} waits for a slot", **case.facts())
+        self._queue.append(request)
+        self._fill_slots()
+        if request in self._queue:
+            text = f"{request.title} waits for a slot"
+            self._events.emit("test.queued", request.agents, text, **request.event_data())
 
-    def _fill(self) -> None:
-        while self._queue and self._free:
-            self._begin(self._free.pop(0), self._queue.pop(0))
+    def _fill_slots(self) -> None:
+        while self._queue and self._free_slots:
+            slot, request = self._free_slots.pop(0), self._queue.pop(0)
+            text = f"putting {request.title} into slot {slot}"
+            self._events.emit("test.preparing", request.agents, text, slot=slot, **request.event_data())
+            setup = self._preparers.submit(self.slots.prepare, slot, request.commit)
+            self._preparing.append(SlotPreparation(request, slot, setup))
 
-    def _begin(self, slot: int, case: Case) -> None:
-        text = f"putting {case.told} into slot {slot}"
-        self._teller.tell("test.preparing", case.agents, text, slot=slot, **case.facts())
-        setup = self._preparers.submit(self.slots.prepare, slot, case.commit)
-        self._preparing.append(Preparation(case, slot, setup))
-
-    def _go_on_with_prepared(self) -> None:
-        for ready in [preparation for preparation in self._preparing if preparation.setup.done()]:
-            self._preparing.remove(ready)
-            self._prepared(ready)
-
-    def _prepared(self, ready: Preparation) -> None:
-        """A slot holds its candidate, or could not be made to: start the first command there."""
-        case, slot = ready.case, ready.slot
-        if ready.unwanted:
-            self._let_go(slot)
-            self._fill()
-            return
-        try:
-            setup = ready.setup.result()
-        except DiskFull:
-            raise
-        except GroundError as trouble:  # git, the file system, a lock that somebody holds for long
-            self._let_go(slot)
-            tell_finished(self._teller, case, Ended.BROKEN, slot=slot)
-            self._done.append(untestable(case.state, case.commit, case.tree, trouble))
-            self._fill()
-            return
-        self.tests_run += 1
-        trial = Trial(case, slot, self.slots.environment(slot), setup, list(setup.commands), list(self.gates))
-        self._trials.append(trial)
-        self._teller.tell("test.started", case.agents, f"testing {case.told}", slot=slot, **case.facts())
-        self._next(trial)
-
-    def _let_go(self, slot: int) -> None:
-        self._free = sorted((*self._free, slot))  # the lowest first: the fewer are used, the warmer they are
+    def _release_slot(self, slot: int) -> None:
+        self._free_slots = sorted((*self._free_slots, slot))  # the lowest first: few slots stay warm
         self.slots.drop_scratch(slot)
 
-    def cancel(self, state: State) -> None:
-        """Give a test up; it is reported as cancelled once its processes are gone."""
-        for case in [case for case in self._queue if case.state == state]:
-            self._queue.remove(case)
-            tell_finished(self._teller, case, Ended.CANCELLED)
-        for preparation in self._wanted_preparations():
-            if preparation.case.state == state:
-                preparation.unwanted = True
-                preparation.setup.cancel()  # where no thread has begun with it
-                tell_finished(self._teller, preparation.case, Ended.CANCELLED, slot=preparation.slot)
-        for trial in self._wanted():
-            if trial.case.state == state and trial.job is not None:
-                trial.unwanted = True
-                tell_cancelled(self._teller, trial)
-                self._engine.cancel(trial.job)
+    def cancel(self, group: MergeGroup) -> None:
+        """Give a test up; it is reported as cancelled once its processes have ended."""
+        for request in [request for request in self._queue if request.group == group]:
+            self._queue.remove(request)
+            emit_finished(self._events, request, TestOutcome.CANCELLED)
+        for preparation in self._preparing:
+            if preparation.request.group == group and not preparation.cancelled:
+                preparation.cancelled = True
+                preparation.setup.cancel()  # where no thread has started it
+                emit_finished(self._events, preparation.request, TestOutcome.CANCELLED, slot=preparation.slot)
+        for running in self._running:
+            if running.request.group == group and not running.cancelled and running.job is not None:
+                running.cancelled = True
+                request = running.request
+                text = f"cancelling {request.title}: its outcome no longer matters"
+                data = request.event_data()
+                self._events.emit("test.cancelled", request.agents, text, slot=running.slot, **data)
+                self._engine.cancel(running.job)
 
-    def _wanted(self) -> list[Trial]:
-        return [trial for trial in self._trials if not trial.unwanted]
+    def rename(self, names: Mapping[MergeGroup, MergeGroup]) -> None:
+        """Give running tests their new names after the target has moved."""
+        running = [test.request for test in self._running if not test.cancelled]
+        preparing = [preparation.request for preparation in self._preparing if not preparation.cancelled]
+        for request in (*running, *preparing, *self._queue):
+            request.group = names[request.group]
 
-    def _wanted_preparations(self) -> list[Preparation]:
-        return [preparation for preparation in self._preparing if not preparation.unwanted]
+    # -- waiting ------------------------------------------------------------------------------------------------
 
-    def wait(self, timeout_s: float | None = None) -> list[Report]:
-        """The tests that ended since the last call; blocks until there is one, at most ``timeout_s``."""
+    def wait(self, timeout_s: float | None = None) -> list[TestReport]:
+        """Return the tests that ended since the last call; block until there is one, at most ``timeout_s``."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while not self._done and (self._trials or self._preparing):
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            self._listen(left)
-            self._go_on_with_prepared()
-            if left == 0.0:
+        while not self._reports and (self._running or self._preparing):
+            remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if self._preparing and not self._running:
+                futures = [preparation.setup for preparation in self._preparing]
+                wait_for_futures(futures, remaining, FIRST_COMPLETED)
+            else:
+                poll = (
+                    remaining if not self._preparing else min(_POLL_S, remaining if remaining is not None else _POLL_S)
+                )
+                for event in self._engine.wait(poll):
+                    if isinstance(event, Finished):
+                        self._job_ended(event.job, event.result)
+            for preparation in [preparation for preparation in self._preparing if preparation.setup.done()]:
+                self._preparing.remove(preparation)
+                self._slot_prepared(preparation)
+            if remaining == 0.0:
                 break
-        done, self._done = self._done, []
-        return done
+        reports, self._reports = self._reports, []
+        return reports
 
-    def _listen(self, left: float | None) -> None:
-        """Until a job tells something or a slot is prepared, at most ``left`` seconds."""
-        if self._preparing and not self._trials:
-            any_of([preparation.setup for preparation in self._preparing], left, FIRST_COMPLETED)
+    def _slot_prepared(self, preparation: SlotPreparation) -> None:
+        """Start the first command in the slot, if it holds its candidate."""
+        request, slot = preparation.request, preparation.slot
+        if preparation.cancelled:
+            self._release_slot(slot)
+            self._fill_slots()
             return
-        glance = left if not self._preparing else _GLANCE_S if left is None else min(left, _GLANCE_S)
-        for event in self._engine.wait(glance):
-            if isinstance(event, Finished):
-                self._hear(event.job, event.result)
-
-    def rename(self, names: Mapping[State, State]) -> None:
-        """The target moved: what runs is now called otherwise."""
-        for trial in self._wanted():
-            trial.case.state = names[trial.case.state]
-        for preparation in self._wanted_preparations():
-            preparation.case.state = names[preparation.case.state]
-        for case in self._queue:
-            case.state = names[case.state]
-
-    # -- one trial ----------------------------------------------------------------------------------------------
-
-    def _next(self, trial: Trial) -> None:
-        """Start the next command of a trial, or report it green."""
-        if trial.unwanted:  # its job ended before it could be cancelled
-            self._end(trial, Ended.CANCELLED)
+        try:
+            setup = preparation.setup.result()
+        except DiskFull:
+            raise
+        except GroundError as error:  # git, the file system, a lock that was held for too long
+            self._release_slot(slot)
+            emit_finished(self._events, request, TestOutcome.BROKEN, slot=slot)
+            self._reports.append(untestable(request.group, request.commit, request.tree, error))
+            self._fill_slots()
             return
-        if trial.setup_left:
-            command = trial.setup_left[0]
-            self._submit(trial, SETUP_GATE, command, trial.env, self._fleet.blueprint.worktrees.setup.timeout_s)
+        self.tests_run += 1
+        environment = self.slots.environment(slot)
+        running = RunningTest(request, slot, environment, setup, list(setup.commands), list(self.gates))
+        self._running.append(running)
+        text = f"testing {request.title}"
+        self._events.emit("test.started", request.agents, text, slot=slot, **request.event_data())
+        self._start_next_command(running)
+
+    def _start_next_command(self, running: RunningTest) -> None:
+        """Start the next set-up command or gate of a test, or report it green."""
+        if running.cancelled:  # its job ended before it could be cancelled
+            self._end(running, TestOutcome.CANCELLED)
             return
-        while trial.gates_left:
-            gate = trial.gates_left[0]
-            known = self._known(gate, trial.case.commit, trial.case.tree)
-            if known is None:
-                self._submit(trial, gate.name, gate.run, {**trial.env, **gate.env}, gate.timeout_s)
+        if running.setup_to_run:
+            timeout_s = self._fleet.blueprint.worktrees.setup.timeout_s
+            self._submit(running, SETUP_GATE, running.setup_to_run[0], running.env, timeout_s)
+            return
+        while running.gates_to_run:
+            gate = running.gates_to_run[0]
+            passed = self._recall_pass(gate, running.request.commit, running.request.tree)
+            if passed is None:
+                self._submit(running, gate.name, gate.run, {**running.env, **gate.env}, gate.timeout_s)
                 return
-            trial.runs.append(known)
-            trial.gates_left.pop(0)
-        self._end(trial, Ended.GREEN)
+            running.runs.append(passed)
+            running.gates_to_run.pop(0)
+        self._end(running, TestOutcome.GREEN)
 
-    def _submit(self, trial: Trial, gate: str, command: str, env: Mapping[str, str], timeout_s: float) -> None:
-        trial.job = JobId(f"{gate}-{trial.case.commit[:12]}-{secrets.token_hex(4)}")
-        trial.log = new_log_path(self._fleet.folder / "gates", trial.case.commit, gate)
-        self._tell_gate(trial, gate)
-        cwd = self.slots.path(trial.slot)
-        self._engine.submit(JobSpec(trial.job, command, cwd, env, trial.log, timeout_s))
-
-    def _hear(self, job: JobId, result: Result) -> None:
-        trial = next((trial for trial in self._trials if trial.job == job), None)
-        if trial is None:
-            return
-        trial.job = None
-        if result.outcome is Outcome.CANCELLED:
-            self._end(trial, Ended.CANCELLED)
-        elif trial.setup_left:
-            self._setup_ended(trial, result)
+    def _submit(self, running: RunningTest, gate: str, command: str, env: Mapping[str, str], timeout_s: float) -> None:
+        request = running.request
+        running.job = JobId(f"{gate}-{request.commit[:12]}-{secrets.token_hex(4)}")
+        running.log = new_log_path(self._fleet.folder / "gates", request.commit, gate)
+        # Which command of how many it is, and what it usually takes. Set-up commands are measured together, so with
+        # several of them none has a usual time.
+        if running.setup_to_run:
+            steps, remaining = len(running.setup.commands), len(running.setup_to_run)
         else:
-            self._gate_ended(trial, trial.gates_left[0], result)
+            steps, remaining = len(self.gates), len(running.gates_to_run)
+        usual = None if gate == SETUP_GATE and steps > 1 else typical_seconds(self.measured, (gate,))
+        data: dict[str, Json] = {"step": steps - remaining + 1, "steps": steps, "expected_s": usual}
+        data |= request.event_data()
+        text = f"{gate} on {request.title}"
+        self._events.emit("gate.started", request.agents, text, gate=gate, slot=running.slot, **data)
+        folder = self.slots.path(running.slot)
+        self._engine.submit(JobSpec(running.job, command, folder, env, running.log, timeout_s))
 
-    def _setup_ended(self, trial: Trial, result: Result) -> None:
-        run = self._run_of(trial, SETUP_GATE, result)
-        if result.outcome is not Outcome.PASSED:
-            trial.runs.append(run)
-            self._end(trial, Ended.BROKEN if result.outcome is Outcome.BROKEN else Ended.RED)
+    def _job_ended(self, job: JobId, result: Result) -> None:
+        running = next((running for running in self._running if running.job == job), None)
+        if running is None:
             return
-        trial.setup_left.pop(0)
-        if not trial.setup_left:
-            self.slots.setup_done(trial.slot, trial.setup)
-        self._next(trial)
-
-    def _gate_ended(self, trial: Trial, gate: RunGate, result: Result) -> None:
-        run = self._run_of(trial, gate.name, result)
-        trial.runs.append(run)
-        key = self._key(gate, trial.case.commit, trial.case.tree)
-        facts = (key, gate.name, trial.case.tree, run.seconds, result.ended_at, str(run.log))
-        if result.outcome is Outcome.FAILED:
-            self.reds.keep(RehearsedFailure(*facts, run.detail))
-        if result.outcome is not Outcome.PASSED:
-            self._end(trial, Ended.BROKEN if result.outcome is Outcome.BROKEN else Ended.RED)
+        running.job = None
+        outcome = result.outcome
+        if outcome is Outcome.CANCELLED:
+            self._end(running, TestOutcome.CANCELLED)
             return
-        self._results.keep(GatePass(*facts))
-        trial.gates_left.pop(0)
-        self._next(trial)
+        gate = None if running.setup_to_run else running.gates_to_run[0]
+        run = self._gate_run(running, gate.name if gate else SETUP_GATE, result)
+        if gate is not None or outcome is not Outcome.PASSED:
+            running.runs.append(run)
+        if gate is not None:
+            tree = running.request.tree
+            key = self._key(gate, running.request.commit, tree)
+            row = (key, gate.name, tree, run.seconds, result.ended_at, str(run.log))
+            if outcome is Outcome.FAILED:
+                self.rehearsed_failures.keep(RehearsedFailure(*row, run.detail))
+            elif outcome is Outcome.PASSED:
+                self._passes.keep(GatePass(*row))
+        if outcome is not Outcome.PASSED:
+            self._end(running, TestOutcome.BROKEN if outcome is Outcome.BROKEN else TestOutcome.RED)
+            return
+        if gate is not None:
+            running.gates_to_run.pop(0)
+        else:
+            running.setup_to_run.pop(0)
+            if not running.setup_to_run:
+                self.slots.setup_done(running.slot, running.setup)
+        self._start_next_command(running)
 
-    def _run_of(self, trial: Trial, gate: str, result: Result) -> GateRun:
+    def _gate_run(self, running: RunningTest, gate: str, result: Result) -> GateRun:
         seconds = result.ended_at - result.started_at
         if result.outcome is Outcome.PASSED:
             self.measured.setdefault(gate, []).append(seconds)
-        text = f"{gate} {result.outcome} on {trial.case.told} in {seconds:.1f} s"
-        facts: dict[str, Json] = {"outcome": result.outcome, "seconds": seconds, "log": str(trial.log)}
-        self._teller.tell(
-            "gate.finished", trial.case.agents, text, gate=gate, slot=trial.slot, **trial.case.facts(), **facts
-        )
-        return GateRun(gate, result.outcome, seconds, trial.log, result.detail)
+        request = running.request
+        text = f"{gate} {result.outcome} on {request.title} in {seconds:.1f} s"
+        data: dict[str, Json] = {"outcome": result.outcome, "seconds": seconds, "log": str(running.log)}
+        data |= request.event_data()
+        self._events.emit("gate.finished", request.agents, text, gate=gate, slot=running.slot, **data)
+        return GateRun(gate, result.outcome, seconds, running.log, result.detail)
 
-    def _end(self, trial: Trial, ended: Ended) -> None:
-        """One that nobody wants is cancelled however it ended: by now its state may be the name of another commit."""
-        ended = Ended.CANCELLED if trial.unwanted else ended
-        self._trials.remove(trial)
-        self._let_go(trial.slot)
-        tell_finished(self._teller, trial.case, ended, slot=trial.slot)
-        self._done.append(Report(trial.case.state, trial.case.commit, trial.case.tree, ended, tuple(trial.runs)))
-        self._fill()
+    def _end(self, running: RunningTest, ended: TestOutcome) -> None:
+        """Report a test. A cancelled one is cancelled however it ended: its group may name another commit by now."""
+        ended = TestOutcome.CANCELLED if running.cancelled else ended
+        request = running.request
+        self._running.remove(running)
+        self._release_slot(running.slot)
+        emit_finished(self._events, request, ended, slot=running.slot)
+        self._reports.append(TestReport(request.group, request.commit, request.tree, ended, tuple(running.runs)))
+        self._fill_slots()
 
-    # -- telling ------------------------------------------------------------------------------------------------
+    # -- results from before ------------------------------------------------------------------------------------
 
-    def _tell_gate(self, trial: Trial, gate: str) -> None:
-        """A command begins: which one of how many, and what it usually takes (None: never measured)."""
-        setup, gates = trial.setup.commands, self.gates
-        count, left = (len(setup), len(trial.setup_left)) if trial.setup_left else (len(gates), len(trial.gates_left))
-        facts: dict[str, Json] = {"step": count - left + 1, "steps": count, "expected_s": self._usual(gate, len(setup))}
-        text = f"{gate} on {trial.case.told}"
-        self._teller.tell(
-            "gate.started", trial.case.agents, text, gate=gate, slot=trial.slot, **trial.case.facts(), **facts
-        )
-
-    def _usual(self, gate: str, setup_commands: int) -> float | None:
-        """What a gate usually takes; set-up commands are not told apart, so several of them have no usual time."""
-        if gate == SETUP_GATE and setup_commands > 1:
-            return None
-        return typical_seconds(self.measured, (gate,))
-
-    # -- what is known ------------------------------------------------------------------------------------------
-
-    def known(self, state: State, commit: CommitId) -> Report | None:
-        """How the test of a candidate comes out, where every gate passed before or one is known to be red."""
+    def recall(self, group: MergeGroup, commit: CommitId) -> TestReport | None:
+        """Return the report of a candidate whose gates all passed before, or one of which is known to be red."""
         tree = tree_of(self._fleet.repository.git, commit)
         runs: list[GateRun] = []
         for gate in self.gates:
-            run = self._known(gate, commit, tree) or self._known_red(gate, commit, tree)
+            run = self._recall_pass(gate, commit, tree) or self._recall_red(gate, commit, tree)
             if run is None:
                 return None
             runs.append(run)
             if run.outcome is not Outcome.PASSED:
-                return Report(state, commit, tree, Ended.RED, tuple(runs))
-        return Report(state, commit, tree, Ended.GREEN, tuple(runs))
+                return TestReport(group, commit, tree, TestOutcome.RED, tuple(runs))
+        return TestReport(group, commit, tree, TestOutcome.GREEN, tuple(runs))
 
-    def _known_red(self, gate: RunGate, commit: CommitId, tree: str) -> GateRun | None:
-        red = self.reds.find(self._key(gate, commit, tree), tree, gate.retries)
+    def _recall_red(self, gate: RunGate, commit: CommitId, tree: str) -> GateRun | None:
+        red = self.rehearsed_failures.find(self._key(gate, commit, tree), tree, gate.retries)
         if red is None:
             return None
         return GateRun(gate.name, Outcome.FAILED, red.seconds, Path(red.log), red.detail, cached=True)
 
-    def _key(self, gate: RunGate, commit: CommitId, tree: str) -> str:
-        if self._known_env is None:
-            self._known_env = self.slots.environment(0)
-        return result_key(gate, self._known_env, self.slots.setup_key(commit), tree, commit)
-
-    def _known(self, gate: RunGate, commit: CommitId, tree: str) -> GateRun | None:
-        found = self._results.find(self._key(gate, commit, tree), tree)
-        if found is None:
+    def _recall_pass(self, gate: RunGate, commit: CommitId, tree: str) -> GateRun | None:
+        passed = self._passes.find(self._key(gate, commit, tree), tree)
+        if passed is None:
             return None
-        return GateRun(gate.name, Outcome.PASSED, found.seconds, Path(found.log), cached=True)
+        return GateRun(gate.name, Outcome.PASSED, passed.seconds, Path(passed.log), cached=True)
+
+    def _key(self, gate: RunGate, commit: CommitId, tree: str) -> str:
+        if self._key_environment is None:
+            self._key_environment = self.slots.environment(0)
+        return result_key(gate, self._key_environment, self.slots.setup_key(commit), tree, commit)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateTest:
+    """A candidate to test outside the queue of a train. ``group`` only names it; ``about`` as in ``Tester.start``."""
+
+    group: MergeGroup
+    commit: CommitId
+    about: AgentName | None = None
+
+
+def run_and_wait(tester: Tester, tests: Sequence[CandidateTest]) -> Mapping[MergeGroup, TestReport]:
+    """Test several candidates with an idle tester; return name -> last report once all have ended.
+
+    A red is run again as often as the gate's retries say. Reports of tests that the train cancelled are skipped.
+    """
+    waiting = {test.group: test for test in tests}
+    reds: Counter[MergeGroup] = Counter()
+    reports: dict[MergeGroup, TestReport] = {}
+    for test in tests:
+        tester.start(test.group, test.commit, test.about)
+    while waiting:
+        for report in tester.wait():
+            if report.group not in waiting or report.ended is TestOutcome.CANCELLED:
+                continue
+            test = waiting[report.group]
+            is_red = report.ended is TestOutcome.RED
+            reds[test.group] += is_red
+            if is_red and not report.recalled_red and reds[test.group] <= tester.retries(report):
+                tester.start(test.group, test.commit, test.about)
+            else:
+                reports[test.group] = report
+                del waiting[test.group]
+    return reports

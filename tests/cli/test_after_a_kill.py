@@ -8,7 +8,7 @@ import pytest
 
 from orchestra.git.refs import CommitId
 from orchestra.git.repository import Repository
-from orchestra.train.landing_journal import Intent, intent_path, write_intent
+from orchestra.train.landing_journal import Landing, journal_path, write_journal
 from tests.cli.conftest import Orchestra
 from tests.conftest import Checkout, MakeRepository
 
@@ -31,7 +31,7 @@ def cut_off(make_repository: MakeRepository, tmp_path: Path, orchestra: Orchestr
     new = CommitId(Checkout(tmp_path / "worktrees" / "agent-1").commit("work", {"b": "b\n"}))
     checkout.git("update-ref", "refs/orchestra/demo/one/approved", new)
     checkout.git("update-ref", "refs/orchestra/demo/one/candidate", new)
-    write_intent(Repository.discover(checkout.path).state_folder, Intent("demo", "main", old, new, {"one": new}, {}))
+    write_journal(Repository.discover(checkout.path).state_folder, Landing("demo", "main", old, new, {"one": new}, {}))
     checkout.git("update-ref", "refs/heads/main", new, old)
     return checkout
 
@@ -42,7 +42,7 @@ def test_the_next_command_finishes_it(cut_off: Checkout, orchestra: Orchestra, c
     assert code == 0, err
     assert "finished landing one" in err
     assert cut_off.git("rev-parse", "refs/orchestra/demo/one/landed") == cut_off.git("rev-parse", "main")
-    assert not intent_path(Repository.discover(cut_off.path).state_folder).exists()
+    assert not journal_path(Repository.discover(cut_off.path).state_folder).exists()
     assert cut_off.git("status", "--porcelain", "--untracked-files=no") == ""
     assert (cut_off.path / "b").read_text() == "b\n"
 

@@ -17,7 +17,7 @@ from tests.cli.conftest import Orchestra
 from tests.cli.test_live_region import Screen
 from tests.conftest import Checkout, MakeRepository
 from tests.terminals import in_terminal
-from tests.train.yard import Train, Yard, make_yard
+from tests.train.train_fixture import Train, TrainFixture, make_train
 
 BLUEPRINT = """\
 version: 1
@@ -143,9 +143,9 @@ def test_a_merge_without_verdicts_says_how_to_go_on(
 def test_what_is_folded_of_a_train_is_its_report_and_what_stays_is_all_of_it(
     make_repository: MakeRepository, policy: Train
 ) -> None:
-    yard: Yard = make_yard(make_repository({"README.md": "# sample\n"}), "one", "two", "three", "four")
-    yard.after(four=("two",)).merge_settings(train=policy)
-    yard.approved(
+    train: TrainFixture = make_train(make_repository({"README.md": "# sample\n"}), "one", "two", "three", "four")
+    train.after(four=("two",)).merge_settings(train=policy)
+    train.approved(
         one={"README.md": "# one\n"}, two={"b.txt": "RED\n"}, three={"README.md": "# three\n"}, four={"d": "4\n"}
     )
     events: list[TrainEvent] = []
@@ -157,7 +157,7 @@ def test_what_is_folded_of_a_train_is_its_report_and_what_stays_is_all_of_it(
                 events.append(event)
                 listener(event)
 
-            report = yard.merge(progress=hear)
+            report = train.merge(progress=hear)
         stream.write("end")
         stream.flush()
         shown = b""
@@ -169,7 +169,7 @@ def test_what_is_folded_of_a_train_is_its_report_and_what_stays_is_all_of_it(
     for event in events:
         state = fold(state, event)
     lists = ("landed", "evicted", "blocked", "waiting")
-    told = {kind: {name for name, fate in state.fates.items() if fate.kind == kind} for kind in lists}
+    told = {kind: {name for name, result in state.fates.items() if result.kind == kind} for kind in lists}
     assert told == {kind: {item.agent for item in getattr(report, kind)} for kind in lists}
     begun, ended, given_up = (
         {event.data["run"] for event in events if event.kind == kind}

@@ -185,7 +185,7 @@ def test_rebase_that_lands_nothing_twice_after_a_manual_merge(road: Road) -> Non
     road.checkout.git("merge", "-q", "--no-edit", "agent/f/two")
     report = road.merge("--agents", "one,two")
     assert [one["agent"] for one in report["landed"]] == ["one"]
-    assert report["recovered"] == ["noted that two had been merged by hand"]
+    assert report["recovered"] == ["recorded that two had been merged by hand"]
     assert road.status()["two"]["state"] == "landed"
     assert road.checkout.git("log", "--format=%s", "main", "--", "a.txt").splitlines() == ["one works"]
     road.assert_final_state()

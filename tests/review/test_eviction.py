@@ -15,7 +15,7 @@ from orchestra.review.eviction import last_eviction
 from orchestra.sessions.eviction_message import from_train
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
-from tests.train.yard import NOTES, make_yard, reasons
+from tests.train.train_fixture import NOTES, make_train, reasons
 
 API: dict[str, Json] = {"with": ["api"]}
 ALONE: dict[str, Json] = {"with": []}
@@ -49,11 +49,11 @@ def test_a_conflict_comes_with_its_pieces(world: World) -> None:
 
 def test_a_conflict_comes_with_what_the_other_side_was_after(make_repository: MakeRepository) -> None:
     """As a real merge leaves it: the other one has landed, its notes are kept with its commit."""
-    yard = make_yard(make_repository({"shared": "one\ntwo\nthree\n"}), "api", "schema")
-    yard.notes("api", NOTES.replace("A thing that works.", "The second line is what clients ask for."))
-    yard.approved(api={"shared": "one\nof api\nthree\n"}, schema={"shared": "one\nof schema\nthree\n"})
-    assert reasons(yard.merge()) == {"schema": "conflict"}
-    message = from_train(last_eviction(yard.fleet, yard.fleet.require_agent("schema")))
+    train = make_train(make_repository({"shared": "one\ntwo\nthree\n"}), "api", "schema")
+    train.notes("api", NOTES.replace("A thing that works.", "The second line is what clients ask for."))
+    train.approved(api={"shared": "one\nof api\nthree\n"}, schema={"shared": "one\nof schema\nthree\n"})
+    assert reasons(train.merge()) == {"schema": "conflict"}
+    message = from_train(last_eviction(train.fleet, train.fleet.require_agent("schema")))
     assert "It conflicts with the work of: api." in message
     assert "api describes its work:\n\n```\nThe second line is what clients ask for." in message
     assert "two\n=======\nof schema" in message

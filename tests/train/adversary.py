@@ -23,17 +23,17 @@ from orchestra.train.planner_model import (
     Action,
     Block,
     Build,
-    Built,
+    BuildOutcome,
     Cancel,
     Evict,
+    EvictionCause,
     Facts,
-    HeldBy,
     Hold,
+    HoldReason,
     Land,
-    Record,
+    MergeGroup,
     Run,
-    State,
-    Why,
+    TestRecord,
 )
 
 NAMES = tuple(AgentName(name) for name in "abcdefgh")
@@ -41,13 +41,13 @@ After = Mapping[AgentName, frozenset[AgentName]]
 GONE = AgentName("out")  # stands for whoever does not land
 
 
-class _AllFits(Mapping[State, Built]):
+class _AllFits(Mapping[MergeGroup, BuildOutcome]):
     """Every state was built, and fits."""
 
-    def __getitem__(self, state: State) -> Built:
-        return Built.CLEAN
+    def __getitem__(self, group: MergeGroup) -> BuildOutcome:
+        return BuildOutcome.CLEAN
 
-    def __iter__(self) -> Iterator[State]:
+    def __iter__(self) -> Iterator[MergeGroup]:
         return iter(())
 
     def __len__(self) -> int:
@@ -105,92 +105,94 @@ class Walk:
 
     def _answers(self, facts: Facts) -> Iterator[Facts]:
         """It waits: any of the tests that run may end now, green or red, but as it ended before."""
-        running = [state for state, test in facts.tests.items() if test.running]
+        running = [group for group, test in facts.tests.items() if test.running]
         assert len(running) <= facts.slots, "more tests than slots"
         if not running:
             assert not facts.order, f"nothing runs, and {facts.order} are undecided"
             self.ends += 1
-        for state in running:
-            test = facts.tests[state]
+        for group in running:
+            test = facts.tests[group]
             for green in (False,) if test.reds else (True, False):
-                if not state and not green and not self.red_target:
+                if not group and not green and not self.red_target:
                     continue
                 done = replace(test, running=False, green=green, reds=test.reds + (not green), needed=self.needed)
-                yield replace(facts, tests={**facts.tests, state: done})
+                yield replace(facts, tests={**facts.tests, group: done})
 
     def _carried_out(self, facts: Facts, action: Action) -> list[Facts]:
         self._judge(facts, action)
         match action:
-            case Build(state):
-                return [replace(facts, built={**facts.built, state: kind}) for kind in Built]
-            case Run(state):
-                return [_marked(facts, state, running=True)]
-            case Cancel(state):
-                return [_marked(facts, state, running=False)]
-            case Land(state):
-                return [_landed(facts, state)]
+            case Build(group):
+                return [replace(facts, built={**facts.built, group: kind}) for kind in BuildOutcome]
+            case Run(group):
+                return [_marked(facts, group, running=True)]
+            case Cancel(group):
+                return [_marked(facts, group, running=False)]
+            case Land(group):
+                return [_landed(facts, group)]
             case Evict(agent, why):
-                return [_gone(facts, agent, judged=why is Why.GATE)]
+                return [_gone(facts, agent, judged=why is EvictionCause.GATE)]
             case Block(agent) | Hold(agent):
                 return [_gone(facts, agent, judged=False)]
 
     def _judge(self, facts: Facts, action: Action) -> None:
         """Whether a move is right, by what the answers were."""
         match action:
-            case Build(state):
-                assert state not in facts.built
-                assert all(facts.built[state[:n]] is Built.CLEAN for n in range(1, len(state)))
-            case Run(state):
-                test = facts.test(state)
-                assert not state or facts.built[state] is Built.CLEAN
+            case Build(group):
+                assert group not in facts.built
+                assert all(facts.built[group[:n]] is BuildOutcome.CLEAN for n in range(1, len(group)))
+            case Run(group):
+                test = facts.test(group)
+                assert not group or facts.built[group] is BuildOutcome.CLEAN
                 assert not test.running and not test.green and not test.red, "what is known is asked again"
-            case Cancel(state):
-                assert facts.tests[state].running
-            case Land(state):
-                self._judge_landing(facts, state)
+            case Cancel(group):
+                assert facts.tests[group].running
+            case Land(group):
+                self._judge_landing(facts, group)
             case Evict(agent, why):
                 assert agent == facts.order[0], "only the head is blamed"
-                assert why is Why.GATE or facts.built[(agent,)].value == why.value
-                if why is Why.GATE:
+                assert why is EvictionCause.GATE or facts.built[(agent,)].value == why.value
+                if why is EvictionCause.GATE:
                     assert facts.test((agent,)).reds >= self.needed, "blamed before its last try"
                     assert facts.test(()).green, "blamed on a target that is not known to be green"
             case Block(agent, by):
                 assert by in facts.before(agent) and by in facts.out
             case Hold(agent, by):
-                assert by is HeldBy.RED_TARGET and facts.test(()).red, "held on a target that is not red"
+                assert by is HoldReason.RED_TARGET and facts.test(()).red, "held on a target that is not red"
 
-    def _judge_landing(self, facts: Facts, state: State) -> None:
-        assert state and facts.test(state).green, "the target turned red"
-        assert facts.built[state] is Built.CLEAN
+    def _judge_landing(self, facts: Facts, group: MergeGroup) -> None:
+        assert group and facts.test(group).green, "the target turned red"
+        assert facts.built[group] is BuildOutcome.CLEAN
         left = set(facts.order)
-        for place, agent in enumerate(state):
-            assert not facts.before(agent) & left - set(state[:place]), "out of order"
+        for place, agent in enumerate(group):
+            assert not facts.before(agent) & left - set(group[:place]), "out of order"
         if self.steps_count and not facts.test(()).red:
-            assert state == facts.order[: len(state)], "not the next in order"
-            assert all(facts.test(state[:n]).green for n in range(1, len(state) + 1)), "a step was not tested"
+            assert group == facts.order[: len(group)], "not the next in order"
+            assert all(facts.test(group[:n]).green for n in range(1, len(group) + 1)), "a step was not tested"
 
 
-def _marked(facts: Facts, state: State, *, running: bool) -> Facts:
-    return replace(facts, tests={**facts.tests, state: replace(facts.test(state), running=running)})
+def _marked(facts: Facts, group: MergeGroup, *, running: bool) -> Facts:
+    return replace(facts, tests={**facts.tests, group: replace(facts.test(group), running=running)})
 
 
-def _landed(facts: Facts, state: State) -> Facts:
-    size = len(state)
+def _landed(facts: Facts, group: MergeGroup) -> Facts:
+    size = len(group)
     return replace(
         facts,
-        order=tuple(agent for agent in facts.order if agent not in state),
-        built=_kept(facts.built, lambda s: s[:size] == state and len(s) > size, lambda s: s[size:]),
-        tests={s[size:]: test for s, test in facts.tests.items() if s[:size] == state},
+        order=tuple(agent for agent in facts.order if agent not in group),
+        built=_kept(facts.built, lambda s: s[:size] == group and len(s) > size, lambda s: s[size:]),
+        tests={s[size:]: test for s, test in facts.tests.items() if s[:size] == group},
         decided=facts.decided + size,
     )
 
 
 def _kept(
-    built: Mapping[State, Built], wanted: Callable[[State], bool], name: Callable[[State], State]
-) -> Mapping[State, Built]:
+    built: Mapping[MergeGroup, BuildOutcome],
+    wanted: Callable[[MergeGroup], bool],
+    name: Callable[[MergeGroup], MergeGroup],
+) -> Mapping[MergeGroup, BuildOutcome]:
     if built is _ALL_FIT:
         return built
-    return {name(state): kind for state, kind in built.items() if wanted(state)}
+    return {name(group): kind for group, kind in built.items() if wanted(group)}
 
 
 def _gone(facts: Facts, agent: AgentName, *, judged: bool) -> Facts:
@@ -206,7 +208,7 @@ def _renamed(facts: Facts, *, counting: bool) -> Facts:
     for agent in facts.order:
         before = facts.before(agent)
         after[name[agent]] = frozenset(name[a] for a in before if a in name) | ({GONE} if before & facts.out else set())
-    known = ((s, t) for s, t in facts.tests.items() if t != Record(needed=t.needed) and all(a in name for a in s))
+    known = ((s, t) for s, t in facts.tests.items() if t != TestRecord(needed=t.needed) and all(a in name for a in s))
     tests = {tuple(name[a] for a in s): t for s, t in known}
     built = _kept(facts.built, lambda s: all(a in name for a in s), lambda s: tuple(name[a] for a in s))
     judged = (facts.decided, facts.rejected) if counting else (0, 0)

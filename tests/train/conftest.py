@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import MakeRepository
-from tests.train.yard import Yard, make_yard
+from tests.train.train_fixture import TrainFixture, make_train
 
-MakeYard = Callable[..., Yard]
+MakeTrain = Callable[..., TrainFixture]
 
 
 @pytest.fixture
-def yard(make_repository: MakeRepository) -> Yard:
+def train(make_repository: MakeRepository) -> TrainFixture:
     """Three agents without commits on a repository with one file."""
-    return make_yard(make_repository({"README.md": "# sample\n"}), "one", "two", "three")
+    return make_train(make_repository({"README.md": "# sample\n"}), "one", "two", "three")

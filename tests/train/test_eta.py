@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from orchestra.blueprint.model import AgentName, Train
-from orchestra.train.eta import rounds_left, seconds_left, spoken, typical_seconds
+from orchestra.train.eta import format_remaining, remaining_rounds, seconds_left, typical_seconds
 from orchestra.train.planner_model import Facts
-from tests.train.yard import Yard
+from tests.train.train_fixture import TrainFixture
 
 TEN = tuple(AgentName(f"a{n}") for n in range(10))
 
@@ -28,11 +28,11 @@ def test_one_run_is_the_sum_of_the_medians() -> None:
     ],
 )
 def test_rounds_by_policy(policy: Train, slots: int, low: float, high: float) -> None:
-    assert low <= rounds_left(Facts(order=TEN, slots=slots, policy=policy)) <= high
+    assert low <= remaining_rounds(Facts(order=TEN, slots=slots, policy=policy)) <= high
 
 
 def test_nothing_left_and_nothing_known() -> None:
-    assert rounds_left(Facts(order=())) == 0
+    assert remaining_rounds(Facts(order=())) == 0
     assert seconds_left(Facts(order=TEN), None) is None
 
 
@@ -47,13 +47,13 @@ def test_nothing_left_and_nothing_known() -> None:
     ],
 )
 def test_in_words(seconds: float | None, text: str) -> None:
-    assert spoken(seconds) == text
+    assert format_remaining(seconds) == text
 
 
-def test_a_train_says_how_far_it_is(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"}, two={"b.txt": "RED\n"}, three={"c": "1\n"})
+def test_a_train_says_how_far_it_is(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"}, two={"b.txt": "RED\n"}, three={"c": "1\n"})
     told: list[tuple[str, object]] = []
-    yard.merge(progress=lambda e: told.append((e.text, e.to_json()["data"])) if e.kind == "train.progress" else None)
+    train.merge(progress=lambda e: told.append((e.text, e.to_json()["data"])) if e.kind == "train.progress" else None)
     assert "to go" in told[0][0]
     assert "left" in told[-1][0]
     assert isinstance(told[-1][1], dict)

@@ -12,15 +12,15 @@ from orchestra.blueprint.model import Limits, RunGate
 from orchestra.train.events import KINDS, TrainEvent
 from orchestra.train.train_report import MergeReport
 from tests.conftest import MakeRepository
-from tests.train.yard import TESTS, Train, Yard, make_yard
+from tests.train.train_fixture import TESTS, Train, TrainFixture, make_train
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas/train-event.schema.json").read_text("utf-8"))
 
 
-def heard(yard: Yard) -> tuple[list[TrainEvent], MergeReport]:
+def heard(train: TrainFixture) -> tuple[list[TrainEvent], MergeReport]:
     """The events of a merge, each one checked as the line that ``--events`` makes of it."""
     events: list[TrainEvent] = []
-    report = yard.merge(progress=events.append)
+    report = train.merge(progress=events.append)
     Draft202012Validator.check_schema(SCHEMA)
     for event in events:
         Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(event.to_json())))
@@ -37,30 +37,30 @@ def test_the_schema_knows_every_kind() -> None:
 
 
 def test_one_lands_one_is_red_one_conflicts_one_is_blocked(make_repository: MakeRepository) -> None:
-    yard = make_yard(make_repository({"README.md": "# sample\n"}), "one", "two", "three", "four", "five")
-    yard.after(four=("two",)).blueprint(limits=Limits(gates=2)).merge_settings(train=Train.SPECULATIVE)
-    yard.approved(
+    train = make_train(make_repository({"README.md": "# sample\n"}), "one", "two", "three", "four", "five")
+    train.after(four=("two",)).blueprint(limits=Limits(gates=2)).merge_settings(train=Train.SPECULATIVE)
+    train.approved(
         one={"README.md": "# one\n"},
         two={"b.txt": "RED\n"},
         three={"README.md": "# three\n"},
         four={"d": "4\n"},
     )
-    events, report = heard(yard)
-    fates = {
+    events, report = heard(train)
+    results = {
         kind: {event.agents[0] for event in of_kind(events, kind)}
         for kind in ("landed", "evicted", "blocked", "waiting")
     }
-    assert fates["landed"] == {item.agent for item in report.landed} == {"one"}
-    assert fates["evicted"] == {item.agent for item in report.evicted} == {"two", "three"}
-    assert fates["blocked"] == {item.agent for item in report.blocked} == {"four"}
-    assert fates["waiting"] == {item.agent for item in report.waiting} == {"five"}
+    assert results["landed"] == {item.agent for item in report.landed} == {"one"}
+    assert results["evicted"] == {item.agent for item in report.evicted} == {"two", "three"}
+    assert results["blocked"] == {item.agent for item in report.blocked} == {"four"}
+    assert results["waiting"] == {item.agent for item in report.waiting} == {"five"}
     (begun,) = of_kind(events, "train.started")
     assert (begun.agents, begun.data["slots"], begun.data["rehearsed"]) == (("one", "two", "three", "four"), 2, False)
 
 
-def test_every_run_that_begins_ends_and_keeps_its_number_and_slot(yard: Yard) -> None:
-    yard.merge_settings(train=Train.SPECULATIVE).approved(one={"a": "1\n"}, two={"b.txt": "RED\n"}, three={"c": "1\n"})
-    events, report = heard(yard)
+def test_every_run_that_begins_ends_and_keeps_its_number_and_slot(train: TrainFixture) -> None:
+    train.merge_settings(train=Train.SPECULATIVE).approved(one={"a": "1\n"}, two={"b.txt": "RED\n"}, three={"c": "1\n"})
+    events, report = heard(train)
     begun = {event.data["run"]: event for event in of_kind(events, "test.started")}
     ended = {event.data["run"]: event for event in of_kind(events, "test.finished")}
     assert len(begun) == report.tests_run
@@ -70,10 +70,10 @@ def test_every_run_that_begins_ends_and_keeps_its_number_and_slot(yard: Yard) ->
         assert (event.data["slot"], event.data["commit"]) == (run.data["slot"], run.data["commit"])
 
 
-def test_what_a_command_usually_takes_is_told_once_it_was_measured(yard: Yard) -> None:
-    yard.gates(RunGate("lint", "true", timeout_s=60.0), RunGate("tests", TESTS, timeout_s=60.0))
-    yard.setup(run=("true", "true")).approved(one={"a": "1\n"}, two={"b": "2\n"})
-    events, _ = heard(yard)
+def test_what_a_command_usually_takes_is_told_once_it_was_measured(train: TrainFixture) -> None:
+    train.gates(RunGate("lint", "true", timeout_s=60.0), RunGate("tests", TESTS, timeout_s=60.0))
+    train.setup(run=("true", "true")).approved(one={"a": "1\n"}, two={"b": "2\n"})
+    events, _ = heard(train)
     told = [
         (e.data["gate"], e.data["step"], e.data["steps"], e.data["expected_s"]) for e in of_kind(events, "gate.started")
     ]
@@ -82,17 +82,17 @@ def test_what_a_command_usually_takes_is_told_once_it_was_measured(yard: Yard) -
     assert all(isinstance(usual, float) for _, _, _, usual in told[4:])
 
 
-def test_what_passed_before_is_told_as_such(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"})
-    yard.rehearse()
-    events, report = heard(yard)
+def test_what_passed_before_is_told_as_such(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"})
+    train.rehearse()
+    events, report = heard(train)
     assert report.tests_run == 0
     assert [event.data["cached"] for event in of_kind(events, "test.finished")] == [True]
 
 
-def test_looking_for_a_reason_is_told_with_the_agents_name(yard: Yard) -> None:
-    yard.approved(one={"left.txt": "1\n"}, two={"right.txt": "1\n"})
-    events, report = heard(yard)
+def test_looking_for_a_reason_is_told_with_the_agents_name(train: TrainFixture) -> None:
+    train.approved(one={"left.txt": "1\n"}, two={"right.txt": "1\n"})
+    events, report = heard(train)
     assert [item.reason for item in report.evicted] == ["logical-conflict"]
     asked = [event for event in of_kind(events, "test.finished") if event.data["purpose"] == "explain"]
     assert {event.agents for event in asked} == {("two",)}

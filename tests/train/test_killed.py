@@ -17,16 +17,16 @@ import pytest
 from orchestra.train.train_report import MergeReport
 from tests.conftest import Checkout, MakeRepository
 from tests.train.killed import frozen
-from tests.train.yard import Train, Yard, landed, make_yard, reasons
+from tests.train.train_fixture import Train, TrainFixture, landed, make_train, reasons
 
 KILLS = int(os.environ.get("ORCHESTRA_KILLS", "2"))
 ROOT = Path(__file__).parents[2]
 
 
-def pickled(yard: Yard, place: Path) -> Path:
+def pickled(train: TrainFixture, place: Path) -> Path:
     """The yard's fleet for another process."""
     copyreg.pickle(MappingProxyType, lambda proxy: (frozen, (dict(proxy),)))
-    place.write_bytes(pickle.dumps(yard.fleet))
+    place.write_bytes(pickle.dumps(train.fleet))
     return place
 
 
@@ -39,14 +39,14 @@ def values_of_the_target(checkout: Checkout) -> list[str]:
     return checkout.git("reflog", "show", "--format=%H", "main").splitlines()
 
 
-def assert_final_state(yard: Yard, report: MergeReport, before: str) -> None:
+def assert_final_state(train: TrainFixture, report: MergeReport, before: str) -> None:
     """The right branches landed, in order, once; every value that the target had was green; nothing is left over."""
-    checkout = yard.checkout
+    checkout = train.checkout
     shape = "--format=%(trailers:key=Orchestra-Agent,valueonly,separator=%x2C)"
     assert checkout.git("log", "--reverse", shape, f"{before}..main").split() == ["one", "three"]
     for value in values_of_the_target(checkout):
         assert "RED" not in checkout.git("grep", "-h", "RED", value, "--", "*.txt", ok=False)
-    refs = yard.world.refs()
+    refs = train.world.refs()
     assert {name for name in refs if name.endswith(("landed", "candidate"))} == {"demo/one/landed", "demo/three/landed"}
     assert reasons(report)["two"] == "gate"
     assert checkout.git("status", "--porcelain") == "?? mine"
@@ -56,17 +56,17 @@ def assert_final_state(yard: Yard, report: MergeReport, before: str) -> None:
     assert not [path for path in git_folder.rglob("*.lock") if "orchestra" not in path.parts]
     assert not (git_folder / "orchestra/train/intent.json").exists()
     for name in ("one", "two", "three"):
-        assert yard.world.at(name).git("status", "--porcelain") == ""
+        assert train.world.at(name).git("status", "--porcelain") == ""
 
 
-def start(make_repository: MakeRepository, name: str, policy: Train) -> tuple[Yard, Path]:
+def start(make_repository: MakeRepository, name: str, policy: Train) -> tuple[TrainFixture, Path]:
     """Three agents, the second one red; and the pickled fleet. With ``speculative`` two slots are filled at once."""
-    yard = make_yard(make_repository({"README.md": "# sample\n" * 200}, name=f"{name}/repo"), "one", "two", "three")
-    yard.merge_settings(train=policy)
-    yard.notes("one")
-    yard.approved(one={"README.md": "# one\n" * 300, "a": "1\n"}, two={"b.txt": "RED\n"}, three={"c/d": "3\n"})
-    yard.checkout.write({"mine": "untracked\n"})
-    return yard, pickled(yard, yard.checkout.path.parent / "fleet")
+    train = make_train(make_repository({"README.md": "# sample\n" * 200}, name=f"{name}/repo"), "one", "two", "three")
+    train.merge_settings(train=policy)
+    train.notes("one")
+    train.approved(one={"README.md": "# one\n" * 300, "a": "1\n"}, two={"b.txt": "RED\n"}, three={"c/d": "3\n"})
+    train.checkout.write({"mine": "untracked\n"})
+    return train, pickled(train, train.checkout.path.parent / "fleet")
 
 
 def steps_of(make_repository: MakeRepository, policy: Train) -> int:
@@ -76,15 +76,15 @@ def steps_of(make_repository: MakeRepository, policy: Train) -> int:
     return int(done.stdout)
 
 
-def finish_after(yard: Yard, fleet: Path, step: int, *group: str) -> None:
-    before = yard.tip()
+def finish_after(train: TrainFixture, fleet: Path, step: int, *group: str) -> None:
+    before = train.tip()
     killed = run(fleet, step, *group)
-    serial = yard.fleet.blueprint.merge.train is Train.SERIAL  # else threads decide how many steps there are
+    serial = train.fleet.blueprint.merge.train is Train.SERIAL  # else threads decide how many steps there are
     assert killed.returncode in ((-9,) if serial else (-9, 0)), killed.stderr
-    yard.checkout.git("gc", "--quiet", "--prune=now")
-    report = yard.merge()
-    assert_final_state(yard, report, before)
-    again = yard.merge()
+    train.checkout.git("gc", "--quiet", "--prune=now")
+    report = train.merge()
+    assert_final_state(train, report, before)
+    again = train.merge()
     assert (landed(again), again.recovered) == ([], ())
 
 
@@ -96,5 +96,5 @@ def test_killed_at_some_steps(make_repository: MakeRepository, group: tuple[str,
     total = steps_of(make_repository, policy)
     for number in random.Random(seed).sample(range(1, total + 1), min(total, KILLS)):  # noqa: S311 - a draw
         print(f"seed {seed}: step {number} of {total}")
-        yard, fleet = start(make_repository, f"killed-{number}", policy)
-        finish_after(yard, fleet, number, *group)
+        train, fleet = start(make_repository, f"killed-{number}", policy)
+        finish_after(train, fleet, number, *group)

@@ -13,7 +13,7 @@ from orchestra.engine.job import Event, Finished, JobId
 from orchestra.engine.local import LocalEngine
 from orchestra.train.events import TrainEvent
 from tests.conftest import MakeRepository
-from tests.train.yard import Train, Yard, landed, make_yard, reasons
+from tests.train.train_fixture import Train, TrainFixture, landed, make_train, reasons
 
 
 class EndsFirst(LocalEngine):
@@ -49,36 +49,36 @@ def test_a_red_of_the_target_as_it_was_is_not_held_against_anybody(
     make_repository: MakeRepository, engine: EndsFirst, tmp_path: Path
 ) -> None:
     """b lands while a is asked for the second time, which ends red at that moment: that was not today's target."""
-    yard = make_yard(make_repository({"README.md": "x\n"}), "a", "b").approved(a={"a": "1\n"}, b={"b": "1\n"})
+    train = make_train(make_repository({"README.md": "x\n"}), "a", "b").approved(a={"a": "1\n"}, b={"b": "1\n"})
     runs, go = tmp_path / "runs", tmp_path / "go"
     ends = f'case $(wc -l <"{runs}") in 3) read x <"{go}"; exit 1;; [124]) exit 1;; esac'
-    yard.gates(RunGate("tests", f'test -e a || exit 0; echo run >>"{runs}"; {ends}', timeout_s=60, retries=1))
-    yard.merge_settings(train=Train.AUTO).blueprint(limits=Limits(gates=2))
-    report = yard.merge(engine=engine)
+    train.gates(RunGate("tests", f'test -e a || exit 0; echo run >>"{runs}"; {ends}', timeout_s=60, retries=1))
+    train.merge_settings(train=Train.AUTO).blueprint(limits=Limits(gates=2))
+    report = train.merge(engine=engine)
     assert landed(report) == ["b", "a"], report
     assert len(runs.read_text("utf-8").split()) == 5, "with b; alone, twice; on b, twice"
 
 
-def test_a_run_that_the_machine_cuts_short_uses_up_no_retry(yard: Yard, tmp_path: Path) -> None:
+def test_a_run_that_the_machine_cuts_short_uses_up_no_retry(train: TrainFixture, tmp_path: Path) -> None:
     """Red, then a set-up that is killed, then green: the gate was red once, and it may be twice."""
     red, killed = tmp_path / "red", tmp_path / "killed"
-    yard.setup(run=(f'test ! -e "{red}" || test -e "{killed}" || {{ touch "{killed}"; kill -9 $$; }}',))
-    yard.gates(RunGate("tests", f'test ! -e a || test -e "{red}" || {{ touch "{red}"; exit 1; }}', retries=1))
-    yard.approved(one={"a": "1\n"})
+    train.setup(run=(f'test ! -e "{red}" || test -e "{killed}" || {{ touch "{killed}"; kill -9 $$; }}',))
+    train.gates(RunGate("tests", f'test ! -e a || test -e "{red}" || {{ touch "{red}"; exit 1; }}', retries=1))
+    train.approved(one={"a": "1\n"})
 
     def lose_the_set_up(event: TrainEvent) -> None:
         if event.kind == "test.finished" and event.data["outcome"] == "failed":
-            (memory,) = (yard.checkout.path / ".git/worktrees").glob("*/orchestra-slot.json")
+            (memory,) = (train.checkout.path / ".git/worktrees").glob("*/orchestra-slot.json")
             memory.unlink()
 
-    report = yard.merge(agents=["one"], progress=lose_the_set_up)
+    report = train.merge(agents=["one"], progress=lose_the_set_up)
     assert killed.exists()
     assert landed(report) == ["one"], reasons(report)
 
 
-def test_a_gate_that_is_killed_makes_nobody_build_again(yard: Yard) -> None:
-    yard.gates(RunGate("tests", "test ! -e a || kill -9 $$")).approved(one={"a": "1\n"})
+def test_a_gate_that_is_killed_makes_nobody_build_again(train: TrainFixture) -> None:
+    train.gates(RunGate("tests", "test ! -e a || kill -9 $$")).approved(one={"a": "1\n"})
     built: list[str] = []
-    report = yard.merge(progress=lambda event: built.append(event.text) if event.kind == "candidate.built" else None)
+    report = train.merge(progress=lambda event: built.append(event.text) if event.kind == "candidate.built" else None)
     assert reasons(report)["one"].startswith("its gates could not be run to an end")
     assert built == ["built one"]

@@ -19,7 +19,7 @@ from orchestra.train.merge import rebase_and_test
 from orchestra.train.train_report import MergeReport
 from orchestra.workspace.paths import slots_root
 from tests.conftest import Checkout, MakeRepository
-from tests.train.yard import NOTES, Strategy, Yard, landed, make_yard, reasons
+from tests.train.train_fixture import NOTES, Strategy, TrainFixture, landed, make_train, reasons
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas/merge.schema.json").read_text("utf-8"))
 
@@ -31,78 +31,78 @@ def check_json(report: MergeReport) -> None:
 # -- what lands --------------------------------------------------------------------------------------------------
 
 
-def test_approved_work_lands_in_order_with_its_trailers(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"}, two={"b": "2\n"}, three={"c": "3\n"})
-    before = yard.tip()
-    report = yard.merge()
+def test_approved_work_lands_in_order_with_its_trailers(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"}, two={"b": "2\n"}, three={"c": "3\n"})
+    before = train.tip()
+    report = train.merge()
     assert landed(report) == ["one", "two", "three"]
     assert report.exit_code == 0
     shape = "--format=%s|%(trailers:key=Orchestra-Agent,valueonly,separator=%x2C)"
-    assert yard.checkout.git("log", "--reverse", shape, f"{before}..main").splitlines() == [
+    assert train.checkout.git("log", "--reverse", shape, f"{before}..main").splitlines() == [
         "one works|one",
         "two works|two",
         "three works|three",
     ]
-    assert (report.before, report.after) == (before, yard.tip())
+    assert (report.before, report.after) == (before, train.tip())
     assert {str(item.agent): dict(item.gates) for item in report.landed}["one"] == {"tests": "passed"}
     check_json(report)
 
 
-def test_refs_say_what_landed_and_nothing_is_left_over(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"})
-    report = yard.merge()
-    refs = yard.world.refs()
-    assert refs["demo/one/landed"] == report.landed[0].commit == yard.tip()
+def test_refs_say_what_landed_and_nothing_is_left_over(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"})
+    report = train.merge()
+    refs = train.world.refs()
+    assert refs["demo/one/landed"] == report.landed[0].commit == train.tip()
     assert not [name for name in refs if name.endswith("candidate")]
-    state = yard.fleet.repository.state_folder
+    state = train.fleet.repository.state_folder
     assert not (state / "train/intent.json").exists()
-    assert yard.checkout.git("fsck", "--strict", "--no-dangling") == ""
+    assert train.checkout.git("fsck", "--strict", "--no-dangling") == ""
 
 
-def test_the_checkout_is_brought_along_and_the_agents_are_not_touched(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"}, two={"b": "2\n"})
-    tips = yard.tip("agent/demo/one"), yard.tip("agent/demo/two")
-    yard.checkout.write({"mine": "untracked\n"})
-    yard.merge()
-    assert (yard.checkout.path / "b").read_text() == "2\n"
-    assert yard.checkout.git("status", "--porcelain") == "?? mine"
-    assert tips == (yard.tip("agent/demo/one"), yard.tip("agent/demo/two"))
-    assert yard.world.at("one").git("status", "--porcelain") == ""
+def test_the_checkout_is_brought_along_and_the_agents_are_not_touched(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"}, two={"b": "2\n"})
+    tips = train.tip("agent/demo/one"), train.tip("agent/demo/two")
+    train.checkout.write({"mine": "untracked\n"})
+    train.merge()
+    assert (train.checkout.path / "b").read_text() == "2\n"
+    assert train.checkout.git("status", "--porcelain") == "?? mine"
+    assert tips == (train.tip("agent/demo/one"), train.tip("agent/demo/two"))
+    assert train.world.at("one").git("status", "--porcelain") == ""
 
 
-def test_the_notes_stay_with_the_commit_that_landed(yard: Yard) -> None:
-    yard.notes("one")
-    yard.approved(one={"a": "1\n"})
-    report = yard.merge()
-    assert yard.checkout.git("notes", f"--ref={NOTES_REF}", "show", report.landed[0].commit) == NOTES.strip()
-    assert "AGENT_NOTES.md" not in yard.checkout.tree()
+def test_the_notes_stay_with_the_commit_that_landed(train: TrainFixture) -> None:
+    train.notes("one")
+    train.approved(one={"a": "1\n"})
+    report = train.merge()
+    assert train.checkout.git("notes", f"--ref={NOTES_REF}", "show", report.landed[0].commit) == NOTES.strip()
+    assert "AGENT_NOTES.md" not in train.checkout.tree()
 
 
-def test_a_second_merge_has_nothing_to_do(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"})
-    yard.merge()
-    again = yard.merge()
+def test_a_second_merge_has_nothing_to_do(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"})
+    train.merge()
+    again = train.merge()
     assert (landed(again), again.tests_run) == ([], 0)
     assert again.before == again.after
     assert reasons(again) == {"two": "no verdict", "three": "no verdict"}
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))
-def test_every_strategy(yard: Yard, strategy: Strategy) -> None:
-    yard.merge_settings(strategy=strategy)
-    yard.commit("one", {"a": "1\n"})
-    yard.approved(one={"a": "2\n"}, two={"b": "1\n"})
-    assert landed(yard.merge()) == ["one", "two"]
-    assert yard.checkout.read("a") == "2"
-    assert yard.checkout.git("status", "--porcelain") == ""
+def test_every_strategy(train: TrainFixture, strategy: Strategy) -> None:
+    train.merge_settings(strategy=strategy)
+    train.commit("one", {"a": "1\n"})
+    train.approved(one={"a": "2\n"}, two={"b": "1\n"})
+    assert landed(train.merge()) == ["one", "two"]
+    assert train.checkout.read("a") == "2"
+    assert train.checkout.git("status", "--porcelain") == ""
 
 
 # -- what does not -----------------------------------------------------------------------------------------------
 
 
-def test_a_red_gate_evicts_with_its_log_and_the_rest_goes_on(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"}, two={"b.txt": "RED\n"}, three={"c": "3\n"})
-    report = yard.merge()
+def test_a_red_gate_evicts_with_its_log_and_the_rest_goes_on(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"}, two={"b.txt": "RED\n"}, three={"c": "3\n"})
+    report = train.merge()
     assert landed(report) == ["one", "three"]
     (out,) = report.evicted
     assert (out.agent, out.reason, out.gate) == ("two", "gate", "tests")
@@ -113,152 +113,152 @@ def test_a_red_gate_evicts_with_its_log_and_the_rest_goes_on(yard: Yard) -> None
     check_json(report)
 
 
-def test_a_conflict_evicts_with_the_hunks_and_with_whom(yard: Yard) -> None:
-    yard.approved(one={"README.md": "# one\n"}, two={"README.md": "# two\n"})
-    (out,) = yard.merge().evicted
+def test_a_conflict_evicts_with_the_hunks_and_with_whom(train: TrainFixture) -> None:
+    train.approved(one={"README.md": "# one\n"}, two={"README.md": "# two\n"})
+    (out,) = train.merge().evicted
     assert (out.agent, out.reason, out.with_) == ("two", "conflict", ("one",))
     assert out.log is not None
     text = out.log.read_text("utf-8")
     assert "<<<<<<< target\n# one\n||||||| base\n# sample\n=======\n# two\n>>>>>>> two" in text
 
 
-def test_an_empty_branch_is_evicted(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"})
-    yard.commit("two", {})
-    yard.approve("two")
-    assert reasons(yard.merge())["two"] == "empty"
+def test_an_empty_branch_is_evicted(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"})
+    train.commit("two", {})
+    train.approve("two")
+    assert reasons(train.merge())["two"] == "empty"
 
 
-def test_what_must_land_after_is_blocked_and_says_by_whom(yard: Yard) -> None:
-    yard.after(two=("one",), three=("one", "two"))
-    yard.approved(one={"a.txt": "RED\n"}, two={"b": "2\n"}, three={"c": "3\n"})
-    report = yard.merge()
+def test_what_must_land_after_is_blocked_and_says_by_whom(train: TrainFixture) -> None:
+    train.after(two=("one",), three=("one", "two"))
+    train.approved(one={"a.txt": "RED\n"}, two={"b": "2\n"}, three={"c": "3\n"})
+    report = train.merge()
     assert reasons(report) == {"one": "gate", "two": "blocked by one", "three": "blocked by one"}
     check_json(report)
 
 
-def test_a_discarded_predecessor_holds_nobody_up(yard: Yard) -> None:
-    yard.after(two=("one",))
-    yard.approved(two={"b": "2\n"})
-    yard.commit("one", {"a": "1\n"})
-    discard(yard.fleet, yard.fleet.require_agent("one"), "not wanted")
-    assert landed(yard.merge()) == ["two"]
+def test_a_discarded_predecessor_holds_nobody_up(train: TrainFixture) -> None:
+    train.after(two=("one",))
+    train.approved(two={"b": "2\n"})
+    train.commit("one", {"a": "1\n"})
+    discard(train.fleet, train.fleet.require_agent("one"), "not wanted")
+    assert landed(train.merge()) == ["two"]
 
 
-def test_a_predecessor_that_is_not_asked_for_holds_its_followers_up(yard: Yard) -> None:
-    yard.after(two=("one",))
-    yard.approved(one={"a": "1\n"}, two={"b": "2\n"})
-    report = yard.merge(agents=["two"])
+def test_a_predecessor_that_is_not_asked_for_holds_its_followers_up(train: TrainFixture) -> None:
+    train.after(two=("one",))
+    train.approved(one={"a": "1\n"}, two={"b": "2\n"})
+    report = train.merge(agents=["two"])
     assert reasons(report) == {"two": "blocked by one"}
 
 
 # -- verdicts ----------------------------------------------------------------------------------------------------
 
 
-def test_only_what_is_approved_at_its_very_tip_lands(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"}, two={"b": "2\n"})
-    yard.commit("one", {"a": "later\n"})
-    yard.commit("three", {"c": "3\n"})
-    request_changes(yard.fleet, yard.fleet.require_agent("three"), "more tests")
-    report = yard.merge(accept_finished=True)
+def test_only_what_is_approved_at_its_very_tip_lands(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"}, two={"b": "2\n"})
+    train.commit("one", {"a": "later\n"})
+    train.commit("three", {"c": "3\n"})
+    request_changes(train.fleet, train.fleet.require_agent("three"), "more tests")
+    report = train.merge(accept_finished=True)
     assert landed(report) == ["two"]
     assert reasons(report) == {
-        "one": "its approval is stale: it was committed to since",
+        "one": "its approval is stale: the branch has new commits",
         "three": "changes were requested",
     }
 
 
-def test_yes_approves_what_is_finished_and_green_at_the_commit_that_landed(yard: Yard) -> None:
-    tip = yard.commit("one", {"a": "1\n"})
-    yard.commit("two", {"b.txt": "RED\n"})
-    yard.commit("three", {"c": "3\n"})
-    yard.world.at("three").write({"c": "unsaved\n"})
-    report = yard.merge(accept_finished=True, unfinished={})
+def test_yes_approves_what_is_finished_and_green_at_the_commit_that_landed(train: TrainFixture) -> None:
+    tip = train.commit("one", {"a": "1\n"})
+    train.commit("two", {"b.txt": "RED\n"})
+    train.commit("three", {"c": "3\n"})
+    train.world.at("three").write({"c": "unsaved\n"})
+    report = train.merge(accept_finished=True, unfinished=dict)
     assert landed(report) == ["one"]
-    assert yard.world.refs()["demo/one/approved"] == tip
-    assert "demo/two/approved" not in yard.world.refs()
+    assert train.world.refs()["demo/one/approved"] == tip
+    assert "demo/two/approved" not in train.world.refs()
     assert "1 uncommitted files" in reasons(report)["three"]
 
 
-def test_who_is_still_at_work_is_not_taken(yard: Yard) -> None:
-    yard.commit("one", {"a": "1\n"})
-    report = yard.merge(accept_finished=True, agents=["one"], unfinished={"one": "working"})
+def test_who_is_still_at_work_is_not_taken(train: TrainFixture) -> None:
+    train.commit("one", {"a": "1\n"})
+    report = train.merge(accept_finished=True, agents=["one"], unfinished=lambda: {"one": "working"})
     assert reasons(report) == {"one": "not finished: working"}
 
 
-def test_review_none_lands_what_is_green(yard: Yard) -> None:
-    yard.merge_settings(review=Review.NONE)
-    yard.commit("one", {"a": "1\n"})
-    assert landed(yard.merge(agents=["one"])) == ["one"]
-    assert "demo/one/approved" not in yard.world.refs()
+def test_review_none_lands_what_is_green(train: TrainFixture) -> None:
+    train.merge_settings(review=Review.NONE)
+    train.commit("one", {"a": "1\n"})
+    assert landed(train.merge(agents=["one"])) == ["one"]
+    assert "demo/one/approved" not in train.world.refs()
 
 
-def test_an_agent_that_commits_while_the_train_runs_does_not_land(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"}, two={"b": "2\n"})
+def test_an_agent_that_commits_while_the_train_runs_does_not_land(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"}, two={"b": "2\n"})
 
     def commit_more(event: TrainEvent) -> None:
         if event.kind == "gate.started" and event.agents == ("one",):
-            yard.commit("one", {"a": "sneaked in\n"})
+            train.commit("one", {"a": "sneaked in\n"})
 
-    report = yard.merge(progress=commit_more)
+    report = train.merge(progress=commit_more)
     assert landed(report) == ["two"]
-    assert reasons(report)["one"] == "it was committed to while the train ran"
-    assert "a" not in yard.checkout.tree()
+    assert reasons(report)["one"] == "it got new commits while the train ran"
+    assert "a" not in train.checkout.tree()
 
 
-def test_a_verdict_that_is_withdrawn_while_the_train_runs_counts(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"})
+def test_a_verdict_that_is_withdrawn_while_the_train_runs_counts(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"})
 
     def think_again(event: TrainEvent) -> None:
         if event.kind == "gate.started":
-            request_changes(yard.fleet, yard.fleet.require_agent("one"), "wait")
+            request_changes(train.fleet, train.fleet.require_agent("one"), "wait")
 
-    report = yard.merge(progress=think_again, agents=["one"])
+    report = train.merge(progress=think_again, agents=["one"])
     assert reasons(report) == {"one": "its verdict changed to changes-requested while the train ran"}
 
 
 # -- rehearsing ---------------------------------------------------------------------------------------------------
 
 
-def everything(yard: Yard) -> tuple[str, ...]:
-    checkout = yard.checkout
+def everything(train: TrainFixture) -> tuple[str, ...]:
+    checkout = train.checkout
     return checkout.git("for-each-ref"), checkout.git("status", "--porcelain"), checkout.git("rev-parse", "HEAD")
 
 
-def test_rehearse_lands_nothing_and_merge_reuses_what_it_found(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"}, two={"b": "2\n"})
-    yard.commit("three", {"c": "3\n"})
-    before = everything(yard)
-    told = yard.rehearse()
+def test_rehearse_lands_nothing_and_merge_reuses_what_it_found(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"}, two={"b": "2\n"})
+    train.commit("three", {"c": "3\n"})
+    before = everything(train)
+    told = train.rehearse()
     assert landed(told) == ["one", "two", "three"]
     assert told.rehearsed
-    assert everything(yard) == before
+    assert everything(train) == before
     check_json(told)
-    report = yard.merge()
+    report = train.merge()
     assert landed(report) == ["one", "two"]
     assert report.tests_run == 0
     assert report.after == told.landed[1].commit
 
 
-def test_rebase_and_test_takes_whom_it_is_told_to_whatever_the_verdict(yard: Yard) -> None:
-    yard.after(two=("one",))
-    yard.commit("one", {"a.txt": "RED\n"})
-    yard.commit("two", {"b": "2\n"})
-    before = everything(yard)
-    names = [agent.name for agent in yard.fleet.blueprint.agents]
-    assert landed(rebase_and_test(yard.fleet, names[1:2])) == ["two"]
-    assert reasons(rebase_and_test(yard.fleet, names[:1])) == {"one": "gate"}
-    assert everything(yard) == before
+def test_rebase_and_test_takes_whom_it_is_told_to_whatever_the_verdict(train: TrainFixture) -> None:
+    train.after(two=("one",))
+    train.commit("one", {"a.txt": "RED\n"})
+    train.commit("two", {"b": "2\n"})
+    before = everything(train)
+    names = [agent.name for agent in train.fleet.blueprint.agents]
+    assert landed(rebase_and_test(train.fleet, names[1:2])) == ["two"]
+    assert reasons(rebase_and_test(train.fleet, names[:1])) == {"one": "gate"}
+    assert everything(train) == before
 
 
 # -- gates -------------------------------------------------------------------------------------------------------
 
 
-def test_gates_run_in_order_and_a_red_one_ends_the_candidate(yard: Yard, tmp_path: Path) -> None:
+def test_gates_run_in_order_and_a_red_one_ends_the_candidate(train: TrainFixture, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
-    yard.gates(RunGate("lint", f"echo lint >>{ran}; test ! -e bad"), RunGate("tests", f"echo tests >>{ran}"))
-    yard.approved(one={"bad": "1\n"}, two={"good": "1\n"})
-    report = yard.merge()
+    train.gates(RunGate("lint", f"echo lint >>{ran}; test ! -e bad"), RunGate("tests", f"echo tests >>{ran}"))
+    train.approved(one={"bad": "1\n"}, two={"good": "1\n"})
+    report = train.merge()
     assert landed(report) == ["two"]
     assert report.evicted[0].gate == "lint"
     assert dict(report.landed[0].gates) == {"lint": "passed", "tests": "passed"}
@@ -266,63 +266,65 @@ def test_gates_run_in_order_and_a_red_one_ends_the_candidate(yard: Yard, tmp_pat
     assert ran.read_text().split() == ["lint", "lint", "tests", "lint", "tests"]
 
 
-def test_a_gate_is_tried_again_as_often_as_it_says(yard: Yard, tmp_path: Path) -> None:
+def test_a_gate_is_tried_again_as_often_as_it_says(train: TrainFixture, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     flaky = f"test ! -e a || test -e {seen} || {{ touch {seen}; exit 1; }}"
-    yard.gates(RunGate("tests", flaky, retries=1))
-    yard.approved(one={"a": "1\n"})
-    assert landed(yard.merge()) == ["one"]
+    train.gates(RunGate("tests", flaky, retries=1))
+    train.approved(one={"a": "1\n"})
+    assert landed(train.merge()) == ["one"]
 
 
-def test_a_timeout_counts_as_red(yard: Yard) -> None:
-    yard.gates(RunGate("tests", "test ! -e a || exec tail -f /dev/null", timeout_s=0.2))
-    yard.approved(one={"a": "1\n"})
-    (out,) = yard.merge(agents=["one"]).evicted
+def test_a_timeout_counts_as_red(train: TrainFixture) -> None:
+    train.gates(RunGate("tests", "test ! -e a || exec tail -f /dev/null", timeout_s=0.2))
+    train.approved(one={"a": "1\n"})
+    (out,) = train.merge(agents=["one"]).evicted
     assert "timed-out" in out.detail
 
 
-def test_scope_blocks_warns_and_asks_for_a_reason(yard: Yard) -> None:
-    yard.agent("one", scope=Scope(("src/**",))).blueprint(protected=("*.lock",))
-    yard.commit("one", {"src/a": "1\n", "elsewhere": "1\n", "x.lock": "1\n"})
-    yard.approve("one")
+def test_scope_blocks_warns_and_asks_for_a_reason(train: TrainFixture) -> None:
+    train.agent("one", scope=Scope(("src/**",))).blueprint(protected=("*.lock",))
+    train.commit("one", {"src/a": "1\n", "elsewhere": "1\n", "x.lock": "1\n"})
+    train.approve("one")
 
     def with_policy(policy: Policy) -> MergeReport:
-        yard.gates(BuiltinGate("scope", Builtin.SCOPE, policy))
-        return yard.rehearse(agents=["one"])
+        train.gates(BuiltinGate("scope", Builtin.SCOPE, policy))
+        return train.rehearse(agents=["one"])
 
     (out,) = with_policy(Policy.BLOCK).evicted
     assert out.reason == "scope"
     assert "elsewhere is outside the agent's scope; x.lock is protected" in out.detail
     assert reasons(with_policy(Policy.JUSTIFY)) == {"one": "scope"}
-    yard.notes("one", NOTES + "\nelsewhere had to change, and so had x.lock\n")
+    train.notes("one", NOTES + "\nelsewhere had to change, and so had x.lock\n")
     assert dict(with_policy(Policy.JUSTIFY).landed[0].gates) == {"scope": "warned"}
     assert dict(with_policy(Policy.WARN).landed[0].gates) == {"scope": "warned"}
-    yard.agent("one", may_edit=("*.lock", "elsewhere"))
+    train.agent("one", may_edit=("*.lock", "elsewhere"))
     assert dict(with_policy(Policy.BLOCK).landed[0].gates) == {"scope": "passed"}
 
 
-def test_the_notes_gate_wants_them_filled(yard: Yard) -> None:
-    yard.gates(BuiltinGate("notes", Builtin.NOTES))
-    yard.approved(one={"a": "1\n"}, two={"b": "1\n"})
-    yard.notes("two")
-    report = yard.merge()
+def test_the_notes_gate_wants_them_filled(train: TrainFixture) -> None:
+    train.gates(BuiltinGate("notes", Builtin.NOTES))
+    train.approved(one={"a": "1\n"}, two={"b": "1\n"})
+    train.notes("two")
+    report = train.merge()
     assert landed(report) == ["two"]
     assert (report.evicted[0].reason, report.evicted[0].gate) == ("gate", "notes")
 
 
 @pytest.mark.parametrize("builtin", [Builtin.SECRETS, Builtin.DEPENDENCIES])
-def test_a_built_in_that_nobody_runs_stops_the_train_before_it_leaves(yard: Yard, builtin: Builtin) -> None:
-    yard.gates(BuiltinGate("check", builtin)).approved(one={"a": "1\n"})
+def test_a_built_in_that_nobody_runs_stops_the_train_before_it_leaves(train: TrainFixture, builtin: Builtin) -> None:
+    train.gates(BuiltinGate("check", builtin)).approved(one={"a": "1\n"})
     with pytest.raises(UsageError, match=f"gate check: the built-in {builtin}"):
-        yard.merge()
+        train.merge()
 
 
-def test_gates_see_an_allow_list_and_no_secret(yard: Yard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    yard.gates(RunGate("tests", f"env >{tmp_path}/env", env={"MODE": "gate"}))
-    yard.setup(env={"PORT": "{{ 3000 + agent.number }}"}).approved(one={"a": "1\n"})
+def test_gates_see_an_allow_list_and_no_secret(
+    train: TrainFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    train.gates(RunGate("tests", f"env >{tmp_path}/env", env={"MODE": "gate"}))
+    train.setup(env={"PORT": "{{ 3000 + agent.number }}"}).approved(one={"a": "1\n"})
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     monkeypatch.setenv("GIT_DIR", "/nowhere")
-    assert landed(yard.merge()) == ["one"]
+    assert landed(train.merge()) == ["one"]
     monkeypatch.undo()
     seen = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines() if "=" in line)
     assert not {"AWS_SECRET_ACCESS_KEY", "GIT_DIR"} & set(seen)
@@ -333,86 +335,86 @@ def test_gates_see_an_allow_list_and_no_secret(yard: Yard, monkeypatch: pytest.M
 # -- conflicts by rule --------------------------------------------------------------------------------------------
 
 
-def test_conflict_rules_of_the_blueprint(yard: Yard) -> None:
+def test_conflict_rules_of_the_blueprint(train: TrainFixture) -> None:
     rules = {"CHANGES": Union(), "*.lock": Regenerate("cat *.in >made.lock"), "README.md": Forbid()}
-    yard.merge_settings(conflicts=rules)
-    yard.approved(
+    train.merge_settings(conflicts=rules)
+    train.approved(
         one={"CHANGES": "one\n", "made.lock": "1\n", "1.in": "1\n"},
         two={"CHANGES": "two\n", "made.lock": "2\n", "2.in": "2\n"},
     )
-    report = yard.merge()
+    report = train.merge()
     assert landed(report) == ["one", "two"]
-    assert yard.checkout.read("CHANGES") == "one\ntwo"
-    assert yard.checkout.read("made.lock") == "1\n2"
+    assert train.checkout.read("CHANGES") == "one\ntwo"
+    assert train.checkout.read("made.lock") == "1\n2"
     assert report.advice == (), "nobody goes back for what a rule settles"
-    assert yard.checkout.git("status", "--porcelain") == ""
+    assert train.checkout.git("status", "--porcelain") == ""
 
 
 # -- ground ------------------------------------------------------------------------------------------------------
 
 
-def test_a_dirty_checkout_in_the_way_is_refused_before_anything_runs(yard: Yard) -> None:
-    yard.approved(one={"README.md": "# one\n"})
-    yard.checkout.write({"README.md": "# mine\n"})
+def test_a_dirty_checkout_in_the_way_is_refused_before_anything_runs(train: TrainFixture) -> None:
+    train.approved(one={"README.md": "# one\n"})
+    train.checkout.write({"README.md": "# mine\n"})
     with pytest.raises(GroundError, match=r"local changes in files that would be updated: README\.md") as refused:
-        yard.merge()
+        train.merge()
     assert "stash" in str(refused.value.hint)
-    assert not slots_root(yard.fleet).exists()
-    assert landed(yard.rehearse()) == ["one"]
+    assert not slots_root(train.fleet).exists()
+    assert landed(train.rehearse()) == ["one"]
 
 
-def test_a_checkout_that_gets_in_the_way_later_stops_the_train_there(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"}, two={"README.md": "# two\n"}, three={"c": "1\n"})
+def test_a_checkout_that_gets_in_the_way_later_stops_the_train_there(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"}, two={"README.md": "# two\n"}, three={"c": "1\n"})
 
     def edit(event: TrainEvent) -> None:
         if event.kind == "landed":
-            yard.checkout.write({"README.md": "# mine\n"})
+            train.checkout.write({"README.md": "# mine\n"})
 
-    report = yard.merge(progress=edit)
+    report = train.merge(progress=edit)
     assert landed(report) == ["one"]
     assert "local changes in files" in reasons(report)["two"]
-    assert (yard.checkout.path / "README.md").read_text() == "# mine\n"
+    assert (train.checkout.path / "README.md").read_text() == "# mine\n"
 
 
-def test_a_person_who_commits_in_the_middle_is_built_upon(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"}, two={"b": "1\n"})
+def test_a_person_who_commits_in_the_middle_is_built_upon(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"}, two={"b": "1\n"})
 
     def commit(event: TrainEvent) -> None:
-        if event.kind == "gate.started" and event.agents == ("one",) and "by hand" not in yard.checkout.git("log"):
-            yard.checkout.commit("by hand", {"hand": "1\n"})
+        if event.kind == "gate.started" and event.agents == ("one",) and "by hand" not in train.checkout.git("log"):
+            train.checkout.commit("by hand", {"hand": "1\n"})
 
-    report = yard.merge(progress=commit)
+    report = train.merge(progress=commit)
     assert landed(report) == ["one", "two"]
-    log = yard.checkout.git("log", "--format=%s", "main").splitlines()
+    log = train.checkout.git("log", "--format=%s", "main").splitlines()
     assert log == ["two works", "one works", "by hand", "commit 1"]
 
 
-def test_two_trains_at_once(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"})
+def test_two_trains_at_once(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"})
     with (
-        exclusive(yard.fleet.repository.state_folder / "train", "rehearse"),
+        exclusive(train.fleet.repository.state_folder / "train", "rehearse"),
         pytest.raises(LockHeld, match="orchestra rehearse"),
     ):
-        yard.merge()
-    assert landed(yard.merge()) == ["one"]
+        train.merge()
+    assert landed(train.merge()) == ["one"]
 
 
-def test_a_red_target_blames_nobody(yard: Yard) -> None:
-    yard.checkout.commit("broken", {"broken.txt": "RED\n"})
-    yard.approved(one={"a": "1\n"}, two={"b": "1\n"})
-    report = yard.merge()
+def test_a_red_target_blames_nobody(train: TrainFixture) -> None:
+    train.checkout.commit("broken", {"broken.txt": "RED\n"})
+    train.approved(one={"a": "1\n"}, two={"b": "1\n"})
+    report = train.merge()
     assert report.evicted == ()
     assert "the target itself is red" in reasons(report)["one"]
-    yard.world.at("three").git("rebase", "-q", "main")
-    yard.commit("three", {"broken.txt": None})
-    yard.approve("three")
-    assert landed(yard.merge()) == ["three", "one", "two"]
+    train.world.at("three").git("rebase", "-q", "main")
+    train.commit("three", {"broken.txt": None})
+    train.approve("three")
+    assert landed(train.merge()) == ["three", "one", "two"]
 
 
-def test_a_gate_that_cannot_be_run_is_no_verdict(yard: Yard) -> None:
-    yard.gates(RunGate("tests", "test ! -e a || kill -9 $$"))
-    yard.approved(one={"a": "1\n"}, two={"b": "1\n"})
-    report = yard.merge()
+def test_a_gate_that_cannot_be_run_is_no_verdict(train: TrainFixture) -> None:
+    train.gates(RunGate("tests", "test ! -e a || kill -9 $$"))
+    train.approved(one={"a": "1\n"}, two={"b": "1\n"})
+    report = train.merge()
     assert landed(report) == ["two"]
     assert report.evicted == ()
     assert "could not be run to an end" in reasons(report)["one"]
@@ -424,22 +426,22 @@ def test_a_bare_repository_and_a_linked_worktree(make_repository: MakeRepository
     bare.path.parent.mkdir()
     source.git("clone", "-q", "--bare", str(source.path), str(bare.path))
     bare.git("remote", "remove", "origin")
-    yard = make_yard(bare, "one")
-    yard.approved(one={"a": "1\n"})
-    assert landed(yard.merge()) == ["one"]
-    assert yard.checkout.tree("main") == ["README.md", "a"]
+    train = make_train(bare, "one")
+    train.approved(one={"a": "1\n"})
+    assert landed(train.merge()) == ["one"]
+    assert train.checkout.tree("main") == ["README.md", "a"]
 
 
 def test_paths_with_spaces_and_letters_of_all_kinds(make_repository: MakeRepository) -> None:
-    yard = make_yard(make_repository({"README.md": "x\n"}, name="a repo \u00e9\u00df"), "one")
-    yard.approved(one={"da\u00df geht\t.md": "1\n"})
-    assert landed(yard.merge()) == ["one"]
-    assert yard.checkout.git("status", "--porcelain") == ""
+    train = make_train(make_repository({"README.md": "x\n"}, name="a repo \u00e9\u00df"), "one")
+    train.approved(one={"da\u00df geht\t.md": "1\n"})
+    assert landed(train.merge()) == ["one"]
+    assert train.checkout.git("status", "--porcelain") == ""
 
 
-def test_hooks_signing_and_odd_settings_of_the_user_do_not_matter(yard: Yard) -> None:
+def test_hooks_signing_and_odd_settings_of_the_user_do_not_matter(train: TrainFixture) -> None:
     for hook in ("reference-transaction", "post-checkout", "pre-commit", "post-index-change"):
-        path = yard.checkout.path / ".git/hooks" / hook
+        path = train.checkout.path / ".git/hooks" / hook
         path.parent.mkdir(exist_ok=True)
         path.write_text("#!/bin/sh\nexit 1\n")
         path.chmod(0o755)
@@ -449,28 +451,28 @@ def test_hooks_signing_and_odd_settings_of_the_user_do_not_matter(yard: Yard) ->
         "core.autocrlf": "true",
         "rebase.autosquash": "true",
     }
-    yard.checkout.git("config", "core.hooksPath", "/dev/null")
-    yard.approved(one={"a": "1\n"})
-    yard.checkout.git("config", "--unset", "core.hooksPath")
+    train.checkout.git("config", "core.hooksPath", "/dev/null")
+    train.approved(one={"a": "1\n"})
+    train.checkout.git("config", "--unset", "core.hooksPath")
     for key, value in settings.items():
-        yard.checkout.git("config", key, value)
-    assert landed(yard.merge()) == ["one"]
-    assert yard.checkout.git("status", "--porcelain") == ""
+        train.checkout.git("config", key, value)
+    assert landed(train.merge()) == ["one"]
+    assert train.checkout.git("status", "--porcelain") == ""
 
 
-def test_an_unknown_agent_is_a_usage_error(yard: Yard) -> None:
+def test_an_unknown_agent_is_a_usage_error(train: TrainFixture) -> None:
     with pytest.raises(UsageError, match="no agent 'on'"):
-        yard.merge(agents=["on"])
+        train.merge(agents=["on"])
 
 
-def test_approve_works_beside_a_running_train(yard: Yard) -> None:
-    yard.approved(one={"a": "1\n"})
-    yard.commit("two", {"b": "1\n"})
+def test_approve_works_beside_a_running_train(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"})
+    train.commit("two", {"b": "1\n"})
 
     def judge(event: TrainEvent) -> None:
         if event.kind == "gate.started":
-            with exclusive(yard.fleet.repository.state_folder, "approve"):
-                approve(yard.fleet, yard.fleet.require_agent("two"))
+            with exclusive(train.fleet.repository.state_folder, "approve"):
+                approve(train.fleet, train.fleet.require_agent("two"))
 
-    assert landed(yard.merge(progress=judge)) == ["one"]
-    assert yard.world.refs()["demo/two/approved"] == yard.tip("agent/demo/two")
+    assert landed(train.merge(progress=judge)) == ["one"]
+    assert train.world.refs()["demo/two/approved"] == train.tip("agent/demo/two")

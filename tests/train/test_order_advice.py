@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from orchestra.blueprint.model import AgentName
 from orchestra.candidates.conflict_forecast import conflicts_by_agent, forecast_conflicts
 from orchestra.git.git_process import Git
-from orchestra.train.entries import Accept, read_roster
+from orchestra.git.refs import read_fleet
+from orchestra.train.entries import Accept, read_entries
 from orchestra.train.order_advice import advise, better_order, losses
-from tests.train.yard import Yard
+from tests.train.train_fixture import TrainFixture
 
 A, B, C, D = (AgentName(name) for name in "abcd")
 STAR = {A: frozenset({B, C, D}), B: frozenset({A}), C: frozenset({A}), D: frozenset({A})}
@@ -22,8 +23,8 @@ def test_who_conflicts_with_many_lands_last() -> None:
     assert losses((A, B, C, D), {}, STAR) == (B, C, D)
     assert better_order((A, B, C, D), {}, STAR) == (B, C, D, A)
     told = advise((A, B, C, D), {}, STAR)
-    assert told[0] == "a and b conflict as text: the second to land goes back"
-    assert told[-1] == "1 instead of 3 would go back if they landed in this order: b, c, d, a"
+    assert told[0] == "a and b conflict as text: whichever lands second will be evicted"
+    assert told[-1] == "1 instead of 3 would be evicted in this order: b, c, d, a"
 
 
 def test_what_must_land_before_does() -> None:
@@ -65,19 +66,20 @@ def test_an_advised_order_is_allowed_and_better(
     assert best <= len(losses(advised, after, clashes)) < len(losses(NAMES, after, clashes))
 
 
-def test_the_forecast_sees_every_pair_and_no_instruction_file(yard: Yard) -> None:
-    yard.commit("one", {"README.md": "# one\n", "TASK.md": "one\n"})
-    yard.commit("two", {"README.md": "# two\n", "TASK.md": "two\n"})
-    yard.commit("three", {"c": "3\n", "TASK.md": "three\n"})
-    roster = read_roster(yard.fleet, yard.tip(), Accept.NAMED, None, {})
-    found = forecast_conflicts(Git(yard.checkout.path), [passenger.branch for passenger in roster.passengers])
+def test_the_forecast_sees_every_pair_and_no_instruction_file(train: TrainFixture) -> None:
+    train.commit("one", {"README.md": "# one\n", "TASK.md": "one\n"})
+    train.commit("two", {"README.md": "# two\n", "TASK.md": "two\n"})
+    train.commit("three", {"c": "3\n", "TASK.md": "three\n"})
+    refs = read_fleet(train.fleet.repository.git, train.fleet.name)
+    entries = read_entries(train.fleet, refs, train.tip(), accept=Accept.NAMED, agents=None, read_unfinished=dict)
+    found = forecast_conflicts(Git(train.checkout.path), [entry.branch for entry in entries.queued])
     assert [(clash.one, clash.other, clash.paths) for clash in found] == [("one", "two", ("README.md",))]
     assert conflicts_by_agent(found) == {"one": {"two"}, "two": {"one"}}
 
 
-def test_the_train_says_it_before_it_leaves(yard: Yard) -> None:
-    yard.approved(one={"README.md": "# one\n"}, two={"README.md": "# two\n"})
+def test_the_train_says_it_before_it_leaves(train: TrainFixture) -> None:
+    train.approved(one={"README.md": "# one\n"}, two={"README.md": "# two\n"})
     told: list[str] = []
-    report = yard.merge(progress=lambda event: told.append(event.text))
-    assert "one and two conflict as text: the second to land goes back" in told
-    assert report.advice == ("one and two conflict as text: the second to land goes back",)
+    report = train.merge(progress=lambda event: told.append(event.text))
+    assert "one and two conflict as text: whichever lands second will be evicted" in told
+    assert report.advice == ("one and two conflict as text: whichever lands second will be evicted",)

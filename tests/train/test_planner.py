@@ -9,27 +9,27 @@ from orchestra.train.planner import plan
 from orchestra.train.planner_model import (
     Block,
     Build,
-    Built,
+    BuildOutcome,
     Cancel,
     Evict,
+    EvictionCause,
     Facts,
-    HeldBy,
     Hold,
+    HoldReason,
     Land,
-    Record,
+    MergeGroup,
     Run,
-    State,
-    Why,
+    TestRecord,
 )
-from tests.train.railway import World, begin, explore
+from tests.train.planner_world import World, begin, explore
 
 A, B, C, D, E = (AgentName(name) for name in "abcde")
 FIVE = (A, B, C, D, E)
-GREEN, RED, RUNNING = Record(green=True), Record(reds=1), Record(running=True)
+GREEN, RED, RUNNING = TestRecord(green=True), TestRecord(reds=1), TestRecord(running=True)
 
 
-def chain(*agents: AgentName) -> dict[State, Built]:
-    return {agents[: n + 1]: Built.CLEAN for n in range(len(agents))}
+def chain(*agents: AgentName) -> dict[MergeGroup, BuildOutcome]:
+    return {agents[: n + 1]: BuildOutcome.CLEAN for n in range(len(agents))}
 
 
 def facts(policy: Train, **known: object) -> Facts:
@@ -76,12 +76,12 @@ def test_batch_takes_all_then_the_first_half() -> None:
 def test_auto_looks_where_the_first_failure_may_be(slots: int, lengths: list[int]) -> None:
     order = tuple(AgentName(f"{n:02}") for n in range(15))
     acted = plan(Facts(order=order, built=chain(*order), slots=slots, policy=Train.AUTO))
-    assert [len(action.state) for action in acted if isinstance(action, Run)] == lengths
+    assert [len(action.group) for action in acted if isinstance(action, Run)] == lengths
 
 
 def test_auto_bets_that_the_last_of_a_red_prefix_is_the_culprit() -> None:
     built = chain(*FIVE) | chain(B, C, D, E)
-    known = {(A,): Record(reds=1, needed=2), FIVE: RUNNING}
+    known = {(A,): TestRecord(reds=1, needed=2), FIVE: RUNNING}
     assert plan(facts(Train.AUTO, slots=2, tests=known, built=built)) == (Cancel(FIVE), Run((A,)), Run((B, C, D, E)))
 
 
@@ -94,31 +94,33 @@ def test_what_lands_is_the_longest_that_is_green() -> None:
 def test_nothing_lands_before_those_it_comes_after() -> None:
     """Not even a state that somebody else had tested."""
     known = {(B,): GREEN}
-    built = chain(A) | {(B,): Built.CLEAN}
+    built = chain(A) | {(B,): BuildOutcome.CLEAN}
     assert plan(facts(Train.AUTO, order=(A, B), after={B: frozenset({A})}, tests=known, built=built)) != (Land((B,)),)
     assert plan(facts(Train.AUTO, order=(A, B), tests=known, built=built)) == (Land((B,)),)
 
 
 def test_blame_needs_a_green_target_without_it() -> None:
     assert plan(facts(Train.SERIAL, tests={(A,): RED})) == (Run(()),)
-    assert plan(facts(Train.SERIAL, tests={(A,): RED, (): GREEN})) == (Evict(A, Why.GATE),)
-    assert plan(facts(Train.SERIAL, tests={(A,): Record(reds=1, needed=2), (): GREEN})) == (Run((A,)),)
+    assert plan(facts(Train.SERIAL, tests={(A,): RED, (): GREEN})) == (Evict(A, EvictionCause.GATE),)
+    assert plan(facts(Train.SERIAL, tests={(A,): TestRecord(reds=1, needed=2), (): GREEN})) == (Run((A,)),)
 
 
 def test_a_head_that_is_known_to_be_bad_is_judged_before_others_land() -> None:
     """Afterwards the target is another, and it would have to be asked again."""
     known = {(): GREEN, (A,): RED, (B, C): GREEN}
     built = chain(A) | chain(B, C)
-    assert plan(facts(Train.AUTO, tests=known, built=built)) == (Evict(A, Why.GATE),)
+    assert plan(facts(Train.AUTO, tests=known, built=built)) == (Evict(A, EvictionCause.GATE),)
     assert plan(facts(Train.AUTO, tests=known | {(A, B): GREEN}, built=built | chain(A, B))) == (Land((A, B)),)
-    assert plan(facts(Train.AUTO, tests=known | {(A,): Record(reds=1, needed=2)}, built=built)) == (Land((B, C)),)
+    assert plan(facts(Train.AUTO, tests=known | {(A,): TestRecord(reds=1, needed=2)}, built=built)) == (Land((B, C)),)
 
 
 def test_what_lands_first_is_what_the_next_to_be_blamed_was_red_on() -> None:
-    built = chain(*FIVE) | {(A, C): Built.CLEAN, (A, C, D): Built.CLEAN}
+    built = chain(*FIVE) | {(A, C): BuildOutcome.CLEAN, (A, C, D): BuildOutcome.CLEAN}
     known = {(A,): GREEN, (A, B): RED, (A, C, D): GREEN}
     assert plan(facts(Train.AUTO, tests=known, built=built)) == (Land((A,)),)
-    assert plan(facts(Train.AUTO, tests=known | {(A, B): Record(reds=1, needed=2)}, built=built)) == (Land((A, C, D)),)
+    assert plan(facts(Train.AUTO, tests=known | {(A, B): TestRecord(reds=1, needed=2)}, built=built)) == (
+        Land((A, C, D)),
+    )
     assert plan(facts(Train.AUTO, tests={(A, B): RED, (A, C, D): GREEN}, built=built)) == (Land((A, C, D)),)
 
 
@@ -142,7 +144,7 @@ def test_nothing_lands_whose_predecessor_comes_after_it() -> None:
 
 
 def test_what_was_cut_short_once_is_still_worth_building_on() -> None:
-    known = {(A,): Record(broken=1)}
+    known = {(A,): TestRecord(broken=1)}
     assert plan(facts(Train.SPECULATIVE, slots=2, tests=known)) == (Run((A,)), Run((A, B)))
     assert plan(facts(Train.SERIAL, tests=known | {(): GREEN})) == (Run((A,)),)
 
@@ -152,23 +154,23 @@ def test_the_more_was_rejected_the_shorter_the_steps() -> None:
 
     def lengths(decided: int, rejected: int) -> list[int]:
         known = Facts(order, built=chain(*order), slots=2, policy=Train.AUTO, decided=decided, rejected=rejected)
-        return [len(action.state) for action in plan(known) if isinstance(action, Run)]
+        return [len(action.group) for action in plan(known) if isinstance(action, Run)]
 
     assert (lengths(0, 0), lengths(60, 0), lengths(20, 10)) == ([6, 15], [15], [1, 3])
 
 
 def test_infrastructure_blames_nobody() -> None:
-    stuck = Record(broken=3)
-    assert plan(facts(Train.SERIAL, tests={(A,): Record(broken=1)})) == (Run((A,)),)
+    stuck = TestRecord(broken=3)
+    assert plan(facts(Train.SERIAL, tests={(A,): TestRecord(broken=1)})) == (Run((A,)),)
     assert plan(facts(Train.SERIAL, tests={(A,): stuck})) == (Run(()),)
-    assert plan(facts(Train.SERIAL, tests={(A,): stuck, (): GREEN})) == (Hold(A, HeldBy.STUCK),)
-    everybody = tuple(Hold(agent, HeldBy.STUCK_TARGET) for agent in FIVE)
+    assert plan(facts(Train.SERIAL, tests={(A,): stuck, (): GREEN})) == (Hold(A, HoldReason.STUCK),)
+    everybody = tuple(Hold(agent, HoldReason.STUCK_TARGET) for agent in FIVE)
     assert plan(facts(Train.SERIAL, tests={(A,): stuck, (): stuck})) == everybody
 
 
 def test_conflict_empty_and_blocked() -> None:
-    assert plan(facts(Train.AUTO, built={(A,): Built.CONFLICT})) == (Evict(A, Why.CONFLICT),)
-    assert plan(facts(Train.AUTO, built={(A,): Built.EMPTY})) == (Evict(A, Why.EMPTY),)
+    assert plan(facts(Train.AUTO, built={(A,): BuildOutcome.CONFLICT})) == (Evict(A, EvictionCause.CONFLICT),)
+    assert plan(facts(Train.AUTO, built={(A,): BuildOutcome.EMPTY})) == (Evict(A, EvictionCause.EMPTY),)
     out = {"after": {B: frozenset({A}), C: frozenset({A})}, "out": frozenset({A}), "order": (B, C, D)}
     assert plan(facts(Train.AUTO, **out)) == (Block(B, A), Block(C, A))
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from orchestra.blueprint.model import AgentName, Guarantee, Train
 from tests.train.adversary import NAMES, Walk, orders
-from tests.train.railway import World, begin, begin_after, explore, finish, serial_oracle, settle
+from tests.train.planner_world import World, begin, begin_after, explore, finish, serial_oracle, settle
 
 MODES = [
     (Train.SERIAL, Guarantee.TIP_GREEN),
@@ -51,12 +51,12 @@ def subsets(agents: tuple[AgentName, ...]) -> list[frozenset[AgentName]]:
 
 
 def check(world: World, mode: tuple[Train, Guarantee], slots: int) -> None:
-    landed, fates = serial_oracle(world)
+    landed, results = serial_oracle(world)
     for play in explore(world, begin(world, *mode, slots)):
-        assert {agent for agent, _ in play.fates} == set(world.agents)
+        assert {agent for agent, _ in play.results} == set(world.agents)
         if mode in AS_SERIAL or mode[1] is Guarantee.STEP_GREEN:
             assert play.landed == landed
-            assert dict(play.fates) == fates
+            assert dict(play.results) == results
 
 
 @pytest.mark.parametrize("mode", MODES, ids="-".join)
@@ -117,7 +117,7 @@ def check_merge_after_rehearsal(world: World, mode: tuple[Train, Guarantee], slo
         for play in explore(world, begin_after(rehearsal, begin(world, *mode, slots))):
             assert play.runs == 0
             assert set(play.landed) == set(rehearsal.landed)
-            assert dict(play.fates) == dict(rehearsal.fates)
+            assert dict(play.results) == dict(rehearsal.results)
 
 
 @pytest.mark.parametrize("mode", MODES, ids="-".join)
@@ -162,10 +162,10 @@ def test_a_red_target_blames_nobody_and_lets_the_mend_through(
     mends = data.draw(st.sampled_from((*world.agents, None)))
     red = World(world.agents, world.after, world.bad, world.pairs, world.clashes, red_target=True, mends=mends)
     for play in explore(red, begin(red, *mode, slots)):
-        fates = dict(play.fates)
+        results = dict(play.results)
         if mends is None:
-            assert set(fates.values()) <= {"held: red-target", "conflict", "blocked"}
-        assert set(fates) == set(world.agents)
+            assert set(results.values()) <= {"held: red-target", "conflict", "blocked"}
+        assert set(results) == set(world.agents)
 
 
 @settings(max_examples=100)
@@ -176,7 +176,7 @@ def test_a_second_look_before_blame(
     """``needed`` 2: two red runs; the same states are asked again, and results that come twice change nothing."""
     play = settle(world, begin(world, *mode, slots))
     for _ in range(400):
-        running = sorted(state for state, test in play.facts.tests.items() if test.running)
+        running = sorted(group for group, test in play.facts.tests.items() if test.running)
         if not running:
             break
         before = play

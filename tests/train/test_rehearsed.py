@@ -9,7 +9,7 @@ import pytest
 from orchestra.blueprint.model import Guarantee, Limits, RunGate
 from orchestra.train.train_report import MergeReport
 from tests.conftest import MakeRepository
-from tests.train.yard import TESTS, Path, Strategy, Train, Yard, landed, make_yard, reasons
+from tests.train.train_fixture import TESTS, Path, Strategy, Train, TrainFixture, landed, make_train, reasons
 
 NAMES = tuple(f"a{number}" for number in range(6))
 POLICIES = [
@@ -21,10 +21,10 @@ POLICIES = [
 ]
 
 
-def six(make_repository: MakeRepository, policy: Train, guarantee: Guarantee, **changed: str) -> Yard:
-    yard = make_yard(make_repository({"README.md": "# sample\n"}), *NAMES)
-    yard.merge_settings(train=policy, guarantee=guarantee).blueprint(limits=Limits(gates=2))
-    return yard.approved(**{name: {f"{name}.txt": changed.get(name, "fine\n")} for name in NAMES})
+def six(make_repository: MakeRepository, policy: Train, guarantee: Guarantee, **changed: str) -> TrainFixture:
+    train = make_train(make_repository({"README.md": "# sample\n"}), *NAMES)
+    train.merge_settings(train=policy, guarantee=guarantee).blueprint(limits=Limits(gates=2))
+    return train.approved(**{name: {f"{name}.txt": changed.get(name, "fine\n")} for name in NAMES})
 
 
 def runs(report: MergeReport, log: Path) -> int:
@@ -40,20 +40,20 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-def noting(yard: Yard, log: Path, test: str = TESTS) -> Yard:
-    return yard.gates(RunGate("tests", f"echo run >> '{log}'; {test}", timeout_s=60.0))
+def noting(train: TrainFixture, log: Path, test: str = TESTS) -> TrainFixture:
+    return train.gates(RunGate("tests", f"echo run >> '{log}'; {test}", timeout_s=60.0))
 
 
 @pytest.mark.parametrize(("policy", "guarantee"), POLICIES)
 def test_after_an_all_green_rehearsal_nothing_is_run(
     make_repository: MakeRepository, log: Path, policy: Train, guarantee: Guarantee
 ) -> None:
-    yard = noting(six(make_repository, policy, guarantee), log)
-    assert runs(yard.rehearse(), log) > 0
-    report = yard.merge()
+    train = noting(six(make_repository, policy, guarantee), log)
+    assert runs(train.rehearse(), log) > 0
+    report = train.merge()
     assert landed(report) == list(NAMES)
     assert runs(report, log) == 0
-    moves = yard.checkout.git("reflog", "show", "main").splitlines()
+    moves = train.checkout.git("reflog", "show", "main").splitlines()
     assert len(moves) == 2, "all that is known lands at once"
 
 
@@ -61,10 +61,10 @@ def test_after_an_all_green_rehearsal_nothing_is_run(
 def test_after_a_rehearsal_with_red_branches_nothing_is_run_either(
     make_repository: MakeRepository, log: Path, policy: Train, guarantee: Guarantee
 ) -> None:
-    yard = noting(six(make_repository, policy, guarantee, a1="RED\n", a4="RED\n"), log)
-    rehearsed = yard.rehearse()
+    train = noting(six(make_repository, policy, guarantee, a1="RED\n", a4="RED\n"), log)
+    rehearsed = train.rehearse()
     assert runs(rehearsed, log) > 0
-    report = yard.merge()
+    report = train.merge()
     assert (landed(report), reasons(report)) == (landed(rehearsed), {"a1": "gate", "a4": "gate"})
     assert runs(report, log) == 0
     assert "as the rehearsal found; another merge tests it again" in report.evicted[0].detail
@@ -72,91 +72,91 @@ def test_after_a_rehearsal_with_red_branches_nothing_is_run_either(
 
 
 def test_what_explains_a_conflict_of_meaning_is_known_too(make_repository: MakeRepository, log: Path) -> None:
-    yard = noting(make_yard(make_repository({"f": "\n"}), "one", "left", "two", "right"), log)
-    yard.approved(one={"1": "1\n"}, left={"left.txt": "\n"}, two={"2": "2\n"}, right={"right.txt": "\n"})
-    assert runs(yard.rehearse(), log) > 0
-    report = yard.merge()
+    train = noting(make_train(make_repository({"f": "\n"}), "one", "left", "two", "right"), log)
+    train.approved(one={"1": "1\n"}, left={"left.txt": "\n"}, two={"2": "2\n"}, right={"right.txt": "\n"})
+    assert runs(train.rehearse(), log) > 0
+    report = train.merge()
     assert runs(report, log) == 0
     assert [(out.agent, out.reason, out.with_) for out in report.evicted] == [("right", "logical-conflict", ("left",))]
 
 
 def test_a_red_is_believed_once(make_repository: MakeRepository, log: Path) -> None:
-    yard = noting(make_yard(make_repository({"f": "\n"}), "one"), log).approved(one={"f.txt": "RED\n"})
-    assert [runs(yard.rehearse(), log), runs(yard.merge(), log)] == [2, 0], "with the branch, and the target alone"
-    again = yard.merge()
+    train = noting(make_train(make_repository({"f": "\n"}), "one"), log).approved(one={"f.txt": "RED\n"})
+    assert [runs(train.rehearse(), log), runs(train.merge(), log)] == [2, 0], "with the branch, and the target alone"
+    again = train.merge()
     assert runs(again, log) == 1, "the pass of the target alone stays known"
     assert "rehearsal" not in again.evicted[0].detail
-    yard.rehearse()
+    train.rehearse()
     log.unlink()
-    assert runs(yard.rehearse(), log) == 1, "a rehearsal asks again"
+    assert runs(train.rehearse(), log) == 1, "a rehearsal asks again"
 
 
 def test_what_was_red_by_chance_lands_when_it_is_asked_again(make_repository: MakeRepository, tmp_path: Path) -> None:
-    yard = make_yard(make_repository({"f": "\n"}), "one").approved(one={"g": "1\n"})
-    yard.gates(RunGate("tests", f"test ! -e g || test -e '{tmp_path}/mended'", timeout_s=60.0))
-    yard.rehearse()
+    train = make_train(make_repository({"f": "\n"}), "one").approved(one={"g": "1\n"})
+    train.gates(RunGate("tests", f"test ! -e g || test -e '{tmp_path}/mended'", timeout_s=60.0))
+    train.rehearse()
     (tmp_path / "mended").touch()
-    assert reasons(yard.merge()) == {"one": "gate"}
-    assert landed(yard.merge()) == ["one"]
+    assert reasons(train.merge()) == {"one": "gate"}
+    assert landed(train.merge()) == ["one"]
 
 
 @pytest.mark.parametrize("test", ["kill -9 $$", "sleep 60", "exit 125"], ids=["signal", "timeout", "no-verdict"])
 def test_what_only_the_machine_says_is_not_believed(make_repository: MakeRepository, log: Path, test: str) -> None:
-    yard = make_yard(make_repository({"f": "\n"}), "one").approved(one={"g": "1\n"})
+    train = make_train(make_repository({"f": "\n"}), "one").approved(one={"g": "1\n"})
     command = f"echo run >> '{log}'; test ! -e g || {{ {test}; }}"
-    yard.gates(RunGate("tests", command, timeout_s=0.3 if test == "sleep 60" else 60.0))
-    assert landed(yard.rehearse()) == []
+    train.gates(RunGate("tests", command, timeout_s=0.3 if test == "sleep 60" else 60.0))
+    assert landed(train.rehearse()) == []
     log.unlink()
-    assert runs(yard.merge(), log) > 0
+    assert runs(train.merge(), log) > 0
 
 
 def test_a_red_counts_only_when_its_retries_are_used_up(make_repository: MakeRepository, log: Path) -> None:
-    yard = make_yard(make_repository({"f": "\n"}), "one").approved(one={"f.txt": "RED\n"})
-    yard.gates(RunGate("tests", f"echo run >> '{log}'; {TESTS}", timeout_s=60.0, retries=1))
-    assert runs(yard.rehearse(), log) == 3
-    assert runs(yard.merge(), log) == 0
-    yard.rehearse()
+    train = make_train(make_repository({"f": "\n"}), "one").approved(one={"f.txt": "RED\n"})
+    train.gates(RunGate("tests", f"echo run >> '{log}'; {TESTS}", timeout_s=60.0, retries=1))
+    assert runs(train.rehearse(), log) == 3
+    assert runs(train.merge(), log) == 0
+    train.rehearse()
     log.unlink()
-    for kept in (yard.fleet.repository.state_folder / "gates/reds").glob("*.json"):
+    for kept in (train.fleet.repository.state_folder / "gates/reds").glob("*.json"):
         kept.write_text(kept.read_text("utf-8").replace('"times": 2', '"times": 1'), "utf-8")
-    assert runs(yard.merge(), log) == 2
+    assert runs(train.merge(), log) == 2
 
 
 @pytest.mark.parametrize(("hours", "asked"), [(23, 0), (25, 1)])
 def test_a_red_of_yesterday_is_asked_again(make_repository: MakeRepository, log: Path, hours: int, asked: int) -> None:
-    yard = noting(make_yard(make_repository({"f": "\n"}), "one"), log).approved(one={"f.txt": "RED\n"})
-    yard.rehearse()
+    train = noting(make_train(make_repository({"f": "\n"}), "one"), log).approved(one={"f.txt": "RED\n"})
+    train.rehearse()
     log.unlink()
-    (kept,) = (yard.fleet.repository.state_folder / "gates/reds").glob("*.json")
+    (kept,) = (train.fleet.repository.state_folder / "gates/reds").glob("*.json")
     red = json.loads(kept.read_text("utf-8"))
     kept.write_text(json.dumps({**red, "at": red["at"] - hours * 3600}), "utf-8")
-    assert runs(yard.merge(), log) == asked
+    assert runs(train.merge(), log) == asked
 
 
 @pytest.mark.parametrize("poison", ["", "[]", '{"key": "x"}', '{"times": "a"}'])
 def test_a_damaged_red_counts_as_none(make_repository: MakeRepository, log: Path, poison: str) -> None:
-    yard = noting(make_yard(make_repository({"f": "\n"}), "one"), log).approved(one={"f.txt": "RED\n"})
-    yard.rehearse()
+    train = noting(make_train(make_repository({"f": "\n"}), "one"), log).approved(one={"f.txt": "RED\n"})
+    train.rehearse()
     log.unlink()
-    for kept in (yard.fleet.repository.state_folder / "gates/reds").glob("*.json"):
+    for kept in (train.fleet.repository.state_folder / "gates/reds").glob("*.json"):
         kept.write_text(poison, "utf-8")
-    assert runs(yard.merge(), log) == 1
+    assert runs(train.merge(), log) == 1
 
 
 def test_one_changed_branch_and_only_what_it_touches_is_tested(make_repository: MakeRepository, log: Path) -> None:
-    yard = noting(six(make_repository, Train.SERIAL, Guarantee.TIP_GREEN), log)
-    yard.rehearse()
+    train = noting(six(make_repository, Train.SERIAL, Guarantee.TIP_GREEN), log)
+    train.rehearse()
     log.unlink()
-    yard.commit("a4", {"more": "1\n"})
-    yard.approve("a4")
-    report = yard.merge()
+    train.commit("a4", {"more": "1\n"})
+    train.approve("a4")
+    report = train.merge()
     assert landed(report) == list(NAMES)
     assert runs(report, log) == 2, "a4 on the four before it, and a5 on that"
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))
 def test_every_strategy(make_repository: MakeRepository, log: Path, strategy: Strategy) -> None:
-    yard = noting(six(make_repository, Train.AUTO, Guarantee.TIP_GREEN), log).merge_settings(strategy=strategy)
-    yard.rehearse()
+    train = noting(six(make_repository, Train.AUTO, Guarantee.TIP_GREEN), log).merge_settings(strategy=strategy)
+    train.rehearse()
     log.unlink()
-    assert runs(yard.merge(), log) == 0
+    assert runs(train.merge(), log) == 0

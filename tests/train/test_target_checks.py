@@ -9,12 +9,12 @@ import pytest
 
 from orchestra.errors import GroundError
 from orchestra.git.repository import Repository
-from orchestra.train.target_checks import survey
+from orchestra.train.target_checks import check_target
 from tests.conftest import Checkout, MakeRepository
 
 
-def ground(checkout: Checkout, remote: str | None = None, target: str = "main") -> object:
-    return survey(Repository.discover(checkout.path), target, remote)
+def position(checkout: Checkout, remote: str | None = None, target: str = "main") -> object:
+    return check_target(Repository.discover(checkout.path), target, remote)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def ahead_there(checkout: Checkout) -> str:
 
 
 def test_no_remote(repository: Checkout) -> None:
-    found = survey(Repository.discover(repository.path), "main", None)
+    found = check_target(Repository.discover(repository.path), "main", None)
     assert found.start == found.local == repository.git("rev-parse", "main")
     assert found.checkouts == (repository.path,)
     assert found.remote_tip is None
@@ -41,13 +41,13 @@ def test_no_remote(repository: Checkout) -> None:
 
 def test_behind_its_remote_a_train_starts_from_the_remotes_tip(cloned: Checkout) -> None:
     theirs = ahead_there(cloned)
-    found = survey(Repository.discover(cloned.path), "main", "origin")
+    found = check_target(Repository.discover(cloned.path), "main", "origin")
     assert (found.start, found.local) == (theirs, cloned.git("rev-parse", "main"))
 
 
 def test_ahead_of_its_remote_is_fine(cloned: Checkout) -> None:
     mine = cloned.commit("mine", {"a": "1\n"})
-    found = survey(Repository.discover(cloned.path), "main", "origin")
+    found = check_target(Repository.discover(cloned.path), "main", "origin")
     assert found.start == found.local == mine
 
 
@@ -55,13 +55,13 @@ def test_diverged_is_refused_with_the_mend(cloned: Checkout) -> None:
     ahead_there(cloned)
     cloned.commit("mine", {"a": "1\n"})
     with pytest.raises(GroundError, match="1 commits only here, 1 only there") as refused:
-        ground(cloned, "origin")
+        position(cloned, "origin")
     assert "git pull --rebase origin main" in str(refused.value.hint)
 
 
 def test_a_remote_without_the_branch(cloned: Checkout) -> None:
     cloned.git("branch", "work")
-    assert survey(Repository.discover(cloned.path), "work", "origin").remote_tip is None
+    assert check_target(Repository.discover(cloned.path), "work", "origin").remote_tip is None
 
 
 def test_unborn_and_absent_targets(tmp_path: Path, repository: Checkout) -> None:
@@ -69,9 +69,9 @@ def test_unborn_and_absent_targets(tmp_path: Path, repository: Checkout) -> None
     empty.path.mkdir()
     empty.git("init", "-q")
     with pytest.raises(GroundError, match="main has no commit yet"):
-        ground(empty)
+        position(empty)
     with pytest.raises(GroundError, match="there is no branch trunk"):
-        ground(repository, target="trunk")
+        position(repository, target="trunk")
 
 
 def rebase(checkout: Checkout) -> None:
@@ -103,21 +103,21 @@ def test_in_the_middle_of_something_is_refused(
     checkout.git("switch", "-q", "main")
     begin(checkout)
     with pytest.raises(GroundError, match="in the middle of") as refused:
-        ground(checkout)
+        position(checkout)
     assert "git " in str(refused.value.hint)
-    assert ground(checkout, target="side")
+    assert position(checkout, target="side")
 
 
 def test_linked_worktrees_detached_heads_and_shallow_clones_work(repository: Checkout, tmp_path: Path) -> None:
     linked = tmp_path / "linked \u00e9"
     repository.git("worktree", "add", "-q", "-b", "other", str(linked))
     repository.git("checkout", "-q", "--detach")
-    found = survey(Repository.discover(linked), "main", None)
+    found = check_target(Repository.discover(linked), "main", None)
     assert found.checkouts == ()
     repository.commit("more", {"a": "1\n"})
     shallow = tmp_path / "shallow"
     repository.git("clone", "-q", "--depth=1", f"file://{repository.path}", str(shallow), "--branch", "main")
-    assert ground(Checkout(shallow), "origin")
+    assert position(Checkout(shallow), "origin")
 
 
 def test_git_dir_in_the_environment_changes_nothing(
@@ -126,5 +126,5 @@ def test_git_dir_in_the_environment_changes_nothing(
     monkeypatch.setenv("GIT_DIR", str(tmp_path))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
-    found = survey(Repository.discover(repository.path), "main", None)
+    found = check_target(Repository.discover(repository.path), "main", None)
     assert found.checkouts == (repository.path,)

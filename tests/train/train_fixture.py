@@ -54,7 +54,7 @@ TESTS = "! grep -rqs RED --include=*.txt . && { [ ! -e left.txt ] || [ ! -e righ
 
 
 @dataclass
-class Yard:
+class TrainFixture:
     """A world with knobs. Every change of the blueprint makes a new fleet; the repository stays."""
 
     world: World
@@ -67,30 +67,30 @@ class Yard:
     def fleet(self) -> Fleet:
         return self.world.fleet
 
-    def blueprint(self, **changed: object) -> Yard:
+    def blueprint(self, **changed: object) -> TrainFixture:
         blueprint = replace(self.fleet.blueprint, **changed)  # type: ignore[arg-type]
         self.world = World(self.checkout, replace(self.fleet, blueprint=blueprint))
         return self
 
-    def gates(self, *gates: Gate) -> Yard:
+    def gates(self, *gates: Gate) -> TrainFixture:
         return self.blueprint(gates=MappingProxyType({gate.name: gate for gate in gates}))
 
-    def merge_settings(self, **changed: object) -> Yard:
+    def merge_settings(self, **changed: object) -> TrainFixture:
         return self.blueprint(merge=replace(self.fleet.blueprint.merge, **changed))  # type: ignore[arg-type]
 
-    def setup(self, **changed: object) -> Yard:
+    def setup(self, **changed: object) -> TrainFixture:
         places = self.fleet.blueprint.worktrees
         setup = replace(places.setup, **changed)  # type: ignore[arg-type]
         return self.blueprint(worktrees=replace(places, setup=setup))
 
-    def after(self, **before: tuple[str, ...]) -> Yard:
+    def after(self, **before: tuple[str, ...]) -> TrainFixture:
         """``after(tests=("api",))``: tests lands after api."""
         found = dict(self.fleet.blueprint.predecessors)
         for name, names in before.items():
             found[AgentName(name)] = frozenset(AgentName(one) for one in names)
         return self.blueprint(predecessors=MappingProxyType(found))
 
-    def agent(self, name: str, **changed: object) -> Yard:
+    def agent(self, name: str, **changed: object) -> TrainFixture:
         agents = tuple(
             replace(agent, **changed) if agent.name == name else agent  # type: ignore[arg-type]
             for agent in self.fleet.blueprint.agents
@@ -112,7 +112,7 @@ class Yard:
         for name in names:
             approve(self.fleet, self.fleet.require_agent(name))
 
-    def approved(self, **files: Mapping[str, Content | None]) -> Yard:
+    def approved(self, **files: Mapping[str, Content | None]) -> TrainFixture:
         """One commit for each agent, approved."""
         for name, content in files.items():
             self.commit(name, content)
@@ -129,11 +129,11 @@ class Yard:
         return rehearse(self.fleet, **asked)  # type: ignore[arg-type]
 
 
-def make_yard(checkout: Checkout, *names: str) -> Yard:
+def make_train(checkout: Checkout, *names: str) -> TrainFixture:
     """Agents with the ``tests`` gate, serial, approvals required."""
-    yard = Yard(make_world(checkout, *names))
-    yard.gates(RunGate("tests", TESTS, timeout_s=60.0))
-    return yard.blueprint(merge=Merge(train=Train.SERIAL), limits=Limits(gates=2))
+    train = TrainFixture(make_world(checkout, *names))
+    train.gates(RunGate("tests", TESTS, timeout_s=60.0))
+    return train.blueprint(merge=Merge(train=Train.SERIAL), limits=Limits(gates=2))
 
 
 def landed(report: MergeReport) -> list[str]:
@@ -161,8 +161,8 @@ __all__ = [
     "Setup",
     "Strategy",
     "Train",
-    "Yard",
+    "TrainFixture",
     "landed",
-    "make_yard",
+    "make_train",
     "reasons",
 ]

@@ -14,19 +14,19 @@ from orchestra.train.planner import plan
 from orchestra.train.planner_model import (
     Block,
     Build,
-    Built,
+    BuildOutcome,
     Cancel,
     Evict,
+    EvictionCause,
     Facts,
     Hold,
     Land,
-    Record,
+    MergeGroup,
     Run,
-    State,
-    Why,
+    TestRecord,
 )
 
-Fate = tuple[str, ...]
+AgentResult = tuple[str, ...]
 Known = frozenset[tuple[frozenset[AgentName], bool]]
 
 
@@ -58,7 +58,7 @@ class Play:
 
     facts: Facts
     landed: tuple[AgentName, ...] = ()
-    fates: tuple[tuple[AgentName, str], ...] = ()
+    results: tuple[tuple[AgentName, str], ...] = ()
     known: Known = frozenset()  # how tests came out, by who was on board: what a rehearsal leaves to the merge
     runs: int = 0
 
@@ -75,31 +75,31 @@ def begin_after(rehearsal: Play, first: Play) -> Play:
     return _recalled(play, ())
 
 
-def _recalled(play: Play, state: State) -> Play:
+def _recalled(play: Play, group: MergeGroup) -> Play:
     """With what was known of a state before it was built."""
-    on_board = frozenset(play.landed + state)
+    on_board = frozenset(play.landed + group)
     found = {green for agents, green in play.known if agents == on_board}
     if not play.facts.recall or not found:
         return play
-    test = Record(green=True in found, reds=int(False in found))
-    return replace(play, facts=replace(play.facts, tests={**play.facts.tests, state: test}))
+    test = TestRecord(green=True in found, reds=int(False in found))
+    return replace(play, facts=replace(play.facts, tests={**play.facts.tests, group: test}))
 
 
 def serial_oracle(world: World) -> tuple[tuple[AgentName, ...], dict[AgentName, str]]:
     """One by one, in order: conflict, red, or landed."""
     landed: tuple[AgentName, ...] = ()
-    fates: dict[AgentName, str] = {}
+    results: dict[AgentName, str] = {}
     for agent in world.agents:
         if world.after.get(agent, frozenset()) - set(landed):
-            fates[agent] = "blocked"
+            results[agent] = "blocked"
         elif not world.fits(agent, landed):
-            fates[agent] = "conflict"
+            results[agent] = "conflict"
         elif not world.green((*landed, agent)):
-            fates[agent] = "gate"
+            results[agent] = "gate"
         else:
             landed = (*landed, agent)
-            fates[agent] = "landed"
-    return landed, fates
+            results[agent] = "landed"
+    return landed, results
 
 
 def explore(world: World, start: Play, needed: int = 1) -> Iterator[Play]:
@@ -112,12 +112,12 @@ def explore(world: World, start: Play, needed: int = 1) -> Iterator[Play]:
         if mark in seen:
             continue
         seen.add(mark)
-        running = [state for state, test in play.facts.tests.items() if test.running]
+        running = [group for group, test in play.facts.tests.items() if test.running]
         assert len(running) <= play.facts.slots
         if not running:
             assert not play.facts.order, f"nothing runs, undecided: {play.facts.order}"
             yield play
-        todo += [finish(world, play, state, needed) for state in running]
+        todo += [finish(world, play, group, needed) for group in running]
 
 
 def settle(world: World, play: Play) -> Play:
@@ -131,35 +131,35 @@ def settle(world: World, play: Play) -> Play:
     raise AssertionError("the planner does not come to rest")
 
 
-def finish(world: World, play: Play, state: State, needed: int = 1) -> Play:
-    test = play.facts.tests[state]
-    green = world.green(play.landed + state)
+def finish(world: World, play: Play, group: MergeGroup, needed: int = 1) -> Play:
+    test = play.facts.tests[group]
+    green = world.green(play.landed + group)
     done = replace(test, running=False, green=green, reds=test.reds + (not green), needed=needed)
-    known = play.known | {(frozenset(play.landed + state), green)}
-    return replace(play, facts=replace(play.facts, tests={**play.facts.tests, state: done}), known=known)
+    known = play.known | {(frozenset(play.landed + group), green)}
+    return replace(play, facts=replace(play.facts, tests={**play.facts.tests, group: done}), known=known)
 
 
 def carry_out(world: World, play: Play, action: object) -> Play:
     facts = play.facts
     match action:
-        case Build(state):
-            assert state not in facts.built
-            fits = world.fits(state[-1], play.landed + state[:-1])
-            built = {**facts.built, state: Built.CLEAN if fits else Built.CONFLICT}
-            return _recalled(replace(play, facts=replace(facts, built=built)), state)
-        case Run(state):
-            assert not state or facts.built[state] is Built.CLEAN
-            test = facts.test(state)
+        case Build(group):
+            assert group not in facts.built
+            fits = world.fits(group[-1], play.landed + group[:-1])
+            built = {**facts.built, group: BuildOutcome.CLEAN if fits else BuildOutcome.CONFLICT}
+            return _recalled(replace(play, facts=replace(facts, built=built)), group)
+        case Run(group):
+            assert not group or facts.built[group] is BuildOutcome.CLEAN
+            test = facts.test(group)
             assert not test.running and not test.green
-            facts = replace(facts, tests={**facts.tests, state: replace(test, running=True)})
+            facts = replace(facts, tests={**facts.tests, group: replace(test, running=True)})
             return replace(play, facts=facts, runs=play.runs + 1)
-        case Cancel(state):
-            assert facts.tests[state].running
+        case Cancel(group):
+            assert facts.tests[group].running
             return replace(
-                play, facts=replace(facts, tests={**facts.tests, state: replace(facts.tests[state], running=False)})
+                play, facts=replace(facts, tests={**facts.tests, group: replace(facts.tests[group], running=False)})
             )
-        case Land(state):
-            return land(world, play, state)
+        case Land(group):
+            return land(world, play, group)
         case Evict(agent, why):
             check_blame(world, play, agent, why)
             return decide(play, agent, why.value)
@@ -171,9 +171,9 @@ def carry_out(world: World, play: Play, action: object) -> Play:
     raise AssertionError(action)
 
 
-def check_blame(world: World, play: Play, agent: AgentName, why: Why) -> None:
+def check_blame(world: World, play: Play, agent: AgentName, why: EvictionCause) -> None:
     assert play.facts.order[0] == agent, "only the head is blamed"
-    if why is Why.GATE:
+    if why is EvictionCause.GATE:
         assert world.green(play.landed), "blamed on a red target"
         assert not world.green((*play.landed, agent)), "blamed though green"
         assert play.facts.test((agent,)).reds >= play.facts.test((agent,)).needed
@@ -182,10 +182,10 @@ def check_blame(world: World, play: Play, agent: AgentName, why: Why) -> None:
         assert not world.fits(agent, play.landed)
 
 
-def decide(play: Play, agent: AgentName, fate: str) -> Play:
+def decide(play: Play, agent: AgentName, result: str) -> Play:
     facts = play.facts
     order = tuple(other for other in facts.order if other != agent)
-    judged = fate == "gate"
+    judged = result == "gate"
     facts = replace(
         facts,
         order=order,
@@ -193,34 +193,34 @@ def decide(play: Play, agent: AgentName, fate: str) -> Play:
         decided=facts.decided + judged,
         rejected=facts.rejected + judged,
     )
-    return replace(play, facts=facts, fates=(*play.fates, (agent, fate)))
+    return replace(play, facts=facts, results=(*play.results, (agent, result)))
 
 
-def land(world: World, play: Play, state: State) -> Play:
+def land(world: World, play: Play, group: MergeGroup) -> Play:
     """The target moves: what is known of states that begin with what landed stays known, the rest is void."""
-    assert state and play.facts.tests[state].green
-    landed = play.landed + state
+    assert group and play.facts.tests[group].green
+    landed = play.landed + group
     assert world.green(landed), "the target turned red"
-    for place, agent in enumerate(state):
-        assert world.after.get(agent, frozenset()) <= set(play.landed + state[:place]), "out of order"
-        assert world.fits(agent, play.landed + state[:place])
+    for place, agent in enumerate(group):
+        assert world.after.get(agent, frozenset()) <= set(play.landed + group[:place]), "out of order"
+        assert world.fits(agent, play.landed + group[:place])
     facts = play.facts
-    keep = len(state)
+    keep = len(group)
     rebased = replace(
         facts,
-        order=tuple(agent for agent in facts.order if agent not in state),
-        built={s[keep:]: b for s, b in facts.built.items() if s[:keep] == state and len(s) > keep},
-        tests={s[keep:]: t for s, t in facts.tests.items() if s[:keep] == state},
+        order=tuple(agent for agent in facts.order if agent not in group),
+        built={s[keep:]: b for s, b in facts.built.items() if s[:keep] == group and len(s) > keep},
+        tests={s[keep:]: t for s, t in facts.tests.items() if s[:keep] == group},
         decided=facts.decided + keep,
     )
-    fates = tuple((agent, "landed") for agent in state)
-    return replace(play, facts=rebased, landed=landed, fates=(*play.fates, *fates))
+    results = tuple((agent, "landed") for agent in group)
+    return replace(play, facts=rebased, landed=landed, results=(*play.results, *results))
 
 
 def _mark(play: Play) -> object:
     facts = play.facts
     known = frozenset(facts.tests.items()), frozenset(facts.built.items())
-    return facts.order, play.landed, play.fates, play.known, *known
+    return facts.order, play.landed, play.results, play.known, *known
 
 
-__all__ = ["Play", "Record", "World", "begin", "begin_after", "explore", "finish", "serial_oracle", "settle"]
+__all__ = ["Play", "TestRecord", "World", "begin", "begin_after", "explore", "finish", "serial_oracle", "settle"]
