@@ -47,7 +47,7 @@ def test_a_rename_and_a_new_caller(renamed: TrainFixture, policy: Train) -> None
     text = out.log.read_text("utf-8")
     assert "parse_config is read_settings now." in text
     assert "The last lines of the gate's log:\n" in text
-    assert "All of them: /" in text
+    assert "The whole log: /" in text
 
 
 def test_a_branch_that_is_red_alone_is_no_conflict(renamed: TrainFixture) -> None:
