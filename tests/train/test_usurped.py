@@ -23,7 +23,7 @@ def test_a_gate_that_puts_its_own_candidate_on_the_target(train: TrainFixture, e
     assert "not by this train" in reasons(report)["one"]
     assert f"git update-ref refs/heads/main {before}" in reasons(report)["one"]
     train.gates(RunGate("tests", TESTS))
-    with pytest.raises(GroundError, match="local changes in files"):  # the person's checkout does not show what main holds now
+    with pytest.raises(GroundError, match="local changes in files"):  # the checkout shows what main held
         train.merge()
     assert [ref for ref in train.world.refs() if ref.endswith(("/landed", "/candidate"))] == []
     train.checkout.git("update-ref", "refs/heads/main", before)
