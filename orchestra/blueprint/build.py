@@ -24,7 +24,7 @@ _Convert = Callable[[Any], Any]
 
 
 def build(data: Data, root: MapNode, source: Path) -> Blueprint:
-    """The blueprint of a composed, expanded and checked document; ``data`` is its plain values."""
+    """Return the blueprint of a composed, expanded and checked document; ``data`` is its plain values."""
     worktrees = _worktrees(data.get("worktrees", {}))
     agents = tuple(_agent(agent, number, data, worktrees) for number, agent in enumerate(data["agents"], start=1))
     stages = tuple(data.get("stages", ()))
@@ -56,7 +56,7 @@ def build(data: Data, root: MapNode, source: Path) -> Blueprint:
 
 
 def origins(root: MapNode) -> Mapping[Key, Origin]:
-    """Where each value of the document was written."""
+    """Return the place of each value of the document."""
     return MappingProxyType({path: node.origin for path, node in walk(root) if path})
 
 
@@ -65,7 +65,7 @@ def _env(values: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _converted(data: Data, **convert: _Convert) -> dict[str, Any]:
-    """The keys that are there, some converted; a key ``timeout`` becomes ``timeout_s``."""
+    """Return the keys that are there, some converted; a key ``timeout`` becomes ``timeout_s``."""
     names = {"timeout": "timeout_s"}
     return {names.get(key, key): convert.get(key, _as_is)(value) for key, value in data.items()}
 
@@ -144,18 +144,18 @@ def _agent(data: Data, number: int, blueprint: Data, worktrees: model.Worktrees)
         done_when=tuple(data.get("done_when", ())),
         scope=_scope(data.get("scope")),
         may_edit=tuple(data.get("may_edit", ())),
-        merge_after=tuple(AgentName(other) for other in data.get("merge_after", ())),
+        merge_after=tuple(AgentName(predecessor) for predecessor in data.get("merge_after", ())),
         branch=render(worktrees.branch, agent=seen, fleet=blueprint["name"]),
         directory=render(worktrees.directory, agent=seen, fleet=blueprint["name"]),
         runner=_runner(_over(blueprint.get("runner", {}), data.get("runner", {}))),
     )
 
 
-def _over(fleet: Data, own: Data) -> Data:
-    """The agent's runner keys over the fleet's; ``env`` merges."""
-    merged = {**fleet, **own}
-    if "env" in fleet and "env" in own:
-        merged["env"] = {**fleet["env"], **own["env"]}
+def _over(fleet_runner: Data, agent_runner: Data) -> Data:
+    """Return the agent's runner keys over the fleet's; ``env`` merges."""
+    merged = {**fleet_runner, **agent_runner}
+    if "env" in fleet_runner and "env" in agent_runner:
+        merged["env"] = {**fleet_runner["env"], **agent_runner["env"]}
     return merged
 
 

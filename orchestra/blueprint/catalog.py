@@ -1,7 +1,6 @@
-"""Where blueprints are found by name: beside a file, in a repository's ``blueprints/``, among the shipped ones.
+"""Find blueprints by name: next to a file, in a repository's ``blueprints/``, among the shipped ones.
 
-Invariant: a name means the first file that bears it, in the order of the folders given. Refuses: reading what is in
-the files.
+A name means the first file of that name, in the order of the folders given.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ SUFFIXES: Final = (".yaml", ".yml")
 
 
 def shipped_data_folder() -> Path:
-    """The folder that holds ``blueprints/`` and ``schemas/``: in the wheel, or the checkout this runs from."""
+    """Return the folder that holds ``blueprints/`` and ``schemas/``: in the wheel, or the checkout this runs from."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "_data"
     return inside if inside.is_dir() else package.parent
@@ -31,7 +30,8 @@ def shipped_blueprints() -> Path:
 
 
 def named_file(name: str, folders: Sequence[Path], *, but: Path | None = None) -> Path | None:
-    """The first of ``folder/name``, ``folder/name.yaml``, ``folder/name.yml`` that is a file, other than ``but``.
+    """Return the first of ``folder/name``, ``folder/name.yaml``, ``folder/name.yml`` that is a file, other than
+    ``but``.
 
     None where none is.
     """
@@ -44,21 +44,22 @@ def named_file(name: str, folders: Sequence[Path], *, but: Path | None = None) -
 
 
 def names_in(folder: Path) -> Iterator[str]:
-    """The names that files of ``folder`` and of two levels of folders in it go by, sorted: ``standards/go-service``.
+    """Yield the names that files of ``folder`` and of two levels of folders in it go by, sorted:
+    ``standards/go-service``.
 
-    Looks at 2,000 entries at most: ``folder`` may be the root of anything, where a blueprint lies.
+    Looks at 2,000 entries at most: ``folder`` may be the root of anything, next to a blueprint.
     """
-    found = []
+    names = []
     for entry in islice(_entries(folder, _LEVELS), _MOST_ENTRIES):
         if entry.suffix in SUFFIXES and _is_file(entry):
-            found.append(entry.relative_to(folder).with_suffix("").as_posix())
-    yield from sorted(found)
+            names.append(entry.relative_to(folder).with_suffix("").as_posix())
+    yield from sorted(names)
 
 
 def _entries(folder: Path, levels: int) -> Iterator[Path]:
     try:
         entries = sorted(folder.iterdir())
-    except OSError:  # no folder, or not ours to read: it holds no names
+    except OSError:  # missing or unreadable
         return
     yield from entries
     for entry in entries:
@@ -67,15 +68,15 @@ def _entries(folder: Path, levels: int) -> Iterator[Path]:
 
 
 def near_names(name: str, folders: Sequence[Path]) -> str | None:
-    """A hint: the nearest name that these folders hold, else all their names; None where they hold none."""
-    known = sorted({found for folder in folders for found in names_in(folder)})
-    listing = f"there are: {', '.join(known[:12])}" if known else None
-    wanted = name.removesuffix(".yaml").removesuffix(".yml")
-    return did_you_mean(Path(wanted).name, known) or did_you_mean(wanted, known, otherwise=listing)
+    """Return a hint: the nearest name that these folders hold, else all their names; None where they hold none."""
+    known_names = sorted({entry_name for folder in folders for entry_name in names_in(folder)})
+    listing = f"available: {', '.join(known_names[:12])}" if known_names else None
+    stem = name.removesuffix(".yaml").removesuffix(".yml")
+    return did_you_mean(Path(stem).name, known_names) or did_you_mean(stem, known_names, otherwise=listing)
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name too long for the file system, or with a NUL: certainly no file
+    except (OSError, ValueError):  # a name too long for the file system, or with a NUL
         return False

@@ -1,8 +1,7 @@
-"""What a schema cannot say: what must hold between the parts of a blueprint.
+"""Check what a schema cannot express: the rules between the parts of a blueprint.
 
-Each check reads through ``Findings``, which hides what has been refused already, and goes on to the end, so that all
-problems come at once. Invariant: a document without findings can be built. Refuses: git, files; ``targets`` and
-``templates`` look at names and files.
+Each check reads through ``Findings``, which hides values that were refused already, and continues to the end, so that
+all problems come at once. A document without problems can be built.
 """
 
 from __future__ import annotations
@@ -14,28 +13,16 @@ from orchestra.blueprint.duration import parse_duration
 from orchestra.blueprint.git_names import branch_problem, folded
 from orchestra.blueprint.merge_order import Member, OrderCycle, merge_order
 from orchestra.blueprint.model import AgentName, Key
-from orchestra.blueprint.problem_collector import Findings
+from orchestra.blueprint.problems import Findings
 from orchestra.blueprint.scope import BadPattern, check_pattern
-from orchestra.blueprint.yaml_tree import MapNode
+from orchestra.blueprint.yaml_tree import MapNode, Scalar
 from orchestra.text import did_you_mean
 
 PLACEHOLDERS = ("prompt", "prompt_file", "worktree", "session_id", "settings")
 
 
-def check_parts(findings: Findings) -> None:
-    """Every check of this module."""
-    _check_presence(findings)
-    _check_names(findings)
-    _check_target(findings)
-    _check_stages(findings)
-    _check_order(findings)
-    _check_patterns(findings)
-    _check_durations(findings)
-    _check_runners(findings)
-
-
 def agents(findings: Findings) -> Iterator[tuple[Key, str]]:
-    """The path and name of each agent that has a sound name."""
+    """Yield the path and name of each agent that has a sound name."""
     for path in findings.children(("agents",)):
         name = findings.text((*path, "name"))
         if name is not None:
@@ -45,7 +32,7 @@ def agents(findings: Findings) -> Iterator[tuple[Key, str]]:
 def _check_presence(findings: Findings) -> None:
     root = findings.root
     if "agents" not in root.entries and "name" not in root.entries:
-        findings.at_missing((), "agents", "without name and agents this is a fragment, only there to be extended")
+        findings.at_missing((), "agents", "a file without name and agents is a fragment for other blueprints to extend")
         return
     if "name" not in root.entries:
         findings.at_missing((), "name", 'add name: "my-fleet"')
@@ -54,46 +41,35 @@ def _check_presence(findings: Findings) -> None:
 
 
 def _check_names(findings: Findings) -> None:
+    target = findings.text(("target",))
+    if target is not None and (fault := branch_problem(target)):
+        findings.at_value(("target",), f"the branch name {fault}")
     fleet = findings.text(("name",))
     if fleet and fleet.casefold().endswith(".lock"):
-        findings.at_value(("name",), "ends with .lock, which git allows in no branch")
-    seen: dict[str, Key] = {}
+        findings.at_value(("name",), "ends with .lock, which git does not allow in a branch name")
+    first_agents: dict[str, Key] = {}
     for path, name in agents(findings):
         place = (*path, "name")
         if name.isdigit():
-            findings.at_value(place, "is a number, and on the command line that means the agent with that number")
+            findings.at_value(place, "is a number, which on the command line means the agent with that number")
         elif name.casefold().endswith(".lock"):
-            findings.at_value(place, "ends with .lock, which git allows in no branch")
-        earlier = seen.setdefault(folded(name), path)
-        if earlier != path:
-            _note_duplicate(findings, path, earlier)
-
-
-def _note_duplicate(findings: Findings, path: Key, earlier: Key) -> None:
-    other = findings.node((*earlier, "name"))
-    assert other is not None  # noqa: S101 - it had a name
-    mine = findings.node((*path, "name"))
-    same_file = mine is not None and mine.origin.file == other.origin.file
-    where = f"line {other.origin.line}" if same_file else str(other.origin)
-    message = f"there is already an agent of that name ({where})"
-    if findings.text((*earlier, "name")) != findings.text((*path, "name")):
-        message += ", but for upper and lower case"
-    findings.at_value((*path, "name"), message, "names of agents must differ")
-
-
-def _check_target(findings: Findings) -> None:
-    target = findings.text(("target",))
-    if target is not None:
-        problem = branch_problem(target)
-        if problem:
-            findings.at_value(("target",), f"the branch name {problem}")
+            findings.at_value(place, "ends with .lock, which git does not allow in a branch name")
+        first = first_agents.setdefault(folded(name), path)
+        if first != path:
+            first_name, this_name = findings.node((*first, "name")), findings.node(place)
+            assert isinstance(first_name, Scalar) and isinstance(this_name, Scalar)  # noqa: S101 - both have text
+            origin = first_name.origin
+            where = f"on line {origin.line}" if this_name.origin.file == origin.file else f"at {origin}"
+            difference = "" if first_name.text == name else ", apart from upper and lower case"
+            message = f"duplicate agent name (first {where}){difference}"
+            findings.at_value(place, message, "give each agent its own name")
 
 
 def _check_stages(findings: Findings) -> None:
     stages: list[str] = []
     for path, stage in list(findings.texts(("stages",))):
         if stage in stages:
-            findings.at_value(path, f'the stage "{stage}" is there twice')
+            findings.at_value(path, f'the stage "{stage}" is declared twice')
         else:
             stages.append(stage)
     hint = f"stages: {', '.join(stages)}" if stages else "declare them: stages: [services, api]"
@@ -105,50 +81,44 @@ def _check_stages(findings: Findings) -> None:
 
 
 def _check_order(findings: Findings) -> None:
-    known = [name for _, name in agents(findings)]
+    agent_names = [name for _, name in agents(findings)]
     for path, name in agents(findings):
-        for place, other in findings.texts((*path, "merge_after")):
-            if other == name:
+        for place, predecessor in findings.texts((*path, "merge_after")):
+            if predecessor == name:
                 findings.at_value(place, "an agent cannot merge after itself")
-            elif other not in known:
-                hint = did_you_mean(other, known, otherwise=f"agents: {', '.join(known[:12])}")
-                findings.at_value(place, f'unknown agent "{other}"', hint)
+            elif predecessor not in agent_names:
+                hint = did_you_mean(predecessor, agent_names, otherwise=f"agents: {', '.join(agent_names[:12])}")
+                findings.at_value(place, f'unknown agent "{predecessor}"', hint)
     stages = list(dict.fromkeys(stage for _, stage in findings.texts(("stages",))))
-    try:
-        merge_order(list(_members(findings)), stages)
-    except OrderCycle as cycle:
-        _note_cycle(findings, cycle, stages)
-
-
-def _members(findings: Findings) -> Iterator[Member]:
-    names = {name for _, name in agents(findings)}
-    seen = set()
+    members: dict[str, Member] = {}
     for path, name in agents(findings):
-        if name not in seen:
-            seen.add(name)
-            after = [AgentName(other) for _, other in findings.texts((*path, "merge_after")) if other in names]
-            yield Member(AgentName(name), findings.text((*path, "stage")), tuple(after))
+        after = [AgentName(each) for _, each in findings.texts((*path, "merge_after")) if each in agent_names]
+        members.setdefault(name, Member(AgentName(name), findings.text((*path, "stage")), tuple(after)))
+    try:
+        merge_order(list(members.values()), stages)
+    except OrderCycle as cycle:
+        _note_cycle(findings, cycle)
 
 
-def _note_cycle(findings: Findings, error: OrderCycle, stages: list[str]) -> None:
-    """At the first ``merge_after`` of the cycle; stages alone cannot make one."""
+def _note_cycle(findings: Findings, error: OrderCycle) -> None:
+    """Report the cycle at its first ``merge_after``; stages alone cannot be circular."""
     paths = {name: path for path, name in reversed(list(agents(findings)))}
     steps = list(pairwise(error.cycle))
     declared = ((paths[later], earlier) for earlier, later in steps)
     places = (
         place
         for path, earlier in declared
-        for place, other in findings.texts((*path, "merge_after"))
-        if other == earlier
+        for place, predecessor in findings.texts((*path, "merge_after"))
+        if predecessor == earlier
     )
     by_stage = [
-        f'"{later}" is of the stage {findings.text((*paths[later], "stage"))}, '
+        f'"{later}" is in stage {findings.text((*paths[later], "stage"))}, '
         f'after "{earlier}" of {findings.text((*paths[earlier], "stage"))}'
         for earlier, later in steps
-        if earlier not in [other for _, other in findings.texts((*paths[later], "merge_after"))]
+        if earlier not in [predecessor for _, predecessor in findings.texts((*paths[later], "merge_after"))]
     ]
-    message = f"the merge order goes in a circle: {error}"
-    findings.at_value(next(places), message, "; ".join(by_stage) or "take one merge_after away")
+    message = f"the merge order is circular: {error}"
+    findings.at_value(next(places), message, "; ".join(by_stage) or "remove one merge_after")
 
 
 def _check_patterns(findings: Findings) -> None:
@@ -176,7 +146,7 @@ def _pattern_lists(findings: Findings) -> Iterator[Key]:
 
 def _check_pattern(findings: Findings, place: Key, pattern: str, *, key: bool) -> None:
     if place[0] == "profiles" and "<<" in pattern:
-        return  # checked where it is filled in
+        return  # checked in each agent, after substitution
     try:
         check_pattern(pattern)
     except BadPattern as bad:
@@ -206,9 +176,13 @@ def _check_runners(findings: Findings) -> None:
         if not paths or not all(_has_command(findings, (*path, "runner")) for path in paths):
             _note_no_command(findings, fleet)
     for path in findings.children(("agents",)):
-        own = (*path, "runner")
-        if findings.text((*own, "kind")) == "command" and not command and not _has_command(findings, own):
-            _note_no_command(findings, own)
+        agent_runner = (*path, "runner")
+        if (
+            findings.text((*agent_runner, "kind")) == "command"
+            and not command
+            and not _has_command(findings, agent_runner)
+        ):
+            _note_no_command(findings, agent_runner)
 
 
 def _has_command(findings: Findings, runner: Key) -> bool:
@@ -216,5 +190,22 @@ def _has_command(findings: Findings, runner: Key) -> bool:
 
 
 def _note_no_command(findings: Findings, runner: Key) -> None:
-    message = "command needs the command that it runs"
+    message = 'is "command", but no "command" is declared'
     findings.at_value((*runner, "kind"), message, 'add command: ["my-agent", "{prompt_file}"]')
+
+
+_CHECKS = (
+    _check_presence,
+    _check_names,
+    _check_stages,
+    _check_order,
+    _check_patterns,
+    _check_durations,
+    _check_runners,
+)
+
+
+def check_parts(findings: Findings) -> None:
+    """Run every check of this module."""
+    for check in _CHECKS:
+        check(findings)

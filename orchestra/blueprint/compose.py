@@ -1,9 +1,8 @@
-"""Composition: one document out of a file and all that it extends, each value knowing the file that set it.
+"""Compose one document of a file and all that it extends; each value keeps the file that set it.
 
 Maps merge deep, lists replace unless tagged ``!append``, null deletes, ``x-`` keys are dropped. A name does not mean
-the file it stands in, so that a repository's ``mvp5`` can extend the shipped one. Invariant: no value of the result
-lost its origin, and every file is read once. Refuses: cycles (spelled out), files that are not there (with near
-names), more than 32 files. Files are read here; nothing else is.
+the file it stands in, so that a repository's ``mvp5`` can extend the shipped one. Every file is read
+once, at most 32 of them.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Final
 
 from orchestra.blueprint.catalog import named_file, near_names
 from orchestra.blueprint.overlay import Layers
-from orchestra.blueprint.problem_text import problem
+from orchestra.blueprint.problems import problem
 from orchestra.blueprint.strict_yaml import load_tree
 from orchestra.blueprint.yaml_tree import Entry, ListNode, MapNode, Node, Scalar, kind
 from orchestra.errors import Problem
@@ -36,7 +35,8 @@ class Composed:
 
 
 def compose(file: Path, folders: Sequence[Path]) -> Composed:
-    """The document of ``file`` laid over what it extends; names are looked up beside each file, then in ``folders``."""
+    """Return the document of ``file`` laid over what it extends; names are looked up beside each file, then in
+    ``folders``."""
     composer = _Composer(tuple(folders))
     root = composer.composed(file, ())
     return Composed(None if composer.broken else root, tuple(composer.files), tuple(composer.problems))
@@ -99,34 +99,36 @@ class _Composer:
 
     def _base(self, entry: Scalar, file: Path, chain: tuple[Path, ...]) -> MapNode | None:
         folders = (file.parent,) if entry.text.startswith(_PATH_STARTS) else (file.parent, *self.folders)
-        found = named_file(entry.text, folders, but=file) or named_file(entry.text, folders)
-        if found is None:
-            self._fail(entry, f'extends "{entry.text}", which is not there', near_names(entry.text, folders))
+        base_file = named_file(entry.text, folders, but=file) or named_file(entry.text, folders)
+        if base_file is None:
+            self._fail(entry, f'extends "{entry.text}": no such blueprint', near_names(entry.text, folders))
             return None
-        if found.resolve() in chain:
-            self._fail(entry, _cycle(found, chain), "take this entry away")
+        if base_file.resolve() in chain:
+            self._fail(entry, _cycle(base_file, chain), "remove this entry")
             return None
         if len(self.files) >= _MAX_FILES:
             self._fail(entry, f"extends more than {_MAX_FILES} files", None)
             return None
-        return self.composed(found, chain)
+        return self.composed(base_file, chain)
 
     def _fail(self, entry: Scalar, message: str, hint: str | None) -> None:
         self.broken = True
         self.problems.append(problem(entry.origin, message, hint))
 
 
-def _cycle(again: Path, chain: tuple[Path, ...]) -> str:
-    loop = chain[chain.index(again.resolve()) :]
+def _cycle(repeated_file: Path, chain: tuple[Path, ...]) -> str:
+    loop = chain[chain.index(repeated_file.resolve()) :]
     if len(loop) == 1:
         return "extends itself"
     return f"extends itself: {' -> '.join(file.name for file in (*loop, loop[0]))}"
 
 
 def _without_extensions(node: MapNode) -> MapNode:
-    """The map without ``x-`` keys, at any depth: they are the author's own, and may hold anything."""
-    kept = {key: Entry(entry.key, _kept(entry.node)) for key, entry in node.entries.items() if not key.startswith("x-")}
-    return MapNode(kept, node.origin)
+    """Return the map without ``x-`` keys, at any depth: they are the author's own, and may hold anything."""
+    entries = {
+        key: Entry(entry.key, _kept(entry.node)) for key, entry in node.entries.items() if not key.startswith("x-")
+    }
+    return MapNode(entries, node.origin)
 
 
 def _kept(node: Node) -> Node:

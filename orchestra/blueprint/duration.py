@@ -1,6 +1,6 @@
 """Lengths of time as a person writes them: ``90s``, ``15m``, ``1h30m``, ``2d``, or a number of seconds.
 
-Invariant: a duration is more than nothing and at most 30 days, so that it fits every clock it is handed to.
+A duration is more than 0 and at most 30 days, so that it fits every timer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _UNITS_S: Final = (86400.0, 3600.0, 60.0, 1.0)
 
 
 def parse_duration(text: str) -> float:
-    """Seconds. Raises ValueError, whose text completes the sentence "timeout ...", for anything else."""
+    """Return seconds. Raises ValueError, whose text completes the sentence "timeout ...", for anything else."""
     seconds = _seconds(text)
     if seconds is None:
         raise ValueError(f'"{text[:40]}" is not a duration: write 90s, 15m, 1h30m, or a number of seconds')

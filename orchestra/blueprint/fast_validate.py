@@ -1,8 +1,7 @@
-"""Whether a document is valid, in the few keywords that our schemas use, without importing jsonschema.
+"""Validate a document in the few keywords that our schemas use, without importing jsonschema.
 
-The import of jsonschema costs more than all else that loading a blueprint does, and nearly every blueprint that is
-loaded is valid (``status`` loads one each time). Invariant: ``holds`` is true of nothing that jsonschema refuses, held
-by tests on mutated documents and on every keyword of the schema. Refuses to say what is wrong: that is jsonschema's.
+The import of jsonschema takes longer than loading a blueprint, and nearly every blueprint is valid (``status`` loads
+one each time). ``holds`` accepts nothing that jsonschema refuses; jsonschema then explains a refusal.
 """
 
 from __future__ import annotations
@@ -45,11 +44,11 @@ _SIZES: Final[dict[str, tuple[type | tuple[type, ...], _Check]]] = {
 }
 _STRUCTURE: Final = {"$ref", "type", "items", "if", "propertyNames", "properties", "additionalProperties"}
 KEYWORDS: Final = frozenset(_SIZES) | _STRUCTURE | {"then", "else", "patternProperties"}
-"""The keywords that are understood; all others must be annotations."""
+"""The supported keywords; all others must be annotations."""
 
 
 def holds(value: Any, schema: Schema, root: Schema) -> bool:
-    """Whether ``value`` is certainly valid; ``root`` holds the ``$defs`` that ``schema`` refers to."""
+    """Return True where ``value`` is certainly valid; ``root`` holds the ``$defs`` that ``schema`` refers to."""
     if "$ref" in schema:
         return holds(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
     types = schema.get("type")
@@ -58,7 +57,7 @@ def holds(value: Any, schema: Schema, root: Schema) -> bool:
     for keyword, (kinds, check) in _SIZES.items():
         if keyword in schema and isinstance(value, kinds) and not check(value, schema[keyword]):
             return False
-    if isinstance(value, list) and "items" in schema and not all(holds(one, schema["items"], root) for one in value):
+    if isinstance(value, list) and "items" in schema and not all(holds(item, schema["items"], root) for item in value):
         return False
     return _branches_hold(value, schema, root) and (not isinstance(value, dict) or _map_holds(value, schema, root))
 
@@ -75,8 +74,8 @@ def _map_holds(value: Mapping[str, Any], schema: Schema, root: Schema) -> bool:
     if names is not None and not all(holds(key, names, root) for key in value):
         return False
     properties, additional = schema.get("properties", {}), schema.get("additionalProperties", True)
-    for key, one in value.items():
-        own = properties.get(key, additional)
-        if own is False or (own is not True and not holds(one, own, root)):
+    for key, item in value.items():
+        item_schema = properties.get(key, additional)
+        if item_schema is False or (item_schema is not True and not holds(item, item_schema, root)):
             return False
     return True

@@ -1,8 +1,7 @@
-"""Names that are made from templates: directory, branch, env and command; and what any template may speak of.
+"""Render inline templates (directory, branch, env, command), and list the variables that templates may use.
 
-Invariant: rendering takes bounded time and memory, whatever the template says, because an inline template is an
-expression: the loops, macros, calls and filters with which a template could run away are not there. Undefined names
-are found before anything is rendered, with the template's line and what could have been meant.
+Rendering takes bounded time and memory: an inline template is an expression, without loops, macros or calls.
+Undefined variables are reported before anything is rendered, with the template's line and the nearest name.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ RENDER_VARIABLES: Final = frozenset(
 AGENT_ATTRIBUTES: Final = frozenset(
     "name number title stage task done_when scope may_edit merge_after branch directory neighbours".split()
 )
-"""What ``agent`` has there."""
+"""The attributes of ``agent`` in those templates."""
 INLINE_ATTRIBUTES: Final = frozenset({"name", "number", "title", "stage"})
-"""What ``agent`` has in an inline template; ``stage`` is "" where the agent has none."""
+"""The attributes of ``agent`` in an inline template; ``stage`` is "" where the agent has none."""
 _LONGEST: Final = 20_000
 _LONGEST_TEMPLATE: Final = 1_000
 _ALLOWED_NODES: Final = frozenset(
@@ -43,7 +42,7 @@ _NAMED: Final = re.compile(
 
 
 class Named(Protocol):
-    """What an inline template sees of an agent; a model.Agent is one."""
+    """The part of an agent that an inline template can use; a model.Agent is one."""
 
     @property
     def name(self) -> str: ...
@@ -64,7 +63,8 @@ class TemplateProblem(ValueError):  # noqa: N818
 
 
 def render(template: str, *, agent: Named, fleet: str, worktree: str | None = None, repo: str | None = None) -> str:
-    """An inline template filled in. ``worktree`` and ``repo`` are absolute paths; None: the template may not use them.
+    """Return an inline template, rendered. ``worktree`` and ``repo`` are absolute paths; None: the template may not
+    use them.
 
     Raises TemplateProblem.
     """
@@ -77,19 +77,21 @@ def render(template: str, *, agent: Named, fleet: str, worktree: str | None = No
 def render_all(
     templates: Sequence[str], *, agent: Named, fleet: str, worktree: str | None = None, repo: str | None = None
 ) -> tuple[str, ...]:
-    """Each item of a ``command`` filled in."""
-    return tuple(render(one, agent=agent, fleet=fleet, worktree=worktree, repo=repo) for one in templates)
+    """Return each item of a ``command``, rendered."""
+    return tuple(render(template, agent=agent, fleet=fleet, worktree=worktree, repo=repo) for template in templates)
 
 
 def render_env(
     env: Mapping[str, str], *, agent: Named, fleet: str, worktree: str | None = None, repo: str | None = None
 ) -> dict[str, str]:
-    """Each value of an ``env`` filled in."""
-    return {key: render(one, agent=agent, fleet=fleet, worktree=worktree, repo=repo) for key, one in env.items()}
+    """Return each value of an ``env``, rendered."""
+    return {
+        key: render(template, agent=agent, fleet=fleet, worktree=worktree, repo=repo) for key, template in env.items()
+    }
 
 
 def _without_jinja(template: str, values: Mapping[str, Any]) -> str | None:
-    """The template filled in where it only names things or adds a number to the agent's (a port of its own), as
+    """Return the template filled in where it only names things or adds a number to the agent's (a port of its own), as
     nearly all do: that spares the import of jinja2.
 
     None where it takes Jinja, to do more or to say what is wrong.
@@ -126,22 +128,23 @@ def _environment() -> SandboxedEnvironment:
 
 
 @cache
-def _compiled(template: str, known: frozenset[str]) -> Template:
-    """Raises TemplateProblem for what does not parse, is no expression, or names what is not there."""
+def _compiled(template: str, variables: frozenset[str]) -> Template:
+    """Compile a template. Raises TemplateProblem where it does not parse, is no expression, or has undefined
+    variables."""
     from jinja2 import TemplateError
 
     environment = _environment()
     if len(template) > _LONGEST_TEMPLATE and ("{{" in template or "{%" in template):
-        raise TemplateProblem(1, f"a template is at most {_LONGEST_TEMPLATE:,} characters long")
+        raise TemplateProblem(1, f"the template is longer than {_LONGEST_TEMPLATE:,} characters")
     try:
         tree = environment.parse(template)
-        for problem in (*_beyond_expressions(tree), *undefined_names(tree, known, INLINE_ATTRIBUTES)):
+        for problem in (*_beyond_expressions(tree), *undefined_names(tree, variables, INLINE_ATTRIBUTES)):
             raise problem
         return environment.from_string(tree)
     except TemplateError as error:
         raise syntax_problem(error, environment.filters) from None
     except (RecursionError, SyntaxError, MemoryError):
-        raise TemplateProblem(1, "a template nested too deep") from None
+        raise TemplateProblem(1, "the template is nested too deep") from None
 
 
 def _rendered(template: Template, values: Mapping[str, object]) -> str:
@@ -156,7 +159,7 @@ def _rendered(template: Template, values: Mapping[str, object]) -> str:
 def _beyond_expressions(tree: nodes.Template) -> Iterator[TemplateProblem]:
     from jinja2.nodes import Node
 
-    hint = "here a template is an expression with filters: no loops, macros, assignments or calls"
+    hint = "use an expression with filters here, without loops, macros, assignments and calls"
     for node in tree.find_all(Node):
         name = type(node).__name__
         if name not in _ALLOWED_NODES:
@@ -167,31 +170,35 @@ _WORDS: Final = {"For": "a loop", "Call": "a call", "Assign": "an assignment", "
 
 
 def syntax_problem(error: Any, filters: Mapping[str, object] | Sequence[str] = ()) -> TemplateProblem:
-    """Jinja's complaint as ours: an unknown filter comes with the one that was meant."""
+    """Convert a Jinja error; an unknown filter comes with the nearest known one."""
     message = str(error.message or error).rstrip(".")
     hint = None
     if message.startswith("No filter named"):
-        hint = did_you_mean(message.split("'")[1], filters, otherwise=f"filters: {', '.join(sorted(filters))}")
+        hint = did_you_mean(message.split("'")[1], filters, otherwise=f"available: {', '.join(sorted(filters))}")
     return TemplateProblem(getattr(error, "lineno", 1) or 1, f"the template does not parse: {message}", hint)
 
 
 def undefined_names(
-    tree: nodes.Template, known: frozenset[str], attributes: frozenset[str]
+    tree: nodes.Template, variables: frozenset[str], attributes: frozenset[str]
 ) -> Iterator[TemplateProblem]:
-    """Names that the template uses and nobody gives it, and attributes that ``agent`` does not have.
+    """Yield a problem for each undefined variable, and for each attribute that ``agent`` does not have.
 
     Jinja calls a name undeclared that is set in one branch, or by a loop around a scoped block; a name that the
-    template sets anywhere is taken as given.
+    template sets anywhere counts as defined.
     """
     from jinja2.meta import find_undeclared_variables
     from jinja2.nodes import Getattr, Name
 
     assigned = {node.name for node in tree.find_all(Name) if node.ctx != "load"}
-    for unknown in sorted(find_undeclared_variables(tree) - known - assigned):
+    for unknown in sorted(find_undeclared_variables(tree) - variables - assigned):
         line = min(node.lineno for node in tree.find_all(Name) if node.name == unknown)
-        hint = did_you_mean(unknown, known, otherwise=f"there are: {', '.join(sorted(known))}")
-        yield TemplateProblem(line, f'the template names "{unknown}", which is not there', hint)
+        hint = did_you_mean(unknown, variables, otherwise=f"available: {', '.join(sorted(variables))}")
+        yield TemplateProblem(line, f'undefined variable "{unknown}"', hint)
     for node in tree.find_all(Getattr):
         if isinstance(node.node, Name) and node.node.name == "agent" and node.attr not in attributes:
-            hint = did_you_mean(node.attr, attributes, otherwise=f"agent has: {', '.join(sorted(attributes))}")
-            yield TemplateProblem(node.lineno, f'the template names "agent.{node.attr}", which is not there', hint)
+            hint = did_you_mean(
+                node.attr,
+                attributes,
+                otherwise=f"available: {', '.join(f'agent.{name}' for name in sorted(attributes))}",
+            )
+            yield TemplateProblem(node.lineno, f'undefined variable "agent.{node.attr}"', hint)

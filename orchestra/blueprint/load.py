@@ -1,7 +1,6 @@
-"""The door to this room: a file in, a Blueprint out, or every problem at once.
+"""Load a blueprint: a file in, a valid Blueprint out, or every problem at once.
 
-Invariant: what this returns is valid; what it raises is a BlueprintError that holds all problems of all files, sorted,
-or a UsageError for a name that means no file. Refuses to touch anything: it reads files and nothing else.
+Raises BlueprintError with the problems of all files, sorted, or UsageError for a name without a file. Only reads.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from orchestra.blueprint.checks import check_parts
 from orchestra.blueprint.compose import compose
 from orchestra.blueprint.model import Blueprint, Key, Origin
 from orchestra.blueprint.overlay import prune
-from orchestra.blueprint.problem_collector import Findings
-from orchestra.blueprint.problem_text import distinct
+from orchestra.blueprint.problems import Findings, distinct
 from orchestra.blueprint.profiles import expand
 from orchestra.blueprint.rendered_names import check_targets
 from orchestra.blueprint.templates import check_templates
@@ -37,7 +35,8 @@ __all__ = [
 
 
 def load_blueprint(path: Path, *, blueprint_paths: Sequence[Path] = ()) -> Blueprint:
-    """The blueprint in that file. ``blueprint_paths``: folders where names of ``extends`` are looked up, after the
+    """Return the blueprint in that file. ``blueprint_paths``: folders where names of ``extends`` are looked up,
+    after the
     file's own folder and before the shipped ones; usually the repository's ``blueprints/``.
 
     Raises BlueprintError with every problem.
@@ -48,7 +47,7 @@ def load_blueprint(path: Path, *, blueprint_paths: Sequence[Path] = ()) -> Bluep
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The composed document: profiles applied, nothing left of ``extends``, ``from`` and ``with``."""
+    """The composed document: profiles applied, without ``extends``, ``from`` and ``with``."""
 
     document: Mapping[str, Plain]
     origins: Mapping[Key, Origin]  # of every value of the document
@@ -56,7 +55,7 @@ class Resolved:
 
 
 def resolved(path: Path, *, blueprint_paths: Sequence[Path] = ()) -> Resolved:
-    """What ``plan --resolved`` shows. Raises BlueprintError as ``load_blueprint`` does."""
+    """Return the composed document for ``plan --resolved``. Raise BlueprintError as ``load_blueprint`` does."""
     checked = _checked(path, blueprint_paths)
     root = checked.root.without("profiles")
     document = {key: value for key, value in checked.data.items() if key != "profiles"}
@@ -90,25 +89,26 @@ def _checked(path: Path, blueprint_paths: Sequence[Path]) -> _Checked:
 
 
 def find_blueprint(name_or_path: str, repository_root: Path | None) -> Path:
-    """The file that ``--blueprint NAME|PATH`` means: in the repository's ``blueprints/``, then shipped, then as a path.
+    """Return the file that ``--blueprint NAME|PATH`` means: in the repository's ``blueprints/``, then shipped, then
+    as a path.
 
     Raises UsageError with the nearest names where there is none.
     """
     folders = blueprint_folders(repository_root)
-    found = named_file(name_or_path, folders) if name_or_path.strip() else None
+    named = named_file(name_or_path, folders) if name_or_path.strip() else None
     path = Path(name_or_path)
-    if found is None and name_or_path.strip() and _exists(path):
-        found = path
-    if found is None:
-        beside = (path.parent,) if path.suffix else ()  # what has a suffix was meant as a path
-        raise UsageError(f'no blueprint "{name_or_path}"', hint=near_names(name_or_path, (*beside, *folders)))
-    return found
+    if named is None and name_or_path.strip() and _exists(path):
+        named = path
+    if named is None:
+        same_folder = (path.parent,) if path.suffix else ()  # a name with a suffix is a path
+        raise UsageError(f'no blueprint "{name_or_path}"', hint=near_names(name_or_path, (*same_folder, *folders)))
+    return named
 
 
 def blueprint_folders(repository_root: Path | None) -> tuple[Path, ...]:
-    """Where names are looked up, in order."""
-    own = (repository_root / "blueprints",) if repository_root else ()
-    return (*own, shipped_blueprints())
+    """Return the folders in which names are looked up, in order."""
+    repository_folders = (repository_root / "blueprints",) if repository_root else ()
+    return (*repository_folders, shipped_blueprints())
 
 
 def _exists(path: Path) -> bool:
@@ -120,7 +120,7 @@ def _exists(path: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One blueprint that ``--blueprint`` can name. ``blueprint`` is None where it has ``problems``."""
+    """A blueprint that ``--blueprint`` can name. ``blueprint`` is None where it has ``problems``."""
 
     name: str
     path: Path
@@ -130,7 +130,7 @@ class Listed:
 
 
 def list_blueprints(repository_root: Path | None) -> tuple[Listed, ...]:
-    """All that can be named, the repository's first; fragments are left out, a shipped name that the repository
+    """Return all that can be named, the repository's first; fragments are left out, a shipped name that the repository
     has too means the repository's."""
     listed: dict[str, Listed] = {}
     folders = blueprint_folders(repository_root)

@@ -1,7 +1,7 @@
 """The merge order: stages, then ``merge_after``, then the order in which agents are declared.
 
-Invariant: every agent comes after all agents of earlier stages and after all it names in ``merge_after``; among those
-free to go, the earlier stage goes first (no stage: last), then the lower number. Pure. Refuses: a cycle, spelled out.
+Every agent comes after all agents of earlier stages and after all that it names in ``merge_after``; among those
+free to go, the earlier stage goes first (no stage: last), then the lower number.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class OrderCycle(ValueError):  # noqa: N818
 
 
 def merge_order(members: Sequence[Member], stages: Sequence[str]) -> Order:
-    """The total order. Raises OrderCycle."""
+    """Return the total order. Raises OrderCycle."""
     before = direct_predecessors(members, stages)
     rank = {stage: number for number, stage in enumerate(stages)}
     priority = {m.name: (rank.get(m.stage or "", len(stages)), number) for number, m in enumerate(members)}
@@ -54,7 +54,7 @@ def merge_order(members: Sequence[Member], stages: Sequence[str]) -> Order:
 
 
 def direct_predecessors(members: Sequence[Member], stages: Sequence[str]) -> dict[AgentName, list[AgentName]]:
-    """For each agent those of the nearest earlier stage that has any, and those of its ``merge_after``."""
+    """Return for each agent those of the nearest earlier stage that has any, and those of its ``merge_after``."""
     by_stage: dict[str, list[AgentName]] = {stage: [] for stage in stages}
     for member in members:
         if member.stage in by_stage:

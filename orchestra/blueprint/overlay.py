@@ -1,7 +1,7 @@
-"""The merge rules that ``extends`` and ``from`` share: one tree laid over another.
+"""Merge one tree over another, by the rules that ``extends`` and ``from`` share.
 
-Maps merge deep (the lower one's keys first), lists replace unless tagged ``!append``, null deletes. Invariant: bounded
-work, whatever is laid over whatever how often (lists that double at each level, profiles on profiles).
+Maps merge deep (the lower one's keys first), lists replace unless tagged ``!append``, null deletes. The total work of
+one blueprint is bounded, since lists could double at each level.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from __future__ import annotations
 from typing import Final
 
 from orchestra.blueprint.model import Origin
-from orchestra.blueprint.problem_text import problem
+from orchestra.blueprint.problems import problem
 from orchestra.blueprint.yaml_tree import Entry, ListNode, MapNode, Node, Scalar, count, kind
 from orchestra.errors import Problem
 
 MAX_MERGED: Final = 200_000
-"""Values looked at in all merges of one blueprint; fifty real agents with profiles need about 10,000."""
+"""Values visited by all merges of one blueprint; fifty agents with profiles need about 10,000."""
 
 
 class Layers:
-    """Lays trees over each other; what cannot be laid is added to ``problems``."""
+    """Merges trees; what cannot be merged is added to ``problems``."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
         self._merged = 0
 
     def over(self, base: Node | None, top: Node) -> Node:
-        """``top`` over ``base`` (None: over nothing)."""
+        """Return ``top`` over ``base`` (None: over nothing)."""
         if base is None or not self._afford(1, top.origin):
             return top
         if isinstance(base, MapNode) and isinstance(top, MapNode):
@@ -35,7 +35,7 @@ class Layers:
         return top
 
     def maps(self, base: MapNode | None, top: MapNode) -> MapNode:
-        """As ``over``, for two maps."""
+        """Merge two maps, as ``over`` does."""
         return top if base is None or not self._afford(1, top.origin) else self._maps(base, top)
 
     def _maps(self, base: MapNode, top: MapNode) -> MapNode:
@@ -51,8 +51,8 @@ class Layers:
             joined = ListNode((*base.items, *top.items), top.origin, base.append)
             return joined if self._afford(count(joined), top.origin) else top
         if not (isinstance(base, Scalar) and base.is_null):
-            message = f"!append needs a list to append to, and {kind(base)} stands at {base.origin}"
-            self.problems.append(problem(top.origin, message, "take !append away to replace it"))
+            message = f"!append needs a list to append to, but {base.origin} has {kind(base)}"
+            self.problems.append(problem(top.origin, message, "remove !append to replace it"))
             return base
         return top
 
@@ -64,7 +64,7 @@ class Layers:
 
 
 def prune(node: MapNode) -> MapNode:
-    """The map without what was set to null, at any depth; ``deleted`` remembers where that was written."""
+    """Return the map without what was set to null, at any depth; ``deleted`` remembers where that was written."""
     entries: dict[str, Entry] = {}
     deleted: dict[str, Origin] = {}
     for key, entry in node.entries.items():

@@ -1,10 +1,9 @@
-"""Profiles: one partial agent applied to many, so that fifty agents need no copy and paste.
+"""Apply profiles: partial agents that many agents share.
 
 ``from: NAME|[NAMES]`` lays an agent over its profiles by the merge rules of ``extends``; ``with`` gives parameters,
-and ``<<param>>`` in the string values that came from a profile is replaced. Invariant: after ``expand`` no agent has
-``with``, and none ``from`` but where no profile could be had, which is a problem; every value keeps the origin of the
-text it was made of, and text is bounded however parameters nest. Refuses: parameters that are unknown, unused, reserved
-or go in circles, and to replace anything in an agent's own text.
+and ``<<param>>`` in the string values that came from a profile is replaced. After ``expand`` no agent has
+``with``, and none ``from`` unless no profile was usable, which is a problem. Every value keeps the origin of its text,
+and the length of text is bounded. An agent's own text is never changed.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Final
 
 from orchestra.blueprint.model import Origin
 from orchestra.blueprint.overlay import Layers
-from orchestra.blueprint.problem_text import problem
+from orchestra.blueprint.problems import problem
 from orchestra.blueprint.yaml_tree import Entry, ListNode, MapNode, Node, Scalar, count, kind
 from orchestra.errors import Problem
 from orchestra.text import did_you_mean, nearest
@@ -29,7 +28,7 @@ _DEEPEST: Final = 16
 
 
 def expand(root: MapNode, problems: list[Problem]) -> MapNode:
-    """The document with every agent written out. Agents that are not maps are left for the schema to refuse."""
+    """Return the document with every agent expanded. The schema refuses agents that are not maps."""
     agents = root.entries.get("agents")
     if agents is None or not isinstance(agents.node, ListNode):
         return root
@@ -37,26 +36,26 @@ def expand(root: MapNode, problems: list[Problem]) -> MapNode:
     values = 0
     expanded: list[Node] = []
     for number, agent in enumerate(agents.node.items, start=1):
-        done = _expand_agent(agent, number, profiles) if isinstance(agent, MapNode) else agent
-        values += count(done)
+        expanded_agent = _expand_agent(agent, number, profiles) if isinstance(agent, MapNode) else agent
+        values += count(expanded_agent)
         if values > _MAX_VALUES:
             problems.append(problem(agent.origin, f"too large: the agents hold more than {_MAX_VALUES:,} values"))
             break
-        expanded.append(done)
+        expanded.append(expanded_agent)
     entry = Entry(agents.key, ListNode(tuple(expanded), agents.node.origin))
     return MapNode({**root.entries, "agents": entry}, root.origin)
 
 
 def _expand_agent(agent: MapNode, number: int, profiles: _Profiles) -> MapNode:
-    own = agent.without("from")
+    agent_part = agent.without("from")
     if _is_absent(agent.get("from")):
         if not _is_absent(agent.get("with")):
-            profiles.note(agent.entries["with"].key, 'with: gives parameters to a profile, and there is no "from"')
+            profiles.note(agent.entries["with"].key, 'with: sets parameters of a profile, but there is no "from"')
         return agent.without("from", "with")
     bases = profiles.bases(agent)
     if bases is None:
-        return agent.without("with")  # with its `from`: what that would have brought is not missing
-    merged = profiles.layers.maps(bases, own)
+        return agent.without("with")  # with its `from`, so that keys of the profile are not reported as missing
+    merged = profiles.layers.maps(bases, agent_part)
     filled = _Parameters(merged, number, profiles.problems).fill()
     return MapNode(filled.entries, agent.origin)
 
@@ -79,7 +78,7 @@ class _Profiles:
         self.problems.append(problem(at, message, hint))
 
     def bases(self, user: MapNode, chain: tuple[str, ...] = ()) -> MapNode | None:
-        """What the ``from`` of an agent or a profile adds up to; None where there is nothing usable."""
+        """Return the merged profiles that ``from`` of an agent or a profile names; None where none is usable."""
         result: MapNode | None = None
         for name in self._names(user.get("from")):
             profile = self._profile(name, chain)
@@ -100,18 +99,18 @@ class _Profiles:
     def _profile(self, name: Scalar, chain: tuple[str, ...]) -> MapNode | None:
         entry = self.declared.get(name.text)
         if entry is None:
-            known = ", ".join(self.declared)
-            otherwise = f"profiles: {known}" if known else "declare it under profiles:"
+            profile_names = ", ".join(self.declared)
+            otherwise = f"available: {profile_names}" if profile_names else "declare it under profiles:"
             self.note(
                 name.origin, f'no profile "{name.text}"', did_you_mean(name.text, self.declared, otherwise=otherwise)
             )
             return None
         if name.text in chain:
             loop = " -> ".join((*chain[chain.index(name.text) :], name.text))
-            self.note(name.origin, f"profiles build on each other in a circle: {loop}")
+            self.note(name.origin, f"circular profiles: {loop}")
             return None
         if len(chain) >= _DEEPEST:
-            self.note(name.origin, f"profiles build on each other more than {_DEEPEST} deep")
+            self.note(name.origin, f"profiles are nested more than {_DEEPEST} deep")
             return None
         if name.text not in self._merged:
             self._merged[name.text] = self._merge(name.text, entry.node, (*chain, name.text))
@@ -120,8 +119,8 @@ class _Profiles:
     def _merge(self, name: str, node: Node, chain: tuple[str, ...]) -> MapNode | None:
         if not isinstance(node, MapNode):
             return None  # the schema says so
-        own = _marked(node.without("from", "name"), name)
-        return self.layers.maps(self.bases(node, chain), own)
+        profile_part = _marked(node.without("from", "name"), name)
+        return self.layers.maps(self.bases(node, chain), profile_part)
 
 
 def _marked(node: MapNode, profile: str) -> MapNode:
@@ -145,7 +144,7 @@ class _Parameters:
         self.problems = problems
         name = agent.get("name")
         self.name = name.text if isinstance(name, Scalar) else f"number {number}"
-        self.refused: set[str] = set()  # given, but no text: said once, and not missed
+        self.refused: set[str] = set()  # given, but not as text: reported once
         self.given = self._given(agent.get("with"))
         self.sources: dict[str, Scalar] = {**self.given, "number": Scalar(str(number), "", agent.origin)}
         for key in ("title", "stage", "name"):
@@ -162,18 +161,18 @@ class _Parameters:
         unused = {key for key, node in self.given.items() if key not in self.used and node.profile is None}
         for key in sorted(unused):
             meant = nearest(key, self.missing.keys() | self.used - set(RESERVED))
-            message = f'no profile of it uses the parameter "{key}"'
+            message = f'unused parameter "{key}"'
             if meant in self.missing:
-                profile, place = self.missing.pop(meant)  # one slip, one message
+                profile, place = self.missing.pop(meant)  # one mistake, one message
                 message += f', but "{profile}" uses <<{meant}>> (line {place.line})'
-            hint = f'did you mean "{meant}"?' if meant else f"take it away, or write <<{key}>> in the profile"
+            hint = f'did you mean "{meant}"?' if meant else f"remove it, or use <<{key}>> in the profile"
             self._note(self._key("with", key), message, hint)
         for key, (profile, place) in self.missing.items():
             self._note_missing(key, profile, place)
         return filled
 
     def _note_missing(self, parameter: str, profile: str, place: Origin) -> None:
-        """At the profile where it has mistyped what the agent gives, at the agent where that gives nothing like it."""
+        """Report a missing parameter: at the profile where a similar one is given, else at the agent."""
         meant = nearest(parameter, self.sources)
         literal = f"(a literal one is written \\<<{parameter}>>)"
         if meant:
@@ -195,7 +194,7 @@ class _Parameters:
         given = {}
         for key, entry in source.entries.items():
             if key in RESERVED:
-                self._note(entry.key, f'with: "{key}" is the agent\'s own {key}, and cannot be given')
+                self._note(entry.key, f'with: "{key}" is set from the agent\'s {key} and cannot be a parameter')
             elif isinstance(entry.node, Scalar) and not entry.node.is_null:
                 given[key] = entry.node
             elif not isinstance(entry.node, Scalar):
@@ -204,7 +203,7 @@ class _Parameters:
         return given
 
     def _key(self, *path: str) -> Origin:
-        """Where the last key of the path stands, in the agent."""
+        """Return the place of the last key of the path, in the agent."""
         node: Node = self.agent
         place = self.agent.origin
         for key in path:
@@ -229,7 +228,7 @@ class _Parameters:
         return MapNode(entries, node.origin)
 
     def _text(self, node: Scalar, chain: tuple[str, ...]) -> str:
-        """The text with its parameters filled in; what cannot be filled is noted and left as it is."""
+        """Return the text with its parameters filled in; what cannot be filled is reported and stays."""
         if node.profile is None:
             return node.text
         parts: list[str] = []
@@ -255,7 +254,7 @@ class _Parameters:
             self.missing.setdefault(name, (node.profile or "", _inside(node, match.start())))
         elif name in chain or len(chain) >= _DEEPEST:
             loop = " -> ".join((*chain[chain.index(name) if name in chain else 0 :], name))
-            self._note(_inside(node, match.start()), f"parameters go in a circle or too deep: {loop}")
+            self._note(_inside(node, match.start()), f"circular or too deeply nested parameters: {loop}")
         else:
             self.used.add(name)
             if name not in self._texts:
@@ -265,7 +264,7 @@ class _Parameters:
 
 
 def _inside(node: Scalar, index: int) -> Origin:
-    """Where a character of the text stands; exact to the line in a ``|`` block, else where the text begins."""
+    """Return the place of a character of the text: exact to the line in a ``|`` block, else where the text begins."""
     if node.style != "|":
         return node.origin
     line = node.origin.line + 1 + node.text.count("\n", 0, index)

@@ -1,7 +1,7 @@
-"""What the templates of a blueprint come to, agent by agent: branches and folders that can live side by side.
+"""Check the names that templates give each agent: branches and folders that are possible and do not collide.
 
-Every inline template is rendered once for every agent, the worktree and repository being made-up paths. Invariant: of
-one template the first problem is told, not fifty; of collisions the first, with how many more there are.
+Every inline template is rendered once for every agent, with sample paths for worktree and repository. Only the first
+problem of a template is reported, and the first collision with the number of others.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestra.blueprint.checks import PLACEHOLDERS, agents
-from orchestra.blueprint.git_names import Clash, Collision, branch_problem, collisions, directory_problem
+from orchestra.blueprint.git_names import Clash, branch_problem, collisions, directory_problem
 from orchestra.blueprint.inline_templates import TemplateProblem, render
 from orchestra.blueprint.model import Key, Worktrees
-from orchestra.blueprint.problem_collector import Findings
+from orchestra.blueprint.problems import Findings
 from orchestra.text import nearest
 
 _SAMPLE_WORKTREE = "/worktrees/agent"
@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(r"(?<![{$])\{([a-z_]+)\}(?!\})")
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """An agent as far as inline templates see it."""
+    """An agent, as far as inline templates can use it."""
 
     path: Key
     name: str
@@ -40,7 +40,7 @@ def declared_agents(findings: Findings) -> Iterator[Declared]:
 
 
 def check_targets(findings: Findings) -> None:
-    """Every template rendered; every branch and folder possible and apart from the others."""
+    """Render every template; check that every branch and folder is possible and differs from the others."""
     fleet = findings.text(("name",))
     members = list(declared_agents(findings))
     if fleet is None or not members:
@@ -56,12 +56,12 @@ def check_targets(findings: Findings) -> None:
 
 
 def _check_names(
-    findings: Findings, members: Sequence[Declared], fleet: str, what: str, problem_of: Callable[[str], str | None]
+    findings: Findings, members: Sequence[Declared], fleet: str, key: str, problem_of: Callable[[str], str | None]
 ) -> None:
-    path: Key = ("worktrees", what)
+    path: Key = ("worktrees", key)
     if findings.node(path) is not None and findings.text(path) is None:
         return
-    template = findings.text(path) or str(getattr(Worktrees(), what))
+    template = findings.text(path) or str(getattr(Worktrees(), key))
     names: list[str] = []
     for member in members:
         try:
@@ -75,33 +75,33 @@ def _check_names(
             return
     owners = [f'agent "{member.name}"' for member in members]
     target = findings.text(("target",))
-    if what == "branch" and target is not None:
+    if key == "branch" and target is not None:
         names.append(target)
         owners.append("the target")
     _check_apart(findings, path, owners, names)
 
 
 def _check_apart(findings: Findings, path: Key, owners: Sequence[str], names: Sequence[str]) -> None:
-    found = list(collisions(names))
-    if found:
-        more = f" (and {len(found) - 1} more like that)" if len(found) > 1 else ""
-        default = getattr(Worktrees(), str(path[-1]))
-        findings.at_value(path, _clash(found[0], owners, names) + more, f"tell the agents apart, as {default} does")
-
-
-def _clash(collision: Collision, owners: Sequence[str], names: Sequence[str]) -> str:
-    (one, other), (mine, its) = ((values[collision.later], values[collision.earlier]) for values in (owners, names))
-    if collision.clash is Clash.SAME:
-        return f'{other} and {one} would both get "{mine}"'
-    if collision.clash is Clash.FOLDED:
-        return f'{other} would get "{its}" and {one} "{mine}", which differ only in upper and lower case or accents'
-    return f'{one} would get "{mine}", which is inside "{its}" of {other}'
+    clashes = list(collisions(names))
+    if not clashes:
+        return
+    later, earlier, clash = clashes[0]
+    if clash is Clash.SAME:
+        message = f'{owners[earlier]} and {owners[later]} would both get "{names[later]}"'
+    elif clash is Clash.FOLDED:
+        both = f'{owners[earlier]} would get "{names[earlier]}" and {owners[later]} "{names[later]}"'
+        message = f"{both}, which differ only in case or accents"
+    else:
+        message = f'{owners[later]} would get "{names[later]}", which is inside "{names[earlier]}" of {owners[earlier]}'
+    also = f" (and {len(clashes) - 1} more)" if len(clashes) > 1 else ""
+    default = getattr(Worktrees(), str(path[-1]))
+    findings.at_value(path, message + also, f"make it differ by agent, as in {default}")
 
 
 def _check_root(findings: Findings) -> None:
     root = findings.text(("worktrees", "root"))
     if root is not None and (root.startswith("~") or re.search(r"[\x00-\x1f\x7f]", root)):
-        findings.at_value(("worktrees", "root"), "begins with ~ or holds a control character", "write the path out")
+        findings.at_value(("worktrees", "root"), "begins with ~ or contains a control character", "write the path out")
 
 
 def _fleet_templates(findings: Findings) -> Iterator[Key]:
@@ -125,14 +125,14 @@ def _check_template(findings: Findings, path: Key, members: Sequence[Declared], 
             findings.at_value(path, problem.message, problem.hint, line=problem.line)
             return
         if "\0" in filled:
-            findings.at_value(path, "holds a NUL character, which no program can be given")
+            findings.at_value(path, "contains a NUL character, which no program accepts")
             return
     if path[-2] in ("command", "resume"):
         _check_placeholders(findings, path, template)
 
 
 def _check_placeholders(findings: Findings, path: Key, item: str) -> None:
-    """A near miss of a placeholder is a slip; any other brace is the command's own."""
+    """Report a misspelled placeholder; any other brace belongs to the command."""
     for match in _PLACEHOLDER.finditer(item):
         name = match.group(1)
         meant = nearest(name, PLACEHOLDERS)

@@ -1,9 +1,9 @@
-"""The pattern dialect of scopes: git's ``:(top,glob)`` pathspecs, parsed once, matched by a regular expression.
+"""Parse and match scope patterns: git's ``:(top,glob)`` pathspecs, matched by a regular expression.
 
-Invariant: ``matches`` says what ``git ls-files ':(top,glob)PATTERN'`` says, byte for byte (gitglossary(7), pathspec;
-wildmatch.c with WM_PATHNAME), in time that no file name can blow up. ``*`` and ``?`` stay inside a folder, ``**``
+The result is what ``git ls-files ':(top,glob)PATTERN'`` says, byte for byte (gitglossary(7), pathspec;
+wildmatch.c with WM_PATHNAME), in bounded time for any file name. ``*`` and ``?`` stay inside a folder, ``**``
 between slashes crosses folders, a pattern without wildcards is a file or all below that folder, and a file whose name
-*is* the pattern matches it whatever the wildcards say. Refuses what would silently match nothing or something else:
+*is* the pattern matches it whatever the wildcards say. Refused, because they would match nothing or something else:
 absolute paths, ``..``, ``!``, ``{a,b}``, ``a**``, a slash at the end of a wildcard pattern, Windows' backslashes.
 """
 
@@ -24,8 +24,8 @@ Mask = int
 
 class Wild(Enum):
     STAR = "*"  # any run of bytes but slashes
-    FOLDERS = "**/"  # any number of whole folders, also none
-    BELOW = "**"  # at the end: all there is below
+    FOLDERS = "**/"  # any number of whole folders, also zero
+    BELOW = "**"  # at the end: everything below
     SELF_OR_BELOW = ""  # at the end of a plain path: the file itself, or all below the folder
 
 
@@ -61,7 +61,7 @@ class BadPattern(ValueError):  # noqa: N818
 
 
 def check_pattern(pattern: str) -> None:
-    """Raises BadPattern for what is refused."""
+    """Check a pattern. Raises BadPattern."""
     _check_text(pattern)
     _check_parts(pattern)
     tokens = _parse(pattern)
@@ -73,9 +73,9 @@ def _check_text(pattern: str) -> None:
     if not pattern.strip():
         raise BadPattern("is empty", "** is everything")
     if pattern != pattern.strip():
-        raise BadPattern("has a blank at an end")
+        raise BadPattern("begins or ends with a space")
     if re.search(r"[\x00-\x1f\x7f]", pattern):
-        raise BadPattern("holds a control character")
+        raise BadPattern("contains a control character")
     if pattern.startswith("!"):
         raise BadPattern('begins with "!"', "write scope: {include: [...], exclude: [...]}")
     if pattern.startswith(":"):
@@ -83,11 +83,11 @@ def _check_text(pattern: str) -> None:
     if pattern.startswith(("/", "~")) or re.match(r"[A-Za-z]:[/\\]", pattern):
         raise BadPattern("is absolute", f"patterns are relative to the repository's root{_bare(pattern)}")
     if re.search(r"\{[^{}/]*,[^{}/]*\}", pattern):
-        raise BadPattern("holds {a,b}, which git takes literally", "write one pattern for each")
+        raise BadPattern("contains {a,b}, which git takes literally", "write one pattern for each")
 
 
 def _bare(pattern: str) -> str:
-    """A word on the pattern without the slash that other tools begin one with, where that would do."""
+    """Return a word on the pattern without the slash that other tools begin one with, where that would do."""
     bare = pattern.lstrip("/")
     return f': write "{bare}"' if pattern.startswith("/") and bare else ""
 
@@ -95,18 +95,18 @@ def _bare(pattern: str) -> str:
 def _check_parts(pattern: str) -> None:
     parts = pattern.split("/")
     if ".." in parts:
-        raise BadPattern('holds ".."', "patterns are relative to the repository's root and stay inside it")
+        raise BadPattern('contains ".."', "patterns are relative to the repository's root and stay inside it")
     if "." in parts or "" in parts[:-1]:
         tidy = "/".join(part for part in parts if part not in ("", "."))
-        raise BadPattern("holds an empty part or a single dot", f'write "{tidy or "**"}"')
+        raise BadPattern("contains an empty part or a single dot", f'write "{tidy or "**"}"')
     if parts[0].casefold() == ".git":
-        raise BadPattern("names .git, which is never committed")
+        raise BadPattern("names .git, which git never tracks")
     if pattern.endswith("/") and not is_literal(pattern):
-        raise BadPattern("ends with a slash after a wildcard, and so matches nothing", f'write "{pattern}**"')
+        raise BadPattern("ends with a slash after a wildcard, and matches nothing", f'write "{pattern}**"')
 
 
 def is_literal(pattern: str) -> bool:
-    """Whether git sees no wildcard in it, so that it also stands for all below a folder of that name."""
+    """Return True where git sees no wildcard, so that the pattern also stands for all below a folder of that name."""
     return not any(byte in _SPECIAL for byte in pattern.encode())
 
 
@@ -122,14 +122,15 @@ class Parsed:
 
 @lru_cache(maxsize=4096)
 def parse_pattern(pattern: str) -> Parsed:
-    """Raises BadPattern."""
+    """Parse a pattern, cached. Raises BadPattern."""
     check_pattern(pattern)
     literal = _literal(pattern.encode("utf-8", "surrogateescape"))
     return Parsed((literal,) if is_literal(pattern) else (_parse(pattern), literal))
 
 
 def _literal(data: bytes) -> tuple[Token, ...]:
-    """Git tries the pattern as a plain path first, also one that holds wildcards (dir.c, match_pathspec_item)."""
+    """Return the pattern as a plain path. Git tries the pattern as a plain path first, also one that holds wildcards
+    (dir.c, match_pathspec_item)."""
     tail = Wild.BELOW if data.endswith(b"/") else Wild.SELF_OR_BELOW
     return (*(1 << byte for byte in data), tail)
 
@@ -154,14 +155,15 @@ def _token(data: bytes, at: int) -> tuple[Token, int]:
     if byte == b"[":
         return _bracket(data, at)
     if byte == b"\\":
-        if data[at + 1 : at + 2] not in [bytes([one]) for one in _ESCAPABLE]:
-            raise BadPattern("holds a backslash that escapes no wildcard", "folders are separated by /")
+        if data[at + 1 : at + 2] not in [bytes([byte_value]) for byte_value in _ESCAPABLE]:
+            raise BadPattern("contains a backslash that escapes no wildcard", "folders are separated by /")
         return 1 << data[at + 1], at + 2
     return 1 << data[at], at + 1
 
 
 def _stars(data: bytes, at: int) -> tuple[Token, int]:
-    """A run of stars between slashes or the pattern's ends is ``**``. Beside anything else git before 2.41 reads it
+    """Return a run of stars between slashes or the pattern's ends is ``**``. Beside anything else git before 2.41
+    reads it
     now as ``*``, now as ``**``, by where its strings lie in memory (wildmatch.c: "prev_p < text")."""
     end = at
     while data[end : end + 1] == b"*":
@@ -170,13 +172,14 @@ def _stars(data: bytes, at: int) -> tuple[Token, int]:
         return Wild.STAR, end
     if data[max(at - 1, 0) : at] not in (b"", b"/") or data[end : end + 1] not in (b"", b"/"):
         raise BadPattern(
-            "holds ** beside something else than a slash", "** crosses folders between slashes only: src/**/*.ts"
+            "contains ** next to something other than a slash", "** crosses folders between slashes only: src/**/*.ts"
         )
     return (Wild.BELOW, end) if end == len(data) else (Wild.FOLDERS, end + 1)
 
 
 def _bracket(data: bytes, at: int) -> tuple[Token, int]:
-    """``[...]`` as wildmatch.c reads it: a leading ] is itself, ^ or ! negates, [:class:] and ranges are known."""
+    """Return ``[...]`` as wildmatch.c reads it: a leading ] is itself, ^ or ! negates, [:class:] and ranges are
+    known."""
     start = at + 1
     negated = data[start : start + 1] in (b"!", b"^")
     at = start + negated
@@ -186,8 +189,8 @@ def _bracket(data: bytes, at: int) -> tuple[Token, int]:
         if at >= len(data):
             raise BadPattern("holds a [ that is never closed", "a literal one is written \\[")
         if data[at : at + 2] == b"[:" and b"]" in data[at + 2 :]:
-            found, at = _named_class(data, at)
-            mask, previous = mask | found, 0
+            class_mask, at = _named_class(data, at)
+            mask, previous = mask | class_mask, 0
             continue
         byte = data[at]
         if byte == ord("-") and previous and data[at + 1 : at + 2] not in (b"", b"]"):
@@ -216,10 +219,10 @@ def _range(first: int, last: int) -> Mask:
 def _named_class(data: bytes, at: int) -> tuple[Mask, int]:
     end = data.index(b"]", at + 2)
     if data[end - 1 : end] != b":" or end - 1 < at + 2:
-        return 1 << ord("["), at + 1  # no ":]" at its end: an ordinary set that holds a bracket
+        return 1 << ord("["), at + 1  # no ":]" at its end: an ordinary set that contains a bracket
     name = data[at + 2 : end - 1].decode("latin-1")
     if name not in _CLASSES:
-        raise BadPattern(f"holds [:{name}:], which is no class", f"classes: {', '.join(_CLASSES)}")
+        raise BadPattern(f"contains [:{name}:], which is no class", f"classes: {', '.join(_CLASSES)}")
     return sum(1 << ord(character) for character in _CLASSES[name]), end + 1
 
 
@@ -239,19 +242,21 @@ class Matcher:
 
 
 def compile_patterns(patterns: Sequence[str]) -> re.Pattern[bytes]:
-    """An expression that matches, from its start, the UTF-8 paths that any of the patterns match. Raises BadPattern."""
+    """Return an expression that matches, from its start, the UTF-8 paths that any of the patterns match. Raises
+    BadPattern."""
     sources = [_expression(tokens) for pattern in patterns for tokens in parse_pattern(pattern).alternatives]
     return re.compile(b"|".join(sources) if sources else b"(?!)", re.DOTALL)
 
 
 def _expression(tokens: Sequence[Token]) -> bytes:
-    """No backtracking into what has matched: of several ways to match a run between wildcards the leftmost is as good
+    """Return the expression of one alternative, without backtracking into what has matched: of several ways to match
+    a run between wildcards the leftmost is as good
     as any later one, so each is an atomic group, and a hostile file name costs no more than quadratic time."""
     groups = list(_split(tokens, Wild.FOLDERS))
-    first, *rest = groups
+    first, *later_groups = groups
     source = _run(first)
-    for number, group in enumerate(rest, start=1):
-        if number < len(rest):
+    for number, group in enumerate(later_groups, start=1):
+        if number < len(later_groups):
             source += b"(?>(?:[^/]+/)*?" + _run(group) + b")"
         else:
             source += b"(?:[^/]+/)*?" + _run(group)
@@ -259,13 +264,13 @@ def _expression(tokens: Sequence[Token]) -> bytes:
 
 
 def _run(tokens: Sequence[Token]) -> bytes:
-    """Tokens without ``**/``: folder by folder, each an atomic group."""
+    """Return the expression of tokens without ``**/``: folder by folder, each an atomic group."""
     source = b""
     for part in _split_after(tokens, _SLASH):
         pieces = list(_split(part, Wild.STAR))
-        first, *rest = (b"".join(map(_one, piece)) for piece in pieces)
-        inner = b"".join(b"(?>[^/]*?" + piece + b")" for piece in rest[:-1])
-        last = b"[^/]*" + rest[-1] if rest else b""
+        first, *later_pieces = (b"".join(map(_one, piece)) for piece in pieces)
+        inner = b"".join(b"(?>[^/]*?" + piece + b")" for piece in later_pieces[:-1])
+        last = b"[^/]*" + later_pieces[-1] if later_pieces else b""
         ends = part and part[-1] == _SLASH
         source += b"(?>" + first + inner + last + b")" if ends else first + inner + last
     return source

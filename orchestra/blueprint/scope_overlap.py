@@ -1,9 +1,10 @@
-"""Whether two scopes share a path, decided exactly, with a shortest path that both hold.
+"""Decide exactly whether two scopes share a path, and find a shortest path that is in both.
 
 Each scope becomes a nondeterministic automaton over bytes (include and not exclude); the product of two is searched,
-shortest first (A*), its subsets made as they are met. Invariant: exact over all paths that git can track and that
-hold no ``*`` or ``?`` (no file system of Windows can, no repository does; with them, ``src/*`` and ``src/*/**`` would
-"overlap" in a folder called ``*``). Refuses to search on for ever: OverlapUndecided after 30,000 states.
+shortest first (A*), with subsets built when reached. The result is exact over all paths that git can track and that
+contain no ``*`` or ``?`` (no file system of Windows can, no repository does; with them, ``src/*`` and ``src/*/**``
+would
+"overlap" in a folder called ``*``). Raises OverlapUndecided after 30,000 states.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _DOT: Final = 1 << ord(".")
 _PREFERRED: Final = b"xabcdefghijklmnopqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. "
 
 _State = tuple[int, int, int]  # of the two scopes, and where the path's last part stands
-_Trail = dict[_State, tuple[int, _State | None, int]]  # how each state was come to: bytes so far, from where, on what
+_Trail = dict[
+    _State, tuple[int, _State | None, int]
+]  # how each state was reached: bytes so far, from which state, by which class
 _Moves = tuple[tuple[int, int], ...]  # on the classes of a set (bit n: class n), to a state
 
 # Where a path's last part stands, for no part of a path that git tracks is empty, "." or "..".
@@ -31,16 +34,16 @@ _EMPTY, _ONE_DOT, _TWO_DOTS, _NAMED = range(4)
 
 
 class OverlapUndecided(ValueError):  # noqa: N818
-    """The patterns are too entangled to decide within bounds; treat the scopes as overlapping."""
+    """The patterns are too complex to decide within bounds; treat the scopes as overlapping."""
 
 
 def overlap(first: Scope, second: Scope) -> str | None:
-    """A shortest path in both scopes; None where there is none. Raises OverlapUndecided, BadPattern."""
+    """Return a shortest path in both scopes; None where there is none. Raises OverlapUndecided, BadPattern."""
     return Overlaps([first, second]).witness(0, 1)
 
 
 class Overlaps:
-    """Decides pairs among many scopes; what was worked out for one pair serves the next."""
+    """Decides pairs among many scopes; results of one pair are reused for the next."""
 
     def __init__(self, scopes: Sequence[Scope]) -> None:
         machines = [_Machine(scope) for scope in scopes]
@@ -51,39 +54,39 @@ class Overlaps:
         self._machines = machines
 
     def witness(self, first: int, second: int) -> str | None:
-        """As ``overlap``, for the scopes with these indices."""
-        one, two = self._machines[first], self._machines[second]
-        start = (one.start, two.start, _EMPTY)
+        """Return a shortest common path of the scopes with these indices, as ``overlap`` does."""
+        machine, second_machine = self._machines[first], self._machines[second]
+        start = (machine.start, second_machine.start, _EMPTY)
         trail: _Trail = {start: (0, None, 0)}
         waiting = [(0, 0, 0, start)]
         while waiting:
             _, behind, _, state = heappop(waiting)
             length = -behind
-            if state[2] == _NAMED and one.accepts(state[0]) and two.accepts(state[1]):
+            if state[2] == _NAMED and machine.accepts(state[0]) and second_machine.accepts(state[1]):
                 return self._spell(trail, state)
             if length > trail[state][0]:
                 continue
-            for following, number in self._following(one, two, state):
-                known = trail.get(following)
-                if known is None or length + 1 < known[0]:
+            for following, number in self._following(machine, second_machine, state):
+                recorded = trail.get(following)
+                if recorded is None or length + 1 < recorded[0]:
                     trail[following] = (length + 1, state, number)
-                    needed = max(one.needed(following[0]), two.needed(following[1]))
+                    needed = max(machine.needed(following[0]), second_machine.needed(following[1]))
                     heappush(waiting, (length + 1 + needed, -length - 1, len(trail), following))
             if len(trail) > _MOST_STATES:
-                raise OverlapUndecided("the patterns are too entangled to compare")
+                raise OverlapUndecided("the patterns are too complex to compare")
         return None
 
-    def _following(self, one: _Machine, two: _Machine, state: _State) -> Iterator[tuple[_State, int]]:
-        """Each state one byte further, with the number of the nicest class of bytes that leads there."""
+    def _following(self, first: _Machine, second: _Machine, state: _State) -> Iterator[tuple[_State, int]]:
+        """Yield each state one byte further, with the number of the most readable class of bytes that leads there."""
         part = self._steps[state[2]]
-        for on_left, left in one.live(state[0]):
-            for on_right, right in two.live(state[1]):
+        for on_left, first_state in first.live(state[0]):
+            for on_right, second_state in second.live(state[1]):
                 both = on_left & on_right
                 if both:
                     for on_part, after in part:
                         classes = both & on_part
                         if classes:
-                            yield (left, right, after), (classes & -classes).bit_length() - 1
+                            yield (first_state, second_state, after), (classes & -classes).bit_length() - 1
 
     def _spell(self, trail: _Trail, state: _State) -> str:
         spelled = bytearray()
@@ -102,10 +105,10 @@ class _Machine:
         self.masks: set[Mask] = set()
         self.start = 0
         self._moves: list[tuple[Mask, int]] = []  # by position: on a byte of the mask, to these positions
-        self._needs: list[int] = []  # by position: the fewest bytes with which its pattern is through
+        self._needs: list[int] = []  # by position: the fewest bytes that complete its pattern
         self._accepting = self._excluding = 0
-        self._alive = 0  # positions of include patterns: without one of them nothing can be met any more
-        self._settled = 0  # positions from which all is excluded
+        self._alive = 0  # positions of include patterns: without one of them nothing can match
+        self._settled = 0  # positions from which everything is excluded
         self._live: dict[int, _Moves] = {}
         self._needed: dict[int, int] = {}
         for pattern in scope.include:
@@ -123,20 +126,20 @@ class _Machine:
         return bool(state & self._accepting) and not state & self._excluding
 
     def needed(self, state: int) -> int:
-        """The fewest bytes after which an include pattern can be through; never more than it takes in truth."""
-        found = self._needed.get(state)
-        if found is None:
-            found = self._needed[state] = min(
+        """Return the fewest bytes that can complete an include pattern, as a lower bound."""
+        fewest = self._needed.get(state)
+        if fewest is None:
+            fewest = self._needed[state] = min(
                 (self._needs[position] for position in _bits(state & self._alive)), default=0
             )
-        return found
+        return fewest
 
     def live(self, state: int) -> _Moves:
-        """What comes after each class of bytes, for those classes after which the scope can still be met."""
-        found = self._live.get(state)
-        if found is None:
-            found = self._live[state] = self._stepped(state)
-        return found
+        """Return the state after each class of bytes, for those classes after which the scope can still match."""
+        moves = self._live.get(state)
+        if moves is None:
+            moves = self._live[state] = self._stepped(state)
+        return moves
 
     def _stepped(self, state: int) -> _Moves:
         moves = [self._moves[position] for position in _bits(state)]
@@ -172,7 +175,8 @@ class _Fragment:
 
 
 def _fragment(tokens: Sequence[Token], base: int) -> _Fragment:
-    """Position ``base + n`` is before token n; then come "all matched", "all below matches too", and two positions
+    """Return one pattern as a part of an automaton. Position ``base + n`` is before token n; then come "all matched",
+    "all below matches too", and two positions
     for each ``**/``, inside a folder that it passes over: for its name and for the slash that ends it."""
     size = len(tokens)
     everything = 1 << (base + size + 1)
@@ -181,9 +185,9 @@ def _fragment(tokens: Sequence[Token], base: int) -> _Fragment:
     inside: list[tuple[Mask, int]] = []
     for index, token in enumerate(tokens):
         if token is Wild.FOLDERS:
-            here = 0b11 << (base + size + 2 + len(inside))
-            inside += [(_ALL & ~_SLASH, here), (_SLASH, entered[index])]
-            moves.append((_ALL & ~_SLASH, here))
+            inside_folder = 0b11 << (base + size + 2 + len(inside))
+            inside += [(_ALL & ~_SLASH, inside_folder), (_SLASH, entered[index])]
+            moves.append((_ALL & ~_SLASH, inside_folder))
         elif token is Wild.STAR:
             moves.append((_ALL & ~_SLASH, entered[index]))
         elif isinstance(token, Wild):
@@ -194,8 +198,8 @@ def _fragment(tokens: Sequence[Token], base: int) -> _Fragment:
     needs = [sum(_fewest(token) for token in tokens[index:]) for index in range(size + 2)]
     needs += [needs[index] for index, token in enumerate(tokens) if token is Wild.FOLDERS for _ in range(2)]
     plain = 1 << (base + size - 1) if tokens[-1] is Wild.SELF_OR_BELOW else 0
-    done = everything | 1 << (base + size) | plain
-    return _Fragment(moves, needs, entered[0], done, everything, (1 << (base + len(moves))) - (1 << base))
+    accepting = everything | 1 << (base + size) | plain
+    return _Fragment(moves, needs, entered[0], accepting, everything, (1 << (base + len(moves))) - (1 << base))
 
 
 def _fewest(token: Token) -> int:
@@ -203,7 +207,7 @@ def _fewest(token: Token) -> int:
 
 
 def _entered(tokens: Sequence[Token], index: int, base: int) -> int:
-    """Position ``index`` and those that follow it without a byte, wildcards matching nothing."""
+    """Return position ``index`` and those that follow it without a byte, wildcards matching nothing."""
     positions = 1 << (base + index)
     while index < len(tokens) and tokens[index] in (Wild.STAR, Wild.FOLDERS):
         index += 1
@@ -212,19 +216,19 @@ def _entered(tokens: Sequence[Token], index: int, base: int) -> int:
 
 
 def _bits(number: int) -> list[int]:
-    found = []
+    positions = []
     while number:
         low = number & -number
-        found.append(low.bit_length() - 1)
+        positions.append(low.bit_length() - 1)
         number ^= low
-    return found
+    return positions
 
 
 def _partition(masks: Iterable[Mask]) -> list[Mask]:
-    """The bytes, in classes that no pattern tells apart; those with the nicest representative first."""
+    """Return the bytes, in classes that no pattern distinguishes; those with the most readable representative first."""
     classes = [_ALL]
     for mask in {_SLASH, _DOT, *masks}:
-        classes = [part for one in classes for part in (one & mask, one & ~mask) if part]
+        classes = [part for part_class in classes for part in (part_class & mask, part_class & ~mask) if part]
     return sorted(classes, key=lambda mask: _rank(_representative(mask)))
 
 
@@ -240,7 +244,8 @@ def _rank(byte: int) -> int:
 
 
 def _part_steps(classes: Sequence[Mask], state: int) -> _Moves:
-    """Where a path's last part stands after a byte of each class; classes that no path may go on with are left out."""
+    """Return the state of a path's last part after a byte of each class, without classes that no path may continue
+    with."""
     after_dot = {_EMPTY: _ONE_DOT, _ONE_DOT: _TWO_DOTS}.get(state, _NAMED)
     steps: dict[int, int] = {}
     for number, mask in enumerate(classes):

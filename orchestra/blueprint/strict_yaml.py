@@ -1,6 +1,6 @@
-"""YAML text in, a tree with positions out: the strict subset of YAML that a blueprint may be written in.
+"""Parse the strict subset of YAML that a blueprint may use into a tree with positions.
 
-Invariant: bounded work for any input. The tree is built from the parser's event stream without recursion, under caps
+The work is bounded for any input: the tree is built from the parser's event stream without recursion, under caps
 on bytes, depth and values (an alias costs as many values as it stands for); libyaml's own composer overflows the C
 stack on 100,000 nested brackets. Refuses: more than one document, duplicate keys, keys that are not strings, tags
 other than ``!append``, text that is not UTF-8. Scalars follow YAML 1.2 (see ``node``); ``<<`` merges as YAML 1.1 says.
@@ -16,7 +16,7 @@ from typing import Final
 import yaml
 
 from orchestra.blueprint.model import Origin
-from orchestra.blueprint.problem_text import problem
+from orchestra.blueprint.problems import problem
 from orchestra.blueprint.yaml_input import Refused, decode, read_limited, refuse_unprintable, refused
 from orchestra.blueprint.yaml_tree import Entry, ListNode, MapNode, Node, Scalar, kind
 from orchestra.errors import Problem
@@ -30,14 +30,14 @@ _CONTAINER_ENDS: Final = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What a file holds: ``root`` is None where the text could not be read to its end."""
+    """The content of a file; ``root`` is None where the text could not be read to its end."""
 
     root: MapNode | None
     problems: tuple[Problem, ...]
 
 
 def load_tree(file: Path) -> Tree:
-    """The tree of one file. Never raises for what a file holds or for a file that is not there."""
+    """Return the tree of one file. Never raises for a missing file or for its content."""
     try:
         return parse_tree(decode(read_limited(file, MAX_BYTES), file), file)
     except Refused as stop:
@@ -45,7 +45,7 @@ def load_tree(file: Path) -> Tree:
 
 
 def parse_tree(text: str, file: Path) -> Tree:
-    """The tree of ``text``; ``file`` only names it in the problems."""
+    """Return the tree of ``text``; ``file`` only names it in the problems."""
     builder = _Builder(file)
     try:
         refuse_unprintable(text, file)
@@ -69,46 +69,46 @@ def _events(text: str, file: Path) -> Iterator[yaml.Event]:
 
 
 def _explain(error: yaml.MarkedYAMLError, text: str, file: Path) -> Problem:
-    """libyaml's complaint in words that say what to type instead."""
+    """Return libyaml's error as a problem with a hint."""
     lines = text.splitlines()
     mark = error.problem_mark
     if mark is None or (error.context_mark and mark.line >= len(lines)):
-        mark = error.context_mark  # it went unnoticed to the end of the file: where it began helps more
+        mark = error.context_mark  # noticed at the end of the file only: the start is more helpful
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    here = lines[line - 1] if line <= len(lines) else ""
-    indent = here[: len(here) - len(here.lstrip())]
+    line_text = lines[line - 1] if line <= len(lines) else ""
+    indent = line_text[: len(line_text) - len(line_text.lstrip())]
     if "\t" in indent:
-        message = "a tab in the indentation: YAML indents with spaces only"
+        message = "tab in the indentation: YAML allows spaces only"
         return Problem(file, line, indent.index("\t") + 1, message, "replace each tab by two spaces")
     complaint = error.problem or "not YAML"
     context = f" ({error.context}{_since(error)})" if error.context else ""
-    return Problem(file, line, column, f"is not YAML: {complaint}{context}", _yaml_hint(complaint, here, column))
+    return Problem(file, line, column, f"is not YAML: {complaint}{context}", _yaml_hint(complaint, line_text, column))
 
 
 def _since(error: yaml.MarkedYAMLError) -> str:
-    return f", which began on line {error.context_mark.line + 1}" if error.context_mark else ""
+    return f", which starts on line {error.context_mark.line + 1}" if error.context_mark else ""
 
 
 _HINTS: Final = {
-    "mapping values are not allowed": "a value that holds a colon and a space needs quotes; or the indentation is off",
+    "mapping values are not allowed": "quote a value that contains a colon and a space, or fix the indentation",
     "alphabetic or numeric character": "a value that begins with * or & needs quotes",
-    "expected '-' indicator": "the keys of one item stand exactly below each other, its dash below the other dashes",
+    "expected '-' indicator": "align the keys of one item, and the dashes of one list",
     "not find expected": "look for a missing quote, bracket, colon or dash, or a line indented too far or too little",
-    "unexpected end of stream": "a quote that is opened here is never closed",
-    "unknown escape character": "a backslash stands for itself in single quotes; in double quotes write two",
+    "unexpected end of stream": "a quote that opens here is never closed",
+    "unknown escape character": "use single quotes, or double the backslash",
 }
 
 
 _BRACES: Final = 'quote it; a value that begins with a template needs quotes around the whole: "{{ agent.name }}"'
 
 
-def _yaml_hint(complaint: str, here: str, column: int) -> str | None:
-    character = here[column - 1 : column]
+def _yaml_hint(complaint: str, line_text: str, column: int) -> str | None:
+    character = line_text[column - 1 : column]
     if character == "\t":
-        return "a tab: YAML separates and indents with spaces"
+        return "replace the tab by spaces"
     if character in ("@", "`", "%"):
         return f"a value that begins with {character} needs quotes"
-    return next((hint for said, hint in _HINTS.items() if said in complaint), None)
+    return next((hint for phrase, hint in _HINTS.items() if phrase in complaint), None)
 
 
 # Building
@@ -133,7 +133,7 @@ class _Frame:
 @dataclass(slots=True)
 class _Anchored:
     node: Node | None  # None while it is still open
-    values: int  # how many values an alias to it stands for
+    values: int  # values that an alias to it expands to
 
 
 class _Builder:
@@ -166,7 +166,7 @@ class _Builder:
         if self.root is None or (isinstance(self.root, Scalar) and self.root.is_null):
             raise refused(self.file, "is empty", "a blueprint begins with: version: 1")
         if not isinstance(self.root, MapNode):
-            message = f"holds {kind(self.root)}, not a map of keys"
+            message = f"contains {kind(self.root)} instead of a map"
             raise self._stop(self.root.origin, message, "a blueprint begins with: version: 1")
         return self.root
 
@@ -183,8 +183,8 @@ class _Builder:
     def _spend(self, values: int, at: Origin) -> None:
         self.values += values
         if self.values > MAX_VALUES:
-            what = "its aliases stand for" if values > 1 else "it holds"
-            raise self._stop(at, f"too large: {what} more than {MAX_VALUES:,} values")
+            subject = "its aliases expand to" if values > 1 else "it contains"
+            raise self._stop(at, f"too large: {subject} more than {MAX_VALUES:,} values")
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         origin = self._origin(event)
@@ -221,24 +221,26 @@ class _Builder:
         origin = self._origin(event)
         anchored = self.anchors.get(event.anchor or "")
         if anchored is None:
-            hint = "an alias (*) needs an anchor (&) above it; quote the value if you mean the star"
+            hint = "an alias (*) needs an anchor (&) above it; quote the value if the star belongs to it"
             raise self._stop(origin, f"unknown alias *{event.anchor}", hint)
         if anchored.node is None:
-            raise self._stop(origin, f"the alias *{event.anchor} stands inside the value it is an alias for")
+            raise self._stop(origin, f"the alias *{event.anchor} is inside the value that it refers to")
         self._spend(anchored.values, origin)
         self._add(anchored.node, origin)
 
     def _check_tag(self, tag: str | None, origin: Origin, *, is_list: bool) -> bool:
-        """Whether the value is tagged ``!append``; any other tag is a problem."""
+        """Return True for the tag ``!append``; any other tag is a problem."""
         if tag is None:
             return False
         if tag == "!append" and is_list:
             return True
         if tag == "!append":
-            self._note(origin, "!append is for lists", 'write the value as a list: !append ["..."]')
+            self._note(origin, "!append works on lists only", 'write the value as a list: !append ["..."]')
         else:
             shown = tag.replace("tag:yaml.org,2002:", "!!")
-            self._note(origin, f"unknown tag {shown}", "the only tag is !append; quote a text that begins with !")
+            self._note(
+                origin, f"unknown tag {shown}", "the only supported tag is !append; quote a text that begins with !"
+            )
         return False
 
     def _add(self, node: Node, at: Origin | None = None) -> None:
@@ -275,12 +277,13 @@ class _Builder:
         if text == "<<" and not isinstance(node, Scalar):
             frame.merges.append(Entry(origin, node))
         elif text == "<<":
-            self._note(origin, f"<< merges a map, not {kind(node)}", "write <<: *anchor, the anchor being on a map")
+            self._note(origin, f"<< merges a map, not {kind(node)}", "write <<: *anchor, with the anchor on a map")
         else:
             frame.entries[text] = Entry(origin, node)
 
     def _merged(self, frame: _Frame) -> dict[str, Entry]:
-        """Own keys first, then those that ``<<`` brings; of several maps the earlier one wins (YAML 1.1 merge type)."""
+        """Return the entries: own keys first, then those that ``<<`` brings; of several maps the earlier one wins
+        (YAML 1.1 merge type)."""
         entries = dict(frame.entries)
         for merge in frame.merges:
             sources = merge.node.items if isinstance(merge.node, ListNode) else (merge.node,)

@@ -1,8 +1,8 @@
-"""A Jinja environment in which no expression can run away: sandboxed, and bounded in time and memory.
+"""A sandboxed Jinja environment whose expressions are bounded in time and memory.
 
 Jinja's sandbox guards attributes and ``range``; it lets ``"x" * 10**10``, ``"%9999999999d" % 1`` and chains of
-``replace`` fill the memory. Invariant: results stay below the length given. Imports jinja2: only ``naming`` imports
-this, when there is something to render.
+``replace`` fill the memory. Here results stay below the length given. This module imports jinja2, so it is imported
+only to render.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class ExpressionEnvironment(SandboxedEnvironment):
         super().__init__(optimized=False, **options)  # optimising would compute constants without the guards
         self.intercepted_binops = frozenset({"*", "**", "%"})
         self.globals.clear()
-        kept = {name: self.filters[name] for name in filters}
-        self.filters = {**kept, "format": _format, "replace": _Replace(longest)}
+        allowed = {name: self.filters[name] for name in filters}
+        self.filters = {**allowed, "format": _format, "replace": _Replace(longest)}
 
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" or not (isinstance(left, (int, float)) and isinstance(right, (int, float))):
-            raise ValueError(f"{operator} is for numbers here" if operator != "**" else "** is not there")
-        return super().call_binop(context, operator, left, right)
+    def call_binop(self, context: Context, operator: str, first: Any, second: Any) -> Any:
+        if operator == "**" or not (isinstance(first, (int, float)) and isinstance(second, (int, float))):
+            raise ValueError(f"{operator} works on numbers only" if operator != "**" else "** is not available")
+        return super().call_binop(context, operator, first, second)
 
 
 def _format(value: object, *args: object) -> str:
-    """printf-style formatting with widths of at most two digits."""
+    """Format in printf style with widths of at most two digits."""
     template = str(value)
     if _WIDE.search(template):
         raise ValueError(f"a width of more than two digits in {template!r}")

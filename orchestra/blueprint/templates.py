@@ -1,7 +1,7 @@
-"""A team's own template files: that they are there, parse, and speak only of what there is.
+"""Check a team's template files: they exist, parse, and use only defined variables.
 
-They are parsed, never run: what they do is found by reading their syntax tree, so a template cannot hang validation.
-Invariant: names are looked for as ``workspace`` will look for them when it renders: the shipped templates first (so
+They are parsed, never run, so that a template cannot hang validation. Names are looked up as ``workspace`` does when
+it renders: the shipped templates first (so
 ``{% extends "CLAUDE.md.j2" %}`` in a file of that name means the shipped one), then the folder of the file.
 """
 
@@ -20,8 +20,7 @@ from orchestra.blueprint.inline_templates import (
     undefined_names,
 )
 from orchestra.blueprint.model import Key, Origin
-from orchestra.blueprint.problem_collector import Findings
-from orchestra.blueprint.problem_text import problem
+from orchestra.blueprint.problems import Findings, problem
 from orchestra.blueprint.yaml_input import Refused, decode, read_limited
 from orchestra.text import did_you_mean
 
@@ -32,29 +31,29 @@ _MAX_BYTES: Final = 1_000_000
 
 
 def shipped_templates() -> Path:
-    """The folder of the templates that a team's own may extend."""
+    """Return the folder of the templates that a team's own may extend."""
     return Path(__file__).resolve().parent.parent / "workspace" / "templates"
 
 
 def template_folders(template: Path) -> tuple[Path, Path]:
-    """Where names that ``template`` extends, includes or imports are looked up, in that order."""
+    """Return the folders, in order, in which names that ``template`` extends, includes or imports are looked up."""
     return shipped_templates(), template.parent
 
 
 def template_path(value: str, origin: Origin) -> Path:
-    """The template file that a value of ``templates`` names: relative to the file that the value stands in."""
+    """Return the template file that a value of ``templates`` names: relative to the file that the value stands in."""
     return (origin.file.resolve().parent / value).resolve()
 
 
 def check_templates(findings: Findings) -> None:
-    """Each entry of ``templates``: a possible file of a worktree, and a template that can be rendered."""
+    """Check each entry of ``templates``: a possible file of a worktree, and a template that can be rendered."""
     entries = list(findings.children(("templates",)))
     for path in entries:
         wrong = directory_problem(str(path[-1]))
         if wrong:
             findings.at_key(path, f'the file "{path[-1]}" {wrong}'.replace("worktrees.root", "the worktree"))
-    for one, other, _ in collisions([str(path[-1]) for path in entries]):
-        findings.at_key(entries[one], f'the file "{entries[one][-1]}" cannot be beside "{entries[other][-1]}"')
+    for later, earlier, _ in collisions([str(path[-1]) for path in entries]):
+        findings.at_key(entries[later], f'the file "{entries[later][-1]}" collides with "{entries[earlier][-1]}"')
     for path in entries:
         value = findings.text(path)
         node = findings.node(path)
@@ -65,7 +64,7 @@ def check_templates(findings: Findings) -> None:
 def _check_entry(findings: Findings, path: Key, file: Path) -> None:
     if not _is_file(file):
         near = did_you_mean(file.name, _siblings(file))
-        findings.at_value(path, f"there is no template file {file}", near)
+        findings.at_value(path, f"no template file {file}", near)
         return
     checker = _FileChecker(findings)
     checker.check(file, is_include=False)
@@ -81,7 +80,7 @@ def _siblings(file: Path) -> list[str]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # too long for the file system, or with a NUL: certainly no file
+    except (OSError, ValueError):  # too long for the file system, or with a NUL
         return False
 
 
@@ -93,7 +92,7 @@ class _FileChecker:
         self._seen: set[Path] = set()
 
     def check(self, file: Path, *, is_include: bool) -> None:
-        """An include may use its includer's loop variables, so its names are not judged."""
+        """Check one file. An include may use its includer's loop variables, so its variables are not checked."""
         if file in self._seen:
             return
         self._seen.add(file)
@@ -121,9 +120,9 @@ class _FileChecker:
                 if folder != shipped_templates():
                     self.check(candidate, is_include=included)
                 return
-        known = [entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir()]
-        hint = did_you_mean(name, known, otherwise="looked for among the shipped templates and beside this file")
-        self._note(file, TemplateProblem(line, f'the template "{name}" is not there', hint))
+        names = [entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir()]
+        hint = did_you_mean(name, names, otherwise="searched among the shipped templates and next to this file")
+        self._note(file, TemplateProblem(line, f'template "{name}" not found', hint))
 
     def _note(self, file: Path, wrong: TemplateProblem) -> None:
         self._findings.problems.append(problem(Origin(file, wrong.line, 1), wrong.message, wrong.hint))
@@ -145,7 +144,7 @@ def _parse(source: str) -> nodes.Template:
 
 
 def _references(tree: nodes.Template) -> Iterator[tuple[int, str, bool]]:
-    """Line, name, and whether it is an include, of each template that is named by a constant."""
+    """Yield line, name, and whether it is an include, of each template that is named by a constant."""
     from jinja2 import nodes
 
     kinds: tuple[type[nodes.Node], ...] = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)

@@ -1,8 +1,4 @@
-"""Files that a person wrote, as text: bounded, UTF-8, and refused with a place and a hint where they are neither.
-
-Invariant: a file is read once and never beyond its limit; what is no regular file is not opened, so that a pipe or a
-device cannot hold a command up. Refuses: any other encoding.
-"""
+"""Read files that a person wrote: regular files only, bounded, UTF-8; refused with a place and a hint otherwise."""
 
 from __future__ import annotations
 
@@ -24,7 +20,8 @@ class Refused(Exception):  # noqa: N818 - not an error of the program: the file 
 
 
 def read_limited(file: Path, limit: int) -> bytes:
-    """The file's bytes. Raises Refused for what is no file, cannot be read, or holds more than ``limit`` bytes."""
+    """Return the file's bytes. Raises Refused for what is no file, cannot be read, or holds more than ``limit``
+    bytes."""
     try:
         if file.is_dir():
             raise refused(file, "is a folder, not a file", _files_in(file))
@@ -42,7 +39,7 @@ def read_limited(file: Path, limit: int) -> bytes:
 
 
 def decode(data: bytes, file: Path) -> str:
-    """UTF-8, with or without a byte order mark. Raises Refused at the first byte that is not."""
+    """Decode UTF-8, with or without a byte order mark. Raises Refused at the first byte that is not."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise refused(file, "is UTF-16, not UTF-8", "save it as UTF-8")
     try:
@@ -63,24 +60,24 @@ def _names_in(folder: Path) -> list[str]:
 
 def _files_in(folder: Path) -> str | None:
     names = [name for name in _names_in(folder) if name.endswith((".yaml", ".yml"))]
-    return f"it holds {', '.join(names[:8])}" if names else None
+    return f"it contains {', '.join(names[:8])}" if names else None
 
 
 def refused(file: Path, message: str, hint: str | None) -> Refused:
-    """The refusal of a whole file."""
+    """Return the refusal of a whole file."""
     return Refused(Problem(file, 1, 1, message, hint))
 
 
 def _place(text: str, index: int) -> tuple[int, int]:
-    """Line and column, from 1, of a character of the text."""
+    """Return line and column, from 1, of a character of the text."""
     line_start = text.rfind("\n", 0, index) + 1
     return text.count("\n", 0, index) + 1, index - line_start + 1
 
 
 def refuse_unprintable(text: str, file: Path) -> None:
-    """Raises Refused at the first character that YAML 1.2 does not allow unescaped (its production c-printable)."""
-    found = _UNPRINTABLE.search(text)
-    if found:
-        line, column = _place(text, found.start())
-        message = f"the character U+{ord(found.group()):04X} cannot stand in a YAML file"
+    """Raise Refused at the first character that YAML 1.2 does not allow unescaped (its production c-printable)."""
+    match = _UNPRINTABLE.search(text)
+    if match:
+        line, column = _place(text, match.start())
+        message = f"the character U+{ord(match.group()):04X} is not allowed in a YAML file"
         raise Refused(Problem(file, line, column, message, "delete it, or write it as an escape in double quotes"))

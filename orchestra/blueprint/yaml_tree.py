@@ -1,8 +1,7 @@
 """A YAML document as a tree that remembers where each key and value was written.
 
-Invariant: nodes are immutable and may be shared (aliases, inherited values), so a change makes new nodes.
-Scalars keep the text as typed; what type it stands for is decided by YAML 1.2's core schema, and only where a
-type is asked for. Refuses: files, parsing, any opinion on what a blueprint may hold.
+Nodes are immutable and may be shared (aliases, inherited values). Scalars keep the text as typed; YAML 1.2's core
+schema decides its type, and only where a type is needed.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ _LONGEST_NUMBER = 32
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """``text`` is what was typed, quotes resolved. Only a plain (unquoted) scalar can be anything but a string."""
+    """``text`` as typed, quotes resolved. Only a plain (unquoted) scalar can be anything but a string."""
 
     text: str
-    style: str  # how it was written: "" plain, a quote, "|" or ">"
+    style: str  # "" plain, a quote, "|" or ">"
     origin: Origin
     profile: str | None = None  # the profile whose text this is, so that its <<params>> get replaced
 
@@ -60,7 +59,7 @@ class ListNode:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One ``key: value`` of a map; ``key`` is where the key stands."""
+    """One ``key: value`` of a map; ``key`` is the place of the key."""
 
     key: Origin
     node: Node
@@ -77,8 +76,8 @@ class MapNode:
         return entry.node if entry else None
 
     def without(self, *keys: str) -> MapNode:
-        kept = {key: entry for key, entry in self.entries.items() if key not in keys}
-        return MapNode(kept, self.origin, self.deleted)
+        entries = {key: entry for key, entry in self.entries.items() if key not in keys}
+        return MapNode(entries, self.origin, self.deleted)
 
 
 Node = Scalar | ListNode | MapNode
@@ -97,7 +96,7 @@ def _resolve(text: str) -> str | int | float | bool | None:
 
 
 def kind(node: Node) -> str:
-    """What a person calls this value: ``a list``, ``a map``, ``a number``..."""
+    """Return the word for this value in messages: ``a list``, ``a map``, ``a number``..."""
     if isinstance(node, MapNode):
         return "a map"
     if isinstance(node, ListNode):
@@ -108,7 +107,7 @@ def kind(node: Node) -> str:
 
 
 def plain(node: Node) -> Plain:
-    """The tree as dicts, lists and scalars, each scalar typed as YAML 1.2 reads it."""
+    """Return the tree as dicts, lists and scalars, each scalar typed as YAML 1.2 reads it."""
     if isinstance(node, Scalar):
         return node.value
     if isinstance(node, ListNode):
@@ -117,7 +116,7 @@ def plain(node: Node) -> Plain:
 
 
 def walk(node: Node, path: Key = ()) -> Iterator[tuple[Key, Node]]:
-    """Each node with its path, parents first, in document order."""
+    """Yield each node with its path, parents first, in document order."""
     yield path, node
     if isinstance(node, ListNode):
         for number, item in enumerate(node.items):
@@ -128,7 +127,7 @@ def walk(node: Node, path: Key = ()) -> Iterator[tuple[Key, Node]]:
 
 
 def find(root: Node, path: Key) -> Node | None:
-    """The node at ``path``; None where there is none."""
+    """Return the node at ``path``; None where there is none."""
     node: Node | None = root
     for step in path:
         if isinstance(node, MapNode) and isinstance(step, str):
@@ -141,5 +140,5 @@ def find(root: Node, path: Key) -> Node | None:
 
 
 def count(node: Node) -> int:
-    """How many values the tree has, shared ones counted each time they appear."""
+    """Return the number of values in the tree; shared ones count each time they appear."""
     return sum(1 for _ in walk(node))

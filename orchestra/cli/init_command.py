@@ -31,14 +31,14 @@ def init(c: Context, name: str | None = None, repo: str | None = None, json: boo
     plan = init_files(repository.home, tracked, history=history, name=name)
     written = write(plan)
     if json:
-        unchanged = [{"path": str(file.path), "advice": file.advice} for file in plan.kept]
+        unchanged = [{"path": str(file.path), "advice": file.advice} for file in plan.existing]
         show_json(
             {"blueprint": str(plan.blueprint), "written": [str(path) for path in written], "unchanged": unchanged}
         )
         return ExitCode.DONE
     for path in written:
         print_result(f"wrote {path}", Tone.GOOD)
-    for file in plan.kept:
+    for file in plan.existing:
         print_result(f"kept {file.path}" + (f": {file.advice}" if file.advice else ""), Tone.QUIET)
     print_note(f"Next: describe each agent's task in {plan.blueprint}, then run")
     print_note(f"  orchestra plan --blueprint={plan.blueprint.stem}")

@@ -1,7 +1,6 @@
-"""What the fleet will take: slots, disk, money. Each figure says what it rests on.
+"""Estimate the resources of a fleet: slots, disk, cost.
 
-Invariant: pure, and no figure is invented: bytes are tracked bytes, dollars are declared budgets, and what is not
-counted is said. Refuses: reading the machine or the repository.
+Every figure has a source: bytes are tracked bytes, dollars are declared budgets, and what is not counted is listed.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from orchestra.plan.finding import Code, Finding, Severity, place
 from orchestra.plan.host import Machine
 
 CLIENT_BYTES = 200_000_000
-"""Resident memory of one Claude Code client, as measured (facts/client.md 1): about 200 MB, 113 MB of it private."""
+"""Resident memory of one Claude Code client, as measured on version 2.1: about 200 MB, 113 MB of it private."""
 TIGHT_SHARE = 0.8
-"""Worktrees that take more of the free space than this leave little for what set-up and builds write."""
+"""Worktrees that need more of the free space than this leave too little for set-up and builds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class Disk:
 class Cost:
     """US dollars for one run of every agent: at most ``high``; None where nothing declared bounds it.
 
-    There is no lower bound to give but zero: what an agent really takes is known only afterwards.
+    The lower bound is zero: the real cost is known only afterwards.
     """
 
     high: float | None
@@ -59,38 +58,38 @@ class Cost:
 
 
 def slots(blueprint: Blueprint, machine: Machine) -> Slots:
-    """What runs at once at most, against what there is."""
+    """Return the most that runs at once, and what the machine has."""
     agents = min(blueprint.limits.agents, len(blueprint.agents))
     claude = min(agents, sum(1 for agent in blueprint.agents if agent.runner.kind is RunnerKind.CLAUDE))
     return Slots(agents, blueprint.limits.gates, machine.cores, claude * CLIENT_BYTES, machine.memory_bytes)
 
 
 def disk(sizes: Collection[int | None], machine: Machine, worktrees: int) -> Disk:
-    """Space for so many further worktrees with files of these sizes (bytes; None: unknown)."""
-    known = [size for size in sizes if size is not None]
+    """Return the space that further worktrees need, with files of these sizes (bytes; None: unknown)."""
+    known_sizes = [size for size in sizes if size is not None]
     block = machine.block_bytes
-    each = sum(-(-size // block) * block for size in known) if len(known) == len(sizes) else None
+    each = sum(-(-size // block) * block for size in known_sizes) if len(known_sizes) == len(sizes) else None
     return Disk(worktrees, each, machine.free_bytes)
 
 
 def cost(blueprint: Blueprint) -> Cost:
-    """The bound that the declared budgets give. Only headless sessions of the Claude client keep to a budget."""
-    own, assumptions = _own_budgets(blueprint.agents)
+    """Return the bound that the declared budgets give. Only headless sessions of the Claude client keep to a budget."""
+    agents_bound, assumptions = _own_budgets(blueprint.agents)
     fleet = blueprint.limits.budget_usd
     if fleet is not None:
         assumptions.append(f"limits.budget_usd: {dollars(fleet)} for the fleet")
-    bounds = [bound for bound in (own, fleet) if bound is not None]
+    bounds = [bound for bound in (agents_bound, fleet) if bound is not None]
     if bounds:
-        assumptions.append("a session may pass its bound by its last request: the client counts when it is answered")
-    unseen = _unseen(blueprint.agents)
+        assumptions.append("a session may exceed its limit by one request: the client counts the cost after the answer")
+    unbounded = _unbounded_agents(blueprint.agents)
     people = [agent for agent in blueprint.agents if agent.runner.kind is RunnerKind.NONE]
-    assumptions += [f"{_many(agents)} {why}" for why, agents in unseen.items()]
+    assumptions += [f"{_many(agents)} {why}" for why, agents in unbounded.items()]
     assumptions += [f"{_many(people)} started by a person, not counted"] if people else []
-    return Cost(None if unseen or not bounds else min(bounds), tuple(assumptions))
+    return Cost(None if unbounded or not bounds else min(bounds), tuple(assumptions))
 
 
 def capacity_findings(blueprint: Blueprint, slots: Slots, disk: Disk, cost: Cost) -> Iterator[Finding]:
-    """What does not fit."""
+    """Find what does not fit this machine."""
     yield from _slot_findings(blueprint, slots)
     yield from _disk_findings(blueprint, disk)
     if cost.high is None and any(agent.runner.kind is not RunnerKind.NONE for agent in blueprint.agents):
@@ -98,24 +97,24 @@ def capacity_findings(blueprint: Blueprint, slots: Slots, disk: Disk, cost: Cost
 
 
 def _unbounded(blueprint: Blueprint) -> Finding:
-    unseen = [agent for agents in _unseen(blueprint.agents).values() for agent in agents]
-    if unseen:
-        what = f"no budget bounds the cost of {', '.join(agent.name for agent in unseen)}"
-        advice = "only `kind: claude` with `mode: headless` keeps to a budget; watch the others, or bound them yourself"
+    unbounded = [agent for agents in _unbounded_agents(blueprint.agents).values() for agent in agents]
+    if unbounded:
+        message = f"no budget limits the cost of {', '.join(agent.name for agent in unbounded)}"
+        advice = "only `kind: claude` with `mode: headless` enforces a budget; limit the others yourself"
     else:
-        what = "nothing declared bounds the cost of this fleet"
+        message = "no budget is declared for this fleet"
         advice = "set runner.max_budget_usd (each agent) or limits.budget_usd (the fleet)"
     where = place(blueprint, "runner")
-    return Finding(Severity.NOTE, Code.COST_UNBOUNDED, what, advice, where, tuple(agent.name for agent in unseen))
+    return Finding(Severity.NOTE, Code.COST_UNBOUNDED, message, advice, where, tuple(agent.name for agent in unbounded))
 
 
 def dollars(amount: float) -> str:
-    """``$12`` or ``$12.50``."""
+    """Return ``$12`` or ``$12.50``."""
     return f"${amount:,.0f}" if amount == int(amount) else f"${amount:,.2f}"
 
 
 def size(count: float) -> str:
-    """Bytes for people: ``812 B``, ``8.4 MB``; powers of 1,000."""
+    """Format bytes: ``812 B``, ``8.4 MB``; powers of 1,000."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:  # noqa: PLR2004
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"  # noqa: PLR2004
@@ -124,30 +123,33 @@ def size(count: float) -> str:
 
 
 def _own_budgets(agents: Collection[Agent]) -> tuple[float | None, list[str]]:
-    """The sum of the budgets of those who can keep to one, None where one of them has none; and what to say of it."""
+    """Return the sum of the budgets of those who can keep to one, None where one of them has none; and what to say
+    of it."""
     able = [agent for agent in agents if _keeps_to_a_budget(agent)]
     budgets = [budget for agent in able if (budget := agent.runner.max_budget_usd) is not None]
-    said: list[str] = []
+    assumptions: list[str] = []
     if budgets:
-        said.append(f"max_budget_usd of {_many(budgets)}: {dollars(sum(budgets))} together, over all their sessions")
+        assumptions.append(
+            f"max_budget_usd of {_many(budgets)}: {dollars(sum(budgets))} together, over all their sessions"
+        )
     if len(budgets) < len(able):
-        said.append(f"{_many(able[len(budgets) :])} without max_budget_usd")
-    return (sum(budgets) if budgets and len(budgets) == len(able) else None), said
+        assumptions.append(f"{_many(able[len(budgets) :])} without max_budget_usd")
+    return (sum(budgets) if budgets and len(budgets) == len(able) else None), assumptions
 
 
 def _keeps_to_a_budget(agent: Agent) -> bool:
     return agent.runner.kind is RunnerKind.CLAUDE and agent.runner.mode is RunnerMode.HEADLESS
 
 
-def _unseen(agents: Collection[Agent]) -> dict[str, list[Agent]]:
-    """Agents whose cost orchestra can neither see nor stop, by the reason why."""
-    found: dict[str, list[Agent]] = {}
+def _unbounded_agents(agents: Collection[Agent]) -> dict[str, list[Agent]]:
+    """Return the agents whose cost orchestra can neither see nor limit, by reason."""
+    unbounded: dict[str, list[Agent]] = {}
     for agent in agents:
         if agent.runner.kind is RunnerKind.COMMAND:
-            found.setdefault("with a command of your own, whose cost orchestra does not see", []).append(agent)
+            unbounded.setdefault("with their own command, whose cost orchestra cannot see", []).append(agent)
         elif agent.runner.kind is RunnerKind.CLAUDE and not _keeps_to_a_budget(agent):
-            found.setdefault("in tmux, where the client keeps to no budget", []).append(agent)
-    return found
+            unbounded.setdefault("in tmux, where the client does not enforce a budget", []).append(agent)
+    return unbounded
 
 
 def _many(agents: Collection[object]) -> str:
@@ -159,8 +161,8 @@ def _slot_findings(blueprint: Blueprint, slots: Slots) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             Code.SLOTS_EXCEED_CORES,
-            f"{slots.gates} candidates under test at once on {slots.cores} cores: each takes longer than alone, and "
-            "tests that mind the time fail",
+            f"{slots.gates} candidates under test at once on {slots.cores} cores: each runs slower, and "
+            "time-sensitive tests may fail",
             f"set limits.gates to {slots.cores} or less",
             place(blueprint, "limits", "gates"),
         )
@@ -186,6 +188,6 @@ def _disk_findings(blueprint: Blueprint, disk: Disk) -> Iterator[Finding]:
         Code.DISK_FULL if full else Code.DISK_TIGHT,
         f"{disk.worktrees} worktrees need {size(needed)} for their tracked files alone; "
         f"{size(disk.free_bytes)} are free",
-        "put worktrees.root on a bigger disk, make space, or spawn fewer agents at a time (--agents)",
+        "put worktrees.root on a bigger disk, free space, or spawn fewer agents at a time (`orchestra spawn AGENT...`)",
         place(blueprint, "worktrees", "root"),
     )

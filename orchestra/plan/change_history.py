@@ -1,7 +1,7 @@
-"""What history says the agents will touch: files that were changed together with what they own.
+"""Estimate from history which paths the agents will change: files that changed together with files they own.
 
-Invariant: pure; every figure is a count of commits. Past commits say nothing about new folders, so that an agent
-whose files do not exist yet gets no finding here. Refuses: reading git (``survey`` has), scope decisions (``scopes``).
+Every figure is a count of commits. Past commits say nothing about new folders, so an agent whose files do not exist
+yet gets no finding here.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from dataclasses import dataclass
 from orchestra.blueprint.model import AgentName
 
 FEWEST_COMMITS = 3
-"""Fewer commits together may be chance."""
+"""Fewer common commits may be chance."""
 LIKELY_SHARE = 0.2
-"""Of the commits that touched what an agent owns: from here on it is likely that the agent will want the path too."""
-_NOBODY: frozenset[AgentName] = frozenset()
+"""Share of the commits on an agent's files from which on the agent is likely to change the path too."""
+_NO_AGENTS: frozenset[AgentName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Likely:
-    """``agent`` is likely to touch a path: ``together`` of the ``own`` commits on what the agent owns did."""
+    """``agent`` is likely to change a path: ``together`` of the ``agent_commits`` commits on its files did."""
 
     agent: AgentName
     together: int
-    own: int
+    agent_commits: int
 
     def __str__(self) -> str:
-        return f"{self.agent} ({self.together} of {self.own} commits)"
+        return f"{self.agent} ({self.together} of {self.agent_commits} commits)"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A tracked file, or a folder (it ends with ``/``) of which nobody owns anything, and who is likely to touch it.
+class PathDemand:
+    """A tracked file, or a folder (it ends with ``/``) without owned files, that agents are likely to change.
 
-    ``owners`` may touch it already; ``likely`` are others, the likeliest first. ``commits`` changed it.
+    ``owners`` may change it already; ``likely`` are others, the likeliest first. ``commits`` changed it.
     """
 
     path: str
@@ -44,15 +44,15 @@ class Wanted:
     likely: tuple[Likely, ...]
 
 
-def wanted_paths(
+def path_demands(
     commits: Sequence[Collection[str]],
     owners: Mapping[str, frozenset[AgentName]],
     shared: Collection[str] = frozenset(),
-) -> tuple[Wanted, ...]:
-    """Every tracked path that somebody who does not own it is likely to touch, the most wanted first.
+) -> tuple[PathDemand, ...]:
+    """Return every tracked path that an agent which does not own it is likely to change, the most likely first.
 
-    ``owners`` has every tracked path -> the agents who may touch it; paths that are gone do not count. ``shared`` are
-    paths that say nothing of whose work a commit was, whoever owns them: lock files, project settings.
+    ``owners`` has every tracked path -> the agents that may change it; deleted paths do not count. ``shared`` are
+    paths that do not tell whose work a commit was: lock files, project settings.
     """
     units = unowned_units(owners)
     owned: Counter[AgentName] = Counter()
@@ -60,22 +60,25 @@ def wanted_paths(
     together: Counter[tuple[str, frozenset[AgentName]]] = Counter()
     for commit in commits:
         present = [path for path in commit if path in owners]
-        everybody = _NOBODY.union(*(owners[path] for path in present if path not in shared))
-        owned.update(everybody)
+        touching_agents = _NO_AGENTS.union(*(owners[path] for path in present if path not in shared))
+        owned.update(touching_agents)
         touched = {*present, *(units[path] for path in present if path in units)}
         changed.update(touched)
-        together.update((path, others) for path in touched if (others := everybody - owners.get(path, _NOBODY)))
-    found = [
-        Wanted(path, changed[path], owners.get(path, _NOBODY), likely)
+        together.update(
+            (path, outsiders) for path in touched if (outsiders := touching_agents - owners.get(path, _NO_AGENTS))
+        )
+    demands = [
+        PathDemand(path, changed[path], owners.get(path, _NO_AGENTS), likely)
         for path, counts in _by_agent(together).items()
         if (likely := _likely(counts, owned))
     ]
-    return tuple(sorted(found, key=lambda w: (-sum(one.together for one in w.likely), w.path)))
+    return tuple(sorted(demands, key=lambda w: (-sum(candidate.together for candidate in w.likely), w.path)))
 
 
 def unowned_units(owners: Mapping[str, frozenset[AgentName]]) -> dict[str, str]:
-    """Each file that nobody owns and that lies in a folder of such files -> the topmost such folder, with ``/``."""
-    mixed = {folder for path, who in owners.items() if who for folder in _folders(path)}
+    """Return each file without owner, in a folder of such files -> the topmost such folder, with
+    ``/``."""
+    mixed = {folder for path, path_owners in owners.items() if path_owners for folder in _folders(path)}
     units: dict[str, str] = {}
     for path in owners:
         top = next((folder for folder in _folders(path) if folder not in mixed), None)
@@ -85,23 +88,23 @@ def unowned_units(owners: Mapping[str, frozenset[AgentName]]) -> dict[str, str]:
 
 
 def _folders(path: str) -> Iterable[str]:
-    """``a/b/c`` -> ``a/``, ``a/b/``."""
+    """Return ``a/b/c`` -> ``a/``, ``a/b/``."""
     parts = path.split("/")[:-1]
     return ("/".join(parts[: count + 1]) + "/" for count in range(len(parts)))
 
 
 def _by_agent(together: Mapping[tuple[str, frozenset[AgentName]], int]) -> dict[str, Counter[AgentName]]:
     counts: defaultdict[str, Counter[AgentName]] = defaultdict(Counter)
-    for (path, others), number in together.items():
-        for agent in others:
+    for (path, agents), number in together.items():
+        for agent in agents:
             counts[path][agent] += number
     return counts
 
 
 def _likely(counts: Mapping[AgentName, int], owned: Mapping[AgentName, int]) -> tuple[Likely, ...]:
-    found = [
+    likely = [
         Likely(agent, number, owned[agent])
         for agent, number in counts.items()
         if number >= FEWEST_COMMITS and number >= LIKELY_SHARE * owned[agent]
     ]
-    return tuple(sorted(found, key=lambda one: (-one.together / one.own, one.agent)))
+    return tuple(sorted(likely, key=lambda candidate: (-candidate.together / candidate.agent_commits, candidate.agent)))

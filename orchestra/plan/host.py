@@ -1,7 +1,4 @@
-"""What this machine offers: cores, memory, free space, commands on PATH.
-
-Invariant: reading it starts no process and writes nothing. Refuses: judging; that is ``capacity`` and ``commands``.
-"""
+"""Read this machine: cores, memory, free space, commands on PATH. Starts no process and writes nothing."""
 
 from __future__ import annotations
 
@@ -18,13 +15,13 @@ class Machine:
 
     cores: int  # that this process may run on
     memory_bytes: int  # of the whole machine
-    free_bytes: int  # for us, without what is kept for root
+    free_bytes: int  # without the part reserved for root
     block_bytes: int
-    missing: frozenset[str] = frozenset()  # of the commands that were asked about, those not on PATH
+    missing: frozenset[str] = frozenset()  # requested commands that are not on PATH
 
 
 def read_machine(root: Path, commands: Iterable[str]) -> Machine:
-    """The machine as it is now. ``root`` is where worktrees will be; it may not exist yet."""
+    """Return the machine as it is now. ``root`` is where worktrees will be; it may not exist yet."""
     import psutil
 
     place = next(folder for folder in (root, *root.parents) if folder.is_dir())

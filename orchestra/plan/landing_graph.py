@@ -1,7 +1,6 @@
 """The merge order as a graph: layers, arrows, and the longest chain of landings.
 
-Invariant: every agent is in exactly one layer; a layer's agents stand in merge order. Refuses: deciding the order,
-which ``blueprint/order.py`` has done.
+Every agent is in exactly one layer; a layer's agents are in merge order.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """``after`` says in its ``merge_after`` that ``before`` lands first."""
+    """``after`` names ``before`` in its ``merge_after``."""
 
     before: AgentName
     after: AgentName
@@ -41,7 +40,7 @@ class MergeGraph:
 
 
 def merge_graph(blueprint: Blueprint) -> MergeGraph:
-    """The graph of a blueprint: its stages as layers, where it has none the depth in ``merge_after``."""
+    """Return the graph of a blueprint: its stages as layers, where it has none the depth in ``merge_after``."""
     ordered = [agent for name in blueprint.merge_order if (agent := blueprint.agent(name))]
     depths = _depths(blueprint.merge_order, blueprint.predecessors)
     layers = _by_stage(ordered, blueprint.stages) if any(a.stage for a in ordered) else _by_depth(ordered, depths)
@@ -53,15 +52,16 @@ def merge_graph(blueprint: Blueprint) -> MergeGraph:
 def critical_path(
     order: Iterable[AgentName], predecessors: Mapping[AgentName, frozenset[AgentName]]
 ) -> tuple[AgentName, ...]:
-    """The longest chain of agents of which each must land before the next; of equal ones the first in ``order``."""
+    """Return the longest chain of agents of which each must land before the next; of equal ones the first in
+    ``order``."""
     order = tuple(order)
     depths = _depths(order, predecessors)
     if not depths:
         return ()
     chain = [max(order, key=lambda name: depths[name])]
     while depths[chain[-1]] > 1:
-        wanted = depths[chain[-1]] - 1
-        chain.append(next(n for n in order if n in predecessors.get(chain[-1], ()) and depths[n] == wanted))
+        depth = depths[chain[-1]] - 1
+        chain.append(next(n for n in order if n in predecessors.get(chain[-1], ()) and depths[n] == depth))
     return tuple(reversed(chain))
 
 
@@ -71,13 +71,13 @@ def _arrows(blueprint: Blueprint, ordered: Iterable[Agent]) -> Iterator[Arrow]:
         mine = blueprint.predecessors.get(agent.name, frozenset())
         for before in agent.merge_after:
             staged = agent.stage is not None and stages[before] not in (None, agent.stage)
-            through = any(before in blueprint.predecessors.get(other, ()) for other in mine)
+            through = any(before in blueprint.predecessors.get(predecessor, ()) for predecessor in mine)
             if not staged and not through:
                 yield Arrow(before, agent.name)
 
 
 def _depths(order: Iterable[AgentName], predecessors: Mapping[AgentName, frozenset[AgentName]]) -> dict[AgentName, int]:
-    """How many agents the longest chain that ends with each has; ``order`` has predecessors first."""
+    """Return the length of the longest chain that ends with each agent; ``order`` has predecessors first."""
     depths: dict[AgentName, int] = {}
     for name in order:
         depths[name] = 1 + max((depths[before] for before in predecessors.get(name, ())), default=0)
@@ -90,5 +90,5 @@ def _by_stage(agents: list[Agent], stages: tuple[str, ...]) -> tuple[Layer, ...]
 
 
 def _by_depth(agents: list[Agent], depths: Mapping[AgentName, int]) -> tuple[Layer, ...]:
-    found = sorted(set(depths.values()))
-    return tuple(Layer(None, tuple(a for a in agents if depths[a.name] == depth)) for depth in found)
+    levels = sorted(set(depths.values()))
+    return tuple(Layer(None, tuple(a for a in agents if depths[a.name] == depth)) for depth in levels)

@@ -1,8 +1,4 @@
-"""The merge order drawn: as text, as Mermaid, as Graphviz DOT.
-
-Invariant: lines only, in the same order on every run; whatever a title holds, the drawing stays well-formed. Refuses:
-printing, and deciding what comes after what, which is ``graph``.
-"""
+"""Draw the merge order as text, Mermaid or Graphviz DOT; well-formed for any title."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from orchestra.plan.landing_graph import MergeGraph
 
 
 def draw_text(graph: MergeGraph) -> list[str]:
-    """Layers from top to bottom, an arrow between them; ``<--`` names whom an agent lands after besides."""
+    """Draw layers from top to bottom with arrows between them; ``<--`` lists further agents that land before."""
     after: dict[AgentName, list[str]] = {}
     for arrow in graph.arrows:
         after.setdefault(arrow.after, []).append(arrow.before)
@@ -22,11 +18,11 @@ def draw_text(graph: MergeGraph) -> list[str]:
     widest = max(len(agent.name) for agent in agents)
     lines: list[str] = []
     for number, layer in enumerate(graph.layers):
-        floating = layer.stage is None and any(other.stage for other in graph.layers)
+        floating = layer.stage is None and any(staged.stage for staged in graph.layers)
         if number:
             lines.append("" if floating else "  ▼")
         if layer.stage or floating:
-            lines.append(layer.stage or "(no stage: at any place that its arrows allow)")
+            lines.append(layer.stage or "(no stage: anywhere that the arrows allow)")
         for agent in layer.agents:
             arrow_text = f"  ◀── {', '.join(after[agent.name])}" if agent.name in after else ""
             lines.append(f"  {agent.number:>{digits}} {agent.name:<{widest}}{arrow_text}".rstrip())
@@ -34,7 +30,7 @@ def draw_text(graph: MergeGraph) -> list[str]:
 
 
 def draw_mermaid(graph: MergeGraph) -> list[str]:
-    """A Mermaid flowchart (mermaid.js.org): a subgraph for each stage, an arrow for each order between two."""
+    """Return a Mermaid flowchart (mermaid.js.org): a subgraph for each stage, an arrow for each order between two."""
     lines = ["flowchart LR"]
     for number, layer in enumerate(graph.layers):
         nodes = [f'a{agent.number}["{_mermaid(_label(agent))}"]' for agent in layer.agents]
@@ -43,13 +39,13 @@ def draw_mermaid(graph: MergeGraph) -> list[str]:
         else:
             lines += [f'  subgraph s{number}["{_mermaid(layer.stage)}"]', *(f"    {n}" for n in nodes), "  end"]
     staged = [number for number, layer in enumerate(graph.layers) if layer.stage is not None]
-    lines += [f"  s{one} --> s{other}" for one, other in pairwise(staged)]
+    lines += [f"  s{earlier} --> s{later}" for earlier, later in pairwise(staged)]
     numbers = _numbers(graph)
     return lines + [f"  a{numbers[arrow.before]} --> a{numbers[arrow.after]}" for arrow in graph.arrows]
 
 
 def draw_dot(graph: MergeGraph, name: str) -> list[str]:
-    """A Graphviz digraph: a cluster for each stage, a point between two stages that every arrow goes through."""
+    """Return a Graphviz digraph: a cluster for each stage, a point between two stages that every arrow goes through."""
     lines = [f"digraph {_quoted(name)} {{", "  rankdir=LR;", "  node [shape=box, style=rounded];"]
     for number, layer in enumerate(graph.layers):
         nodes = [f"a{agent.number} [label={_quoted(_label(agent))}];" for agent in layer.agents]
@@ -67,10 +63,10 @@ def draw_dot(graph: MergeGraph, name: str) -> list[str]:
 def _barriers(graph: MergeGraph) -> list[str]:
     staged = [layer for layer in graph.layers if layer.stage is not None]
     lines: list[str] = []
-    for number, (one, other) in enumerate(pairwise(staged)):
+    for number, (earlier, later) in enumerate(pairwise(staged)):
         lines.append(f"b{number} [shape=point];")
-        lines += [f"a{agent.number} -> b{number} [arrowhead=none];" for agent in one.agents]
-        lines += [f"b{number} -> a{agent.number};" for agent in other.agents]
+        lines += [f"a{agent.number} -> b{number} [arrowhead=none];" for agent in earlier.agents]
+        lines += [f"b{number} -> a{agent.number};" for agent in later.agents]
     return lines
 
 
@@ -84,7 +80,7 @@ def _label(agent: Agent) -> str:
 
 
 def _mermaid(text: str) -> str:
-    """Text inside quotes: Mermaid knows HTML's entities by ``#name;``, and would read Markdown and tags."""
+    """Escape text inside quotes: Mermaid knows HTML's entities by ``#name;``, and would read Markdown and tags."""
     return "".join(c if c.isalnum() or c in " -_.,:()/+" else f"#{ord(c)};" for c in text)
 
 

@@ -1,7 +1,7 @@
-"""Who may touch which path: an agent's scope without what is protected, and the protected paths it is given.
+"""Decide which agent may change which path.
 
-Invariant: the one definition of "may touch": in ``scope`` (no scope: anywhere) and not protected, or named by
-``may_edit``, which goes over both. Pure. Refuses: reading the tree; paths come in as git prints them with -z.
+An agent may change a path that is in its ``scope`` (no scope: anywhere) and not protected, or that its ``may_edit``
+names. Paths are as git prints them with -z.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ EVERYTHING = Scope(("**",))
 
 
 def own_scope(agent: Agent) -> Scope:
-    """The agent's scope; everything where it has none."""
+    """Return the agent's scope; everything where it has none."""
     return agent.scope or EVERYTHING
 
 
 class Territory:
-    """What one agent may touch."""
+    """The paths that one agent may change."""
 
     def __init__(self, agent: Agent, protected: Sequence[str]) -> None:
         self._scope = Matcher(own_scope(agent))
@@ -32,31 +32,31 @@ class Territory:
         self._may_edit = Matcher(Scope(agent.may_edit))
 
     def holds(self, path: str) -> bool:
-        """Whether the agent may touch the path."""
+        """Return True where the agent may change the path."""
         if self._may_edit.matches(path):
             return True
         return self._scope.matches(path) and not self._protected.matches(path)
 
 
 class PathIndex:
-    """Tracked paths, found by pattern; each pattern is looked up once."""
+    """Tracked paths, searched by pattern; each pattern is searched once."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.paths = sorted(paths)
-        self._found: dict[str, frozenset[str]] = {}
+        self._matches: dict[str, frozenset[str]] = {}
 
     def matching(self, pattern: str) -> frozenset[str]:
-        """The paths that one pattern matches."""
-        if pattern not in self._found:
-            self._found[pattern] = frozenset(self._search(pattern))
-        return self._found[pattern]
+        """Return the paths that one pattern matches."""
+        if pattern not in self._matches:
+            self._matches[pattern] = frozenset(self._search(pattern))
+        return self._matches[pattern]
 
     def of(self, patterns: Iterable[str]) -> frozenset[str]:
-        """The paths that any of the patterns matches."""
+        """Return the paths that any of the patterns matches."""
         return frozenset(chain.from_iterable(map(self.matching, patterns)))
 
     def _search(self, pattern: str) -> Iterable[str]:
-        # What comes before the first wildcard begins every path that matches: only those need a look.
+        # Every matching path begins with the text before the first wildcard: only those are tested.
         prefix = next(pattern[:end] for end in range(len(pattern), -1, -1) if is_literal(pattern[:end])).rstrip("/")
         first = bisect_left(self.paths, prefix)
         last = bisect_right(self.paths, prefix, lo=first, key=lambda path: path[: len(prefix)])
@@ -66,10 +66,10 @@ class PathIndex:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Today's tracked paths and who may touch them.
+    """The tracked paths and the agents that may change them.
 
-    ``owners`` has every tracked path, those of nobody too. ``protected`` are tracked; ``shut_out`` are by agent the
-    protected paths inside its scope that it may not edit.
+    ``owners`` has every tracked path, also those without owner. ``protected`` are tracked; ``shut_out`` are by agent
+    the protected paths inside its scope that it may not edit.
     """
 
     owners: Mapping[str, frozenset[AgentName]]
@@ -79,7 +79,7 @@ class Claims:
 
 
 def claims(blueprint: Blueprint, index: PathIndex) -> Claims:
-    """Who may touch which of the paths of ``index``."""
+    """Return which agents may change which of the paths of ``index``."""
     protected = index.of(blueprint.protected)
     held: dict[AgentName, frozenset[str]] = {}
     shut_out: dict[AgentName, frozenset[str]] = {}
@@ -96,7 +96,7 @@ def claims(blueprint: Blueprint, index: PathIndex) -> Claims:
 
 
 def merge_by_rule(conflicts: Mapping[str, ConflictRule]) -> tuple[str, ...]:
-    """The patterns of what several agents may change without harm: a rule (union, regenerate) merges it.
+    """Return the patterns of files that several agents may change: a rule (union, regenerate) merges them.
 
     The first rule that matches counts, so a pattern that an earlier ``forbid`` may reach into is left out.
     """
@@ -105,21 +105,21 @@ def merge_by_rule(conflicts: Mapping[str, ConflictRule]) -> tuple[str, ...]:
     for pattern, rule in conflicts.items():
         if isinstance(rule, Forbid):
             forbidden.append(pattern)
-        elif not share_a_path(Scope((pattern,)), Scope(tuple(forbidden))):
+        elif not scopes_meet(Scope((pattern,)), Scope(tuple(forbidden))):
             harmless.append(pattern)
     return tuple(harmless)
 
 
-def share_a_path(one: Scope, other: Scope) -> bool:
-    """Whether any path is in both; True also where that cannot be decided."""
+def scopes_meet(first: Scope, second: Scope) -> bool:
+    """Return True where any path is in both; also where that cannot be decided."""
     try:
-        return bool(one.include and other.include) and overlap(one, other) is not None
+        return bool(first.include and second.include) and overlap(first, second) is not None
     except OverlapUndecided:
         return True
 
 
 def _shared(owners: Mapping[str, set[AgentName]]) -> dict[str, frozenset[AgentName]]:
-    """The same sets, each kept once: 20,000 paths have few different owners."""
-    known: dict[frozenset[AgentName], frozenset[AgentName]] = {}
+    """Return the same sets, each kept once: 20,000 paths have few different owners."""
+    shared_sets: dict[frozenset[AgentName], frozenset[AgentName]] = {}
     frozen = ((path, frozenset(names)) for path, names in owners.items())
-    return {path: known.setdefault(names, names) for path, names in frozen}
+    return {path: shared_sets.setdefault(names, names) for path, names in frozen}

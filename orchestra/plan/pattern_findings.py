@@ -1,7 +1,7 @@
-"""Patterns that do not do what was meant: they match nothing today, or only what is protected, or protect nothing.
+"""Find patterns with an unexpected effect: they match nothing, only protected paths, or nothing protected.
 
-Invariant: pure. That a pattern matches nothing today is right for code that is yet to be written, and so a note; it
-is a warning only where the tree has a folder of nearly that name. Refuses: guessing further than that.
+A pattern that matches nothing is right for new code, and so a note; it is a warning only where the tree has a folder
+of nearly the same name.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterator
 from orchestra.blueprint.model import Agent, Blueprint, Scope
 from orchestra.blueprint.scope import is_literal
 from orchestra.plan.finding import Code, Finding, Severity, place
-from orchestra.plan.ownership import EVERYTHING, Claims, PathIndex, Territory, share_a_path
+from orchestra.plan.ownership import EVERYTHING, Claims, PathIndex, Territory, scopes_meet
 from orchestra.plan.scope_findings import name_files, pattern_place
 
 
 def pattern_findings(blueprint: Blueprint, index: PathIndex, tree: Claims) -> Iterator[Finding]:
-    """What is odd about each agent's patterns. ``tree`` are the claims of all agents on ``index``'s paths."""
+    """Find patterns that do not do what they seem to; ``tree`` are all agents' claims on ``index``'s paths."""
     folders = _children(tree.owners)
     for agent in blueprint.agents:
         barred = _all_protected(blueprint, agent)
@@ -29,37 +29,38 @@ def pattern_findings(blueprint: Blueprint, index: PathIndex, tree: Claims) -> It
 
 
 def near_name(pattern: str, folders: dict[str, set[str]]) -> str | None:
-    """The tracked path that a pattern seems to mean: its first missing part in other case, number or punctuation.
+    """Return the tracked path that a pattern seems to mean: its first missing part in other case, number or
+    punctuation.
 
     ``src/Service/**`` means ``src/services``. None where no name comes that close, or the parts all exist.
     """
-    known = ""
+    prefix = ""
     for part in pattern.split("/"):
-        names = folders.get(known, set())
+        names = folders.get(prefix, set())
         if not is_literal(part) or not part:
             return None
         if part not in names:
             same = sorted(name for name in names if _skeleton(name) == _skeleton(part))
-            return f"{known}{same[0]}" if same else None
-        known += f"{part}/"
+            return f"{prefix}{same[0]}" if same else None
+        prefix += f"{part}/"
     return None
 
 
 def _skeleton(name: str) -> str:
-    hidden = "." if name.startswith(".") else ""  # .ci and ci are two things
+    hidden = "." if name.startswith(".") else ""  # .ci and ci differ
     return hidden + re.sub(r"[-_. ]", "", name.casefold()).removesuffix("s")
 
 
 def _children(paths: Collection[str]) -> dict[str, set[str]]:
-    """Each folder (with its ``/``; "" is the root) -> the names in it."""
-    found: dict[str, set[str]] = {}
+    """Return each folder (with its ``/``; "" is the root) -> the names in it."""
+    names_by_folder: dict[str, set[str]] = {}
     for path in paths:
-        known = ""
+        prefix = ""
         for part in path.split("/"):
-            names = found.setdefault(known, set())
+            names = names_by_folder.setdefault(prefix, set())
             names.add(part)
-            known += f"{part}/"
-    return found
+            prefix += f"{part}/"
+    return names_by_folder
 
 
 def _matching_nothing(
@@ -76,8 +77,8 @@ def _matching_nothing(
         yield Finding(
             Severity.WARNING,
             Code.SCOPE_MATCHES_NOTHING,
-            f"scope of {agent.name}: no file of today matches {pattern}, but there is {near}",
-            f"write {near} if that is meant; new code at the other name would stand beside it",
+            f"scope of {agent.name}: no tracked file matches {pattern}, but {near} exists",
+            f"write {near} if that was meant; otherwise new code goes into a second folder",
             pattern_place(blueprint, agent, "scope", number),
             (agent.name,),
         )
@@ -86,36 +87,36 @@ def _matching_nothing(
         yield Finding(
             Severity.NOTE,
             Code.SCOPE_MATCHES_NOTHING,
-            f"scope of {agent.name}: no file of today matches {patterns}",
-            "right for code that is yet to be written; otherwise look at the spelling",
+            f"scope of {agent.name}: no tracked file matches {patterns}",
+            "expected for new code; otherwise check the spelling",
             pattern_place(blueprint, agent, "scope", new[0][0]),
             (agent.name,),
         )
 
 
 def _all_protected(blueprint: Blueprint, agent: Agent) -> list[tuple[int, str]]:
-    """The scope's patterns, with their numbers, of all whose possible paths the agent may touch none."""
+    """Return the scope's patterns, with their numbers, for which the agent may change no possible path."""
     if agent.scope is None or not blueprint.protected:
         return []
     territory = Territory(agent, blueprint.protected)
     exclude = agent.scope.exclude + blueprint.protected
-    found: list[tuple[int, str]] = []
+    barred: list[tuple[int, str]] = []
     for number, pattern in enumerate(agent.scope.include):
-        # One path is enough, and saves the search below for nearly every pattern. A plain path is that path.
+        # One free path is enough, and avoids the search below for nearly every pattern.
         if territory.holds(re.sub(r"[*?]+", "x", pattern)):
             continue
-        left = not is_literal(pattern) and share_a_path(Scope((pattern,), exclude), EVERYTHING)
-        if not left and not share_a_path(Scope((pattern,)), Scope(agent.may_edit)):
-            found.append((number, pattern))
-    return found
+        has_free_path = not is_literal(pattern) and scopes_meet(Scope((pattern,), exclude), EVERYTHING)
+        if not has_free_path and not scopes_meet(Scope((pattern,)), Scope(agent.may_edit)):
+            barred.append((number, pattern))
+    return barred
 
 
 def _barred(blueprint: Blueprint, agent: Agent, number: int, pattern: str) -> Finding:
     return Finding(
         Severity.WARNING,
         Code.SCOPE_ALL_PROTECTED,
-        f"scope of {agent.name}: all that {pattern} could match is protected, so the agent may touch none of it",
-        f"if {agent.name} is to change it, name it in `may_edit`; otherwise take it out of the scope",
+        f"scope of {agent.name}: everything that {pattern} matches is protected, so the agent may change none of it",
+        f"if {agent.name} is to change it, add it to `may_edit`; otherwise remove it from the scope",
         pattern_place(blueprint, agent, "scope", number),
         (agent.name,),
     )
@@ -125,12 +126,11 @@ def _shut_out(blueprint: Blueprint, agent: Agent, paths: Collection[str]) -> Ite
     if not paths or agent.scope is None:
         return
     hits = sorted(paths)
-    are = "is" if len(hits) == 1 else "are"
     yield Finding(
         Severity.NOTE,
         Code.PROTECTED_IN_SCOPE,
-        f"scope of {agent.name}: protected, and so not to be edited, {are} {name_files(hits)}",
-        f"if {agent.name} is to change one of them, name it in `may_edit`",
+        f"scope of {agent.name}: it contains protected files that the agent may not edit: {name_files(hits)}",
+        f"if {agent.name} is to change one of them, add it to `may_edit`",
         place(blueprint, "agents", agent.number - 1, "scope"),
         (agent.name,),
         tuple(hits),
@@ -140,13 +140,13 @@ def _shut_out(blueprint: Blueprint, agent: Agent, paths: Collection[str]) -> Ite
 def _unprotected(blueprint: Blueprint, agent: Agent) -> Iterator[Finding]:
     protected = Scope(blueprint.protected)
     for number, pattern in enumerate(agent.may_edit):
-        if share_a_path(Scope((pattern,)), protected):
+        if scopes_meet(Scope((pattern,)), protected):
             continue
         yield Finding(
             Severity.WARNING,
             Code.MAY_EDIT_UNPROTECTED,
-            f"may_edit of {agent.name}: {pattern} names nothing that is protected",
-            "look at the spelling; or add the pattern to `protected`, or to the agent's `scope` instead",
+            f"may_edit of {agent.name}: {pattern} matches no protected path",
+            "check the spelling; or add the pattern to `protected`, or to the agent's `scope` instead",
             pattern_place(blueprint, agent, "may_edit", number),
             (agent.name,),
         )

@@ -1,8 +1,4 @@
-"""The plan: everything known of a fleet before it is spawned, put together.
-
-Invariant: writes nothing and starts nothing but git for reading. The same repository, blueprint and machine give the
-same plan. Refuses: to decide whether a finding matters; whoever asks looks at its severity.
-"""
+"""Plan a fleet before it is spawned. Writes nothing and starts only git, for reading."""
 
 from __future__ import annotations
 
@@ -15,21 +11,21 @@ from orchestra.fleet import Fleet
 from orchestra.git.refs import CommitId
 from orchestra.git.remote import tracking_ref
 from orchestra.plan.capacity import capacity_findings, cost, disk, slots
-from orchestra.plan.change_history import wanted_paths
+from orchestra.plan.change_history import path_demands
 from orchestra.plan.finding import GROUND, Code, Finding, Severity, by_severity, place
 from orchestra.plan.history_findings import history_findings
 from orchestra.plan.host import Machine, read_machine
 from orchestra.plan.landing_graph import merge_graph
 from orchestra.plan.ownership import Claims, PathIndex, claims
 from orchestra.plan.pattern_findings import pattern_findings
-from orchestra.plan.plan_report import PlannedAgent, PlanReport, Read, Spawning
+from orchestra.plan.plan_report import HistoryRead, PlannedAgent, PlanReport, Spawning
 from orchestra.plan.repository_scan import Survey, survey
 from orchestra.plan.required_commands import command_findings, needed_commands
 from orchestra.plan.scope_findings import overlap_findings
 
 
 def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | None = None) -> PlanReport:
-    """What spawn and merge would meet. ``spawning`` is what spawn would do, where the caller knows.
+    """Plan the fleet: what spawn and merge would meet. ``spawning`` is the spawn plan, where the caller has it.
 
     ``machine`` None: the one it runs on. Raises GitError where the repository cannot be read.
     """
@@ -56,29 +52,30 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
         slots=needs,
         disk=space,
         cost=money,
-        history=Read(ground.history.commits, ground.history.bulk, ground.history.cut),
+        history=HistoryRead(ground.history.commits, ground.history.bulk, ground.history.cut),
         findings=by_severity(_with_refusals(fleet, findings, spawning, ground.commit)),
         spawning=spawning,
     )
 
 
 def newest(fleet: Fleet) -> CommitId | None:
-    """What a new fleet starts from: the target, or the remote's where that is ahead; None where there is neither."""
-    own = fleet.target_tip()
-    theirs = fleet.repository.resolve(tracking_ref(fleet.remote, fleet.target)) if fleet.remote else None
-    if own is None or theirs is None:
-        return own or theirs
-    return theirs if fleet.repository.is_ancestor(own, theirs) else own
+    """Return the commit that a new fleet starts from: the target, or its remote branch where that is ahead; else
+    None."""
+    local_tip = fleet.target_tip()
+    remote_tip = fleet.repository.resolve(tracking_ref(fleet.remote, fleet.target)) if fleet.remote else None
+    if local_tip is None or remote_tip is None:
+        return local_tip or remote_tip
+    return remote_tip if fleet.repository.is_ancestor(local_tip, remote_tip) else local_tip
 
 
 def _with_refusals(
     fleet: Fleet, findings: Sequence[Finding], spawning: Spawning | None, commit: CommitId | None
 ) -> Iterator[Finding]:
-    """The findings, and why spawn would refuse: in its own words where they are known, which say the rest too."""
+    """Yield the findings, and the reasons why spawn would refuse, in its words where they are known."""
     if spawning is not None and spawning.problems:
         yield from (finding for finding in findings if finding.code not in GROUND)
         where = place(fleet.blueprint, "worktrees")
-        advice = "spawn refuses until then; it makes nothing before everything can be made"
+        advice = "spawn refuses until this is fixed, and creates nothing before"
         yield from (Finding(Severity.ERROR, Code.SPAWN_REFUSED, p, advice, where) for p in spawning.problems)
         return
     yield from findings
@@ -98,14 +95,14 @@ def _tree_findings(fleet: Fleet, ground: Survey, index: PathIndex, tree: Claims)
     yield from overlap_findings(blueprint, tree.held, changes)
     if ground.sizes:
         yield from pattern_findings(blueprint, index, tree)
-    # Where an agent without a scope may touch everything, nothing is outside and every file has many owners.
+    # With an agent that may change everything, no path is outside, and every file has several owners.
     if all(agent.scope is not None for agent in blueprint.agents):
-        wanted = wanted_paths(ground.history.changes, tree.owners, tree.protected)
-        yield from history_findings(blueprint, wanted, tree, index)
+        demands = path_demands(ground.history.changes, tree.owners, tree.protected)
+        yield from history_findings(blueprint, demands, tree, index)
 
 
 def _worktrees_to_make(fleet: Fleet) -> int:
-    """Agents' worktrees and gate slots that are not there yet."""
+    """Count the worktrees and gate slots that do not exist yet."""
     agents = sum(1 for agent in fleet.blueprint.agents if not fleet.worktree(agent).exists())
     if not any(isinstance(gate, RunGate) for gate in fleet.blueprint.gates.values()):
         return agents

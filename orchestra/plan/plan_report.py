@@ -1,8 +1,4 @@
-"""The plan of a fleet as one value, and as the JSON document that ``schemas/plan.schema.json`` describes.
-
-Invariant: everything in it was read or derived before it was made; showing it needs no repository. Refuses: layout,
-which is ``draw``.
-"""
+"""The plan of a fleet as one value, and as the JSON document that ``schemas/plan.schema.json`` describes."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
 @dataclass(frozen=True, slots=True)
 class PlannedAgent:
-    """Where an agent would work. ``files`` counts the tracked files that it may touch today."""
+    """An agent with its worktree. ``files`` counts the tracked files that it may change."""
 
     agent: Agent
     worktree: Path
@@ -30,8 +26,9 @@ class PlannedAgent:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """What findings from history rest on: ``commits`` read, ``bulk`` of them ignored, ``cut`` why not all were."""
+class HistoryRead:
+    """The basis of findings from history: ``commits`` read, ``bulk`` of them ignored, ``cut``: why not all were
+    read."""
 
     commits: int
     bulk: int
@@ -40,9 +37,9 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Spawning:
-    """What spawn would do, as the caller has it from ``workspace.spawn.plan_spawn``; each step with its agent.
+    """The steps of spawn, each with its agent, as the caller has them from ``workspace``.
 
-    ``problems`` are why it would refuse, ``base`` is what it would start from.
+    ``problems`` are the reasons why spawn would refuse, ``base`` is the commit that it would start from.
     """
 
     base: CommitId | None
@@ -53,7 +50,7 @@ class Spawning:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """All that ``orchestra plan`` knows. ``commit`` is what agents start from; None: the target has none yet."""
+    """The result of ``orchestra plan``. ``commit`` is the agents' start; None: the target has no commit."""
 
     blueprint: Blueprint
     repository: Path
@@ -64,7 +61,7 @@ class PlanReport:
     slots: Slots
     disk: Disk
     cost: Cost
-    history: Read
+    history: HistoryRead
     findings: tuple[Finding, ...]  # errors first
     spawning: Spawning | None = None
 
@@ -74,14 +71,14 @@ class PlanReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Wrong input where the blueprint has to change, wrong ground where only the machine or repository does."""
+        """WRONG_INPUT where the blueprint has to change, WRONG_GROUND where only the machine or repository has to."""
         codes = {finding.code for finding in self.errors}
         if codes - GROUND:
             return ExitCode.WRONG_INPUT
         return ExitCode.WRONG_GROUND if codes else ExitCode.DONE
 
     def to_json(self) -> dict[str, Json]:
-        """The document of ``plan --json``."""
+        """Return the document of ``plan --json``."""
         return {
             "fleet": self.blueprint.name,
             "title": self.blueprint.title,

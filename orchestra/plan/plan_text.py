@@ -1,8 +1,4 @@
-"""A plan as lines of text.
-
-Invariant: lines only; nothing is printed and nothing is decided here. File names come as git gave them: whoever
-prints them makes control characters visible (``tasks/console.py``).
-"""
+"""Format a plan as lines of text. The printer makes control characters in file names visible."""
 
 from __future__ import annotations
 
@@ -17,44 +13,45 @@ from orchestra.plan.merge_order_chart import draw_text
 from orchestra.plan.plan_report import PlanReport, Spawning
 
 MOST_OF_A_KIND = {Severity.ERROR: 8, Severity.WARNING: 8, Severity.NOTE: 3}
-"""Findings of one kind that are written out; 1,225 overlapping pairs would hide everything else."""
+"""Findings of one kind that are shown; 1,225 overlapping pairs would hide everything else."""
 _SHORT = 7  # digits of a commit id, as git shows them
 _WIDEST_SCOPE = 60
 
 
 def draw_plan(report: PlanReport) -> list[str]:
-    """The whole plan but for its findings."""
+    """Return the whole plan but for its findings."""
     sections = (
         _head(report),
-        ["merge order (all agents work at the same time; their work lands from top to bottom)", *_order(report)],
+        ["merge order (all agents work at the same time; their branches land from top to bottom)", *_order(report)],
         ["agents", *(f"  {line}" for line in _agents(report))],
-        ["what it takes", *(f"  {line}" for line in _takes(report))],
+        ["resources", *(f"  {line}" for line in _takes(report))],
         ["spawn would", *(f"  {line}" for line in _spawning(report.spawning))] if report.spawning else [],
     )
     return [line for section in sections if section for line in (*section, "")][:-1]
 
 
 def draw_findings(report: PlanReport) -> list[tuple[Severity, list[str]]]:
-    """Each finding's lines with its severity; of each kind the first ``MOST_OF_A_KIND``, then how many more."""
+    """Return each finding's lines with its severity; of each kind the first ``MOST_OF_A_KIND``, then how many more."""
     drawn: list[tuple[Severity, list[str]]] = []
     for severity, code in dict.fromkeys((finding.severity, finding.code) for finding in report.findings):
         alike = [finding for finding in report.findings if (finding.severity, finding.code) == (severity, code)]
         most = MOST_OF_A_KIND[severity]
         drawn += [(severity, draw_finding(finding, report.repository)) for finding in alike[:most]]
         if len(alike) > most:
-            more = f"{severity}: {len(alike) - most} more like that (--json has them all) [{code}]"
-            drawn.append((severity, [more]))
+            omitted = f"{severity}: {len(alike) - most} more of this kind (--json lists all) [{code}]"
+            drawn.append((severity, [omitted]))
     return drawn
 
 
 def draw_finding(finding: Finding, repository: Path) -> list[str]:
-    """``file:line:column: severity: message [code]``, then what to change; files below the repository shortened."""
+    """Return ``file:line:column: severity: message [code]``, then what to change; files below the repository
+    shortened."""
     place = _where(finding.origin, repository)
     return [f"{place}: {finding.severity}: {finding.message} [{finding.code}]", f"    {finding.advice}"]
 
 
 def count_findings(findings: Sequence[Finding]) -> str:
-    """``1 error, 2 warnings, 3 notes``, or ``no findings``."""
+    """Return ``1 error, 2 warnings, 3 notes``, or ``no findings``."""
     counts = [(sum(1 for f in findings if f.severity is severity), severity) for severity in Severity]
     return ", ".join(plural(count, severity) for count, severity in counts if count) or "no findings"
 
@@ -79,10 +76,10 @@ def _order(report: PlanReport) -> list[str]:
     return [*(f"  {line}" for line in draw_text(report.graph)), f"  critical path: {chain}"]
 
 
-def _chain(names: Sequence[str], everybody: int) -> str:
+def _chain(names: Sequence[str], agent_count: int) -> str:
     if len(names) < 2:  # noqa: PLR2004
         return "none, every agent may land first"
-    return f"{' -> '.join(names)} ({len(names)} of {plural(everybody, 'agent')} land one after the other)"
+    return f"{' -> '.join(names)} ({len(names)} of {plural(agent_count, 'agent')} land one after another)"
 
 
 def _agents(report: PlanReport) -> list[str]:
@@ -103,7 +100,7 @@ def _agents(report: PlanReport) -> list[str]:
 
 
 def scope_summary(agent: Agent) -> str:
-    """The patterns of a scope on one line, cut where it gets long: ``src/**, !src/gen/**, ... (3 more)``."""
+    """Return the patterns of a scope on one line, cut where it gets long: ``src/**, !src/gen/**, ... (3 more)``."""
     if agent.scope is None:
         patterns = ["(everything that is not protected)"]
     else:
@@ -112,8 +109,8 @@ def scope_summary(agent: Agent) -> str:
     shown = list(patterns)
     while len(shown) > 1 and len(", ".join(shown)) > _WIDEST_SCOPE:
         shown.pop()
-    more = [f"... ({len(patterns) - len(shown)} more)"] if len(shown) < len(patterns) else []
-    return ", ".join([*shown, *more])
+    omitted = [f"... ({len(patterns) - len(shown)} more)"] if len(shown) < len(patterns) else []
+    return ", ".join([*shown, *omitted])
 
 
 def _takes(report: PlanReport) -> list[str]:
@@ -124,14 +121,14 @@ def _takes(report: PlanReport) -> list[str]:
 
 
 def _spawning(spawning: Spawning) -> list[str]:
-    """The steps of the fleet and of its first agent in full; those of the others are of the same kind."""
+    """Return the steps of the fleet and of its first agent in full; the other agents' steps are similar."""
     agents = list(dict.fromkeys(agent for agent, _ in spawning.steps if agent is not None))
     shown = [step for agent, step in spawning.steps if agent in (None, *agents[:1])]
-    more = len(spawning.steps) - len(shown)
-    if more:
-        shown.append(f"... {plural(more, 'step')} more for {', '.join(agents[1:])} (spawn --dry-run shows them all)")
+    omitted = len(spawning.steps) - len(shown)
+    if omitted:
+        shown.append(f"... {plural(omitted, 'step')} more for {', '.join(agents[1:])} (spawn --dry-run shows them all)")
     if not spawning.steps:
-        shown.append("refuse, see below" if spawning.problems else "have nothing to do")
+        shown.append("refuse, for the reasons below" if spawning.problems else "have nothing to do")
     return [*shown, *(f"note: {note}" for note in spawning.notes)]
 
 
@@ -148,7 +145,7 @@ def _disk(report: PlanReport) -> str:
     disk = report.disk
     free = f"{size(disk.free_bytes)} are free"
     if disk.bytes_per_worktree is None or disk.needed_bytes is None:
-        return f"{plural(disk.worktrees, 'worktree')} to make, of a size that a partial clone does not know; {free}"
+        return f"{plural(disk.worktrees, 'worktree')} to make, of a size that this partial clone does not know; {free}"
     tracked = "tracked files only, without what set-up installs"
     many = f"{plural(disk.worktrees, 'worktree')} of {size(disk.bytes_per_worktree)} to make: {size(disk.needed_bytes)}"
     return f"{many} ({tracked}); {free}"
@@ -157,13 +154,13 @@ def _disk(report: PlanReport) -> str:
 def _cost(report: PlanReport) -> str:
     high = report.cost.high
     if high is None:
-        return "no bound, since:" if report.cost.assumptions else "no bound is declared"
-    return f"at most {dollars(high)}, which rests on:"
+        return "no limit, because:" if report.cost.assumptions else "no limit is declared"
+    return f"at most {dollars(high)}, based on:"
 
 
 def _history(report: PlanReport) -> str:
     history = report.history
-    bulk = f", {history.bulk:,} of which changed too many files to say anything" if history.bulk else ""
+    bulk = f", {history.bulk:,} of which changed too many files to be meaningful" if history.bulk else ""
     cut = f" ({history.cut})" if history.cut else ""
     return f"{plural(history.commits, 'commit')} read{cut}{bulk}"
 
@@ -173,5 +170,5 @@ def _where(origin: Origin, repository: Path) -> str:
 
 
 def _below(path: Path, repository: Path) -> str:
-    """Relative to the repository when it is in there."""
+    """Return the path, relative to the repository when it is inside."""
     return str(path.relative_to(repository)) if path.is_relative_to(repository) else str(path)

@@ -1,7 +1,6 @@
-"""What git says about the ground: today's tree, and which files were changed together.
+"""Read the tree and history of the commit that agents would start from.
 
-Invariant: read from one commit, the one that agents would start from; nothing is written and nothing is fetched (a
-partial clone is not filled up for a plan). Refuses: judging; that is ``scopes``, ``history`` and ``capacity``.
+Nothing is written and nothing is fetched: missing objects of a partial clone stay missing.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from orchestra.git.refs import CommitId
 from orchestra.git.repository import Repository
 
 MOST_COMMITS = 20_000
-"""Of the newest; merge commits are not counted (what they merge is)."""
+"""The newest; merge commits do not count (the commits that they merge do)."""
 MOST_SECONDS = 15.0
-"""For reading the history; a slow disk shortens it, and the plan says so."""
+"""Limit for reading the history; the plan says where it was reached."""
 MOST_FILES_A_COMMIT = 50
-"""A commit with more files is an import, a rename or a reformatting: it says nothing about what belongs together."""
+"""A commit with more files is an import, a rename or a reformatting: it does not show which files belong together."""
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """``changes``: the paths of each commit that says something, newest first; ``bulk`` others changed too much."""
+    """``changes``: the paths of each meaningful commit, newest first; ``bulk`` others changed too many files."""
 
     changes: tuple[frozenset[str], ...] = ()
-    commits: int = 0  # read, also those that changed nothing
+    commits: int = 0  # read, also those without changes
     bulk: int = 0
     cut: str = ""  # why older commits were not read; empty when all were
 
@@ -40,7 +39,7 @@ class Survey:
     """The tree at ``commit`` and its history.
 
     ``sizes`` is tracked path -> bytes, None where git would have to fetch the file to know. ``scripts`` are the names
-    that package.json at the root has below "scripts" (none without package.json); None where that cannot be told.
+    that package.json at the root has below "scripts" (none without package.json); None where unknown.
     """
 
     commit: CommitId | None
@@ -54,7 +53,7 @@ class Survey:
 
 
 def survey(repository: Repository, commit: CommitId | None) -> Survey:
-    """Read all that a plan needs of ``commit``, in a handful of git calls whatever the size of the repository."""
+    """Read all that a plan needs of ``commit``, in a fixed number of git calls."""
     if commit is None:
         return Survey(None, {}, None, History())
     # A missing object of a partial clone ends the command instead of starting a download (git >= 2.45).
@@ -65,12 +64,13 @@ def survey(repository: Repository, commit: CommitId | None) -> Survey:
         return Survey(commit, tree, scripts, History(cut="this clone has no older trees"))
     history = read_history(git, commit)
     if not history.cut and (repository.common_dir / "shallow").exists():
-        history = replace(history, cut="all that this shallow clone has")
+        history = replace(history, cut="as far as this shallow clone goes")
     return Survey(commit, tree, scripts, history)
 
 
 def read_tree(git: Git, commit: str, *, sizes: bool = True) -> dict[str, int | None]:
-    """Every tracked path -> its bytes (0 for a submodule, None for a lost object); without ``sizes`` all None."""
+    """Return every tracked path -> its bytes (0 for a submodule, None for a lost object); without ``sizes`` all
+    None."""
     listed = git.run("ls-tree", "-r", "-z", "--full-tree", *(["-l"] if sizes else []), commit)
     tree: dict[str, int | None] = {}
     for entry in listed.fields:
@@ -81,12 +81,13 @@ def read_tree(git: Git, commit: str, *, sizes: bool = True) -> dict[str, int | N
 
 
 def read_scripts(git: Git, commit: str) -> frozenset[str] | None:
-    """The script names of package.json at the root of ``commit``, none where it has none; None when unreadable."""
+    """Return the script names of package.json at the root of ``commit``, none where it has none; None when
+    unreadable."""
     if not git.text("ls-tree", "--name-only", commit, "--", "package.json"):
         return frozenset()
-    found = git.run("cat-file", "blob", f"{commit}:package.json", ok=(0, 128))
+    blob = git.run("cat-file", "blob", f"{commit}:package.json", ok=(0, 128))
     try:
-        document = json.loads(found.stdout)
+        document = json.loads(blob.stdout)
     except ValueError:
         return None
     scripts = document.get("scripts", {}) if isinstance(document, dict) else None
@@ -96,7 +97,7 @@ def read_scripts(git: Git, commit: str) -> frozenset[str] | None:
 def read_history(
     git: Git, commit: str, *, most_commits: int = MOST_COMMITS, most_seconds: float = MOST_SECONDS
 ) -> History:
-    """What each commit below ``commit`` changed, in one pass, newest first, stopped by either limit."""
+    """Read the paths that each commit up to ``commit`` changed, newest first, until either limit is reached."""
     # %x00 and the terminator make two empty fields before each commit's names; a name is never empty.
     arguments = (
         "--root",
@@ -122,7 +123,9 @@ def read_history(
     if not ended or process.returncode:
         # The last commit read may lack some of its names.
         why = (
-            f"git log failed with {process.returncode}" if ended else f"the newest, all that {most_seconds:g} s allowed"
+            f"git log failed with {process.returncode}"
+            if ended
+            else f"the newest, as far as {most_seconds:g} s allowed"
         )
         return _history(changes[:-1], why)
     if len(changes) > most_commits:
@@ -131,12 +134,13 @@ def read_history(
 
 
 def split_log(output: str) -> Iterator[frozenset[str]]:
-    """The paths of each commit in the output of the ``git log`` above; a commit without any gives the empty set."""
+    """Yield the paths of each commit in the output of the ``git log`` above; a commit without any gives the empty
+    set."""
     fields = iter(output.split("\0")[:-1])
     names: list[str] | None = None
     for field in fields:
         if field and names is not None:
-            names.append(field if names else field[1:])  # the first one comes after a newline of git's
+            names.append(field if names else field[1:])  # the first one follows a newline that git prints
             continue
         next(fields, None)
         if names is not None:
@@ -147,15 +151,15 @@ def split_log(output: str) -> Iterator[frozenset[str]]:
 
 
 def _history(changes: Sequence[frozenset[str]], cut: str) -> History:
-    kept = tuple(change for change in changes if 0 < len(change) <= MOST_FILES_A_COMMIT)
+    telling_changes = tuple(change for change in changes if 0 < len(change) <= MOST_FILES_A_COMMIT)
     bulk = sum(1 for change in changes if len(change) > MOST_FILES_A_COMMIT)
-    return History(kept, len(changes), bulk, cut)
+    return History(telling_changes, len(changes), bulk, cut)
 
 
 def _partial_filter(repository: Repository) -> str | None:
-    """What a partial clone left out: ``trees``, or ``blobs`` (or only big ones); None for a whole clone."""
-    found = repository.git.run("config", "--get-regexp", r"^remote\..*\.partialclonefilter$", ok=(0, 1))
-    filters = [line.partition(" ")[2] for line in found.lines]
+    """Return what a partial clone left out: ``trees`` or ``blobs`` (or only big ones); None for a whole clone."""
+    configured = repository.git.run("config", "--get-regexp", r"^remote\..*\.partialclonefilter$", ok=(0, 1))
+    filters = [line.partition(" ")[2] for line in configured.lines]
     if not any(filters):
         return None
     return "trees" if any(f.startswith(("tree:", "combine:", "sparse:")) for f in filters) else "blobs"

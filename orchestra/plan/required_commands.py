@@ -1,7 +1,6 @@
-"""Which commands the gates and the agents need, and which of them are not there.
+"""Find the commands that gates and agents need, and those that are missing.
 
-Invariant: pure, and silent where it cannot be sure: shell is not parsed beyond its first word, a file that set-up
-may make is not missed. Refuses: running anything.
+Only certain cases are reported: shell is not parsed beyond its first word, and set-up may create files.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from orchestra.blueprint.model import (
 from orchestra.plan.finding import Code, Finding, Severity, place
 
 RESERVED = frozenset({Builtin.SECRETS, Builtin.DEPENDENCIES})
-"""Built-in gates that a blueprint may name and no train of this version runs."""
+"""Built-in gates that this version does not implement."""
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./+@-]+")
 # POSIX reserved words and built-ins, and those of the shells that people have as /bin/sh.
@@ -35,12 +34,13 @@ _OF_THE_SHELL = frozenset(
     cd command continue echo eval exec exit export false fc fg getopts hash jobs kill let local printf pwd read
     readonly return set shift source test times trap true type typeset ulimit umask unalias unset wait""".split()
 )
-_SCRIPT_RUNNERS = frozenset({"npm", "pnpm"})  # yarn and bun fall back to programs, so a missing script is no proof
-_TEST = frozenset({"test", "t", "tst"})  # npm's words for `npm run test`; start and the like have defaults of npm's
+_SCRIPT_RUNNERS = frozenset({"npm", "pnpm"})  # yarn and bun fall back to programs, so a missing script proves nothing
+_TEST = frozenset({"test", "t", "tst"})  # npm's words for `npm run test`; npm has defaults for start and others
 
 
 def first_word(run: str) -> str | None:
-    """The program that a shell command starts with; None where the shell decides that, or it is the shell's own."""
+    """Return the program that a shell command starts with; None where the shell decides that, or it is the shell's
+    own."""
     words = _words(run)
     if not words or words[0] in _OF_THE_SHELL or not _PLAIN_WORD.fullmatch(words[0]):
         return None
@@ -48,7 +48,8 @@ def first_word(run: str) -> str | None:
 
 
 def script_name(run: str) -> str | None:
-    """The package.json script at the root that ``npm test``, ``npm run X`` or ``pnpm run X`` runs; None when unsure."""
+    """Return the package.json script at the root that ``npm test``, ``npm run X`` or ``pnpm run X`` runs; None when
+    unsure."""
     words = _words(run)
     if len(words) < 2 or words[0] not in _SCRIPT_RUNNERS or "--if-present" in words:  # noqa: PLR2004
         return None
@@ -64,14 +65,14 @@ def script_name(run: str) -> str | None:
 
 
 def needed_commands(blueprint: Blueprint) -> frozenset[str]:
-    """Every command that must be on PATH for the gates and the agents' programs."""
+    """Return every command that must be on PATH for the gates and the agents' programs."""
     gates = {word for _, word in _gate_words(blueprint) if "/" not in word or word.startswith("/")}
     runners = {word for agent in blueprint.agents for word in _runner_words(blueprint, agent)}
     return frozenset(gates | runners)
 
 
 def runner_commands(runner: Runner) -> tuple[str, ...]:
-    """What must be on PATH to start a session with this runner; nothing where a template decides it."""
+    """Return the commands that must be on PATH to start a session with this runner, as far as it names them."""
     if runner.kind is RunnerKind.NONE:
         return ()
     program = "claude" if runner.kind is RunnerKind.CLAUDE else next(iter(runner.command), "")
@@ -82,7 +83,7 @@ def runner_commands(runner: Runner) -> tuple[str, ...]:
 def command_findings(
     blueprint: Blueprint, missing: Collection[str], tracked: Collection[str], scripts: Collection[str] | None
 ) -> Iterator[Finding]:
-    """Gates that cannot run here and programs that cannot start.
+    """Yield a finding for each gate that cannot run here and each program that cannot start.
 
     ``missing`` are commands not on PATH, ``tracked`` the paths at the base, ``scripts`` those of its package.json.
     """
@@ -101,8 +102,7 @@ def _reserved_gates(blueprint: Blueprint) -> Iterator[Finding]:
                 Code.GATE_RESERVED,
                 f"gate {gate.name} needs the built-in check {gate.builtin}, which this version does not have: "
                 "a merge refuses to start with it",
-                f"remove it (`{gate.name}: null`), or put a command of your own in its place "
-                f"(`{gate.name}: {{run: ...}}`)",
+                f"remove it (`{gate.name}: null`), or replace it by your own command (`{gate.name}: {{run: ...}}`)",
                 place(blueprint, "gates", gate.name),
             )
 
@@ -113,18 +113,18 @@ def _gates_without_command(
     for gate, word in _gate_words(blueprint):
         where = place(blueprint, "gates", gate.name, "run")
         if word in missing:
-            what = f"gate {gate.name} cannot run here: {word} is not on PATH"
+            message = f"gate {gate.name} cannot run here: {word} is not on PATH"
             advice = f"install {word} where the merge will run, or change the gate's command"
         elif "/" in word and not word.startswith("/") and not _may_be_made(word, tracked, blueprint.worktrees.setup):
-            what = f"gate {gate.name} cannot run: {word} is not in the repository, and no set-up could make it"
+            message = f"gate {gate.name} cannot run: {word} is not in the repository, and no set-up creates it"
             advice = "commit the file, or change the gate's command"
         else:
             continue
-        yield Finding(Severity.WARNING, Code.GATE_CANNOT_RUN, what, advice, where)
+        yield Finding(Severity.WARNING, Code.GATE_CANNOT_RUN, message, advice, where)
 
 
 def _gates_without_script(blueprint: Blueprint, scripts: Collection[str], has_package: bool) -> Iterator[Finding]:
-    lacking = "has no such script" if has_package else "is not there"
+    lacking = "has no such script" if has_package else "is missing"
     for gate in _run_gates(blueprint):
         name = script_name(gate.run)
         if name is not None and name not in scripts:
@@ -132,7 +132,7 @@ def _gates_without_script(blueprint: Blueprint, scripts: Collection[str], has_pa
                 Severity.WARNING,
                 Code.GATE_CANNOT_RUN,
                 f"gate {gate.name} cannot run: it needs the npm script {name}; package.json on the target {lacking}",
-                "add it to the target before you spawn, or change the gate; until it is there, every candidate is red",
+                "add it to the target before you spawn, or change the gate; until then every candidate fails",
                 place(blueprint, "gates", gate.name, "run"),
             )
 
@@ -144,14 +144,14 @@ def _runners_not_found(blueprint: Blueprint, missing: Collection[str]) -> Iterat
             if word in missing:
                 users.setdefault(word, []).append(agent)
     for word, agents in users.items():
-        own = next((found for agent in agents if (found := _own_runner(blueprint, agent))), None)
+        agent_place = next((runner_place for agent in agents if (runner_place := _own_runner(blueprint, agent))), None)
         names: tuple[AgentName, ...] = tuple(agent.name for agent in agents)
         yield Finding(
             Severity.WARNING,
             Code.RUNNER_NOT_FOUND,
             f"{word} is not on PATH, so the sessions of {_names(names, len(blueprint.agents))} cannot start here",
-            f"install {word}, or say another `runner:` (kind none: a person starts the agents)",
-            own or place(blueprint, "runner"),
+            f"install {word}, or set another `runner:` (kind none: you start the agents by hand)",
+            agent_place or place(blueprint, "runner"),
             names,
         )
 
@@ -165,8 +165,8 @@ def _own_runner(blueprint: Blueprint, agent: Agent) -> Origin | None:
     return blueprint.origins.get(("agents", agent.number - 1, "runner"))
 
 
-def _names(names: tuple[AgentName, ...], everybody: int) -> str:
-    return "all agents" if len(names) == everybody else ", ".join(names)
+def _names(names: tuple[AgentName, ...], agent_count: int) -> str:
+    return "all agents" if len(names) == agent_count else ", ".join(names)
 
 
 def _may_be_made(word: str, tracked: Collection[str], setup: Setup) -> bool:
@@ -185,7 +185,7 @@ def _run_gates(blueprint: Blueprint) -> Iterator[RunGate]:
 
 
 def _words(run: str) -> list[str]:
-    """The words of the first command; shell that shlex cannot split gives none."""
+    """Return the words of the first command; shell that shlex cannot split gives none."""
     first_line = next(iter(run.replace("\\\n", " ").strip().splitlines()), "")
     lexer = shlex.shlex(first_line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True

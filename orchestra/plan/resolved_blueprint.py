@@ -1,7 +1,6 @@
-"""A composed blueprint as YAML lines, each value with the place that set it as a comment.
+"""Write a composed blueprint as YAML lines, each value with its origin as a comment.
 
-Invariant: what comes out is YAML that reads back as the same document, so that a fleet made of five files can be
-looked at, compared, or kept as one. Pure. Refuses: to guess plain scalars; what could be read otherwise is quoted.
+The YAML reads back as the same document; a scalar that could be read as another type is quoted.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from orchestra.blueprint.load import Resolved
 from orchestra.blueprint.model import Key, Origin
 from orchestra.blueprint.yaml_tree import Plain
 
-# Words that some reader of YAML takes for something else than a string (yaml.org/type, 1.1's booleans among them).
+# Words that a YAML reader may not take as a string (yaml.org/type, 1.1's booleans among them).
 _NO_STRINGS = re.compile(r"(?i)(true|false|null|yes|no|on|off|y|n|\.inf|\.nan)\Z")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*\Z")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
 def draw_resolved(resolved: Resolved, home: Path) -> list[str]:
-    """The lines; places below ``home`` are shown relative to it."""
+    """Return the lines; places below ``home`` are shown relative to it."""
     return list(_Drawing(resolved.origins, home).mapping(resolved.document, (), ""))
 
 
@@ -37,7 +36,7 @@ class _Drawing:
             yield from self.value(value, (*key, name), indent, f"{indent}{_scalar(name)}:")
 
     def value(self, value: Plain, key: Key, indent: str, start: str) -> Iterator[str]:
-        """``start`` is what stands before the value on its first line."""
+        """Return Yield the lines of one value; ``start`` precedes it on its first line."""
         if isinstance(value, dict) and value:
             yield from self.below(start, self.mapping(value, key, f"{indent}  "), f"{indent}  ")
         elif isinstance(value, list) and value:
@@ -53,7 +52,7 @@ class _Drawing:
 
     @staticmethod
     def below(start: str, lines: Iterator[str], indent: str) -> Iterator[str]:
-        """A map below its key; a map that is a list's item begins on the line of its dash."""
+        """Yield a map below its key; a map that is a list's item begins on the line of its dash."""
         if start.endswith("-"):
             yield f"{start} {next(lines).removeprefix(indent)}"
         else:
@@ -69,7 +68,8 @@ class _Drawing:
 
 
 def _is_block(text: str) -> bool:
-    """Whether a literal block shows the text as it is: several lines, the first not indented, at most one newline
+    """Return True where a literal block shows the text as it is: several lines, the first not indented, at most one
+    newline
     at the end."""
     body = text.removesuffix("\n")
     plain = bool(body) and body[0] not in " \n" and not body.endswith("\n")
@@ -85,6 +85,6 @@ def _scalar(value: Plain) -> str:
         return value
     if isinstance(value, str):
         # JSON's escapes are YAML's too, but for what JSON leaves as it is and YAML does not allow in a document.
-        return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", json.dumps(value, ensure_ascii=False))
+        return _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", json.dumps(value, ensure_ascii=False))
     # 1e-07 is a number in YAML 1.2 and a string in 1.1; 1.0e-07 is one in both.
     return re.sub(r"\A(-?[0-9]+)e", r"\1.0e", json.dumps(value))

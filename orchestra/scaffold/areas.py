@@ -1,7 +1,6 @@
-"""Who could own what: areas of a repository, from its folders and from what is changed most.
+"""Divide a repository into areas for agents, by its folders and by how often files change.
 
-Invariant: the areas of one answer share no path, and every tracked file is in one of them or protected. Pure: paths
-in, areas out. Refuses: opinions on what is to be done in an area.
+The areas share no path, and every tracked file is in one of them or protected.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ _MOST_NAMED: Final = 5
 
 
 class Kind(StrEnum):
-    """What an area is for; also the stage in which it lands, in this order."""
+    """The purpose of an area; also the stage in which it lands, in this order."""
 
     INFRASTRUCTURE = "infrastructure"  # containers, deployment, scripts
-    CODE = "code"  # what others build on
-    INTERFACE = "interface"  # what users and other programs meet
-    TESTS = "tests"  # tests that stand apart from the code
+    CODE = "code"  # used by other code
+    INTERFACE = "interface"  # used by users and other programs
+    TESTS = "tests"  # tests outside the code folders
     DOCS = "docs"  # documentation and examples
-    REST = "rest"  # whatever is left
+    REST = "rest"  # everything else
 
 
 _WORDS: Final = {
@@ -89,7 +88,7 @@ def propose_areas(
     protected: Collection[str] = (),
     history: Iterable[Collection[str]] = (),
 ) -> tuple[Area, ...]:
-    """Areas for about eight agents. ``suffixes`` of source files, ``protected`` paths that no area has to hold,
+    """Return areas for about eight agents. ``suffixes`` of source files, ``protected`` paths that no area has to hold,
     ``history`` the paths of each commit: what changes often weighs more, and so is divided first.
     """
     paths = sorted(path for path in tracked if can_be_named(path))
@@ -108,7 +107,7 @@ def propose_areas(
 
 
 def _code(folders: Folders) -> list[_Claim]:
-    """The root's own files, and folders divided where most of the code is, until there are enough."""
+    """Return the root's own files, and folders divided where most of the code is, until there are enough."""
     most = max(1, min(MOST_CODE_AREAS, round(len(folders.code) / _FILES_EACH)))
     tops = [top for top in folders.children("") if _kind_of(top) in (Kind.CODE, Kind.INTERFACE)]
     root = _root_code(folders)
@@ -118,13 +117,13 @@ def _code(folders: Folders) -> list[_Claim]:
 
 
 def _is_worth_it(folder: str, folders: Folders) -> bool:
-    """Whether an agent has enough to do there: a few files that matter, or much of a small repository."""
+    """Return True where an agent has enough to do: a few files that matter, or much of a small repository."""
     share = folders.weight(folder) / (folders.weight("") or 1)
     return not is_test(f"{folder}x") and (share >= _LARGE or (share >= _SMALL and folders.count(folder) >= _FEW))
 
 
 def _divide(parts: list[str], folders: Folders, most: int) -> None:
-    """Split the heaviest part into its folders, again and again; what is left of it stays a part if it is worth it."""
+    """Split the heaviest part into its folders repeatedly; its remainder stays a part if it is large enough."""
     whole: set[str] = set()
     while len(parts) < most and (heaviest := max(set(parts) - whole, key=folders.weight, default="")):
         whole.add(heaviest)
@@ -139,13 +138,13 @@ def _divide(parts: list[str], folders: Folders, most: int) -> None:
 
 
 def _left(folder: str, children: Sequence[str], folders: Folders) -> float:
-    """What of a folder is in none of these children, as a share of all code."""
+    """Return the share of all code that is in ``folder`` and in none of these children."""
     return (folders.weight(folder) - sum(folders.weight(child) for child in children)) / (folders.weight("") or 1)
 
 
 def _claim(part: str, parts: Collection[str], folders: Folders) -> _Claim:
     inner = folders.descend(part)
-    inside = [last_name(other) for other in parts if other != part and other.startswith(part)]
+    inside = [last_name(inner_part) for inner_part in parts if inner_part != part and inner_part.startswith(part)]
     kind = Kind.INTERFACE if _kind_of(part) is Kind.INTERFACE else Kind.CODE
     name = last_name(part)
     if name in PLAIN_NAMES:
@@ -155,7 +154,7 @@ def _claim(part: str, parts: Collection[str], folders: Folders) -> _Claim:
 
 
 def _plain(name: str, *, divided: bool) -> str:
-    """What to call what is left of ``crates`` or ``src``."""
+    """Return a name for the remainder of ``crates`` or ``src``."""
     if not divided:
         return name
     return f"other-{name}" if name.endswith("s") else "core"
@@ -166,12 +165,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _root_code(folders: Folders) -> list[_Claim]:
-    """Sources that lie in the root itself, as in small Go and C projects; build files are no sources."""
-    own = [path for path in folders.code if "/" not in path and not _BUILD_FILE.fullmatch(path)]
-    weight = sum(folders.file_weight(path) for path in own)
-    if len(own) < _FEW or weight < _SMALL * folders.weight(""):
+    """Return the sources in the root itself, as in small Go and C projects; build files are no sources."""
+    sources = [path for path in folders.code if "/" not in path and not _BUILD_FILE.fullmatch(path)]
+    weight = sum(folders.file_weight(path) for path in sources)
+    if len(sources) < _FEW or weight < _SMALL * folders.weight(""):
         return []
-    patterns = sorted({f"*{PurePosixPath(path).suffix}" for path in own})
+    patterns = sorted({f"*{PurePosixPath(path).suffix}" for path in sources})
     return [_Claim("core", Kind.CODE, "the sources in the root folder", patterns)]
 
 
@@ -179,7 +178,7 @@ def _root_code(folders: Folders) -> list[_Claim]:
 
 
 def _others(folders: Folders) -> list[_Claim]:
-    """One area for each of infrastructure, tests and documentation, where there is any."""
+    """Return one area for each of infrastructure, tests and documentation, where there is any."""
     claims = []
     for kind, name in ((Kind.INFRASTRUCTURE, "infrastructure"), (Kind.TESTS, "tests"), (Kind.DOCS, "docs")):
         paths = [top for top in folders.children("") if _kind_of(top) is kind]
@@ -193,7 +192,7 @@ def _others(folders: Folders) -> list[_Claim]:
 
 
 def _docs_of_packages(folders: Folders) -> list[str]:
-    """Documentation and examples in or beside packages: ``packages/docs/``, ``packages/nuxt/playground/``."""
+    """Return documentation and examples in or next to packages: ``packages/docs/``, ``packages/nuxt/playground/``."""
     tops = [top for top in folders.children("") if _kind_of(top) in (Kind.CODE, Kind.INTERFACE)]
     level = [child for top in tops for child in folders.children(top)]
     level += [child for folder in level if not is_aside(f"{folder}x") for child in folders.children(folder)]
@@ -201,21 +200,21 @@ def _docs_of_packages(folders: Folders) -> list[str]:
 
 
 def _add_tests(claims: Sequence[_Claim], folders: Folders) -> None:
-    """Tests of a code area that lie in a common test folder go to its owner, by the name of folder or file.
+    """Give tests in a common test folder to the area of the same folder or file name.
 
-    Where an area has no tests of its own, in a language that keeps them apart, it gets a new folder for them: an
-    agent that may not write tests cannot show that what it did is right.
+    An area without tests, in a language that separates them, gets a new test folder: an agent that may not write tests
+    cannot show that its work is right.
     """
     roots = [path for claim in claims if claim.kind is Kind.TESTS for path in claim.paths if is_test(f"{path}x")]
     taken: set[str] = set()
     for claim in claims:
         if claim.kind not in (Kind.CODE, Kind.INTERFACE):
             continue
-        found = [path for path in folders.tests_of(claim.paths[0], roots) if path not in taken]
-        if roots and not found and folders.keeps_tests_apart(claim.paths):
-            found = [path for path in [folders.new_tests(slug(claim.name), roots)] if path not in taken]
-        taken.update(found)
-        claim.paths += found
+        tests = [path for path in folders.tests_of(claim.paths[0], roots) if path not in taken]
+        if roots and not tests and folders.keeps_tests_apart(claim.paths):
+            tests = [path for path in [folders.new_tests(slug(claim.name), roots)] if path not in taken]
+        taken.update(tests)
+        claim.paths += tests
 
 
 def _area(claim: _Claim, taken: Sequence[str], tracked: Sequence[str]) -> Area:
@@ -232,19 +231,20 @@ def _area(claim: _Claim, taken: Sequence[str], tracked: Sequence[str]) -> Area:
     )
 
 
-def _rest(areas: Sequence[Area], taken: Sequence[str], wanted: Collection[str]) -> list[Area]:
-    """What no area holds; nothing where they and the protected paths hold everything."""
+def _rest(areas: Sequence[Area], taken: Sequence[str], unprotected: Collection[str]) -> list[Area]:
+    """Return an area for the files that no other area holds, if there are any."""
     outermost = _outermost(taken)
-    left = [path for path in wanted if not _holds(outermost, path)]
-    if areas and not left:
+    unowned = [path for path in unprotected if not _holds(outermost, path)]
+    if areas and not unowned:
         return []
     where = "everything that no other agent owns" if areas else "the whole repository"
     exclude = tuple(_pattern(path) for path in outermost)
-    return [Area("rest" if areas else "everything", Kind.REST, where, ("**",), exclude, len(left))]
+    return [Area("rest" if areas else "everything", Kind.REST, where, ("**",), exclude, len(unowned))]
 
 
 def _named(areas: Sequence[Area]) -> tuple[Area, ...]:
-    """Each with a name of its own that an agent can have; number two of a name is told apart by its folder."""
+    """Return each with a name of its own that an agent can have; a second area of a name gets the name of its
+    folder."""
     named: list[Area] = []
     taken: set[str] = set()
     for area in areas:
@@ -261,7 +261,7 @@ def _named(areas: Sequence[Area]) -> tuple[Area, ...]:
 
 
 def _kind_of(folder: str) -> Kind | None:
-    """What a top-level folder is for; None for hidden ones and those that are somebody else's code."""
+    """Return the purpose of a top-level folder; None for hidden folders and third-party code."""
     name = last_name(folder)
     if name.startswith(".") or name in ("vendor", "third_party", "third-party", "node_modules"):
         return None
@@ -273,14 +273,14 @@ def _folders(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:
-    """Without what lies in a folder that is there as well, each once."""
+    """Return the paths without those inside a listed folder, each once."""
     unique = list(dict.fromkeys(paths))
     folders = set(_folders(unique))
     return [path for path in unique if not any(path != f and path.startswith(f) for f in folders)]
 
 
 def _holds(claimed: Collection[str], path: str) -> bool:
-    """Whether one of the claimed paths is the file, its folder, or its kind of file in the root."""
+    """Return True where one of the claimed paths is the file, its folder, or its kind of file in the root."""
     for claim in claimed:
         if claim.endswith("/") and path.startswith(claim):
             return True

@@ -1,7 +1,4 @@
-"""The folders of a repository and how much code is in them, counted once.
-
-Invariant: a folder's weight is that of all source files below it; tests and files that are no source weigh nothing.
-"""
+"""The folders of a repository and the amount of code in them: source files without tests, weighted by changes."""
 
 from __future__ import annotations
 
@@ -19,28 +16,28 @@ _TEST_FILE: Final = re.compile(r"(test_.*|.*_test|.*[.-](test|spec)|.*Tests?|.*S
 PLAIN_NAMES: Final = frozenset(
     "src lib libs source sources main java kotlin scala python packages crates modules".split()
 )
-"""Folders that say nothing of what is in them."""
+"""Folders whose names do not describe their content."""
 _ASIDE: Final = frozenset(
     "docs doc documentation website examples example samples demo demos playground playgrounds".split()
 )
 _TESTS_ANYWHERE: Final = (".py", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".mts")
 _MOSTLY: Final = 0.85
-"""A folder with this share of its parent's code stands for it; one with a plain name needs only half."""
+"""A folder with this share of its parent's code represents it; one with a plain name needs only half."""
 
 
 def is_test(path: str) -> bool:
-    """Whether a source file is a test by its name or by a folder it lies in."""
+    """Return True where a source file is a test by its name or by a folder above it."""
     *folders, name = path.split("/")
     return bool(_TEST_FILE.match(name)) or any(folder.lower() in _TEST_FOLDERS for folder in folders)
 
 
 def is_aside(path: str) -> bool:
-    """Whether a file belongs to documentation or examples, at the top or in or beside the packages of a monorepo."""
+    """Return True for documentation or examples, at the top or next to the packages of a monorepo."""
     return any(folder.lower() in _ASIDE for folder in path.split("/")[:-1][:3])
 
 
 def last_name(folder: str) -> str:
-    """``src/flask/`` is called flask; "" for the root."""
+    """Return ``src/flask/`` is named flask; "" for the root."""
     return folder.rstrip("/").rpartition("/")[2].lower()
 
 
@@ -72,21 +69,21 @@ class Folders:
             below = folder
 
     def file_weight(self, path: str) -> float:
-        """1 for a file that never changes, about 5 for one that was changed fifteen times."""
+        """Return 1 for a file that never changes, about 5 for one that was changed fifteen times."""
         return 1 + math.log2(1 + self._changes.get(path, 0))
 
     def weight(self, folder: str) -> float:
         return self._weights.get(folder, 0.0)
 
     def count(self, folder: str) -> int:
-        """Source files below it."""
+        """Return the number of source files below it."""
         return self._files.get(folder, 0)
 
     def children(self, folder: str) -> list[str]:
         return sorted(self._children.get(folder, ()))
 
     def descend(self, folder: str) -> str:
-        """Down to the first folder whose code is spread: from ``src/`` to ``src/main/java/org/x/``, say."""
+        """Descend to the first folder whose code is spread: from ``src/`` to ``src/main/java/org/x/``, say."""
         while self.weight(folder):
             heaviest = max(self.children(folder), key=self.weight, default="")
             share = 0.5 if last_name(heaviest) in PLAIN_NAMES else _MOSTLY
@@ -96,10 +93,10 @@ class Folders:
         return folder
 
     def twins(self, folder: str) -> list[str]:
-        """The folder's tests where Maven and Gradle put them: ``src/test/java/x/`` for ``src/main/java/x/``."""
-        before, found, after = folder.partition("src/main/")
-        language, _, rest = after.partition("/")
-        twin = f"{before}src/test/{language}/{rest}" if found and rest else ""
+        """Return the folder's tests where Maven and Gradle put them: ``src/test/java/x/`` for ``src/main/java/x/``."""
+        before, main, after = folder.partition("src/main/")
+        language, _, package = after.partition("/")
+        twin = f"{before}src/test/{language}/{package}" if main and package else ""
         return [twin] if twin in self._all else []
 
     @cached_property
@@ -107,29 +104,29 @@ class Folders:
         return {child for children in self._children.values() for child in children}
 
     def tests_of(self, folder: str, roots: Sequence[str]) -> list[str]:
-        """Folders and files below the test folders ``roots`` that bear the name of ``folder``."""
+        """Return folders and files below the test folders ``roots`` that have the name of ``folder``."""
         parts = folder.rstrip("/").split("/")
         if not folder.endswith("/") or parts[-1] in PLAIN_NAMES:
             return []
         starts = [f"{root}{middle}" for root in roots for middle in ("", "unit/", "units/")]
         ends = [*("/".join(parts[at:]) + "/" for at in range(len(parts))), f"test_{parts[-1]}/"]
-        wanted = [f"{start}{end}" for start in starts for end in ends]
+        candidates = [f"{start}{end}" for start in starts for end in ends]
         file = re.compile(rf"(test_)?{re.escape(parts[-1])}([._-](test|spec))?\.\w+")
         direct = [path for path in self.paths if path[: path.rfind("/") + 1] in starts]
         return [
-            *(path for path in wanted if path in self._all),
+            *(path for path in candidates if path in self._all),
             *(path for path in direct if file.fullmatch(path[path.rfind("/") + 1 :])),
         ]
 
     def keeps_tests_apart(self, claimed: Sequence[str]) -> bool:
-        """Whether there is code, none of it with tests beside it, in a language whose tests may lie anywhere."""
+        """Return True where code has no tests next to it, in a language whose tests may lie anywhere."""
         inside = tuple(path for path in claimed if path.endswith("/"))
         tests = any(path.startswith(inside) and is_test(path) for path in self.paths) if inside else False
         code = [path for path in self.code if path.startswith(inside)] if inside else []
         return not tests and any(path.endswith(_TESTS_ANYWHERE) for path in code)
 
     def new_tests(self, name: str, roots: Sequence[str]) -> str:
-        """A folder for new tests, in the test folder with most files, or in its part for unit tests.
+        """Return a folder for new tests, in the test folder with most files, or in its part for unit tests.
 
         In Python it is called ``test_json``: a package ``tests/json`` would stand before the ``json`` that it tests.
         """
@@ -140,6 +137,6 @@ class Folders:
 
 
 def _parents(path: str) -> list[str]:
-    """Every folder around a file, innermost first, the root last."""
+    """Return every folder around a file, innermost first, the root last."""
     parts = path.split("/")[:-1]
     return [*("/".join(parts[:end]) + "/" for end in range(len(parts), 0, -1)), ""]

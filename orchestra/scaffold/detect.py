@@ -1,7 +1,6 @@
-"""What a repository is made of: its stacks, the commands that set it up and test it, and what nobody should touch.
+"""Detect a repository's stacks, the commands that set it up and test it, and the paths to protect.
 
-Invariant: reads files below the root and runs nothing; the same files give the same answer. Refuses git: which files
-are tracked is told by the caller.
+Reads files below the root and runs nothing; the caller passes the tracked files.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from typing import Final
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import BadPattern, Matcher
 from orchestra.scaffold.stacks import compiled, java, node, python
-from orchestra.scaffold.stacks.manifests import Command, Ground, Part, can_be_named, table
+from orchestra.scaffold.stacks.manifests import Command, Part, StackFolder, can_be_named, table
 
-_FINDERS: Final[Sequence[Callable[[Ground], Part | None]]] = (
+_FINDERS: Final[Sequence[Callable[[StackFolder], Part | None]]] = (
     node.find,
     python.find,
     compiled.find_go,
@@ -27,7 +26,7 @@ _FINDERS: Final[Sequence[Callable[[Ground], Part | None]]] = (
     java.find,
 )
 _GATES: Final = ("lint", "types", "tests")
-"""The kinds of gates, in the order in which they run: what is quick to refuse comes first."""
+"""The kinds of gates, in the order in which they run: the fastest first."""
 _ALWAYS_PROTECTED: Final = (
     ".github/** .gitlab-ci.yml .gitlab/** .circleci/** .travis.yml azure-pipelines.yml Jenkinsfile .buildkite/** "
     ".pre-commit-config.yaml .gitmodules .gitattributes .editorconfig .env* .claude/** CODEOWNERS Makefile GNUmakefile "
@@ -43,14 +42,14 @@ _MOST_FILES: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What was found. ``parts`` has the main stack first; ``gates`` are in the order in which they should run."""
+    """The detected stacks. ``parts`` has the main stack first; ``gates`` are in the order in which they should run."""
 
     name: str  # of the project, a slug
     parts: tuple[Part, ...]
     setup: tuple[str, ...]
     gates: Mapping[str, Command]
     protected: tuple[str, ...]  # patterns, each matches a tracked file
-    regenerate: Mapping[str, str]  # lock file -> command that makes it anew
+    regenerate: Mapping[str, str]  # lock file -> command that regenerates it
     copy: tuple[str, ...]  # untracked files that a fresh worktree lacks
     suffixes: frozenset[str]  # of source files
 
@@ -61,12 +60,13 @@ class Stack:
 
     @property
     def port(self) -> int | None:
-        """Where the ports of the agents' development servers could begin; None for stacks that rarely serve."""
+        """The first port for the agents' development servers; None for stacks that rarely serve."""
         return next((part.port for part in self.parts if part.port), None)
 
 
 def detect(root: Path, tracked: Collection[str] | None = None) -> Stack:
-    """What the repository at ``root`` is made of. ``tracked``: paths with ``/``; None: every file on disk, bounded."""
+    """Detect the stacks of the repository at ``root``. ``tracked``: paths with ``/``; None: every file on disk,
+    bounded."""
     files = frozenset(_on_disk(root) if tracked is None else tracked)
     parts = _parts(root, files)
     return Stack(
@@ -82,7 +82,7 @@ def detect(root: Path, tracked: Collection[str] | None = None) -> Stack:
 
 
 def slug(text: str) -> str:
-    """A name that a fleet or an agent may have, made of ``text``; "" where nothing of it can be used."""
+    """Return a name that a fleet or an agent may have, made of ``text``; "" where nothing of it can be used."""
     cleaned = (
         re.sub(r"[^a-z0-9]+", "-", re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", text).lower()).strip("-")[:40].strip("-")
     )
@@ -101,9 +101,9 @@ def _on_disk(root: Path) -> Iterator[str]:
 
 
 def _name(root: Path, files: frozenset[str], parts: Sequence[Part]) -> str:
-    """The project's name as the manifest of its main stack has it, else that of the folder."""
-    ground = Ground(root, files)
-    said: Mapping[str, tuple[object, ...]] = {
+    """Return the project's name as the manifest of its main stack has it, else that of the folder."""
+    ground = StackFolder(root, files)
+    declared: Mapping[str, tuple[object, ...]] = {
         "JavaScript": (ground.json("package.json").get("name"),),
         "TypeScript": (ground.json("package.json").get("name"),),
         "Rust": (table(ground.toml("Cargo.toml"), "package").get("name"),),
@@ -111,10 +111,10 @@ def _name(root: Path, files: frozenset[str], parts: Sequence[Part]) -> str:
             table(ground.toml("pyproject.toml"), *keys).get("name") for keys in (("project",), ("tool", "poetry"))
         ),
     }
-    for name in (*said.get(parts[0].language if parts else "", ()), root.resolve().name):
-        found = slug(name.rpartition("/")[2]) if isinstance(name, str) else ""
-        if found and found not in _NO_NAMES:
-            return found
+    for name in (*declared.get(parts[0].language if parts else "", ()), root.resolve().name):
+        candidate = slug(name.rpartition("/")[2]) if isinstance(name, str) else ""
+        if candidate and candidate not in _NO_NAMES:
+            return candidate
     return "fleet"
 
 
@@ -122,15 +122,16 @@ def _name(root: Path, files: frozenset[str], parts: Sequence[Part]) -> str:
 
 
 def _parts(root: Path, files: frozenset[str]) -> tuple[Part, ...]:
-    """The stacks at the root, then those of folders below it in other languages; the one with most files first."""
-    here = [part for find in _FINDERS if (part := find(Ground(root, files))) is not None]
-    known = {part.suffixes for part in here}
-    below = [part for part in _below(root, files) if part.suffixes not in known]
+    """Return the stacks at the root, then those of folders below it in other languages; the one with most files
+    first."""
+    root_parts = [part for find in _FINDERS if (part := find(StackFolder(root, files))) is not None]
+    languages = {part.suffixes for part in root_parts}
+    below = [part for part in _below(root, files) if part.suffixes not in languages]
     counts = Counter(Path(path).suffix for path in files)
-    ranked = sorted([*here, *below], key=lambda part: -_files(part, counts))
+    ranked = sorted([*root_parts, *below], key=lambda part: -_files(part, counts))
     useful = [part for part in ranked if part.commands or (not part.setup and part.tool != "Make")]
     useful = useful or ranked[:1]
-    make = compiled.find_make(Ground(root, files))
+    make = compiled.find_make(StackFolder(root, files))
     if make is not None:
         useful = _with_make(useful, make, counts)
     return tuple(useful[:_MOST_PARTS])
@@ -140,16 +141,16 @@ def _below(root: Path, files: frozenset[str]) -> Iterator[Part]:
     for folder in sorted(filter(can_be_named, {path.partition("/")[0] for path in files if "/" in path})):
         if folder.startswith(".") or folder.lower() in _NOT_PRODUCT or folder.lower() in _NOT_WALKED:
             continue
-        ground = Ground(root, files, f"{folder}/")
+        ground = StackFolder(root, files, f"{folder}/")
         yield from (part for find in _FINDERS if (part := find(ground)) is not None)
 
 
 def _with_make(parts: list[Part], make: Part, counts: Mapping[str, int]) -> list[Part]:
-    """Make comes first where most is in C; elsewhere it fills the gates that no tool chain names, if any."""
+    """Put Make first where most code is in C; elsewhere it adds the gates that no tool chain has."""
     if make.commands and _files(make, counts) > sum(_files(part, counts) for part in parts):
         return [make, *parts]
-    known = {command.gate for part in parts for command in part.commands}
-    commands = tuple(command for command in make.commands if command.gate not in known)
+    gates = {command.gate for part in parts for command in part.commands}
+    commands = tuple(command for command in make.commands if command.gate not in gates)
     return [*parts, replace(make, commands=commands, suffixes=())] if commands else parts
 
 
@@ -158,7 +159,7 @@ def _files(part: Part, counts: Mapping[str, int]) -> int:
 
 
 def _gates(parts: Sequence[Part]) -> dict[str, Command]:
-    """One gate for each command: ``tests`` for the main stack, ``tests-go`` for a further one."""
+    """Return one gate for each command: ``tests`` for the main stack, ``tests-go`` for a further one."""
     named: dict[str, Command] = {}
     for kind in _GATES:
         for part in parts:
@@ -174,7 +175,7 @@ def _free(kind: str, part: Part, taken: Collection[str]) -> str:
 
 
 def _present(patterns: Sequence[str], files: Collection[str]) -> tuple[str, ...]:
-    """The patterns that match a tracked file, each once."""
+    """Return the patterns that match a tracked file, each once."""
     return tuple(pattern for pattern in dict.fromkeys(patterns) if _matches_any(pattern, files))
 
 

@@ -1,7 +1,7 @@
-"""The text of a first blueprint: what was found, who could own what, and comments where a person decides.
+"""Write the text of a first blueprint: stacks, agents with scopes, and comments where a person decides.
 
-Invariant: the text loads without a problem and its scopes share no path, whatever the folders are called. Its default
-assignments are real work that harms nothing, since somebody will spawn it unread. Pure: values in, text out.
+The text loads without a problem and its scopes share no path. The default tasks do no harm when they are spawned
+unread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TITLES: Final = {
     Kind.INFRASTRUCTURE: "Scripts and deployment",
     Kind.TESTS: "The test suite as a whole",
     Kind.DOCS: "Documentation and examples",
-    Kind.REST: "What no other agent owns",
+    Kind.REST: "Everything else",
 }
 _PROFILE: Final = {
     Kind.CODE: "code",
@@ -38,15 +38,15 @@ _PROFILE: Final = {
 
 
 def draft_blueprint(stack: Stack, areas: Sequence[Area], tracked: Iterable[str], *, name: str | None = None) -> str:
-    """The blueprint's YAML. ``areas`` is never empty; ``tracked`` tells which lock and log files there are."""
+    """Return the blueprint's YAML. ``areas`` is never empty; ``tracked`` has the lock and log files."""
     stack = replace(stack, name=name or stack.name)
     files = frozenset(tracked)
     kinds = [kind.value for kind in Kind if any(area.kind is kind for area in areas)]
     parts = (
         _head(stack, areas),
         *_extends(stack),
-        f"stages: [{', '.join(kinds)}]   # all start together, and land in this order\n",
-        "overlap: error                      # two agents with one file in both scopes: plan and spawn refuse\n",
+        f"stages: [{', '.join(kinds)}]   # all start together and land in this order\n",
+        "overlap: error                      # plan and spawn refuse scopes that share a file\n",
         RULES,
         _protected(stack),
         *_setup(stack),
@@ -60,12 +60,12 @@ def draft_blueprint(stack: Stack, areas: Sequence[Area], tracked: Iterable[str],
 
 
 def _head(stack: Stack, areas: Sequence[Area]) -> str:
-    made_of = ", ".join(str(part) for part in stack.parts) or "no build tool that it knows"
+    made_of = ", ".join(str(part) for part in stack.parts) or "no known build tool"
     count = f"{len(areas)} agent" + ("s" if len(areas) > 1 else "")
-    found = f"Drafted by `orchestra init` from what it found here: {made_of}."
-    description = f"{count} for {stack.name}, each with a part of the repository of its own."
+    detected = f"Drafted by `orchestra init`. Detected: {made_of}."
+    description = f"{count} for {stack.name}, each with its own part of the repository."
     return HEAD.format(
-        found=textwrap.fill(found, _WIDTH, initial_indent="# ", subsequent_indent="# "),
+        detected=textwrap.fill(detected, _WIDTH, initial_indent="# ", subsequent_indent="# "),
         name=_plain(stack.name),
         title=_text(f"{count} for {stack.name}"),
         description=description,
@@ -76,41 +76,41 @@ def _extends(stack: Stack) -> Iterator[str]:
     if stack.packs:
         packs = ", ".join(stack.packs)
         yield (
-            "# For a service (REST, PostgreSQL, Docker ...) there are standards to build on, with rules and gates:\n"
+            "# For a service (REST, PostgreSQL, Docker ...) you can extend shipped standards with rules and gates:\n"
             f"# extends: [{packs}]\n"
         )
 
 
 def _protected(stack: Stack) -> str:
     if not stack.protected:
-        return "protected: []                       # what only a person changes, or an agent with `may_edit`\n"
+        return "protected: []                       # changed only by you, or by an agent with `may_edit`\n"
     return _block(
-        "protected:                          # what only a person changes, or an agent with `may_edit`", stack.protected
+        "protected:                          # changed only by you, or by an agent with `may_edit`", stack.protected
     )
 
 
 def _setup(stack: Stack) -> Iterator[str]:
-    """How a fresh worktree becomes one that builds; nothing where nothing is needed."""
+    """Return the set-up section; nothing where no set-up is needed."""
     lines = ["worktrees:", "  setup:"]
     if stack.copy:
         lines.append(f"    copy: [{', '.join(map(_text, stack.copy))}]   # untracked files that a fresh worktree lacks")
     if stack.setup:
         lines += ["    run:", *(f"      - {_text(command)}" for command in stack.setup)]
     if stack.port is not None:
-        lines.append(f'    env: {{PORT: "{{{{ {stack.port} + agent.number }}}}"}}   # each agent has a port of its own')
+        lines.append(f'    env: {{PORT: "{{{{ {stack.port} + agent.number }}}}"}}   # a separate port for each agent')
     if len(lines) > len(("worktrees:", "setup:")):
         yield "\n".join(lines) + "\n"
 
 
 def _gates(stack: Stack) -> str:
     lines = [
-        "gates:                              # run on what would land, in this order",
+        "gates:                              # run on each candidate, in this order",
         "  scope: {builtin: scope, policy: block}",
         "  notes: {builtin: notes}",
     ]
     lines += [f"  {name}: {_gate(command)}   # {command.source}" for name, command in stack.gates.items()]
     if not any(command.gate == "tests" for command in stack.gates.values()):
-        lines.append("  # EDIT: no test command was found. Without one nothing is tested before it lands.")
+        lines.append("  # EDIT: no test command was detected. Without one, work lands untested.")
         lines.append('  # tests: {run: "make test", timeout: 15m}')
     return "\n".join(lines) + "\n"
 
@@ -176,7 +176,7 @@ def _scope(area: Area) -> list[str]:
 
 
 def _wrapped(values: Sequence[str], indent: int) -> str:
-    """Several to a line; a line break between two entries of a flow list means nothing."""
+    """Return the values, several to a line; a line break between two entries of a flow list means nothing."""
     lines, line = [], ""
     for value in map(_text, values):
         if line and indent + len(line) + len(value) > _WIDTH:
@@ -191,12 +191,12 @@ def _block(head: str, values: Sequence[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    """A slug without quotes, unless some reader of YAML would take it for something else than a string."""
+    """Return a slug without quotes, unless a YAML reader could take it for another type."""
     return _text(name) if name in _NOT_STRINGS or name[0].isdigit() else name
 
 
 def _text(value: str) -> str:
-    """A YAML double-quoted string on one line. (JSON's escapes do not do: YAML knows no surrogate pairs.)"""
+    """Return a YAML double-quoted string on one line. (JSON's escapes do not do: YAML knows no surrogate pairs.)"""
     return f'"{"".join(map(_escaped, value))}"'
 
 

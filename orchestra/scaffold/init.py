@@ -1,7 +1,6 @@
-"""``init``: a first blueprint for a repository, what an editor needs to help with it, and a way in for Invoke.
+"""Plan and write the files of ``init``: a first blueprint, editor settings, and ``tasks.py`` for Invoke.
 
-Invariant: planning writes nothing; writing makes files that are not there and changes none that is, also against
-somebody who makes one at the same moment. Refuses git: tracked files and history are handed in.
+Writing creates missing files and changes no existing file, even one that appears at the same moment.
 """
 
 from __future__ import annotations
@@ -40,15 +39,15 @@ _WAY_IN: Final = "from orchestra.cli import"
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file to make, relative to the root."""
+    """A file to create, relative to the root."""
 
     path: PurePosixPath
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A file that stays as it is; ``advice`` is what a person may want to do about it, None for nothing."""
+class ExistingFile:
+    """A file that exists and stays unchanged; ``advice`` is what a person may want to change in it."""
 
     path: PurePosixPath
     advice: str | None = None
@@ -56,20 +55,20 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class InitPlan:
-    """What ``write`` would do, and what it rests on."""
+    """The files that ``write`` creates, and what they are derived from."""
 
     root: Path
     stack: Stack
     areas: tuple[Area, ...]
     blueprint: PurePosixPath
     new: tuple[NewFile, ...]
-    kept: tuple[Kept, ...]
+    existing: tuple[ExistingFile, ...]
 
 
 def init_files(
     root: Path, tracked: Collection[str], *, history: Iterable[Collection[str]] = (), name: str | None = None
 ) -> InitPlan:
-    """What ``init`` would write for the repository at ``root``. Reads files, writes nothing.
+    """Plan the files that ``init`` writes for the repository at ``root``. Reads files, writes nothing.
 
     ``tracked``: the paths of the tip's tree, with ``/``. ``history``: the paths that each commit changed, in any order;
     a few hundred commits are enough. ``name``: of the blueprint, a slug; None: the project's.
@@ -82,27 +81,27 @@ def init_files(
     text = draft_blueprint(stack, areas, tracked, name=name)
     schema = (shipped_data_folder() / "schemas" / SCHEMA.name).read_text("utf-8")
     texts = {blueprint: text, SCHEMA: schema, EDITOR: _EDITOR_TEXT, TASKS: _TASKS_TEXT}
-    wanted = [NewFile(path, text) for path, text in texts.items()]
-    new = tuple(file for file in wanted if not _is_taken(root, file.path))
-    kept = tuple(_kept(root, file) for file in wanted if _is_taken(root, file.path))
-    return InitPlan(root, stack, areas, blueprint, new, kept)
+    files = [NewFile(path, text) for path, text in texts.items()]
+    new = tuple(file for file in files if not _is_taken(root, file.path))
+    existing = tuple(_kept(root, file) for file in files if _is_taken(root, file.path))
+    return InitPlan(root, stack, areas, blueprint, new, existing)
 
 
 def _is_taken(root: Path, path: PurePosixPath) -> bool:
-    """A dangling link counts, and so does a package ``tasks/``, which Invoke would load in its place."""
+    """Return a dangling link counts, and so does a package ``tasks/``, which Invoke would load in its place."""
     return os.path.lexists(root / path) or (path == TASKS and (root / "tasks" / "__init__.py").is_file())
 
 
-def _kept(root: Path, file: NewFile) -> Kept:
+def _kept(root: Path, file: NewFile) -> ExistingFile:
     if file.path == TASKS:
-        advice = None if _WAY_IN in _read(root / TASKS) else f'for `inv` here, it has to say "{_WAY_IN} ns"'
-        return Kept(file.path, advice)
+        advice = None if _WAY_IN in _read(root / TASKS) else f'for `inv` verbs, add "{_WAY_IN} ns"'
+        return ExistingFile(file.path, advice)
     if file.path == EDITOR:
-        advice = None if "!append" in _read(root / EDITOR) else f"so that VS Code knows !append, add {_TAG}"
-        return Kept(file.path, advice)
+        advice = None if "!append" in _read(root / EDITOR) else f"so that VS Code accepts !append, add {_TAG}"
+        return ExistingFile(file.path, advice)
     if file.path == SCHEMA and _read(root / SCHEMA) != file.text:
-        return Kept(file.path, f"`orchestra json-schema --write {SCHEMA}` brings it up to date")
-    return Kept(file.path)
+        return ExistingFile(file.path, f"`orchestra json-schema --write {SCHEMA}` updates it")
+    return ExistingFile(file.path)
 
 
 def _read(path: Path) -> str:
@@ -113,37 +112,37 @@ def _read(path: Path) -> str:
 
 
 def write(plan: InitPlan) -> tuple[Path, ...]:
-    """Make the files of ``plan``, each whole or not at all; the paths that were made.
+    """Create the files of ``plan``, each complete or not at all; return their paths.
 
-    A file that appeared since the plan was made is left as it is. Raises GroundError, DiskFull.
+    A file that appeared after the plan stays unchanged. Raises GroundError, DiskFull.
     """
     return tuple(path for file in plan.new if (path := _make(plan.root / file.path, file.text)) is not None)
 
 
 def _make(path: Path, text: str) -> Path | None:
-    """Written aside and linked into place, which fails where something is; None when something was."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a temporary file and link it into place; return None where a file exists."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(text, "utf-8")
-        _place(aside, path, text)
+        temporary.write_text(text, "utf-8")
+        _place(temporary, path, text)
     except FileExistsError:
         if path.parent.is_dir():
             return None
-        raise GroundError(f"{path.parent} is in the way: it is not a folder") from None
+        raise GroundError(f"{path.parent} exists and is not a folder") from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DiskFull(path) from error
         raise GroundError(f"cannot write {path}: {error.strerror}") from error
     finally:
         with contextlib.suppress(OSError):
-            aside.unlink()
+            temporary.unlink()
     return path
 
 
-def _place(aside: Path, path: Path, text: str) -> None:
+def _place(temporary: Path, path: Path, text: str) -> None:
     try:
-        os.link(aside, path)
+        os.link(temporary, path)
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links

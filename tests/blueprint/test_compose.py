@@ -103,7 +103,7 @@ def test_a_path_is_not_looked_up_elsewhere(tmp_path: Path) -> None:
     (shipped / "base.yaml").write_text("title: shipped\n")
     (tmp_path / "main.yaml").write_text("extends: ./base.yaml\n")
     (problem,) = compose(tmp_path / "main.yaml", (shipped,)).problems
-    assert problem.message == 'extends "./base.yaml", which is not there'
+    assert problem.message == 'extends "./base.yaml": no such blueprint'
 
 
 def test_paths_are_relative_to_the_file_that_extends(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_problems_of_all_files_come_together(tmp_path: Path) -> None:
     assert found.root is None
     assert sorted(problem.message for problem in found.problems) == [
         'duplicate key "a" (first on line 1)',
-        'extends "gone", which is not there',
+        'extends "gone": no such blueprint',
         "extends itself",
         "unknown tag !x",
     ]

@@ -51,8 +51,8 @@ def test_renders(template: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("template", "line", "said", "hint"),
     [
-        ("{{ agent.nmae }}", 1, 'the template names "agent.nmae", which is not there', 'did you mean "name"?'),
-        ("a\n{{ flet }}", 2, 'the template names "flet", which is not there', 'did you mean "fleet"?'),
+        ("{{ agent.nmae }}", 1, 'undefined variable "agent.nmae"', 'did you mean "name"?'),
+        ("a\n{{ flet }}", 2, 'undefined variable "flet"', 'did you mean "fleet"?'),
         ("{{ fleet", 1, "the template does not parse: unexpected end of template", None),
         ("\n\n{{ fleet | uper }}", 3, "the template does not parse: No filter named 'uper'", 'did you mean "upper"?'),
         ("{{ agent.name + 1 }}", 1, "the template cannot be rendered: can only concatenate str", None),
@@ -66,7 +66,7 @@ def test_renders(template: str, text: str) -> None:
         ("{{ 9 ** 9 }}", 1, "the template uses **", None),
         ("{% macro m() %}{% endmacro %}", 1, "the template uses macro", None),
         ("{{ fleet | map('upper') }}", 1, "the template does not parse: No filter named 'map'", None),
-        ("{{ '%s' % fleet }}", 1, "the template cannot be rendered: % is for numbers here", None),
+        ("{{ '%s' % fleet }}", 1, "the template cannot be rendered: % works on numbers only", None),
         ("{{ " + "(" * 900 + ")" * 90 + " }}", 1, "", None),
     ],
 )
@@ -81,7 +81,7 @@ def test_says_what_is_wrong(template: str, line: int, said: str, hint: str | Non
 def test_worktree_and_repo_are_not_there_unless_given() -> None:
     with pytest.raises(TemplateProblem) as raised:
         render("{{ worktree }}", agent=Someone(), fleet="f")
-    assert raised.value.hint == "there are: agent, fleet"
+    assert raised.value.hint == "available: agent, fleet"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from orchestra.blueprint import model
 from orchestra.blueprint.catalog import shipped_blueprints, shipped_data_folder
 from orchestra.blueprint.load import find_blueprint, list_blueprints, load_blueprint, resolved
 from orchestra.blueprint.model import Blueprint
-from orchestra.blueprint.problem_text import MOST_PROBLEMS
+from orchestra.blueprint.problems import MOST_PROBLEMS
 from orchestra.errors import BlueprintError, UsageError
 
 SMALL = "version: 1\nname: f\nagents:\n  - {name: api, task: Build it.}\n"
@@ -217,7 +217,7 @@ def test_what_is_quoted_is_one_visible_line(tmp_path: Path) -> None:
     with pytest.raises(BlueprintError) as raised:
         loaded(tmp_path, f'{SMALL}stages: ["a\\nb\\e[31m", "a\\nb\\e[31m"]\n? {"k" * 5000}\n: 1\n')
     assert [problem.message[:60] for problem in raised.value.problems] == [
-        'stages[1]: the stage "a\\nb\\x1b[31m" is there twice',
+        'stages[1]: the stage "a\\nb\\x1b[31m" is declared twice',
         f'unknown key "{"k" * 40}..."',
     ]
 

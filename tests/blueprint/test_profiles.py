@@ -139,8 +139,8 @@ WIDE = "runner: {env: {" + "".join(f"A{number}: x, " for number in range(5_000))
 @pytest.mark.parametrize(
     ("profiles", "said"),
     [
-        (chain(400, "from: {next}") + "  p400: {task: x}\n", "build on each other more than 16 deep"),
-        ("  p0: {task: '<<a0>>', with: {" + nested(400, "x") + "}}\n", "in a circle or too deep"),
+        (chain(400, "from: {next}") + "  p400: {task: x}\n", "are nested more than 16 deep"),
+        ("  p0: {task: '<<a0>>', with: {" + nested(400, "x") + "}}\n", "circular or too deeply nested"),
         ("  p0: {task: '<<a0>>', with: {" + nested(15, "x" * 100) + "}}\n", "is longer than 200,000 characters"),
         ("  p0: {task: '<<a0>>', with: {" + nested(15, "''") + "}}\n", "task: is blank"),
         (

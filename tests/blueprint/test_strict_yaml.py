@@ -114,14 +114,14 @@ def test_100_000_levels_are_refused_at_a_place(opening: str) -> None:
 
 
 def test_too_many_values_are_refused() -> None:
-    assert "it holds more than 50,000 values" in only_problem(parse_tree("- a\n" * (MAX_VALUES + 1), FILE)).message
+    assert "it contains more than 50,000 values" in only_problem(parse_tree("- a\n" * (MAX_VALUES + 1), FILE)).message
 
 
 def test_an_alias_costs_what_it_stands_for() -> None:
     big = "a: &a [" + "x, " * 10_000 + "x]\n"
     assert parse_tree(big + "b: [*a, *a, *a]\n", FILE).root is not None
     problem = only_problem(parse_tree(big + "b: [*a, *a, *a, *a, *a]\n", FILE))
-    assert (problem.message, problem.line) == ("too large: its aliases stand for more than 50,000 values", 2)
+    assert (problem.message, problem.line) == ("too large: its aliases expand to more than 50,000 values", 2)
 
 
 # Files that are no blueprints
@@ -147,7 +147,7 @@ def test_what_is_no_utf8_is_told_where(tmp_path: Path) -> None:
 def test_a_folder_is_told_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "mvp.yaml").write_text("a: 1\n")
     problem = only_problem(load_tree(tmp_path))
-    assert (problem.message, problem.hint) == ("is a folder, not a file", "it holds mvp.yaml")
+    assert (problem.message, problem.hint) == ("is a folder, not a file", "it contains mvp.yaml")
 
 
 def test_a_missing_file_is_told_the_nearest(tmp_path: Path) -> None:

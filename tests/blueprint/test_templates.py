@@ -46,12 +46,12 @@ def test_what_is_known_may_be_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "said", "hint"),
     [
-        ("a\n{{ agnt.name }}", 2, 'the template names "agnt", which is not there', 'did you mean "agent"?'),
-        ("a\n\n{{ agent.titel }}", 3, 'the template names "agent.titel", which is not there', 'did you mean "title"?'),
+        ("a\n{{ agnt.name }}", 2, 'undefined variable "agnt"', 'did you mean "agent"?'),
+        ("a\n\n{{ agent.titel }}", 3, 'undefined variable "agent.titel"', 'did you mean "title"?'),
         ("{% if x %}", 1, "the template does not parse: Unexpected end of template", None),
         ("{{ agent.name | uper }}", 1, "the template does not parse: No filter named 'uper'", 'did you mean "upper"?'),
-        ("\n{% include 'gone.j2' %}", 2, 'the template "gone.j2" is not there', None),
-        ("{% extends 'CLAUDE.md.j3' %}", 1, 'the template "CLAUDE.md.j3" is not there', 'did you mean "CLAUDE.md.j2"?'),
+        ("\n{% include 'gone.j2' %}", 2, 'template "gone.j2" not found', None),
+        ("{% extends 'CLAUDE.md.j3' %}", 1, 'template "CLAUDE.md.j3" not found', 'did you mean "CLAUDE.md.j2"?'),
         ("{{ " + "(" * 5000 + " }}", 1, "the template is nested too deep", None),
     ],
 )

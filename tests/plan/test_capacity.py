@@ -53,7 +53,7 @@ def test_files_take_whole_blocks() -> None:
         ("- {name: a, runner: {kind: none}}", "", None, "1 agent started by a person, not counted"),
         ("- {name: a, runner: {max_budget_usd: 3}}\n- {name: b, runner: {kind: none}}", "", 3, "not counted"),
         # what cannot be seen is bounded by nothing, whatever is declared
-        ("- {name: a, runner: {kind: command, command: [x]}}", "limits: {budget_usd: 9}", None, "does not see"),
+        ("- {name: a, runner: {kind: command, command: [x]}}", "limits: {budget_usd: 9}", None, "cannot see"),
         ("- {name: a}\n- {name: b, runner: {mode: tmux}}", "runner: {max_budget_usd: 3}", None, "1 agent in tmux"),
     ],
 )
@@ -98,7 +98,7 @@ def test_an_undeclared_bound_is_a_note_unless_people_start_the_agents(written: W
 def test_who_keeps_to_no_budget_is_named(written: Written) -> None:
     blueprint = written("- {name: a}\n- {name: b, runner: {mode: tmux}}", "runner: {max_budget_usd: 1}")
     (found,) = capacity_findings(blueprint, ROOMY, Disk(1, 1, 100), cost(blueprint))
-    assert (found.message, found.agents) == ("no budget bounds the cost of b", ("b",))
+    assert (found.message, found.agents) == ("no budget limits the cost of b", ("b",))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.blueprint.model import AgentName
-from orchestra.plan.change_history import FEWEST_COMMITS, LIKELY_SHARE, Likely, Wanted, unowned_units, wanted_paths
+from orchestra.plan.change_history import FEWEST_COMMITS, LIKELY_SHARE, Likely, PathDemand, path_demands, unowned_units
 
 API, DB = AgentName("api"), AgentName("db")
 
@@ -18,20 +18,20 @@ def owned(**paths: str) -> dict[str, frozenset[AgentName]]:
 def test_a_file_changed_together_with_an_agents_files_is_wanted() -> None:
     owners = {"api/a": frozenset({API}), "shared": frozenset[AgentName]()}
     commits = [{"api/a", "shared"}] * 4 + [{"api/a"}] * 2 + [{"shared"}] * 5
-    assert wanted_paths(commits, owners) == (Wanted("shared", 9, frozenset(), (Likely(API, 4, 6),)),)
+    assert path_demands(commits, owners) == (PathDemand("shared", 9, frozenset(), (Likely(API, 4, 6),)),)
 
 
 def test_few_commits_or_a_small_share_are_chance() -> None:
     owners = {"api/a": frozenset({API}), "shared": frozenset[AgentName]()}
-    assert wanted_paths([{"api/a", "shared"}] * (FEWEST_COMMITS - 1), owners) == ()
+    assert path_demands([{"api/a", "shared"}] * (FEWEST_COMMITS - 1), owners) == ()
     rare = [{"api/a", "shared"}] * 3
-    assert wanted_paths(rare + [{"api/a"}] * 12, owners) != ()
-    assert wanted_paths(rare + [{"api/a"}] * 13, owners) == ()
+    assert path_demands(rare + [{"api/a"}] * 12, owners) != ()
+    assert path_demands(rare + [{"api/a"}] * 13, owners) == ()
 
 
 def test_what_an_agent_owns_is_wanted_by_others_only() -> None:
     owners = {"api/a": frozenset({API}), "db/d": frozenset({DB})}
-    found = wanted_paths([{"api/a", "db/d"}] * 3 + [{"db/d"}], owners)
+    found = path_demands([{"api/a", "db/d"}] * 3 + [{"db/d"}], owners)
     assert {want.path: (want.owners, want.likely) for want in found} == {
         "api/a": (frozenset({API}), (Likely(DB, 3, 4),)),
         "db/d": (frozenset({DB}), (Likely(API, 3, 3),)),
@@ -40,20 +40,20 @@ def test_what_an_agent_owns_is_wanted_by_others_only() -> None:
 
 def test_a_folder_of_nobody_counts_as_one() -> None:
     owners = {"api/a": frozenset({API}), **{f"tests/t{number}": frozenset[AgentName]() for number in range(9)}}
-    found = wanted_paths([{"api/a", f"tests/t{number}"} for number in range(9)], owners)
-    assert found == (Wanted("tests/", 9, frozenset(), (Likely(API, 9, 9),)),)
+    found = path_demands([{"api/a", f"tests/t{number}"} for number in range(9)], owners)
+    assert found == (PathDemand("tests/", 9, frozenset(), (Likely(API, 9, 9),)),)
 
 
 def test_a_shared_path_says_nothing_of_whose_work_it_was() -> None:
     owners = {"api/a": frozenset({API}), "lock": frozenset({DB})}
     commits = [{"api/a", "lock"}] * 5
-    assert [want.path for want in wanted_paths(commits, owners)] == ["api/a", "lock"]
-    assert wanted_paths(commits, owners, {"lock"}) == (Wanted("lock", 5, frozenset({DB}), (Likely(API, 5, 5),)),)
+    assert [want.path for want in path_demands(commits, owners)] == ["api/a", "lock"]
+    assert path_demands(commits, owners, {"lock"}) == (PathDemand("lock", 5, frozenset({DB}), (Likely(API, 5, 5),)),)
 
 
 def test_paths_that_are_gone_do_not_count() -> None:
     owners = {"api/a": frozenset({API})}
-    assert wanted_paths([{"api/a", "gone", "old/gone"}] * 9, owners) == ()
+    assert path_demands([{"api/a", "gone", "old/gone"}] * 9, owners) == ()
 
 
 def test_the_unit_of_a_path_is_the_topmost_folder_of_which_nobody_owns_anything() -> None:
@@ -76,7 +76,7 @@ OWNERS = st.fixed_dictionaries({path: st.frozensets(st.sampled_from([API, DB])) 
 
 @given(COMMITS, OWNERS)
 def test_counts_equal_counting_by_hand(commits: list[set[str]], owners: dict[str, frozenset[AgentName]]) -> None:
-    found = {want.path: want for want in wanted_paths(commits, owners)}
+    found = {want.path: want for want in path_demands(commits, owners)}
     for path in PATHS:
         likely = {}
         for agent in (API, DB):
@@ -85,7 +85,7 @@ def test_counts_equal_counting_by_hand(commits: list[set[str]], owners: dict[str
             if agent not in owners[path] and together >= max(FEWEST_COMMITS, LIKELY_SHARE * len(own)):
                 likely[agent] = (together, len(own))
         assert (
-            {one.agent: (one.together, one.own) for one in found[path].likely} == likely
+            {one.agent: (one.together, one.agent_commits) for one in found[path].likely} == likely
             if likely
             else path not in found
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from orchestra.blueprint.model import Blueprint
-from orchestra.plan.change_history import wanted_paths
+from orchestra.plan.change_history import path_demands
 from orchestra.plan.finding import Code, Finding, Severity
 from orchestra.plan.history_findings import MOST, history_findings
 from orchestra.plan.ownership import PathIndex, claims
@@ -17,17 +17,18 @@ TWO = "- {name: api, scope: [api/**]}\n- {name: db, scope: [db/**]}"
 def found(blueprint: Blueprint, commits: Sequence[Set[str]]) -> list[Finding]:
     index = PathIndex({path for commit in commits for path in commit})
     tree = claims(blueprint, index)
-    return list(history_findings(blueprint, wanted_paths(commits, tree.owners, tree.protected), tree, index))
+    return list(history_findings(blueprint, path_demands(commits, tree.owners, tree.protected), tree, index))
 
 
 def test_a_file_that_two_agents_will_want_is_hot(written: Written) -> None:
     (hot,) = found(written(TWO), [{"api/x", "app"}] * 3 + [{"db/x", "app"}] * 4 + [{"db/x"}])
     assert (hot.severity, hot.code, hot.agents, hot.paths) == (Severity.WARNING, Code.HOT_FILE, ("api", "db"), ("app",))
     assert hot.message == (
-        "app is in nobody's scope, and was changed in 3 of 3 commits on files of api and 4 of 5 commits on files of db"
+        "app is outside all scopes, and changed in 3 of 3 commits on files of api and 4 of 5 commits on files of db"
     )
     assert (
-        hot.advice == "give it one owner: add it to the scope of api, who lands first, and say so in the others' tasks"
+        hot.advice
+        == "give it one owner: add it to the scope of api, which lands first, and mention that in the other tasks"
     )
     assert hot.origin.line == 5
 
@@ -35,14 +36,14 @@ def test_a_file_that_two_agents_will_want_is_hot(written: Written) -> None:
 def test_who_lands_first_is_asked_of_the_merge_order(written: Written) -> None:
     blueprint = written("- {name: api, scope: [api/**], merge_after: [db]}\n- {name: db, scope: [db/**]}")
     (hot,) = found(blueprint, [{"api/x", "app"}, {"db/x", "app"}] * 3)
-    assert "the scope of db, who lands first" in hot.advice
+    assert "the scope of db, which lands first" in hot.advice
     assert hot.origin.line == 6
 
 
 def test_a_file_that_has_one_owner_and_another_taker_is_a_note(written: Written) -> None:
     (hot,) = found(written(TWO), [{"api/x", "db/x"}] * 3 + [{"db/x"}] * 13)
     assert (hot.severity, hot.code, hot.paths) == (Severity.NOTE, Code.HOT_FILE, ("db/x",))
-    assert hot.message == "db/x is in the scope of db, and was changed in 3 of 3 commits on files of api"
+    assert hot.message == "db/x is in the scope of db, and changed in 3 of 3 commits on files of api"
 
 
 def test_files_that_merge_by_rule_are_not_hot_but_for_a_forbidden_one(written: Written) -> None:
@@ -55,8 +56,8 @@ def test_a_folder_in_nobodys_scope_is_told_once(written: Written) -> None:
     commits = [{"api/x", f"tests/{number % 2}"} for number in range(8)]
     (outside,) = found(written(TWO), commits)
     assert (outside.severity, outside.code, outside.paths) == (Severity.WARNING, Code.OUTSIDE_SCOPES, ("tests/",))
-    assert outside.message == "tests/** is in nobody's scope, and was changed in 8 of 8 commits on files of api"
-    assert outside.advice.startswith("add what api will need of tests/** to its scope")
+    assert outside.message == "tests/** is outside all scopes, and changed in 8 of 8 commits on files of api"
+    assert outside.advice.startswith("add the part of tests/** that api needs to its scope")
 
 
 def test_a_folder_that_several_want_is_to_be_divided(written: Written) -> None:

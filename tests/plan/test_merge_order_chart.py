@@ -32,7 +32,7 @@ def test_text(graph: MergeGraph) -> None:
         "  2 api",
         "  3 auth    ◀── api",
         "",
-        "(no stage: at any place that its arrows allow)",
+        "(no stage: anywhere that the arrows allow)",
         "  4 docs",
     ]
 

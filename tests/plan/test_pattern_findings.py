@@ -25,14 +25,14 @@ def test_scopes_that_match_are_nothing_to_tell(written: Written) -> None:
 def test_patterns_that_match_nothing_are_one_note_for_each_agent(written: Written) -> None:
     (note,) = found(written("- {name: a, scope: [src/**, new/**, old.md]}"))
     assert (note.severity, note.code, note.agents) == (Severity.NOTE, Code.SCOPE_MATCHES_NOTHING, ("a",))
-    assert note.message == "scope of a: no file of today matches new/**, old.md"
+    assert note.message == "scope of a: no tracked file matches new/**, old.md"
     assert (note.origin.line, note.origin.column) == (5, 40)
 
 
 def test_a_slip_of_the_pen_is_a_warning_with_the_name_that_is_there(written: Written) -> None:
     (warning,) = found(written("- name: a\n  task: x\n  scope: {include: [src/**, src/Service/**]}"))
     assert (warning.severity, warning.code) == (Severity.WARNING, Code.SCOPE_MATCHES_NOTHING)
-    assert warning.message == "scope of a: no file of today matches src/Service/**, but there is src/services"
+    assert warning.message == "scope of a: no tracked file matches src/Service/**, but src/services exists"
     assert warning.origin.line == 7
 
 
@@ -84,7 +84,7 @@ def test_a_pattern_all_of_which_is_protected_is_a_warning(
     warnings = [finding for finding in findings if finding.severity is Severity.WARNING]
     assert [finding.code for finding in warnings] == ([Code.SCOPE_ALL_PROTECTED] if barred else [])
     if barred:
-        assert f"all that {barred} could match is protected" in warnings[0].message
+        assert f"everything that {barred} matches is protected" in warnings[0].message
         assert not [finding for finding in findings if finding.code is Code.PROTECTED_IN_SCOPE]
 
 
@@ -98,5 +98,5 @@ def test_may_edit_of_what_nobody_protects_is_a_warning(written: Written) -> None
     blueprint = written("- {name: a, scope: [src/**], may_edit: [package.json, src/x]}", "protected: [package.json]")
     (warning,) = found(blueprint)
     assert (warning.severity, warning.code) == (Severity.WARNING, Code.MAY_EDIT_UNPROTECTED)
-    assert warning.message == "may_edit of a: src/x names nothing that is protected"
+    assert warning.message == "may_edit of a: src/x matches no protected path"
     assert (warning.origin.line, warning.origin.column) == (5, 66)

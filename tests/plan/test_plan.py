@@ -132,7 +132,7 @@ def test_why_spawn_would_refuse_is_told_in_its_own_words(repository: Checkout, w
         (Code.SPAWN_REFUSED, "agent-1 is somebody's"),
     ]
     assert report.exit_code is ExitCode.WRONG_GROUND
-    assert "spawn would\n  refuse, see below\n" in written_out(report)
+    assert "spawn would\n  refuse, for the reasons below\n" in written_out(report)
     assert valid(report)["steps"] == []
 
 
@@ -197,7 +197,7 @@ def test_many_findings_of_a_kind_do_not_hide_the_others(repository: Checkout, wr
     drawn = [lines for severity, lines in draw_findings(report) if severity is Severity.WARNING]
     assert len([finding for finding in report.findings if finding.code is Code.SCOPE_OVERLAP]) == 28
     assert len(drawn) == MOST_OF_A_KIND[Severity.WARNING] + 1
-    assert drawn[-1] == ["warning: 20 more like that (--json has them all) [scope-overlap]"]
+    assert drawn[-1] == ["warning: 20 more of this kind (--json lists all) [scope-overlap]"]
     assert len(valid(report)["findings"]) == len(report.findings)
 
 
@@ -208,7 +208,9 @@ def test_a_partial_clone_says_what_it_does_not_know(
     made.git("config", "uploadpack.allowFilter", "true")
     made.git("clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{made.path}", str(tmp_path / "partial"))
     report = plan(fleet(Checkout(tmp_path / "partial"), written("- {name: a}")), machine=MACHINE)
-    assert "1 worktree to make, of a size that a partial clone does not know; 50.0 GB are free" in written_out(report)
+    assert "1 worktree to make, of a size that this partial clone does not know; 50.0 GB are free" in written_out(
+        report
+    )
     assert valid(report)["disk"]["bytes_per_worktree"] is None
 
 

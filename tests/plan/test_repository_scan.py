@@ -73,7 +73,7 @@ def test_old_commits_are_left_out_beyond_the_limit(make_repository: MakeReposito
 def test_reading_stops_when_its_time_is_over(make_repository: MakeRepository) -> None:
     made = make_repository({"a": "x"})
     history = read_history(Repository.discover(made.path).git, "HEAD", most_seconds=0)
-    assert (history.changes, history.cut) == ((), "the newest, all that 0 s allowed")
+    assert (history.changes, history.cut) == ((), "the newest, as far as 0 s allowed")
 
 
 def test_a_damaged_history_is_told_and_not_believed(make_repository: MakeRepository) -> None:
@@ -156,7 +156,7 @@ def test_a_shallow_clone_gives_the_history_it_has(make_repository: MakeRepositor
     shallow = clone(made, tmp_path / "shallow", "--depth=2")
     history = surveyed(shallow).history
     assert history.changes == (frozenset({"b"}), frozenset({"a", "b"}))
-    assert history.cut == "all that this shallow clone has"
+    assert history.cut == "as far as this shallow clone goes"
 
 
 def test_split_log_of_nothing() -> None:

@@ -114,7 +114,7 @@ def test_an_npm_script_that_is_not_there(written: Written) -> None:
         == "gate l cannot run: it needs the npm script lint; package.json on the target has no such script"
     )
     (found,) = findings(written, "gates: {l: {run: npm run lint}}", scripts=frozenset())
-    assert found.message.endswith("package.json on the target is not there")
+    assert found.message.endswith("package.json on the target is missing")
 
 
 def test_reserved_gates_are_errors(written: Written) -> None:

@@ -24,11 +24,11 @@ def test_an_overlap_names_patterns_places_and_a_path(written: Written) -> None:
     (found,) = scope_overlaps(written(TWO))
     assert (found.severity, found.code, found.agents) == (Severity.WARNING, Code.SCOPE_OVERLAP, ("web", "api"))
     assert found.message == (
-        "web and api may both touch src/api/x: scope src/** of web and scope src/api/** of api (line 6)"
+        "web and api may both change src/api/x: scope src/** of web and scope src/api/** of api (line 6)"
     )
     assert found.advice == (
         "exclude src/api/** from the scope of web: {include: [...], exclude: [...]}; as it is, api lands after web and "
-        "meets the conflicts"
+        "gets the conflicts"
     )
     assert (found.origin.line, found.origin.column) == (5, 34)
 
@@ -40,7 +40,7 @@ def test_an_overlap_names_the_files_it_hits_today_the_busiest_first(written: Wri
     (found,) = overlap_findings(written(TWO, more), held, {"src/api/g": 7, "src/api/f": 2})
     assert found.paths == ("src/api/g", "src/api/f", *files[:5])
     assert found.message.endswith(
-        "; today that is src/api/g, src/api/f, src/api/a, src/api/b, src/api/c and 2 more files"
+        "; tracked files: src/api/g, src/api/f, src/api/a, src/api/b, src/api/c and 2 more files"
     )
 
 
@@ -82,9 +82,9 @@ def test_territories_are_compared_not_scopes(
 def test_the_same_file_given_to_two_by_may_edit(written: Written) -> None:
     agents = "- {name: a, scope: [a/**], may_edit: [lock]}\n- {name: b, scope: [b/**], may_edit: [lock]}"
     (found,) = scope_overlaps(written(agents, "protected: [lock]"))
-    assert found.message == "a and b may both touch lock: may_edit lock of a and may_edit lock of b (line 6)"
-    assert found.advice.startswith("give lock to one of the two, or a rule to merge it by (`merge.conflicts`)")
-    assert found.advice.endswith(", or fix who lands first (`merge_after`)")
+    assert found.message == "a and b may both change lock: may_edit lock of a and may_edit lock of b (line 6)"
+    assert found.advice.startswith("give lock to one of the two, or a merge rule (`merge.conflicts`)")
+    assert found.advice.endswith(", or decide which lands first (`merge_after`)")
     assert found.origin.line == 5
 
 
@@ -134,7 +134,7 @@ def test_agents_without_a_scope_are_told_once(written: Written) -> None:
         ("a", "b"),
         5,
     )
-    assert found.message.startswith("a, b have no scope, and so may touch everything that is not protected")
+    assert found.message.startswith("a, b have no scope, and may change everything that is not protected")
 
 
 def test_one_agent_alone_overlaps_nobody(written: Written) -> None:
@@ -187,7 +187,7 @@ def test_overlaps_equal_brute_force(
         make_blueprint("x"), agents=tuple(fleet), protected=protected, merge=replace(Merge(), conflicts=conflicts)
     )
     by_rule = Matcher(Scope(merged)).matches
-    found = {(pair.one.name, pair.other.name): pair for pair in overlapping_pairs(blueprint)}
+    found = {(pair.first.name, pair.second.name): pair for pair in overlapping_pairs(blueprint)}
     for one, other in combinations(territories, 2):
         pair = found.get((one, other))
         both = [path for path in UNIVERSE if territories[one].holds(path) and territories[other].holds(path)]
@@ -199,7 +199,7 @@ def test_overlaps_equal_brute_force(
         assert territories[other].holds(pair.witness)
         assert not by_rule(pair.witness)
         if pair.given:
-            edits = [Matcher(Scope(agent.may_edit)).matches for agent in (pair.one, pair.other)]
+            edits = [Matcher(Scope(agent.may_edit)).matches for agent in (pair.first, pair.second)]
             assert all(edit(pair.witness) for edit in edits)
 
 

@@ -119,7 +119,7 @@ def test_a_second_time_changes_nothing(sample: Checkout) -> None:
     (sample.path / proposed.blueprint).write_text("mine")
     again = init_files(sample.path, list(SAMPLE))
     assert write(again) == ()
-    assert {str(kept.path): kept.advice for kept in again.kept} == {
+    assert {str(kept.path): kept.advice for kept in again.existing} == {
         "blueprints/shop.yaml": None,
         ".orchestra/blueprint.schema.json": None,
         ".vscode/settings.json": None,
@@ -133,28 +133,28 @@ def test_tasks_of_somebody_elses_are_kept_with_a_word_on_what_is_missing(sample:
     (sample.path / there).parent.mkdir(exist_ok=True)
     (sample.path / there).write_text("import invoke\n")
     proposed = init_files(sample.path, list(SAMPLE))
-    assert [kept.advice for kept in proposed.kept] == ['for `inv` here, it has to say "from orchestra.cli import ns"']
+    assert [kept.advice for kept in proposed.existing] == ['for `inv` verbs, add "from orchestra.cli import ns"']
     assert PurePosixPath("tasks.py") not in [file.path for file in proposed.new]
 
 
 def test_an_old_schema_is_kept_and_named(sample: Checkout) -> None:
     (sample.path / ".orchestra").mkdir()
     (sample.path / ".orchestra/blueprint.schema.json").write_text("{}")
-    [kept] = init_files(sample.path, list(SAMPLE)).kept
-    assert kept.advice == "`orchestra json-schema --write .orchestra/blueprint.schema.json` brings it up to date"
+    [kept] = init_files(sample.path, list(SAMPLE)).existing
+    assert kept.advice == "`orchestra json-schema --write .orchestra/blueprint.schema.json` updates it"
 
 
 def test_settings_of_ones_own_are_kept_with_the_line_that_is_missing(sample: Checkout) -> None:
     (sample.path / ".vscode").mkdir()
     (sample.path / ".vscode/settings.json").write_text("{}")
-    [kept] = init_files(sample.path, list(SAMPLE)).kept
-    assert kept.advice == 'so that VS Code knows !append, add "yaml.customTags": ["!append sequence"]'
+    [kept] = init_files(sample.path, list(SAMPLE)).existing
+    assert kept.advice == 'so that VS Code accepts !append, add "yaml.customTags": ["!append sequence"]'
 
 
 def test_a_dangling_link_is_left_alone(sample: Checkout) -> None:
     (sample.path / "tasks.py").symlink_to("nowhere.py")
     proposed = init_files(sample.path, list(SAMPLE))
-    assert PurePosixPath("tasks.py") in [kept.path for kept in proposed.kept]
+    assert PurePosixPath("tasks.py") in [kept.path for kept in proposed.existing]
 
 
 def test_a_file_that_appears_meanwhile_is_left_as_it_is(sample: Checkout) -> None:
@@ -192,7 +192,7 @@ def test_an_empty_repository_gets_a_blueprint_that_says_what_is_missing(tmp_path
     proposed, blueprint = initialised(tmp_path, [])
     assert [agent.name for agent in blueprint.agents] == ["everything"]
     assert list(blueprint.gates) == ["scope", "notes"]
-    assert "EDIT: no test command was found" in (tmp_path / proposed.blueprint).read_text()
+    assert "EDIT: no test command was detected" in (tmp_path / proposed.blueprint).read_text()
 
 
 @pytest.mark.parametrize("word", ["null", "True", "no", "1e3", "007", "y"])

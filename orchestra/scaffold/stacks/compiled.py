@@ -1,6 +1,6 @@
-"""Go and Rust, whose tool chains bring tests with them, and Make, which says in its targets what it can do.
+"""Go and Rust, whose tool chains bring tests with them, and Make, by its targets.
 
-Invariant: a check of style is a gate only where the repository's own automation runs it; else it could be red today.
+A style check becomes a gate only where the repository's own automation runs it; otherwise it could fail already.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from orchestra.scaffold.stacks.manifests import Command, Ground, Part
+from orchestra.scaffold.stacks.manifests import Command, Part, StackFolder
 
 _MAKEFILES: Final = ("GNUmakefile", "makefile", "Makefile")
 _C_SUFFIXES: Final = (".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".hh", ".m", ".mm", ".S")
 
 
-def find_go(ground: Ground) -> Part | None:
-    """A module or a workspace of modules."""
+def find_go(ground: StackFolder) -> Part | None:
+    """Return a module or a workspace of modules."""
     module, workspace = "go.mod" in ground.names, "go.work" in ground.names
     if not module and not workspace:
         return None
-    # `./...` stops at the border of a module: in a workspace each one is asked for.
+    # `./...` stops at the boundary of a module: in a workspace each module is listed.
     each = "go list -f '{{.Dir}}/...' -m | xargs go " if workspace else ""
     run = {"vet": f"{each}vet" if each else "go vet ./...", "test": f"{each}test" if each else "go test ./..."}
     source = ground.pattern("go.work" if workspace else "go.mod")
@@ -40,8 +40,8 @@ def find_go(ground: Ground) -> Part | None:
     )
 
 
-def find_rust(ground: Ground) -> Part | None:
-    """A crate or a workspace of crates."""
+def find_rust(ground: StackFolder) -> Part | None:
+    """Return a crate or a workspace of crates."""
     if "Cargo.toml" not in ground.names:
         return None
     locked = "Cargo.lock" in ground.names
@@ -75,26 +75,26 @@ def find_rust(ground: Ground) -> Part | None:
     )
 
 
-def _automation(ground: Ground) -> str:
-    """What the repository runs on itself: workflow files, Makefile, justfile."""
+def _automation(ground: StackFolder) -> str:
+    """Return the text of the repository's own automation: workflow files, Makefile, justfile."""
     flows = sorted(path for path in ground.tracked if re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml", path))[:20]
-    workflows = Ground(ground.root, ground.tracked, ".github/workflows/")
+    workflows = StackFolder(ground.root, ground.tracked, ".github/workflows/")
     texts = [workflows.text(path.rpartition("/")[2]) for path in flows]
     return "\n".join(
         [*texts, *(ground.text(name) for name in (*_MAKEFILES, "justfile", "Justfile") if name in ground.names)]
     )
 
 
-def find_make(ground: Ground) -> Part | None:
-    """A Makefile with a target that sounds like tests or lint; one without is nobody's test command."""
+def find_make(ground: StackFolder) -> Part | None:
+    """Return a Makefile with a target that sounds like tests or lint; else None."""
     makefile = ground.first(*_MAKEFILES)
     if makefile is None:
         return None
     targets = ground.targets()
-    wanted = {"lint": ("lint",), "tests": ("test", "check", "tests")}
+    target_names = {"lint": ("lint",), "tests": ("test", "check", "tests")}
     commands = [
         Command(gate, ground.here(f"make {target}"), f'target "{target}" of {ground.pattern(makefile)}')
-        for gate, names in wanted.items()
+        for gate, names in target_names.items()
         if (target := next((name for name in names if name in targets), None))
     ]
     language = "C" if ground.below(".c") else "C++" if ground.below(".cc") or ground.below(".cpp") else "Make"

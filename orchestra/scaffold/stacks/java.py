@@ -1,20 +1,20 @@
 """Java, Kotlin and their relatives: Maven and Gradle, by their wrappers where the repository has them.
 
-Invariant: no set-up command; both fetch what they need on the first run, into a cache that all worktrees share.
+No set-up command: both download what they need on the first run, into a cache that all worktrees share.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from orchestra.scaffold.stacks.manifests import Command, Ground, Part
+from orchestra.scaffold.stacks.manifests import Command, Part, StackFolder
 
 SUFFIXES: Final = (".java", ".kt", ".kts", ".scala", ".groovy")
 _GRADLE: Final = ("build.gradle", "build.gradle.kts", "settings.gradle", "settings.gradle.kts")
 
 
-def find(ground: Ground) -> Part | None:
-    """Maven before Gradle, where a repository has both: its pom is what is released from, as a rule."""
+def find(ground: StackFolder) -> Part | None:
+    """Detect Maven or Gradle; Maven where a repository has both, since releases usually come from the pom."""
     language = "Java" if ground.below(".java") else "Kotlin" if ground.below(".kt") else "Java"
     if "pom.xml" in ground.names:
         # -B -ntp: no prompts, no progress of downloads.
@@ -30,8 +30,8 @@ def find(ground: Ground) -> Part | None:
     return _part(ground, language, "Gradle", (run, build), protected)
 
 
-def _part(ground: Ground, language: str, tool: str, tests: tuple[str, str], protected: tuple[str, ...]) -> Part:
-    """``tests`` is the command and the file that told of it."""
+def _part(ground: StackFolder, language: str, tool: str, tests: tuple[str, str], protected: tuple[str, ...]) -> Part:
+    """Return ``tests`` is the command and the file that names it."""
     run, source = tests
     return Part(
         language=language,

@@ -1,7 +1,4 @@
-"""What a finder may look at, and what it says. Invariant: reading never raises, whatever the files hold.
-
-A manifest that does not parse is as good as one that says nothing; ``init`` must work in a repository that is broken.
-"""
+"""Read manifests for the finders. Reading never raises: a manifest that does not parse counts as empty."""
 
 from __future__ import annotations
 
@@ -27,7 +24,8 @@ _NOTHING: Table = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A gate that the repository can already run: ``gate`` is tests, lint or types, ``source`` says what told so."""
+    """A gate that the repository can already run: ``gate`` is tests, lint or types, ``source`` names where it is
+    declared."""
 
     gate: str
     run: str
@@ -37,7 +35,8 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One stack in one folder. ``protected`` are patterns, ``regenerate`` maps a lock file to what makes it anew."""
+    """One stack in one folder. ``protected`` are patterns, ``regenerate`` maps a lock file to the command that
+    regenerates it."""
 
     language: str  # "Python"
     tool: str  # "uv"
@@ -53,7 +52,7 @@ class Part:
         return self.language if self.tool == self.language else f"{self.language} ({self.tool})"
 
 
-class Ground:
+class StackFolder:
     """One folder of a repository, by its tracked files. ``folder`` is "" for the root, else ``web/``."""
 
     def __init__(self, root: Path, tracked: Collection[str], folder: str = "") -> None:
@@ -63,22 +62,22 @@ class Ground:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Files directly in this folder."""
+        """The files directly in this folder."""
         start = len(self.folder)
         return frozenset(
             path[start:] for path in self.tracked if path.startswith(self.folder) and "/" not in path[start:]
         )
 
     def first(self, *names: str) -> str | None:
-        """The first of these that is here."""
+        """Return the first of these that is here."""
         return next((name for name in names if name in self.names), None)
 
     def below(self, ending: str) -> bool:
-        """Whether a file anywhere below has this ending."""
+        """Return True where a file anywhere below has this ending."""
         return any(path.endswith(ending) and path.startswith(self.folder) for path in self.tracked)
 
     def text(self, name: str) -> str:
-        """The content of a tracked file; "" where it cannot be read as a file of this repository."""
+        """Return the content of a tracked file; "" where it cannot be read as a file of this repository."""
         path = self.root / self.folder / name
         try:
             inside = path.resolve().is_relative_to(self.root.resolve())
@@ -101,27 +100,27 @@ class Ground:
             return _NOTHING
 
     def targets(self) -> frozenset[str]:
-        """The targets of this folder's Makefile that can be asked for by name."""
+        """Return the targets of this folder's Makefile that can be asked for by name."""
         text = self.text(self.first("GNUmakefile", "makefile", "Makefile") or "")
-        found = re.findall(r"^([A-Za-z0-9][A-Za-z0-9_. -]*?)\s*::?(?!=)", text, re.MULTILINE)
-        return frozenset(target for line in found for target in line.split())
+        lines = re.findall(r"^([A-Za-z0-9][A-Za-z0-9_. -]*?)\s*::?(?!=)", text, re.MULTILINE)
+        return frozenset(target for line in lines for target in line.split())
 
     def pattern(self, name: str) -> str:
-        """A name of this folder, or a pattern below it, as a pattern from the root."""
+        """Return a name of this folder, or a pattern below it, as a pattern from the root."""
         return f"{escape(self.folder)}{name}"
 
     def here(self, command: str) -> str:
-        """The command as the root's shell has to be told it."""
+        """Return the command for a shell in the root folder."""
         return f"cd {shlex.quote(self.folder.rstrip('/'))} && {command}" if self.folder else command
 
 
 def escape(path: str) -> str:
-    """The path as a pattern that matches it and nothing else."""
+    """Return the path as a pattern that matches it and nothing else."""
     return re.sub(r"([*?\[\]\\])", r"\\\1", path)
 
 
 def can_be_named(path: str) -> bool:
-    """Whether a blueprint can spell the path as a pattern: no control characters, no blank at an end, UTF-8."""
+    """Return True where a pattern can spell the path: no control characters, no blank at an end, UTF-8."""
     try:
         check_pattern(escape(path))
         path.encode()
@@ -131,12 +130,12 @@ def can_be_named(path: str) -> bool:
 
 
 def table(value: object, *path: str) -> Table:
-    """The map at ``path`` below ``value``; empty where there is none."""
+    """Return the map at ``path`` below ``value``; empty where there is none."""
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None
     return cast("Table", value) if isinstance(value, Mapping) else _NOTHING
 
 
 def strings(value: object) -> tuple[str, ...]:
-    """The strings of a list; nothing where it is none."""
+    """Return the strings of a list; nothing where it is none."""
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()

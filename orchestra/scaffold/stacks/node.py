@@ -1,6 +1,6 @@
 """Node: npm, pnpm, yarn and bun, by the lock file or ``packageManager``; gates by the scripts of package.json.
 
-Invariant: a script that changes files (``--fix``) or never ends (``--watch``) is no gate.
+A script that changes files (``--fix``) or never ends (``--watch``) is no gate.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from orchestra.scaffold.stacks.manifests import Command, Ground, Part, table
+from orchestra.scaffold.stacks.manifests import Command, Part, StackFolder, table
 
 SUFFIXES: Final = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".vue", ".svelte", ".astro")
 _LOCKS: Final = {
@@ -52,32 +52,32 @@ class _Manager:
     name: str
     setup: str
     run: str
-    relock: str  # makes the lock file anew; "" where the manager cannot do that alone
+    relock: str  # regenerates the lock file; "" where the manager has no such command
 
 
-def find(ground: Ground) -> Part | None:
-    """What package.json and its neighbours say; None without one."""
+def find(ground: StackFolder) -> Part | None:
+    """Return the stack that package.json and its neighbours describe; None without one."""
     if "package.json" not in ground.names:
         return None
     package = ground.json("package.json")
     lock = ground.first(*_LOCKS)
     manager = _manager(ground, package, lock)
     scripts = {name: body for name, body in table(package, "scripts").items() if isinstance(body, str)}
-    here = tuple(ground.pattern(name) for name in (*_LOCKS, *_PROTECTED_HERE) if name in ground.names)
+    local = tuple(ground.pattern(name) for name in (*_LOCKS, *_PROTECTED_HERE) if name in ground.names)
     return Part(
         language="TypeScript" if ground.below(".ts") or ground.below(".tsx") else "JavaScript",
         tool=manager.name,
         suffixes=SUFFIXES,
         setup=(ground.here(manager.setup),),
         commands=tuple(_commands(ground, manager, scripts)),
-        protected=(*(ground.pattern(pattern) for pattern in _PROTECTED), *here),
+        protected=(*(ground.pattern(pattern) for pattern in _PROTECTED), *local),
         regenerate={ground.pattern(lock): ground.here(manager.relock)} if lock and manager.relock else {},
         pack="standards/typescript-service",
         port=3000,
     )
 
 
-def _manager(ground: Ground, package: Mapping[str, object], lock: str | None) -> _Manager:
+def _manager(ground: StackFolder, package: Mapping[str, object], lock: str | None) -> _Manager:
     declared = str(package.get("packageManager", "")).partition("@")[0]
     name = declared if declared in _LOCKS.values() else _LOCKS.get(lock or "", "npm")
     if name == "pnpm":
@@ -94,21 +94,23 @@ def _manager(ground: Ground, package: Mapping[str, object], lock: str | None) ->
     return _Manager(name, "npm ci --prefer-offline --no-audit --no-fund", "npm run", relock)
 
 
-def _yarn(ground: Ground, package: Mapping[str, object]) -> _Manager:
-    """Yarn 1 and its successors share a name and little else; the lock file tells them apart."""
+def _yarn(ground: StackFolder, package: Mapping[str, object]) -> _Manager:
+    """Return the commands of Yarn 1 or of its successors, which differ; the lock file shows which one."""
     old = "# yarn lockfile v1" in ground.text("yarn.lock")[:500]
     if old or str(package.get("packageManager", "")).startswith("yarn@1"):
         return _Manager("yarn", "yarn install --frozen-lockfile --prefer-offline", "yarn run", "")
     return _Manager("yarn", "yarn install --immutable", "yarn run", "yarn install --mode=update-lockfile")
 
 
-def _commands(ground: Ground, manager: _Manager, scripts: Mapping[str, str]) -> list[Command]:
-    found = []
+def _commands(ground: StackFolder, manager: _Manager, scripts: Mapping[str, str]) -> list[Command]:
+    commands = []
     for gate, names in _SCRIPTS.items():
         usable = (name for name in names if name in scripts and not _NEVER_ENDS_OR_CHANGES.search(scripts[name]))
         script = next(usable, None)
         if script is not None:
             run = "npm test" if (manager.name, script) == ("npm", "test") else f"{manager.run} {script}"
             env = {"CI": "true"} if gate == "tests" else {}
-            found.append(Command(gate, ground.here(run), f'script "{script}" of {ground.pattern("package.json")}', env))
-    return found
+            commands.append(
+                Command(gate, ground.here(run), f'script "{script}" of {ground.pattern("package.json")}', env)
+            )
+    return commands

@@ -1,6 +1,6 @@
 """Python: uv, Poetry, PDM, or pip in a virtual environment; pytest, unittest or Django; ruff, flake8 and mypy.
 
-Invariant: a tool becomes a gate only where the repository configures it and the proposed set-up installs it.
+A tool becomes a gate only where the repository configures it and the proposed set-up installs it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from orchestra.scaffold.stacks.manifests import Command, Ground, Part, strings, table
+from orchestra.scaffold.stacks.manifests import Command, Part, StackFolder, strings, table
 
 SUFFIXES: Final = (".py", ".pyi", ".pyx")
 _MANIFESTS: Final = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "Pipfile", "manage.py", "tox.ini")
 _FOR_TESTS: Final = ("dev", "test", "tests", "testing", "lint", "typing", "types", "ci")
-"""Groups and extras that test and lint tools go by, in the order in which they are asked for."""
+"""Groups and extras that test and lint tools go by, in order."""
 _REQUIREMENTS: Final = (
     "requirements.txt",
     "requirements-dev.txt",
@@ -41,8 +41,8 @@ class _Installer:
     relock: Mapping[str, str]
 
 
-def find(ground: Ground) -> Part | None:
-    """What the manifests say; None without one, or where no Python is below."""
+def find(ground: StackFolder) -> Part | None:
+    """Return the stack that the manifests describe; None without one, or without Python files."""
     if ground.first(*_MANIFESTS) is None or not ground.below(".py"):
         return None
     project = ground.toml("pyproject.toml")
@@ -64,7 +64,7 @@ def find(ground: Ground) -> Part | None:
 # Installing
 
 
-def _installer(ground: Ground, project: Mapping[str, object]) -> _Installer:
+def _installer(ground: StackFolder, project: Mapping[str, object]) -> _Installer:
     groups, extras = table(project, "dependency-groups"), table(project, "project", "optional-dependencies")
     core = _distributions(strings(table(project, "project").get("dependencies")))
     if "uv.lock" in ground.names:
@@ -82,7 +82,7 @@ def _installer(ground: Ground, project: Mapping[str, object]) -> _Installer:
 def _uv(
     core: frozenset[str], groups: Mapping[str, object], extras: Mapping[str, object], tool: Mapping[str, object]
 ) -> _Installer:
-    """uv installs the group ``dev`` by itself; others are asked for, and so are the members of a workspace."""
+    """Return the commands of uv, which installs the group ``dev`` by default; others are named."""
     old_dev = _distributions(strings(tool.get("dev-dependencies")))
     asked = ["--all-packages"] if "workspace" in tool else []
     asked += [f"--group {name}" for name in _FOR_TESTS if name in groups and name != "dev"]
@@ -94,12 +94,12 @@ def _uv(
 
 
 def _poetry(
-    ground: Ground, core: frozenset[str], extras: Mapping[str, object], tool: Mapping[str, object]
+    ground: StackFolder, core: frozenset[str], extras: Mapping[str, object], tool: Mapping[str, object]
 ) -> _Installer:
-    own = table(tool, "group")
-    named = {name for group in own for name in table(own, group, "dependencies")}
+    groups = table(tool, "group")
+    named = {name for group in groups for name in table(groups, group, "dependencies")}
     named |= set(table(tool, "dependencies")) | set(table(tool, "dev-dependencies"))
-    optional = [group for group in own if table(own, group).get("optional") is True]
+    optional = [group for group in groups if table(groups, group).get("optional") is True]
     asked = [f"--with {','.join(optional)}"] if optional else []
     asked += ["--all-extras"] if extras or table(tool, "extras") else []
     locked = "poetry.lock" in ground.names
@@ -109,14 +109,14 @@ def _poetry(
 
 
 def _pip(
-    ground: Ground, core: frozenset[str], groups: Mapping[str, object], extras: Mapping[str, object]
+    ground: StackFolder, core: frozenset[str], groups: Mapping[str, object], extras: Mapping[str, object]
 ) -> _Installer:
     files = list(_requirement_files(ground))
     asked = [name for name in _FOR_TESTS if name in groups]
-    wanted = ",".join(name for name in _FOR_TESTS if name in extras)
+    extra_names = ",".join(name for name in _FOR_TESTS if name in extras)
     arguments = [f"-r {name}" for name in files] + [f"--group {name}" for name in asked]
     if ground.first("pyproject.toml", "setup.py") and _installs_itself(ground):
-        arguments.append(f"-e '.[{wanted}]'" if wanted else "-e .")
+        arguments.append(f"-e '.[{extra_names}]'" if extra_names else "-e .")
     text = "\n".join(_requirement_text(ground, name) for name in files)
     installed = core | _of(groups, asked) | _of(extras, _FOR_TESTS) | _distributions(text.splitlines())
     setup = ["python3 -m venv .venv"]
@@ -128,37 +128,37 @@ def _pip(
     return _Installer("pip", tuple(setup), ".venv/bin/", installed | set(missing), {})
 
 
-def _installs_itself(ground: Ground) -> bool:
+def _installs_itself(ground: StackFolder) -> bool:
     project = ground.toml("pyproject.toml")
     return "setup.py" in ground.names or "project" in project or "build-system" in project
 
 
-def _requirement_files(ground: Ground) -> Iterator[str]:
+def _requirement_files(ground: StackFolder) -> Iterator[str]:
     yield from (name for name in _REQUIREMENTS if name in ground.names)
     for name in _IN_FOLDER:
         if f"{ground.folder}requirements/{name}" in ground.tracked:
             yield f"requirements/{name}"
 
 
-def _requirement_text(ground: Ground, name: str) -> str:
+def _requirement_text(ground: StackFolder, name: str) -> str:
     folder, _, file = name.rpartition("/")
-    return Ground(ground.root, ground.tracked, f"{ground.folder}{folder}/" if folder else ground.folder).text(file)
+    return StackFolder(ground.root, ground.tracked, f"{ground.folder}{folder}/" if folder else ground.folder).text(file)
 
 
 def _of(source: Mapping[str, object], names: Iterable[str]) -> frozenset[str]:
-    """The distributions of several groups or extras; a group may include another."""
-    found: set[str] = set()
+    """Return the distributions of several groups or extras; a group may include another."""
+    distributions: set[str] = set()
     for name in names:
         listed = source.get(name)
-        found |= _distributions(strings(listed))
+        distributions |= _distributions(strings(listed))
         for item in listed if isinstance(listed, list) else ():
             included = item.get("include-group") if isinstance(item, dict) else None
-            found |= _distributions(strings(source.get(str(included)))) if included else set()
-    return frozenset(found)
+            distributions |= _distributions(strings(source.get(str(included)))) if included else set()
+    return frozenset(distributions)
 
 
 def _distributions(requirements: Iterable[str]) -> frozenset[str]:
-    """Names in ``pytest-cov>=4 ; python_version < '4'`` form, normalised as PEP 503 says."""
+    """Return the names in ``pytest-cov>=4 ; python_version < '4'`` form, normalised as PEP 503 says."""
     names = (re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", line) for line in requirements)
     return frozenset(re.sub(r"[-_.]+", "-", name.group(1)).lower() for name in names if name)
 
@@ -166,7 +166,7 @@ def _distributions(requirements: Iterable[str]) -> frozenset[str]:
 # Gates
 
 
-def _commands(ground: Ground, project: Mapping[str, object], installer: _Installer) -> Iterator[Command]:
+def _commands(ground: StackFolder, project: Mapping[str, object], installer: _Installer) -> Iterator[Command]:
     tool = table(project, "tool")
     lint = _lint(ground, tool, installer.installed)
     if lint:
@@ -179,7 +179,7 @@ def _commands(ground: Ground, project: Mapping[str, object], installer: _Install
         yield Command("tests", ground.here(tests[0]), tests[1])
 
 
-def _lint(ground: Ground, tool: Mapping[str, object], installed: frozenset[str]) -> tuple[str, str] | None:
+def _lint(ground: StackFolder, tool: Mapping[str, object], installed: frozenset[str]) -> tuple[str, str] | None:
     if "ruff" in installed and ("ruff" in tool or ground.first("ruff.toml", ".ruff.toml")):
         return "ruff check .", "ruff is configured and among the dependencies"
     if "flake8" in installed and (ground.first(".flake8") or _section(ground, "flake8")):
@@ -187,17 +187,17 @@ def _lint(ground: Ground, tool: Mapping[str, object], installed: frozenset[str])
     return None
 
 
-def _types(ground: Ground, tool: Mapping[str, object], installed: frozenset[str]) -> tuple[str, str] | None:
-    """mypy only where its configuration says what to check: without, it wants arguments that we do not know."""
-    said = table(tool, "mypy")
-    names = bool({"files", "packages", "modules"} & said.keys())
+def _types(ground: StackFolder, tool: Mapping[str, object], installed: frozenset[str]) -> tuple[str, str] | None:
+    """Return mypy only where its configuration lists what to check; otherwise it needs arguments."""
+    options = table(tool, "mypy")
+    names = bool({"files", "packages", "modules"} & options.keys())
     names = names or bool(re.search(r"^(files|packages)\s*=", ground.text("mypy.ini"), re.MULTILINE))
     if "mypy" in installed and names:
         return "mypy", "mypy is configured with what to check, and among the dependencies"
     return None
 
 
-def _tests(ground: Ground, installer: _Installer) -> tuple[str, str] | None:
+def _tests(ground: StackFolder, installer: _Installer) -> tuple[str, str] | None:
     if _uses_pytest(ground) or "pytest" in installer.installed:
         return f"{installer.prefix}pytest -q", "pytest is configured or among the dependencies"
     python = f"{installer.prefix}python"
@@ -208,12 +208,12 @@ def _tests(ground: Ground, installer: _Installer) -> tuple[str, str] | None:
     return None
 
 
-def _uses_pytest(ground: Ground) -> bool:
+def _uses_pytest(ground: StackFolder) -> bool:
     if ground.first("pytest.ini", ".pytest.ini", "conftest.py") or ground.below("/conftest.py"):
         return True
     return "pytest" in table(ground.toml("pyproject.toml"), "tool") or _section(ground, "(tool:)?pytest")
 
 
-def _section(ground: Ground, name: str) -> bool:
+def _section(ground: StackFolder, name: str) -> bool:
     texts = (ground.text("setup.cfg"), ground.text("tox.ini"))
     return any(re.search(rf"^\[{name}\]", text, re.MULTILINE) for text in texts)

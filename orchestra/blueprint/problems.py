@@ -1,21 +1,49 @@
-"""What was found wrong with a composed document, each finding at the place that has to be changed.
+"""Problems of a blueprint: short messages at the place to change, and the reading of values that are still sound.
 
-Invariant: a check that asks for a value another check has already refused is told there is none, so that one slip
-makes one problem. Refuses: to decide what is wrong; that is for the checks.
+A message and its hint are one line without control characters, bounded in length; the number of problems is bounded
+too. A check cannot read a value that another check has refused, so that one mistake makes one problem.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from orchestra.blueprint.model import Key, Origin
-from orchestra.blueprint.problem_text import problem
 from orchestra.blueprint.yaml_tree import ListNode, MapNode, Node, Scalar, find
 from orchestra.errors import Problem
 
+MOST_PROBLEMS: Final = 200
+_LONGEST: Final = 500
+
+
+def problem(at: Origin, message: str, hint: str | None = None) -> Problem:
+    """Return a Problem at that place."""
+    return Problem(at.file, at.line, at.column, _one_line(message), _one_line(hint) if hint else None)
+
+
+def _one_line(text: str) -> str:
+    cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in cut)
+
+
+def distinct(problems: Iterable[Problem]) -> list[Problem]:
+    """Return each problem once, even where many agents have it from one profile; after 200 the others are counted."""
+    by_body: dict[tuple[str, int, int, str], Problem] = {}
+    for each in problems:
+        body = re.sub(r'^(agent|profile) ("[^"]*"|[0-9]+): ', "", each.message)
+        by_body.setdefault((str(each.file), each.line, each.column, body), each)
+    ordered = sorted(by_body.values(), key=lambda each: (str(each.file), each.line, each.column, each.message))
+    if len(ordered) > MOST_PROBLEMS:
+        first = ordered[MOST_PROBLEMS]
+        message = f"and {len(ordered) - MOST_PROBLEMS:,} more problems from here on"
+        ordered[MOST_PROBLEMS:] = [Problem(first.file, first.line, first.column, message)]
+    return ordered
+
 
 class Findings:
-    """Problems of one document, and the reading of what is still sound of it."""
+    """The problems of one document, and its values that no check has refused."""
 
     def __init__(self, root: MapNode, problems: list[Problem]) -> None:
         self.root = root
@@ -28,21 +56,21 @@ class Findings:
         return find(self.root, path)
 
     def text(self, path: Key) -> str | None:
-        """The scalar there as typed; None where it is absent, no scalar, or already refused."""
+        """Return the scalar there as typed; None where it is absent, no scalar, or already refused."""
         node = self.node(path)
         if isinstance(node, Scalar) and not node.is_null and path not in self._unsound:
             return node.text
         return None
 
     def texts(self, path: Key) -> Iterator[tuple[Key, str]]:
-        """The sound scalars of the list there, each with its path."""
+        """Yield the sound scalars of the list there, each with its path."""
         for child in self.children(path):
             text = self.text(child)
             if text is not None:
                 yield child, text
 
     def children(self, path: Key) -> Iterator[Key]:
-        """The paths of a list's items or a map's values; none where there is no list or map."""
+        """Yield the paths of a list's items or a map's values; none where there is no list or map."""
         node = self.node(path)
         if isinstance(node, ListNode):
             yield from ((*path, number) for number in range(len(node.items)))
@@ -50,7 +78,7 @@ class Findings:
             yield from ((*path, key) for key in node.entries)
 
     def label(self, path: Key) -> str:
-        """What a person calls that value: ``agent "api": scope[0]``, ``merge.strategy``."""
+        """Return the name of a value in messages: ``agent "api": scope[0]``, ``merge.strategy``."""
         if len(path) > 1 and path[0] in ("agents", "profiles"):
             return ": ".join(part for part in (self._owner(path), _dotted(path[2:])) if part)
         return _dotted(path)
@@ -65,7 +93,7 @@ class Findings:
     # Writing
 
     def at_value(self, path: Key, message: str, hint: str | None = None, *, line: int = 1) -> None:
-        """``line`` counts from 1 inside the value; it moves the place where the value is a ``|`` block."""
+        """Report a problem with a value. ``line`` counts from 1 inside the value, and applies to a ``|`` block."""
         node = self.node(path) or self.root
         place = node.origin
         if isinstance(node, Scalar) and node.style == "|":
@@ -73,13 +101,13 @@ class Findings:
         self._add(path, place, self.label(path), message, hint)
 
     def at_key(self, path: Key, message: str, hint: str | None = None) -> None:
-        """A problem with the last key of ``path``."""
+        """Report a problem with the last key of ``path``."""
         parent = self.node(path[:-1])
         place = parent.entries[str(path[-1])].key if isinstance(parent, MapNode) else self.root.origin
         self._add(path, place, self.label(path[:-1]), message, hint)
 
     def at_missing(self, path: Key, key: str, hint: str | None = None) -> None:
-        """A key that the map at ``path`` must have."""
+        """Report a key that the map at ``path`` must have."""
         node = self.node(path)
         deleted = node.deleted.get(key) if isinstance(node, MapNode) else None
         place = deleted or (node or self.root).origin
