@@ -1153,12 +1153,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 712e39bd9e9d'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 ade14e406eb4'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 712e39bd9e9d'
+	o_identity='mvp5 0.1.0 ade14e406eb4'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -1244,7 +1244,7 @@ _orchestra_gate_environment() { _orchestra_with_allowed "TMPDIR=$o_scratch/tmp" 
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 712e39bd9e9d' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 ade14e406eb4' "$0"; then
 		_merge_helper_main "$@"
 		exit
 	fi

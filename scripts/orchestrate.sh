@@ -1051,12 +1051,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 712e39bd9e9d'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 ade14e406eb4'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 712e39bd9e9d'
+	o_identity='mvp5 0.1.0 ade14e406eb4'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -1178,10 +1178,10 @@ The other agents work at the same time in their own worktrees. You do not see th
 - Switch branches, or change another branch, another worktree or the main checkout.
 - Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`. Git ignores them here, and they never land.
 - Change shared configuration (package.json, lock files, tsconfig, lint, formatter or CI settings) unless TASK.md lists the file under the protected files that you may edit
-- Refactor, rename, reformat or "tidy" code outside your scope, however tempting
-- Add a dependency without a reason written in AGENT_NOTES.md: what it is for, what else was considered, licence and size
-- Skip, weaken or delete a test to get green (`.skip`, `.only`, `xit`, a looser assertion, a longer timeout)
-- Commit secrets or credentials, also none that look real in tests and examples
+- Refactor, rename, reformat or "tidy" code outside your scope
+- Add a dependency without a reason in AGENT_NOTES.md: its purpose, alternatives considered, licence and size
+- Skip, weaken or delete a test to make the suite pass (`.skip`, `.only`, `xit`, a looser assertion, a longer timeout)
+- Commit secrets or credentials, not even realistic ones in tests and examples
 
 ## Gates
 
@@ -1194,59 +1194,59 @@ you finish.
 - **lint**: `npm run lint`
 - **tests**: `npm test`
 
-## Working beside other agents
+## Working with other agents
 
-- Other agents work on this repository at the same time, each on a branch of its own. You see none of their work until it lands: rely on the interfaces that TASK.md names, exactly as they are spelled there.
-- A module declares the narrow interface of what it needs and is given it; only the composition root (`src/app.ts`, `src/main.ts`, or `main.ts` of a service) imports concrete classes from several modules. So your branch compiles and passes its unit tests without your neighbours.
-- Until your neighbours have landed, the type checker may miss their modules in the composition root: these errors and no others are expected here, and AGENT_NOTES.md lists them.
-- Something wrong or missing outside your scope goes into AGENT_NOTES.md under Open Questions, with file and line; it isn't yours to mend.
+- Other agents work on this repository at the same time, each on its own branch. You do not see their work until it lands. Use the interfaces in TASK.md exactly as they are spelled there.
+- A module declares a narrow interface of its dependencies and receives them; only the composition root (`src/app.ts`, `src/main.ts`, or `main.ts` of a service) imports concrete classes from several modules. So your branch compiles and passes its unit tests without the work of other agents.
+- Until the other agents have landed, the type checker may not find their modules in the composition root. Only these errors are expected; list them in AGENT_NOTES.md.
+- Report faults and gaps outside your scope in AGENT_NOTES.md under Open Questions, with file and line. Do not fix them.
 - Never rely on a fixed port, database name, container name or file in `/tmp`: take PORT, COMPOSE_PROJECT_NAME and the like from the environment.
 
 ## Code conventions
 
-- TypeScript in strict mode, with `noUncheckedIndexedAccess`; no `any`, no non-null `!`, no `@ts-ignore`. Where a cast is unavoidable, a comment says why it holds.
+- TypeScript in strict mode, with `noUncheckedIndexedAccess`; no `any`, no non-null `!`, no `@ts-ignore`. A comment explains every unavoidable cast.
 - Zod validates everything at run time that crosses a boundary: requests, environment, queue messages, third-party responses. Types are inferred from the schema (`z.infer`), never written twice.
 - Repository pattern: SQL and ORM calls live in repositories only; a repository returns domain values, never rows of the ORM.
 - Constructor dependency injection: a class receives its collaborators, clock and random source as constructor arguments; no service locator, no module-level singleton, no `new` of a collaborator inside a method.
-- Expected failures are typed results or one of the service's error classes with a stable `code`; `throw new Error(...)` is for what cannot happen.
+- Expected failures are typed results or one of the service's error classes with a stable `code`; `throw new Error(...)` is only for programming errors.
 - Named exports. One concept per file. No barrel file beyond the module's own `index.ts`.
 
 ## Testing
 
-- Unit coverage at least 80 % of lines and branches in the files you add; unit tests sit beside the code as `*.test.ts`.
-- Every API endpoint has integration tests: the good case, each validation error, no token, wrong role, and what is particular to it (paging, conflict, rate limit).
-- A test that touches the database gets its own: in-process PGlite, or a throw-away container. Other agents run their suites on this machine at the same moment.
+- Unit coverage at least 80 % of lines and branches in the files you add; unit tests are next to the code as `*.test.ts`.
+- Every API endpoint has integration tests: the success case, each validation error, no token, wrong role, and its special cases (paging, conflict, rate limit).
+- A test that touches the database gets its own: in-process PGlite, or a throw-away container. Other agents run their test suites on this machine at the same time.
 - Tests are deterministic: inject the clock and ids, wait on events and never on `setTimeout`, no network beyond loopback.
 
 ## API
 
-- REST with OpenAPI 3.1: the document is generated from the Zod schemas and checked in; a test fails when it is stale. GraphQL is optional and sits on the same services, never on the repositories.
+- REST with OpenAPI 3.1: the document is generated from the Zod schemas and checked in; a test fails when it is stale. GraphQL is optional and uses the same services, never the repositories.
 - Paths are plural nouns below `/v1`. Lists page by cursor (`?limit=&cursor=`, answer `{items, nextCursor}`). Errors are `application/problem+json` (RFC 9457) with a stable `code`.
 - Rate limiting on all public endpoints, counted in Redis, answering 429 with `Retry-After`.
-- Unsafe methods are safe to repeat: `PUT` and `DELETE` by nature, `POST` that creates money or messages by an `Idempotency-Key`.
+- Unsafe methods are safe to repeat: `PUT` and `DELETE` by nature, `POST` that moves money or sends messages by an `Idempotency-Key`.
 
 ## Data
 
-- PostgreSQL is the store of record, Redis holds only what may be lost (rate limits, caches, locks with a time limit).
-- Migrations with Drizzle or Prisma (the one that this repository uses), each with a tested way back; never edit a migration that has landed. Long locks are avoided: add nullable, backfill in batches, then constrain.
+- PostgreSQL is the store of record, Redis holds only data that may be lost (rate limits, caches, locks with a time limit).
+- Migrations with Drizzle or Prisma (the one that this repository uses), each with a tested down migration; never edit a migration that has landed. Avoid long locks: add the column as nullable, backfill in batches, then add the constraint.
 - Soft deletes: rows carry `deleted_at`, every query of a repository filters on it, unique indexes are partial (`WHERE deleted_at IS NULL`).
-- Personal data (PII) is encrypted per field (AES-256-GCM, key id stored beside the value); to look a value up, store a keyed hash (HMAC-SHA-256) in a second column.
+- Personal data (PII) is encrypted per field (AES-256-GCM, key id stored with the value); for lookups, store a keyed hash (HMAC-SHA-256) in a second column.
 - Primary keys are UUIDv7, times are `timestamptz` in UTC, money is an integer number of minor units with its currency.
 
 ## Security
 
 - JWT access tokens live 15 minutes at most; refresh tokens are opaque, stored hashed, rotated at each use, and reuse revokes the whole family.
 - Request and response logging for audit: who, what, when, from where, result, request id. Bodies are logged through an allow-list of fields, so that personal data, passwords and tokens never reach a log.
-- Authorization is decided on the server for each object, not only for each route. A record that the caller may not see answers 404.
+- The server checks authorization for each object, not only for each route. A record that the caller may not see returns 404.
 - Secrets come from the environment, are validated at start, and never have a default.
 
 ## Operations
 
 - Docker for all services: multi-stage, a pinned base image, not root, only production dependencies, `HEALTHCHECK`.
 - Kubernetes manifests, or a Compose file for development, start the service with everything it needs in one command.
-- `/health` says that the process lives and touches nothing else; `/ready` checks what the service needs, each check with a time limit; `/metrics` is Prometheus text.
+- `/health` reports only that the process runs; `/ready` checks the dependencies of the service, each with a time limit; `/metrics` is Prometheus text.
 - Structured JSON logging, one object a line, with level, time, request id and service; no `console.log`.
-- On SIGTERM: `/ready` turns 503, new work is refused, running work ends, pools close, exit 0 within 30 s.
+- On SIGTERM: `/ready` returns 503, new work is rejected, running work is completed, pools close, exit 0 within 30 s.
 END_OF_TEXT
 }
 
@@ -1256,11 +1256,11 @@ _orchestra_text_2() {
 # Database schema and migrations
 
 **Goal.** The database layer of the order service: tables, migrations that run both ways, and repositories that
-are the only code to speak SQL.
+contain all SQL.
 
-**Context.** PostgreSQL 16 or later through Drizzle. Everybody else is writing against your repositories right now, from
-the signatures below, and will meet your code when it lands first. Tests use PGlite (PostgreSQL in the process),
-so nothing here may need an extension that PGlite lacks.
+**Context.** PostgreSQL 16 or later through Drizzle. All other agents write code against your repositories at the
+same time, from the signatures below. You land first. Tests use PGlite (PostgreSQL in the process), so do not use
+an extension that PGlite lacks.
 
 **Deliverables.**
 - `src/db/tables.ts`: `customers` (name, email, phone), `products` (sku, name, price_cents, currency, stock),
@@ -1270,7 +1270,7 @@ so nothing here may need an extension that PGlite lacks.
   also version (integer, from 1) and deleted_at. Checks: quantity > 0, stock >= 0, prices >= 0, status one of
   `draft, placed, paid, shipped, cancelled`, role one of `admin, staff, viewer`. Foreign keys restrict; none
   cascades.
-- `db/migrations/NNNN_name.sql` from drizzle-kit, and beside each, by hand, `db/migrations/down/NNNN_name.sql`.
+- `db/migrations/NNNN_name.sql` from drizzle-kit, and for each, by hand, `db/migrations/down/NNNN_name.sql`.
 - `src/db/cipher.ts`: `class FieldCipher { constructor(keys: Record<string, Buffer>, currentKeyId: string,
   hashKey: Buffer); encrypt(plain: string): string; decrypt(stored: string): string; blindIndex(plain: string):
   string }` (AES-256-GCM; stored form `v1:<key id>:<nonce>:<ciphertext and tag>`, base64url). Customer email and
@@ -1278,8 +1278,8 @@ so nothing here may need an extension that PGlite lacks.
 - `src/db/repositories/*.ts`: one class for each table above except `order_items`, which belongs to
   `OrderRepository`. `orders.create({ customerId, items: [{ productId, quantity }] })` copies prices, computes the
   total and takes the stock (`UPDATE ... WHERE stock >= $quantity`) in one transaction; a change of status to
-  `cancelled` gives the stock back. Which change of status is allowed is decided by `api`, not here.
-- Errors that callers may expect carry a `code`, since nobody imports your classes: `out-of-stock` (with `sku`),
+  `cancelled` gives the stock back. `api` decides which changes of status are allowed.
+- Errors that callers may expect have a `code`, because callers do not import your classes: `out-of-stock` (with `sku`),
   `duplicate` (with `field`), `unknown-reference` (with `field`), `invalid-cursor`.
 - `db/seed.ts`: twenty products, five customers, two users; safe to run twice.
 
@@ -1404,10 +1404,10 @@ The other agents work at the same time in their own worktrees. You do not see th
 - Switch branches, or change another branch, another worktree or the main checkout.
 - Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`. Git ignores them here, and they never land.
 - Change shared configuration (package.json, lock files, tsconfig, lint, formatter or CI settings) unless TASK.md lists the file under the protected files that you may edit
-- Refactor, rename, reformat or "tidy" code outside your scope, however tempting
-- Add a dependency without a reason written in AGENT_NOTES.md: what it is for, what else was considered, licence and size
-- Skip, weaken or delete a test to get green (`.skip`, `.only`, `xit`, a looser assertion, a longer timeout)
-- Commit secrets or credentials, also none that look real in tests and examples
+- Refactor, rename, reformat or "tidy" code outside your scope
+- Add a dependency without a reason in AGENT_NOTES.md: its purpose, alternatives considered, licence and size
+- Skip, weaken or delete a test to make the suite pass (`.skip`, `.only`, `xit`, a looser assertion, a longer timeout)
+- Commit secrets or credentials, not even realistic ones in tests and examples
 
 ## Gates
 
@@ -1420,59 +1420,59 @@ you finish.
 - **lint**: `npm run lint`
 - **tests**: `npm test`
 
-## Working beside other agents
+## Working with other agents
 
-- Other agents work on this repository at the same time, each on a branch of its own. You see none of their work until it lands: rely on the interfaces that TASK.md names, exactly as they are spelled there.
-- A module declares the narrow interface of what it needs and is given it; only the composition root (`src/app.ts`, `src/main.ts`, or `main.ts` of a service) imports concrete classes from several modules. So your branch compiles and passes its unit tests without your neighbours.
-- Until your neighbours have landed, the type checker may miss their modules in the composition root: these errors and no others are expected here, and AGENT_NOTES.md lists them.
-- Something wrong or missing outside your scope goes into AGENT_NOTES.md under Open Questions, with file and line; it isn't yours to mend.
+- Other agents work on this repository at the same time, each on its own branch. You do not see their work until it lands. Use the interfaces in TASK.md exactly as they are spelled there.
+- A module declares a narrow interface of its dependencies and receives them; only the composition root (`src/app.ts`, `src/main.ts`, or `main.ts` of a service) imports concrete classes from several modules. So your branch compiles and passes its unit tests without the work of other agents.
+- Until the other agents have landed, the type checker may not find their modules in the composition root. Only these errors are expected; list them in AGENT_NOTES.md.
+- Report faults and gaps outside your scope in AGENT_NOTES.md under Open Questions, with file and line. Do not fix them.
 - Never rely on a fixed port, database name, container name or file in `/tmp`: take PORT, COMPOSE_PROJECT_NAME and the like from the environment.
 
 ## Code conventions
 
-- TypeScript in strict mode, with `noUncheckedIndexedAccess`; no `any`, no non-null `!`, no `@ts-ignore`. Where a cast is unavoidable, a comment says why it holds.
+- TypeScript in strict mode, with `noUncheckedIndexedAccess`; no `any`, no non-null `!`, no `@ts-ignore`. A comment explains every unavoidable cast.
 - Zod validates everything at run time that crosses a boundary: requests, environment, queue messages, third-party responses. Types are inferred from the schema (`z.infer`), never written twice.
 - Repository pattern: SQL and ORM calls live in repositories only; a repository returns domain values, never rows of the ORM.
 - Constructor dependency injection: a class receives its collaborators, clock and random source as constructor arguments; no service locator, no module-level singleton, no `new` of a collaborator inside a method.
-- Expected failures are typed results or one of the service's error classes with a stable `code`; `throw new Error(...)` is for what cannot happen.
+- Expected failures are typed results or one of the service's error classes with a stable `code`; `throw new Error(...)` is only for programming errors.
 - Named exports. One concept per file. No barrel file beyond the module's own `index.ts`.
 
 ## Testing
 
-- Unit coverage at least 80 % of lines and branches in the files you add; unit tests sit beside the code as `*.test.ts`.
-- Every API endpoint has integration tests: the good case, each validation error, no token, wrong role, and what is particular to it (paging, conflict, rate limit).
-- A test that touches the database gets its own: in-process PGlite, or a throw-away container. Other agents run their suites on this machine at the same moment.
+- Unit coverage at least 80 % of lines and branches in the files you add; unit tests are next to the code as `*.test.ts`.
+- Every API endpoint has integration tests: the success case, each validation error, no token, wrong role, and its special cases (paging, conflict, rate limit).
+- A test that touches the database gets its own: in-process PGlite, or a throw-away container. Other agents run their test suites on this machine at the same time.
 - Tests are deterministic: inject the clock and ids, wait on events and never on `setTimeout`, no network beyond loopback.
 
 ## API
 
-- REST with OpenAPI 3.1: the document is generated from the Zod schemas and checked in; a test fails when it is stale. GraphQL is optional and sits on the same services, never on the repositories.
+- REST with OpenAPI 3.1: the document is generated from the Zod schemas and checked in; a test fails when it is stale. GraphQL is optional and uses the same services, never the repositories.
 - Paths are plural nouns below `/v1`. Lists page by cursor (`?limit=&cursor=`, answer `{items, nextCursor}`). Errors are `application/problem+json` (RFC 9457) with a stable `code`.
 - Rate limiting on all public endpoints, counted in Redis, answering 429 with `Retry-After`.
-- Unsafe methods are safe to repeat: `PUT` and `DELETE` by nature, `POST` that creates money or messages by an `Idempotency-Key`.
+- Unsafe methods are safe to repeat: `PUT` and `DELETE` by nature, `POST` that moves money or sends messages by an `Idempotency-Key`.
 
 ## Data
 
-- PostgreSQL is the store of record, Redis holds only what may be lost (rate limits, caches, locks with a time limit).
-- Migrations with Drizzle or Prisma (the one that this repository uses), each with a tested way back; never edit a migration that has landed. Long locks are avoided: add nullable, backfill in batches, then constrain.
+- PostgreSQL is the store of record, Redis holds only data that may be lost (rate limits, caches, locks with a time limit).
+- Migrations with Drizzle or Prisma (the one that this repository uses), each with a tested down migration; never edit a migration that has landed. Avoid long locks: add the column as nullable, backfill in batches, then add the constraint.
 - Soft deletes: rows carry `deleted_at`, every query of a repository filters on it, unique indexes are partial (`WHERE deleted_at IS NULL`).
-- Personal data (PII) is encrypted per field (AES-256-GCM, key id stored beside the value); to look a value up, store a keyed hash (HMAC-SHA-256) in a second column.
+- Personal data (PII) is encrypted per field (AES-256-GCM, key id stored with the value); for lookups, store a keyed hash (HMAC-SHA-256) in a second column.
 - Primary keys are UUIDv7, times are `timestamptz` in UTC, money is an integer number of minor units with its currency.
 
 ## Security
 
 - JWT access tokens live 15 minutes at most; refresh tokens are opaque, stored hashed, rotated at each use, and reuse revokes the whole family.
 - Request and response logging for audit: who, what, when, from where, result, request id. Bodies are logged through an allow-list of fields, so that personal data, passwords and tokens never reach a log.
-- Authorization is decided on the server for each object, not only for each route. A record that the caller may not see answers 404.
+- The server checks authorization for each object, not only for each route. A record that the caller may not see returns 404.
 - Secrets come from the environment, are validated at start, and never have a default.
 
 ## Operations
 
 - Docker for all services: multi-stage, a pinned base image, not root, only production dependencies, `HEALTHCHECK`.
 - Kubernetes manifests, or a Compose file for development, start the service with everything it needs in one command.
-- `/health` says that the process lives and touches nothing else; `/ready` checks what the service needs, each check with a time limit; `/metrics` is Prometheus text.
+- `/health` reports only that the process runs; `/ready` checks the dependencies of the service, each with a time limit; `/metrics` is Prometheus text.
 - Structured JSON logging, one object a line, with level, time, request id and service; no `console.log`.
-- On SIGTERM: `/ready` turns 503, new work is refused, running work ends, pools close, exit 0 within 30 s.
+- On SIGTERM: `/ready` returns 503, new work is rejected, running work is completed, pools close, exit 0 within 30 s.
 END_OF_TEXT
 }
 
@@ -1481,7 +1481,7 @@ _orchestra_text_5() {
 	command cat <<'END_OF_TEXT'
 # Core API endpoints
 
-**Goal.** The HTTP face of the service: CRUD for customers, products and orders below `/v1`, and the composition
+**Goal.** The HTTP API of the service: CRUD for customers, products and orders below `/v1`, and the composition
 root that turns the modules of the fleet into one running program.
 
 **Context.** Fastify 5, Zod for every request and answer. You land after `schema`, `auth` and `health`. In your
@@ -1498,9 +1498,9 @@ land, the gate `types` fails here on exactly these imports and nothing else, and
   total is computed from the items, never taken from the request.
 - `src/api/errors.ts`: one error handler, `application/problem+json`: 400 `invalid-request` (with the Zod issues
   by JSON pointer), 404 `not-found`, 409 `out-of-stock` and `duplicate`, 412 `stale`, 422 `unknown-reference`, 429
-  `too-many-requests`, 500 `internal` (no stack, no message of the driver). Errors of the repositories are known
-  by their `code`.
-- Rate limit: 100 requests a minute for each user, 20 for each address without a token; Redis when there is one,
+  `too-many-requests`, 500 `internal` (no stack, no message of the driver). Errors of the repositories are
+  identified by their `code`.
+- Rate limit: 100 requests a minute for each user, 20 for each address without a token; in Redis if configured,
   else in memory.
 - `openapi/openapi.yaml`, generated from the Zod schemas by `src/api/openapi.ts`, with a test that fails when the
   file is stale; served at `/v1/openapi.json`.
@@ -1630,10 +1630,10 @@ The other agents work at the same time in their own worktrees. You do not see th
 - Switch branches, or change another branch, another worktree or the main checkout.
 - Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`. Git ignores them here, and they never land.
 - Change shared configuration (package.json, lock files, tsconfig, lint, formatter or CI settings) unless TASK.md lists the file under the protected files that you may edit
-- Refactor, rename, reformat or "tidy" code outside your scope, however tempting
-- Add a dependency without a reason written in AGENT_NOTES.md: what it is for, what else was considered, licence and size
-- Skip, weaken or delete a test to get green (`.skip`, `.only`, `xit`, a looser assertion, a longer timeout)
-- Commit secrets or credentials, also none that look real in tests and examples
+- Refactor, rename, reformat or "tidy" code outside your scope
+- Add a dependency without a reason in AGENT_NOTES.md: its purpose, alternatives considered, licence and size
+- Skip, weaken or delete a test to make the suite pass (`.skip`, `.only`, `xit`, a looser assertion, a longer timeout)
+- Commit secrets or credentials, not even realistic ones in tests and examples
 
 ## Gates
 
@@ -1646,59 +1646,59 @@ you finish.
 - **lint**: `npm run lint`
 - **tests**: `npm test`
 
-## Working beside other agents
+## Working with other agents
 
-- Other agents work on this repository at the same time, each on a branch of its own. You see none of their work until it lands: rely on the interfaces that TASK.md names, exactly as they are spelled there.
-- A module declares the narrow interface of what it needs and is given it; only the composition root (`src/app.ts`, `src/main.ts`, or `main.ts` of a service) imports concrete classes from several modules. So your branch compiles and passes its unit tests without your neighbours.
-- Until your neighbours have landed, the type checker may miss their modules in the composition root: these errors and no others are expected here, and AGENT_NOTES.md lists them.
-- Something wrong or missing outside your scope goes into AGENT_NOTES.md under Open Questions, with file and line; it isn't yours to mend.
+- Other agents work on this repository at the same time, each on its own branch. You do not see their work until it lands. Use the interfaces in TASK.md exactly as they are spelled there.
+- A module declares a narrow interface of its dependencies and receives them; only the composition root (`src/app.ts`, `src/main.ts`, or `main.ts` of a service) imports concrete classes from several modules. So your branch compiles and passes its unit tests without the work of other agents.
+- Until the other agents have landed, the type checker may not find their modules in the composition root. Only these errors are expected; list them in AGENT_NOTES.md.
+- Report faults and gaps outside your scope in AGENT_NOTES.md under Open Questions, with file and line. Do not fix them.
 - Never rely on a fixed port, database name, container name or file in `/tmp`: take PORT, COMPOSE_PROJECT_NAME and the like from the environment.
 
 ## Code conventions
 
-- TypeScript in strict mode, with `noUncheckedIndexedAccess`; no `any`, no non-null `!`, no `@ts-ignore`. Where a cast is unavoidable, a comment says why it holds.
+- TypeScript in strict mode, with `noUncheckedIndexedAccess`; no `any`, no non-null `!`, no `@ts-ignore`. A comment explains every unavoidable cast.
 - Zod validates everything at run time that crosses a boundary: requests, environment, queue messages, third-party responses. Types are inferred from the schema (`z.infer`), never written twice.
 - Repository pattern: SQL and ORM calls live in repositories only; a repository returns domain values, never rows of the ORM.
 - Constructor dependency injection: a class receives its collaborators, clock and random source as constructor arguments; no service locator, no module-level singleton, no `new` of a collaborator inside a method.
-- Expected failures are typed results or one of the service's error classes with a stable `code`; `throw new Error(...)` is for what cannot happen.
+- Expected failures are typed results or one of the service's error classes with a stable `code`; `throw new Error(...)` is only for programming errors.
 - Named exports. One concept per file. No barrel file beyond the module's own `index.ts`.
 
 ## Testing
 
-- Unit coverage at least 80 % of lines and branches in the files you add; unit tests sit beside the code as `*.test.ts`.
-- Every API endpoint has integration tests: the good case, each validation error, no token, wrong role, and what is particular to it (paging, conflict, rate limit).
-- A test that touches the database gets its own: in-process PGlite, or a throw-away container. Other agents run their suites on this machine at the same moment.
+- Unit coverage at least 80 % of lines and branches in the files you add; unit tests are next to the code as `*.test.ts`.
+- Every API endpoint has integration tests: the success case, each validation error, no token, wrong role, and its special cases (paging, conflict, rate limit).
+- A test that touches the database gets its own: in-process PGlite, or a throw-away container. Other agents run their test suites on this machine at the same time.
 - Tests are deterministic: inject the clock and ids, wait on events and never on `setTimeout`, no network beyond loopback.
 
 ## API
 
-- REST with OpenAPI 3.1: the document is generated from the Zod schemas and checked in; a test fails when it is stale. GraphQL is optional and sits on the same services, never on the repositories.
+- REST with OpenAPI 3.1: the document is generated from the Zod schemas and checked in; a test fails when it is stale. GraphQL is optional and uses the same services, never the repositories.
 - Paths are plural nouns below `/v1`. Lists page by cursor (`?limit=&cursor=`, answer `{items, nextCursor}`). Errors are `application/problem+json` (RFC 9457) with a stable `code`.
 - Rate limiting on all public endpoints, counted in Redis, answering 429 with `Retry-After`.
-- Unsafe methods are safe to repeat: `PUT` and `DELETE` by nature, `POST` that creates money or messages by an `Idempotency-Key`.
+- Unsafe methods are safe to repeat: `PUT` and `DELETE` by nature, `POST` that moves money or sends messages by an `Idempotency-Key`.
 
 ## Data
 
-- PostgreSQL is the store of record, Redis holds only what may be lost (rate limits, caches, locks with a time limit).
-- Migrations with Drizzle or Prisma (the one that this repository uses), each with a tested way back; never edit a migration that has landed. Long locks are avoided: add nullable, backfill in batches, then constrain.
+- PostgreSQL is the store of record, Redis holds only data that may be lost (rate limits, caches, locks with a time limit).
+- Migrations with Drizzle or Prisma (the one that this repository uses), each with a tested down migration; never edit a migration that has landed. Avoid long locks: add the column as nullable, backfill in batches, then add the constraint.
 - Soft deletes: rows carry `deleted_at`, every query of a repository filters on it, unique indexes are partial (`WHERE deleted_at IS NULL`).
-- Personal data (PII) is encrypted per field (AES-256-GCM, key id stored beside the value); to look a value up, store a keyed hash (HMAC-SHA-256) in a second column.
+- Personal data (PII) is encrypted per field (AES-256-GCM, key id stored with the value); for lookups, store a keyed hash (HMAC-SHA-256) in a second column.
 - Primary keys are UUIDv7, times are `timestamptz` in UTC, money is an integer number of minor units with its currency.
 
 ## Security
 
 - JWT access tokens live 15 minutes at most; refresh tokens are opaque, stored hashed, rotated at each use, and reuse revokes the whole family.
 - Request and response logging for audit: who, what, when, from where, result, request id. Bodies are logged through an allow-list of fields, so that personal data, passwords and tokens never reach a log.
-- Authorization is decided on the server for each object, not only for each route. A record that the caller may not see answers 404.
+- The server checks authorization for each object, not only for each route. A record that the caller may not see returns 404.
 - Secrets come from the environment, are validated at start, and never have a default.
 
 ## Operations
 
 - Docker for all services: multi-stage, a pinned base image, not root, only production dependencies, `HEALTHCHECK`.
 - Kubernetes manifests, or a Compose file for development, start the service with everything it needs in one command.
-- `/health` says that the process lives and touches nothing else; `/ready` checks what the service needs, each check with a time limit; `/metrics` is Prometheus text.
+- `/health` reports only that the process runs; `/ready` checks the dependencies of the service, each with a time limit; `/metrics` is Prometheus text.
 - Structured JSON logging, one object a line, with level, time, request id and service; no `console.log`.
-- On SIGTERM: `/ready` turns 503, new work is refused, running work ends, pools close, exit 0 within 30 s.
+- On SIGTERM: `/ready` returns 503, new work is rejected, running work is completed, pools close, exit 0 within 30 s.
 END_OF_TEXT
 }
 
@@ -1707,10 +1707,10 @@ _orchestra_text_8() {
 	command cat <<'END_OF_TEXT'
 # Authentication and authorization
 
-**Goal.** Who is calling, and may they: registration, sign-in, JWT access tokens with rotating refresh tokens, and
-the guard that routes put in front of themselves.
+**Goal.** Authentication and authorization: registration, sign-in, JWT access tokens with rotating refresh tokens, and
+the guard for routes.
 
-**Context.** A Fastify plugin that knows nothing of the database: it is given the two stores below and tested with
+**Context.** A Fastify plugin without knowledge of the database: it receives the two stores below and is tested with
 in-memory fakes. `schema` implements the stores, `api` mounts the plugin and puts your guard on its routes.
 
 **Deliverables.**
@@ -1845,10 +1845,10 @@ The other agents work at the same time in their own worktrees. You do not see th
 - Switch branches, or change another branch, another worktree or the main checkout.
 - Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`. Git ignores them here, and they never land.
 - Change shared configuration (package.json, lock files, tsconfig, lint, formatter or CI settings) unless TASK.md lists the file under the protected files that you may edit
-- Refactor, rename, reformat or "tidy" code outside your scope, however tempting
-- Add a dependency without a reason written in AGENT_NOTES.md: what it is for, what else was considered, licence and size
-- Skip, weaken or delete a test to get green (`.skip`, `.only`, `xit`, a looser assertion, a longer timeout)
-- Commit secrets or credentials, also none that look real in tests and examples
+- Refactor, rename, reformat or "tidy" code outside your scope
+- Add a dependency without a reason in AGENT_NOTES.md: its purpose, alternatives considered, licence and size
+- Skip, weaken or delete a test to make the suite pass (`.skip`, `.only`, `xit`, a looser assertion, a longer timeout)
+- Commit secrets or credentials, not even realistic ones in tests and examples
 
 ## Gates
 
@@ -1861,59 +1861,59 @@ you finish.
 - **lint**: `npm run lint`
 - **tests**: `npm test`
 
-## Working beside other agents
+## Working with other agents
 
-- Other agents work on this repository at the same time, each on a branch of its own. You see none of their work until it lands: rely on the interfaces that TASK.md names, exactly as they are spelled there.
-- A module declares the narrow interface of what it needs and is given it; only the composition root (`src/app.ts`, `src/main.ts`, or `main.ts` of a service) imports concrete classes from several modules. So your branch compiles and passes its unit tests without your neighbours.
-- Until your neighbours have landed, the type checker may miss their modules in the composition root: these errors and no others are expected here, and AGENT_NOTES.md lists them.
-- Something wrong or missing outside your scope goes into AGENT_NOTES.md under Open Questions, with file and line; it isn't yours to mend.
+- Other agents work on this repository at the same time, each on its own branch. You do not see their work until it lands. Use the interfaces in TASK.md exactly as they are spelled there.
+- A module declares a narrow interface of its dependencies and receives them; only the composition root (`src/app.ts`, `src/main.ts`, or `main.ts` of a service) imports concrete classes from several modules. So your branch compiles and passes its unit tests without the work of other agents.
+- Until the other agents have landed, the type checker may not find their modules in the composition root. Only these errors are expected; list them in AGENT_NOTES.md.
+- Report faults and gaps outside your scope in AGENT_NOTES.md under Open Questions, with file and line. Do not fix them.
 - Never rely on a fixed port, database name, container name or file in `/tmp`: take PORT, COMPOSE_PROJECT_NAME and the like from the environment.
 
 ## Code conventions
 
-- TypeScript in strict mode, with `noUncheckedIndexedAccess`; no `any`, no non-null `!`, no `@ts-ignore`. Where a cast is unavoidable, a comment says why it holds.
+- TypeScript in strict mode, with `noUncheckedIndexedAccess`; no `any`, no non-null `!`, no `@ts-ignore`. A comment explains every unavoidable cast.
 - Zod validates everything at run time that crosses a boundary: requests, environment, queue messages, third-party responses. Types are inferred from the schema (`z.infer`), never written twice.
 - Repository pattern: SQL and ORM calls live in repositories only; a repository returns domain values, never rows of the ORM.
 - Constructor dependency injection: a class receives its collaborators, clock and random source as constructor arguments; no service locator, no module-level singleton, no `new` of a collaborator inside a method.
-- Expected failures are typed results or one of the service's error classes with a stable `code`; `throw new Error(...)` is for what cannot happen.
+- Expected failures are typed results or one of the service's error classes with a stable `code`; `throw new Error(...)` is only for programming errors.
 - Named exports. One concept per file. No barrel file beyond the module's own `index.ts`.
 
 ## Testing
 
-- Unit coverage at least 80 % of lines and branches in the files you add; unit tests sit beside the code as `*.test.ts`.
-- Every API endpoint has integration tests: the good case, each validation error, no token, wrong role, and what is particular to it (paging, conflict, rate limit).
-- A test that touches the database gets its own: in-process PGlite, or a throw-away container. Other agents run their suites on this machine at the same moment.
+- Unit coverage at least 80 % of lines and branches in the files you add; unit tests are next to the code as `*.test.ts`.
+- Every API endpoint has integration tests: the success case, each validation error, no token, wrong role, and its special cases (paging, conflict, rate limit).
+- A test that touches the database gets its own: in-process PGlite, or a throw-away container. Other agents run their test suites on this machine at the same time.
 - Tests are deterministic: inject the clock and ids, wait on events and never on `setTimeout`, no network beyond loopback.
 
 ## API
 
-- REST with OpenAPI 3.1: the document is generated from the Zod schemas and checked in; a test fails when it is stale. GraphQL is optional and sits on the same services, never on the repositories.
+- REST with OpenAPI 3.1: the document is generated from the Zod schemas and checked in; a test fails when it is stale. GraphQL is optional and uses the same services, never the repositories.
 - Paths are plural nouns below `/v1`. Lists page by cursor (`?limit=&cursor=`, answer `{items, nextCursor}`). Errors are `application/problem+json` (RFC 9457) with a stable `code`.
 - Rate limiting on all public endpoints, counted in Redis, answering 429 with `Retry-After`.
-- Unsafe methods are safe to repeat: `PUT` and `DELETE` by nature, `POST` that creates money or messages by an `Idempotency-Key`.
+- Unsafe methods are safe to repeat: `PUT` and `DELETE` by nature, `POST` that moves money or sends messages by an `Idempotency-Key`.
 
 ## Data
 
-- PostgreSQL is the store of record, Redis holds only what may be lost (rate limits, caches, locks with a time limit).
-- Migrations with Drizzle or Prisma (the one that this repository uses), each with a tested way back; never edit a migration that has landed. Long locks are avoided: add nullable, backfill in batches, then constrain.
+- PostgreSQL is the store of record, Redis holds only data that may be lost (rate limits, caches, locks with a time limit).
+- Migrations with Drizzle or Prisma (the one that this repository uses), each with a tested down migration; never edit a migration that has landed. Avoid long locks: add the column as nullable, backfill in batches, then add the constraint.
 - Soft deletes: rows carry `deleted_at`, every query of a repository filters on it, unique indexes are partial (`WHERE deleted_at IS NULL`).
-- Personal data (PII) is encrypted per field (AES-256-GCM, key id stored beside the value); to look a value up, store a keyed hash (HMAC-SHA-256) in a second column.
+- Personal data (PII) is encrypted per field (AES-256-GCM, key id stored with the value); for lookups, store a keyed hash (HMAC-SHA-256) in a second column.
 - Primary keys are UUIDv7, times are `timestamptz` in UTC, money is an integer number of minor units with its currency.
 
 ## Security
 
 - JWT access tokens live 15 minutes at most; refresh tokens are opaque, stored hashed, rotated at each use, and reuse revokes the whole family.
 - Request and response logging for audit: who, what, when, from where, result, request id. Bodies are logged through an allow-list of fields, so that personal data, passwords and tokens never reach a log.
-- Authorization is decided on the server for each object, not only for each route. A record that the caller may not see answers 404.
+- The server checks authorization for each object, not only for each route. A record that the caller may not see returns 404.
 - Secrets come from the environment, are validated at start, and never have a default.
 
 ## Operations
 
 - Docker for all services: multi-stage, a pinned base image, not root, only production dependencies, `HEALTHCHECK`.
 - Kubernetes manifests, or a Compose file for development, start the service with everything it needs in one command.
-- `/health` says that the process lives and touches nothing else; `/ready` checks what the service needs, each check with a time limit; `/metrics` is Prometheus text.
+- `/health` reports only that the process runs; `/ready` checks the dependencies of the service, each with a time limit; `/metrics` is Prometheus text.
 - Structured JSON logging, one object a line, with level, time, request id and service; no `console.log`.
-- On SIGTERM: `/ready` turns 503, new work is refused, running work ends, pools close, exit 0 within 30 s.
+- On SIGTERM: `/ready` returns 503, new work is rejected, running work is completed, pools close, exit 0 within 30 s.
 END_OF_TEXT
 }
 
@@ -1922,17 +1922,17 @@ _orchestra_text_11() {
 	command cat <<'END_OF_TEXT'
 # Health checks and basic monitoring
 
-**Goal.** Whoever runs this service at three in the morning can tell whether it lives, whether it can work, and
-what it has been doing; and starts all of it on a laptop with one command.
+**Goal.** An operator on call can see whether the service runs, whether it is ready, and what it has done. One command
+starts the whole service on a laptop.
 
-**Context.** Two Fastify plugins without knowledge of the other modules: the checks are handed in by `api`, which
-mounts you first. The container files are yours too, since they carry the health check.
+**Context.** Two Fastify plugins without knowledge of the other modules: `api` passes the checks in and
+mounts your plugins first. The container files are yours too, because they contain the health check.
 
 **Deliverables.**
-- `src/health/`: `GET /health` (200 while the event loop turns; touches nothing else), `GET /ready` (runs all
+- `src/health/`: `GET /health` (200 while the event loop runs; checks nothing else), `GET /ready` (runs all
   checks at once, 2 s limit each; 200 or 503 with `{status, checks: {name: {status, ms, error?}}}`; 503 from the
-  moment shutdown begins). The error text is the class of the error only. The result is kept for one second, so that a
-  probe storm makes one round of checks.
+  moment shutdown begins). The error text is the class of the error only. The result is kept for one second, so that many
+  probes cause one round of checks.
 - `src/telemetry/`: `/metrics` with `prom-client`: default metrics, `http_requests_total{method,route,status}`,
   `http_request_duration_seconds{method,route}` (buckets 5 ms to 10 s), `http_requests_in_flight`. `route` is the
   pattern (`/v1/orders/:id`), never the URL. Structured JSON logs (pino): request id taken from `x-request-id`
@@ -2063,10 +2063,10 @@ The other agents work at the same time in their own worktrees. You do not see th
 - Switch branches, or change another branch, another worktree or the main checkout.
 - Commit `@STANDARDS@`, `TASK.md` or `AGENT_NOTES.md`. Git ignores them here, and they never land.
 - Change shared configuration (package.json, lock files, tsconfig, lint, formatter or CI settings) unless TASK.md lists the file under the protected files that you may edit
-- Refactor, rename, reformat or "tidy" code outside your scope, however tempting
-- Add a dependency without a reason written in AGENT_NOTES.md: what it is for, what else was considered, licence and size
-- Skip, weaken or delete a test to get green (`.skip`, `.only`, `xit`, a looser assertion, a longer timeout)
-- Commit secrets or credentials, also none that look real in tests and examples
+- Refactor, rename, reformat or "tidy" code outside your scope
+- Add a dependency without a reason in AGENT_NOTES.md: its purpose, alternatives considered, licence and size
+- Skip, weaken or delete a test to make the suite pass (`.skip`, `.only`, `xit`, a looser assertion, a longer timeout)
+- Commit secrets or credentials, not even realistic ones in tests and examples
 
 ## Gates
 
@@ -2079,59 +2079,59 @@ you finish.
 - **lint**: `npm run lint`
 - **tests**: `npm test`
 
-## Working beside other agents
+## Working with other agents
 
-- Other agents work on this repository at the same time, each on a branch of its own. You see none of their work until it lands: rely on the interfaces that TASK.md names, exactly as they are spelled there.
-- A module declares the narrow interface of what it needs and is given it; only the composition root (`src/app.ts`, `src/main.ts`, or `main.ts` of a service) imports concrete classes from several modules. So your branch compiles and passes its unit tests without your neighbours.
-- Until your neighbours have landed, the type checker may miss their modules in the composition root: these errors and no others are expected here, and AGENT_NOTES.md lists them.
-- Something wrong or missing outside your scope goes into AGENT_NOTES.md under Open Questions, with file and line; it isn't yours to mend.
+- Other agents work on this repository at the same time, each on its own branch. You do not see their work until it lands. Use the interfaces in TASK.md exactly as they are spelled there.
+- A module declares a narrow interface of its dependencies and receives them; only the composition root (`src/app.ts`, `src/main.ts`, or `main.ts` of a service) imports concrete classes from several modules. So your branch compiles and passes its unit tests without the work of other agents.
+- Until the other agents have landed, the type checker may not find their modules in the composition root. Only these errors are expected; list them in AGENT_NOTES.md.
+- Report faults and gaps outside your scope in AGENT_NOTES.md under Open Questions, with file and line. Do not fix them.
 - Never rely on a fixed port, database name, container name or file in `/tmp`: take PORT, COMPOSE_PROJECT_NAME and the like from the environment.
 
 ## Code conventions
 
-- TypeScript in strict mode, with `noUncheckedIndexedAccess`; no `any`, no non-null `!`, no `@ts-ignore`. Where a cast is unavoidable, a comment says why it holds.
+- TypeScript in strict mode, with `noUncheckedIndexedAccess`; no `any`, no non-null `!`, no `@ts-ignore`. A comment explains every unavoidable cast.
 - Zod validates everything at run time that crosses a boundary: requests, environment, queue messages, third-party responses. Types are inferred from the schema (`z.infer`), never written twice.
 - Repository pattern: SQL and ORM calls live in repositories only; a repository returns domain values, never rows of the ORM.
 - Constructor dependency injection: a class receives its collaborators, clock and random source as constructor arguments; no service locator, no module-level singleton, no `new` of a collaborator inside a method.
-- Expected failures are typed results or one of the service's error classes with a stable `code`; `throw new Error(...)` is for what cannot happen.
+- Expected failures are typed results or one of the service's error classes with a stable `code`; `throw new Error(...)` is only for programming errors.
 - Named exports. One concept per file. No barrel file beyond the module's own `index.ts`.
 
 ## Testing
 
-- Unit coverage at least 80 % of lines and branches in the files you add; unit tests sit beside the code as `*.test.ts`.
-- Every API endpoint has integration tests: the good case, each validation error, no token, wrong role, and what is particular to it (paging, conflict, rate limit).
-- A test that touches the database gets its own: in-process PGlite, or a throw-away container. Other agents run their suites on this machine at the same moment.
+- Unit coverage at least 80 % of lines and branches in the files you add; unit tests are next to the code as `*.test.ts`.
+- Every API endpoint has integration tests: the success case, each validation error, no token, wrong role, and its special cases (paging, conflict, rate limit).
+- A test that touches the database gets its own: in-process PGlite, or a throw-away container. Other agents run their test suites on this machine at the same time.
 - Tests are deterministic: inject the clock and ids, wait on events and never on `setTimeout`, no network beyond loopback.
 
 ## API
 
-- REST with OpenAPI 3.1: the document is generated from the Zod schemas and checked in; a test fails when it is stale. GraphQL is optional and sits on the same services, never on the repositories.
+- REST with OpenAPI 3.1: the document is generated from the Zod schemas and checked in; a test fails when it is stale. GraphQL is optional and uses the same services, never the repositories.
 - Paths are plural nouns below `/v1`. Lists page by cursor (`?limit=&cursor=`, answer `{items, nextCursor}`). Errors are `application/problem+json` (RFC 9457) with a stable `code`.
 - Rate limiting on all public endpoints, counted in Redis, answering 429 with `Retry-After`.
-- Unsafe methods are safe to repeat: `PUT` and `DELETE` by nature, `POST` that creates money or messages by an `Idempotency-Key`.
+- Unsafe methods are safe to repeat: `PUT` and `DELETE` by nature, `POST` that moves money or sends messages by an `Idempotency-Key`.
 
 ## Data
 
-- PostgreSQL is the store of record, Redis holds only what may be lost (rate limits, caches, locks with a time limit).
-- Migrations with Drizzle or Prisma (the one that this repository uses), each with a tested way back; never edit a migration that has landed. Long locks are avoided: add nullable, backfill in batches, then constrain.
+- PostgreSQL is the store of record, Redis holds only data that may be lost (rate limits, caches, locks with a time limit).
+- Migrations with Drizzle or Prisma (the one that this repository uses), each with a tested down migration; never edit a migration that has landed. Avoid long locks: add the column as nullable, backfill in batches, then add the constraint.
 - Soft deletes: rows carry `deleted_at`, every query of a repository filters on it, unique indexes are partial (`WHERE deleted_at IS NULL`).
-- Personal data (PII) is encrypted per field (AES-256-GCM, key id stored beside the value); to look a value up, store a keyed hash (HMAC-SHA-256) in a second column.
+- Personal data (PII) is encrypted per field (AES-256-GCM, key id stored with the value); for lookups, store a keyed hash (HMAC-SHA-256) in a second column.
 - Primary keys are UUIDv7, times are `timestamptz` in UTC, money is an integer number of minor units with its currency.
 
 ## Security
 
 - JWT access tokens live 15 minutes at most; refresh tokens are opaque, stored hashed, rotated at each use, and reuse revokes the whole family.
 - Request and response logging for audit: who, what, when, from where, result, request id. Bodies are logged through an allow-list of fields, so that personal data, passwords and tokens never reach a log.
-- Authorization is decided on the server for each object, not only for each route. A record that the caller may not see answers 404.
+- The server checks authorization for each object, not only for each route. A record that the caller may not see returns 404.
 - Secrets come from the environment, are validated at start, and never have a default.
 
 ## Operations
 
 - Docker for all services: multi-stage, a pinned base image, not root, only production dependencies, `HEALTHCHECK`.
 - Kubernetes manifests, or a Compose file for development, start the service with everything it needs in one command.
-- `/health` says that the process lives and touches nothing else; `/ready` checks what the service needs, each check with a time limit; `/metrics` is Prometheus text.
+- `/health` reports only that the process runs; `/ready` checks the dependencies of the service, each with a time limit; `/metrics` is Prometheus text.
 - Structured JSON logging, one object a line, with level, time, request id and service; no `console.log`.
-- On SIGTERM: `/ready` turns 503, new work is refused, running work ends, pools close, exit 0 within 30 s.
+- On SIGTERM: `/ready` returns 503, new work is rejected, running work is completed, pools close, exit 0 within 30 s.
 END_OF_TEXT
 }
 
@@ -2143,16 +2143,16 @@ _orchestra_text_14() {
 **Goal.** Proof that the parts work as one service: every endpoint exercised through HTTP against a real
 PostgreSQL, and the journeys a customer would take.
 
-**Context.** You land last, on top of everybody. In your worktree the service does not exist yet: write the tests
-from the interfaces below and from the other agents' assignments as they are quoted here. What you can run on your
-own is `tests/support`, but for its `app.ts`; that `types` and the rest of `tests` fail here for want of `src/` is
-expected. At the merge your tests are run with the real code, and a red one sends you or the
-agent who is wrong back to work, so a failure has to say which promise was broken.
+**Context.** You land last, on top of all other agents. In your worktree the service does not exist yet: write the tests
+from the interfaces below and from the other agents' assignments as quoted here. Here you can run only
+`tests/support`, without its `app.ts`; `types` and the other `tests` fail because `src/` is missing, which is
+expected. At the merge, your tests run with the real code. A failure sends you or the agent with the fault back to
+work, so it must say which promise was broken.
 
 **Deliverables.**
 - `tests/support/client.ts`: a client on top of `app.inject` (no port) that sends a token and checks every answer
   against an OpenAPI document (Ajv). `tests/support/build.ts`: builders with valid defaults for customers, products,
-  orders. Both have tests of their own, the client against a small Fastify app that breaks its document.
+  orders. Both have their own tests, the client against a small Fastify app that violates its document.
 - `tests/support/app.ts`, the only file here that imports from `src/`: `startService(): Promise<{ app, db, as(role):
   Promise<Client>, close() }>`: `createDatabase("memory://")`, `migrateUp`, `createApp({ config, db })`. A new
   database for each test file, its tables emptied between tests. `as(role)` registers, sets the role through the
@@ -2181,8 +2181,8 @@ createRepositories(db, cipher).users.setRole(id, "admin")
 // POST /v1/auth/{register,login,refresh,logout}: email and password in, {accessToken, refreshToken, expiresIn} out
 ```
 
-**Not yours.** Code below `src/`, also where a test shows it wrong: describe the failure in AGENT_NOTES.md, name
-the agent, and leave the test in place. Unit tests (each agent writes its own), load tests.
+**Not yours.** Code below `src/`, even if a test shows a fault in it: describe the failure in AGENT_NOTES.md, name
+the agent, and keep the test. Unit tests (each agent writes its own), load tests.
 
 ## Done when
 
@@ -2264,7 +2264,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 712e39bd9e9d' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 ade14e406eb4' "$0"; then
 		_orchestrate_main "$@"
 		exit
 	fi
