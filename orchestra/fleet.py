@@ -162,7 +162,7 @@ def make_fleet(repository: Repository, blueprint: Blueprint) -> Fleet:
     if target is None:
         hint = "name the branch where work lands: `target: main` in the blueprint, or check a branch out"
         raise GroundError(f"the blueprint names no target, and HEAD is detached in {repository.home}", hint=hint)
-    return Fleet(repository, blueprint, target, remote)
+    return Fleet(repository, blueprint, repository.resolve_symbolic_branch(target), remote)
 
 
 def open_fleet(folder: Path, blueprint: str | None) -> Fleet:

@@ -59,6 +59,7 @@ def hermetic_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         patch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         patch.setenv("GIT_TERMINAL_PROMPT", "0")
+        patch.setenv("ORCHESTRA_NO_SYNC", "1")  # test_durability removes it
         patch.setenv("GIT_EDITOR", "true")
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.setenv("TZ", "UTC")

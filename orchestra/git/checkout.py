@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from orchestra.errors import GitError, GroundError
+from orchestra.files import sync_filesystem
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import Change, Side, changes
@@ -209,6 +210,7 @@ class _Checkout:
 
     def _publish(self) -> None:
         self._private.replace(self._index)
+        sync_filesystem(self.path)  # before the caller forgets that this move was under way
 
     def is_marked(self) -> bool:
         """Return True where a killed run of orchestra left its lock."""

@@ -68,6 +68,7 @@ _FIXED_CONFIG = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.quotePath=false",
+    "core.fsync=reference",  # in addition to git's default; refs.update syncs objects and folders
     "protocol.ext.allow=never",
     "gc.auto=0",
     "maintenance.auto=false",
@@ -119,6 +120,17 @@ class Git:
     def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self._env = dict(env or {})
+
+    def git_folder(self) -> Path:
+        """Return the ``.git`` folder, or what the ``.git`` file of a linked worktree names, without running git."""
+        place = self.folder / ".git"
+        try:
+            text = place.read_text("utf-8", "surrogateescape")
+        except IsADirectoryError:
+            return place
+        except OSError:
+            return self.folder  # a bare repository
+        return self.folder / text.removeprefix("gitdir: ").removesuffix("\n")
 
     def with_env(self, **extra: str) -> Git:
         """The same folder with more environment, for instance ``GIT_INDEX_FILE``."""

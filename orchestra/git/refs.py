@@ -23,6 +23,7 @@ from typing import NewType
 
 from orchestra.blueprint.model import AgentName, FleetName
 from orchestra.errors import GitError, MovedError
+from orchestra.files import sync_filesystem
 from orchestra.git.git_process import Git
 
 CommitId = NewType("CommitId", str)
@@ -93,16 +94,38 @@ def resolve(git: Git, name: str) -> CommitId | None:
 def read_refs(git: Git, patterns: Sequence[str]) -> dict[RefName, CommitId]:
     """Return every ref below or equal to one of ``patterns`` -> the commit it peels to, with one git process.
 
-    Below ``refs/orchestra/`` a proposal also gives ``.../proposed^``: its first parent.
+    Below ``refs/orchestra/`` a proposal also gives ``.../proposed^``: its first parent. Refs of other objects, refs
+    whose object is missing, and symbolic refs below ``refs/orchestra/`` are ignored: orchestra did not write them.
     """
-    shape = "%(refname)%00%(objectname)%00%(*objectname)%00%(parent)"
+    shape = "%(refname)%00%(symref)%00%(objecttype) %(objectname)%00%(*objecttype) %(*objectname)%00%(parent)"
+    output = git.run("for-each-ref", f"--format={shape}", *patterns, ok=(0, 128))
+    if output.code:
+        return _read_sound_refs(git, patterns)
     refs: dict[RefName, CommitId] = {}
-    for line in git.run("for-each-ref", f"--format={shape}", *patterns).lines:
-        name, direct, peeled, parents = line.split("\0")
-        refs[RefName(name)] = CommitId(peeled or direct)
+    for line in output.lines:
+        name, symbolic, direct, peeled, parents = line.split("\0")
+        kind, commit = (peeled if peeled.strip() else direct).split(" ")
+        if kind != "commit" or (symbolic and name.startswith(PREFIX)):
+            continue
+        refs[RefName(name)] = CommitId(commit)
         if parents and name.startswith(PREFIX) and name.endswith(f"/{Kind.PROPOSED}"):
             refs[RefName(name + "^")] = CommitId(parents.split(" ")[0])
     return refs
+
+
+def _read_sound_refs(git: Git, patterns: Sequence[str]) -> dict[RefName, CommitId]:
+    """Read the refs one by one: ``for-each-ref`` gives up at the first whose object is missing or damaged."""
+    refs: dict[RefName, CommitId] = {}
+    for name in git.run("for-each-ref", "--format=%(refname)", *patterns).lines:
+        if "\0" not in name and git.run("cat-file", "-e", f"{name}^{{commit}}", ok=(0, 1, 128)).code == 0:
+            refs |= read_refs(git, [name])
+    return refs
+
+
+def read_direct(git: Git, ref: RefName) -> CommitId | None:
+    """Return the object that ``ref`` itself holds; None where it is absent or symbolic."""
+    output = git.run("for-each-ref", "--format=%(objectname)%(if)%(symref)%(then) symbolic%(end)", ref)
+    return CommitId(output.text) if output.text and " " not in output.text else None
 
 
 def read_fleet(git: Git, fleet: FleetName) -> dict[AgentName, AgentRefs]:
@@ -129,7 +152,10 @@ def _agent_refs(kinds: Mapping[str, CommitId]) -> AgentRefs:
 
 
 def update(git: Git, updates: Iterable[RefUpdate], *, reason: str) -> None:
-    """Apply compare-and-swap updates in one transaction.
+    """Apply compare-and-swap updates in one transaction. Symbolic refs are replaced or deleted, never followed.
+
+    What the updates point to and what was done before them is on the disk first, so that after a power cut no ref
+    names a missing object; when this returns, the updates are on the disk too.
 
     Raises MovedError naming the first ref that was not where it was expected. A failure is re-read before it is
     believed: packing refs at the same time makes git report a moved ref that has not moved.
@@ -137,10 +163,13 @@ def update(git: Git, updates: Iterable[RefUpdate], *, reason: str) -> None:
     changes = [update for update in updates if update.new != update.old]
     if not changes:
         return
+    sync_filesystem(git.git_folder())
     script = "".join(_line(u) for u in changes).encode()
+    options = ("--no-deref", "-m", f"orchestra: {reason}")
     for attempt in range(_ATTEMPTS):
-        output = git.run("update-ref", "-m", f"orchestra: {reason}", "--stdin", "-z", stdin=script, ok=(0, 1, 128))
+        output = git.run("update-ref", *options, "--stdin", "-z", stdin=script, ok=(0, 1, 128))
         if output.code == 0:
+            sync_filesystem(git.git_folder())
             return
         moved = _first_moved(git, changes)
         if moved is not None:

@@ -81,6 +81,14 @@ class Repository:
     def branch_tip(self, branch: str) -> CommitId | None:
         return self.resolve(branch_ref(branch))
 
+    def resolve_symbolic_branch(self, branch: str) -> str:
+        """Return the branch that a symbolic ``refs/heads/BRANCH`` stands for, else ``branch`` itself.
+
+        Refs are never followed when they move, so that a target has to be resolved once, at the start.
+        """
+        output = self.git.run("symbolic-ref", "--quiet", branch_ref(branch), ok=(0, 1, 128))
+        return output.text.removeprefix("refs/heads/") if output.text.startswith("refs/heads/") else branch
+
     def current_branch(self) -> str | None:
         """The branch checked out at ``home`` (also when unborn); None when HEAD is detached."""
         output = self.git.run("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))

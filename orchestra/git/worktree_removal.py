@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.errors import GroundError
+from orchestra.files import sync_filesystem
 from orchestra.git import worktree_admin
 from orchestra.git.folder_users import occupants
 from orchestra.git.repository import Repository
@@ -73,6 +74,9 @@ def remove(
     except BaseException:
         _put_back(path, admin)
         raise
+    sync_filesystem(repository.common_dir)  # the saved work, and the files that are kept
+    if removed.kept_files:
+        sync_filesystem(keep)
     worktree_admin.forget(repository, admin, path)
     _finish(path)
     return removed

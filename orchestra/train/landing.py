@@ -19,8 +19,8 @@ from orchestra.git.ancestry import is_ancestor
 from orchestra.git.checkout import can_follow, in_the_way
 from orchestra.git.git_process import Git
 from orchestra.git.lock import exclusive
+from orchestra.git.notes import add_note
 from orchestra.git.refs import (
-    NOTES,
     AgentRefs,
     CommitId,
     Kind,
@@ -217,7 +217,7 @@ def _follow_up(repository: Repository, landing: Landing, *, resume: bool = False
     for name, commit in landing.agents.items():
         agent_refs = refs.get(AgentName(name), _NO_REFS)
         if notes := landing.notes.get(name):
-            _write_notes(repository.git, commit, notes)
+            add_note(repository.git, commit, notes)
         if agent_refs.landed is None:
             ledger.record("landed", name, commit=commit, target=landing.target)
         _mark_landed(repository.git, FleetName(landing.fleet), AgentName(name), commit, agent_refs)
@@ -231,15 +231,6 @@ def _mark_landed(git: Git, fleet: FleetName, agent: AgentName, commit: CommitId,
         update(git, [RefUpdate(agent_ref(fleet, agent, Kind.LANDED), commit, refs.landed)], reason="landed")
     if refs.candidate is not None:
         update(git, [RefUpdate(agent_ref(fleet, agent, Kind.CANDIDATE), None, refs.candidate)], reason="landed")
-
-
-def _write_notes(git: Git, commit: CommitId, text: str) -> None:
-    """Attach the agent's notes to the commit that landed."""
-    has_identity = git.run("var", "GIT_COMMITTER_IDENT", ok=(0, 128)).code == 0
-    identity = {f"GIT_{role}_{part}": "orchestra" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
-    writer = git if has_identity else git.with_env(**identity)
-    data = text.encode("utf-8", "surrogateescape")
-    writer.run("notes", f"--ref={NOTES}", "add", "-f", "-F", "-", commit, stdin=data)
 
 
 def _abandon(repository: Repository, landing: Landing) -> None:

@@ -157,3 +157,42 @@ def test_packing_refs_at_the_same_time_is_not_mistaken_for_a_move(
         packer.kill()
         packer.wait()
     assert resolve(git, APPROVED) == two
+
+
+def test_a_symbolic_ref_is_deleted_itself(repository: Checkout) -> None:
+    head = CommitId(repository.git("rev-parse", "main"))
+    repository.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
+    update(Git(repository.path), [RefUpdate(RefName("refs/heads/alias"), None, head)], reason="clean")
+    assert repository.git("rev-parse", "main") == head
+    assert repository.git("for-each-ref", "refs/heads/alias") == ""
+
+
+def test_a_symbolic_ref_is_replaced_not_followed(repository: Checkout) -> None:
+    old = CommitId(repository.git("rev-parse", "main"))
+    new = CommitId(repository.git("commit-tree", "-p", old, "-m", "new", f"{old}^{{tree}}"))
+    repository.git("symbolic-ref", "refs/orchestra/demo/a/approved", "refs/heads/main")
+    update(Git(repository.path), [RefUpdate(RefName("refs/orchestra/demo/a/approved"), new, old)], reason="approve")
+    assert repository.git("rev-parse", "main") == old
+    assert repository.git("rev-parse", "refs/orchestra/demo/a/approved") == new
+
+
+def test_odd_refs_of_one_agent_are_ignored(repository: Checkout) -> None:
+    head = repository.git("rev-parse", "main")
+    blob, tree = repository.git("rev-parse", "main:README.md"), repository.git("rev-parse", "main^{tree}")
+    repository.git("update-ref", "refs/orchestra/demo/a/approved", blob)
+    repository.git("update-ref", "refs/orchestra/demo/a/landed", tree)
+    repository.git("update-ref", "refs/orchestra/demo/a/saved/x", head)
+    repository.git("symbolic-ref", "refs/orchestra/demo/a/discarded", "refs/heads/main")
+    repository.git("update-ref", "refs/orchestra/demo/b/base", head)
+    assert read_fleet(Git(repository.path), FleetName("demo")) == {
+        "a": AgentRefs(),
+        "b": AgentRefs(base=CommitId(head)),
+    }
+
+
+@pytest.mark.parametrize("content", ["", "garbage", "1" * 40 + "\n"])
+def test_a_damaged_ref_of_one_agent_leaves_the_others_readable(repository: Checkout, content: str) -> None:
+    head = repository.git("rev-parse", "main")
+    repository.git("update-ref", "refs/orchestra/demo/b/base", head)
+    repository.write({".git/refs/orchestra/demo/a/approved": content})
+    assert read_fleet(Git(repository.path), FleetName("demo"))[AgentName("b")] == AgentRefs(base=CommitId(head))

@@ -166,7 +166,7 @@ def test_what_landed_was_not_spawned_or_is_gone_is_not_judged(world: World) -> N
 def test_an_unknown_agent_is_told_the_near_name(world: World) -> None:
     with pytest.raises(UsageError, match="no agent 'shema'") as caught:
         world.fleet.require_agent("shema")
-    assert caught.value.hint == "did you mean schema?"
+    assert caught.value.hint == 'did you mean "schema"?'
 
 
 def test_the_ledger_can_go_and_every_verdict_stays(world: World) -> None:
