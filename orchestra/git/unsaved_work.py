@@ -42,12 +42,16 @@ _HALF_DONE = {
 
 @dataclass(frozen=True, slots=True)
 class Unsaved:
-    """Paths of a worktree, relative to it. Ignored folders are named with a final slash and not looked into."""
+    """Paths of a worktree, relative to it. Ignored folders have a final slash; their files are not listed.
+
+    ``unreadable``: git's warnings about folders that it cannot open. It reports them as clean, with exit code 0.
+    """
 
     changed: tuple[str, ...] = ()
     untracked: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     ignored_folders: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +75,11 @@ class Snapshot:
 
 def find_unsaved(worktree: Path) -> Unsaved:
     """Return what ``git status`` lists. Raises GitError when it fails."""
-    fields = (
-        Git(worktree)
-        .with_env(GIT_OPTIONAL_LOCKS="0")
-        .run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=normal", "--ignored=traditional")
-        .fields
-    )
+    # With "all" and "matching" an ignored file is listed by its own name also in a folder that no rule ignores.
+    options = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
+    output = Git(worktree).with_env(GIT_OPTIONAL_LOCKS="0").run("status", *options)
     by_status: dict[str, list[str]] = {"??": [], "!!": [], "": []}
-    for field in fields:
+    for field in output.fields:
         by_status[field[:2] if field[:2] in by_status else ""].append(field[3:])
     ignored = by_status["!!"]
     return Unsaved(
@@ -86,14 +87,21 @@ def find_unsaved(worktree: Path) -> Unsaved:
         untracked=tuple(by_status["??"]),
         ignored=tuple(name for name in ignored if not name.endswith("/")),
         ignored_folders=tuple(name for name in ignored if name.endswith("/")),
+        unreadable=_unreadable(output.stderr),
     )
+
+
+def _unreadable(stderr: str) -> tuple[str, ...]:
+    return tuple(line for line in stderr.splitlines() if "could not open directory" in line)
 
 
 def has_work(worktree: Path) -> bool:
     """Return True where git sees work in ``worktree`` that no ref holds. Reads only; ``take_snapshot`` sees more."""
     unsaved, git = find_unsaved(worktree), Git(worktree)
     head = resolve(git, "HEAD")
-    return bool(unsaved.changed or unsaved.untracked) or (head is not None and _is_stray(git, head))
+    return bool(unsaved.changed or unsaved.untracked or unsaved.unreadable) or (
+        head is not None and _is_stray(git, head)
+    )
 
 
 def take_snapshot(worktree: Path) -> Snapshot:
@@ -107,9 +115,12 @@ def take_snapshot(worktree: Path) -> Snapshot:
         index = _write_tree(private)
         _look_at_hidden(private)
         try:
-            private.run("add", "--all")
+            unreadable = _unreadable(private.run("add", "--all").stderr)
         except GitError as error:
             raise GroundError(f"the work in {worktree} cannot be saved: {error.stderr}") from error
+        if unreadable:
+            hint = f"make it readable: chmod -R u+rwX {worktree}; for files of another user: sudo chown"
+            raise GroundError(f"the work in {worktree} cannot be saved: {unreadable[0]}", hint=hint)
         files = private.text("write-tree")
     _refuse_inner_repositories(worktree, head_tree, files)
     return Snapshot(head, head_tree, index, files, head is not None and _is_stray(git, head))
@@ -246,6 +257,9 @@ def refuse_unpushed(inner: Path) -> None:
     git = Git(inner)
     top = git.run("rev-parse", "--show-toplevel", ok=(0, 128))
     if top.code or os.path.realpath(top.text) != os.path.realpath(inner):
+        place = inner / ".git"
+        if place.is_dir() and (not os.access(place, os.R_OK | os.X_OK) or (place / "objects").exists()):
+            raise GroundError(f"git cannot open the repository {inner}", hint=f"git -C {inner} fsck")
         return  # something called .git that is no repository, as in the fixtures of a package
     if not take_snapshot(inner).saved:
         raise GroundError(f"the repository {inner} has uncommitted work", hint="commit and push it first")

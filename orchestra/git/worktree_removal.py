@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import filecmp
 import os
+import shlex
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,10 @@ from orchestra.git.folder_users import occupants
 from orchestra.git.repository import Repository
 from orchestra.git.unsaved_work import Snapshot, find_unsaved, refuse_unpushed, take_snapshot
 from orchestra.git.worktree_admin import retired
+from orchestra.text import format_list
+
+_LONGEST_PATH = 4096  # PATH_MAX, with its final NUL
+_SHOWN = 3
 
 
 class NotRemovable(GroundError):  # noqa: N818 - says what it is
@@ -108,7 +113,13 @@ def _put_back(path: Path, admin: Path) -> None:
 
 
 def _finish(path: Path) -> None:
-    worktree_admin.delete(retired(path))
+    try:
+        worktree_admin.delete(retired(path))
+    except OSError as error:
+        hint = f"its work is saved, so: sudo rm -r {shlex.quote(str(retired(path)))}"
+        raise NotRemovable(
+            f"{path} is removed, but {error.filename} cannot be deleted: {error.strerror}", hint=hint
+        ) from error
     worktree_admin.remove_if_empty(retired(path).parent)
 
 
@@ -120,26 +131,48 @@ def _check(folder: Path, admin: Path, reason: str, saved: Snapshot | None) -> No
         raise NotRemovable(f"{folder} is not the worktree that git has registered there")
     if inside := occupants(folder):
         raise NotRemovable(f"{folder} is in use by {inside[0]}", hint="stop it, or leave that folder")
-    for inner in _inner_repositories(folder):
+    for inner in _look_everywhere(folder):
         refuse_unpushed(inner)
     snapshot = take_snapshot(folder)
     if not snapshot.saved and snapshot != saved:
         raise NotRemovable(f"{folder} holds work that is not saved{_sample(folder)}", hint="commit it there")
 
 
-def _inner_repositories(folder: Path) -> Iterator[Path]:
-    """Repositories in the ignored folders of a worktree: git looks into none of these."""
-    for name in find_unsaved(folder).ignored_folders:
-        for parent, folders, files in os.walk(folder / name):
-            if ".git" in folders or ".git" in files:
-                yield Path(parent)
-                folders[:] = [inner for inner in folders if inner != ".git"]
+def _look_everywhere(folder: Path) -> list[Path]:
+    """Return the repositories inside ``folder``, also in ignored folders, which git does not look into.
+
+    NotRemovable for a folder that cannot be read, a path that is too long for git, and files of another user that
+    cannot be deleted: what cannot be looked at counts as work.
+    """
+    repositories: list[Path] = []
+    unreadable: list[str] = []
+    foreign: list[str] = []
+
+    def note(error: OSError) -> None:
+        unreadable.append(str(error.filename))
+
+    for parent, folders, files in os.walk(folder, onerror=note):
+        room = _LONGEST_PATH - len(os.fsencode(parent)) - 1
+        unreadable += [f"{parent}/{name}" for name in (*folders, *files) if len(os.fsencode(name)) >= room]
+        is_deletable = os.access(parent, os.W_OK | os.X_OK) or os.lstat(parent).st_uid == os.geteuid()
+        if (folders or files) and not is_deletable:
+            foreign.append(parent)
+        if parent != str(folder) and (".git" in folders or ".git" in files):
+            repositories.append(Path(parent))
+            folders[:] = [name for name in folders if name != ".git"]
+    if unreadable:
+        hint = f"look at it yourself, for instance: sudo ls -la {shlex.quote(str(Path(unreadable[0]).parent))}"
+        raise NotRemovable(f"{folder} holds what cannot be read: {format_list(unreadable, most=_SHOWN)}", hint=hint)
+    if foreign:
+        hint = f"if you do not need it: sudo rm -r {shlex.quote(foreign[0])}"
+        raise NotRemovable(f"{folder} holds files of another user: {format_list(foreign, most=_SHOWN)}", hint=hint)
+    return repositories
 
 
 def _sample(folder: Path) -> str:
     unsaved = find_unsaved(folder)
     names = [*unsaved.changed, *unsaved.untracked]
-    return f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else ""  # noqa: PLR2004
+    return f": {format_list(names, most=_SHOWN)}" if names else ""
 
 
 def _set_apart(folder: Path, keep: Path, disposable: Callable[[str, Path], bool]) -> Removed:

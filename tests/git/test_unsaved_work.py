@@ -229,6 +229,6 @@ def test_listing_names_what_status_names(work: Checkout) -> None:
     work.write({"a.txt": "x", "new.txt": "n", "folder/one": "1", ".env": "e", "build/out": "o"})
     found = find_unsaved(work.path)
     assert found.changed == ("a.txt",)
-    assert found.untracked == ("folder/", "new.txt")
+    assert found.untracked == ("folder/one", "new.txt")
     assert found.ignored == (".env",)
     assert found.ignored_folders == ("build/",)

@@ -285,3 +285,81 @@ def test_a_registration_older_than_a_day(main: Checkout, work: Checkout) -> None
     os.utime(gitdir, (1_600_000_000, 1_600_000_000))
     remove(main, work)
     assert is_gone(main, work)
+
+
+_DROPPED = "-dac_override,-dac_read_search,-fowner,-chown"
+_REMOVE = """
+import sys
+from pathlib import Path
+from orchestra.errors import GroundError
+from orchestra.git.repository import Repository
+from orchestra.git.worktree_removal import remove
+try:
+    remove(Repository.discover(Path(sys.argv[1])), Path(sys.argv[2]), reason=sys.argv[3], keep=Path(sys.argv[4]))
+except GroundError as error:
+    print(error.message)
+"""
+
+
+def remove_as_ordinary_user(main: Checkout, work: Checkout) -> str:
+    """Remove it in a process that permissions apply to; return the refusal."""
+    prefix: list[str] = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root reads everything, and there is no setpriv")
+        prefix = ["setpriv", "--bounding-set", _DROPPED, "--inh-caps", _DROPPED]
+    words = [str(main.path), str(work.path), REASON, str(main.path.parent / "keep")]
+    command = [*prefix, sys.executable, "-c", _REMOVE, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("name", ["out", "build"])
+def test_a_folder_that_cannot_be_read_counts_as_work(main: Checkout, work: Checkout, name: str) -> None:
+    work.write({f"{name}/result": "a day of work"})
+    (work.path / name).chmod(0)
+    refusal = remove_as_ordinary_user(main, work)
+    (work.path / name).chmod(0o755)
+    assert name in refusal
+    assert work.path.joinpath(name, "result").read_text() == "a day of work"
+
+
+def test_files_of_another_user_stop_the_removal_before_anything_is_deleted(main: Checkout, work: Checkout) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to give files away")
+    work.write({"build/cache": "x", "build/deep/file": "x"})
+    os.chown(work.path / "build/deep", 12345, 12345)
+    refusal = remove_as_ordinary_user(main, work)
+    assert "another user" in refusal
+    assert (work.path / "build/cache").exists()
+    assert (work.path / "a.txt").exists()
+
+
+def test_a_path_too_long_for_git_counts_as_work(main: Checkout, work: Checkout) -> None:
+    folder = os.open(work.path, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=folder)
+        deeper = os.open("d" * 250, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = deeper
+    os.close(os.open("work", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.close(folder)
+    with pytest.raises(GroundError):
+        remove(main, work)
+    assert work.path.exists()
+
+
+def test_an_ignored_file_in_a_folder_that_no_rule_ignores_is_kept(main: Checkout, work: Checkout) -> None:
+    work.write({"results/run.db": "by hand"})
+    removed = remove(main, work)
+    assert [path.read_text() for path in removed.kept_files] == ["by hand"]
+
+
+def test_a_nested_repository_that_git_cannot_open_counts_as_work(main: Checkout, work: Checkout) -> None:
+    inner = work.path / "build" / "inner"
+    inner.mkdir(parents=True)
+    Checkout(inner).git("init", "--quiet")
+    Checkout(inner).commit("only here", {"x": "x"})
+    (inner / ".git/HEAD").write_text("garbage")
+    with pytest.raises(GroundError, match="inner"):
+        remove(main, work)
+    assert (inner / "x").exists()
