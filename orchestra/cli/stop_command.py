@@ -33,6 +33,8 @@ def stop(
         print_note(f"{name}: its uncommitted work is only in its worktree; saving it failed: {error}", Tone.BAD)
     for name, pids in report.survivors:
         print_note(f"{name}: these processes could not be ended: {', '.join(map(str, pids))}", Tone.BAD)
+    for name, error in report.errors:
+        print_note(f"{name}: {error}", Tone.BAD)
     if not report.stopped and not report.unqueued:
         print_result("No session is running.")
-    return ExitCode.SHORT if report.survivors or report.unsaved else ExitCode.DONE
+    return ExitCode.SHORT if report.survivors or report.unsaved or report.errors else ExitCode.DONE

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.errors import GroundError, UsageError
-from orchestra.files import write_atomically
+from orchestra.files import read_regular, write_below
 from orchestra.fleet import Fleet
 from orchestra.git.refs import AgentRefs, CommitId, Kind, RefUpdate, agent_ref, read_fleet, update
 
@@ -163,10 +163,15 @@ def _append_to_task(fleet: Fleet, agent: Agent, head: CommitId, message: str) ->
         raise GroundError(
             f"the worktree of {agent.name} is gone", hint=f"orchestra spawn --agents {agent.name} makes it again"
         )
-    text = task.read_text("utf-8", "surrogateescape") if task.is_file() else ""
+    # The agent may have put a link, a pipe or an endless file in its place; then the text that was rendered counts.
+    rendered = fleet.agent_folder(agent.name) / "rendered" / "TASK.md"
+    content = read_regular(task, most=_LONGEST_TASK + 1)
+    if content is None or len(content) > _LONGEST_TASK:
+        content = read_regular(rendered, most=_LONGEST_TASK) or b""
+    text = content.decode("utf-8", "surrogateescape")
     section = f"\n## Changes requested on {head[:10]}\n\n{message.strip()}\n"
     if not text.endswith(section):  # a killed call may have written it already
-        write_atomically(task, text + section)
+        write_below(task.parent, task.name, text + section)
 
 
 def _unfinished(fleet: Fleet, agent: Agent) -> tuple[str, ...]:
@@ -183,6 +188,7 @@ def _unfinished(fleet: Fleet, agent: Agent) -> tuple[str, ...]:
 
 
 _SHOWN = 3
+_LONGEST_TASK = 1 << 20  # bytes
 
 
 def uncommitted_paths(fleet: Fleet, agent: Agent) -> Sequence[str]:

@@ -87,22 +87,24 @@ def _readable(run: RunFolder, line: bytes, raw: bool) -> Iterator[str]:
     request, event = run.request, as_object(text)
     if event is None or request is None or request.kind is not RunnerKind.CLAUDE:
         yield _clean(text)
-    elif "at" not in event:
+    else:
         yield from event_lines(event)
-    elif event["event"] != "PostToolUse":
-        clock = time.strftime("%H:%M:%S", time.localtime(float(event["at"])))
-        yield _shorten(f"{clock} {event['event']} {event.get('detail', '')}".rstrip())
 
 
 def event_lines(event: dict[str, Any]) -> Iterator[str]:
-    """Yield one event of the client's stream as lines; none for events that say nothing to a person."""
+    """Yield one event, of the client's stream or of its hooks, as lines; none for one that says nothing to a person."""
     try:
         yield from (_shorten(line) for line in _event_lines(event))
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, OSError):
         return  # an event of a shape that this version does not know
 
 
 def _event_lines(event: dict[str, Any]) -> Iterator[str]:
+    if "at" in event:  # of a hook
+        if event["event"] != "PostToolUse":
+            clock = time.strftime("%H:%M:%S", time.localtime(float(event["at"])))
+            yield f"{clock} {event['event']} {event.get('detail', '')}".rstrip()
+        return
     match event.get("type"), event.get("subtype"):
         case "assistant", _:
             for block in event["message"]["content"]:

@@ -32,6 +32,8 @@ def read_session_facts(fleet: Fleet) -> dict[AgentName, SessionFacts]:
 
 def read_agent(agent: AgentFolder, queue_reason: str, clients: dict[str, Client]) -> SessionFacts | None:
     """Return one agent's facts; None when it never had a session and has none queued."""
+    if error := agent.error():
+        return SessionFacts(agent.name, "", "", error=error)
     queued, newest = agent.request, agent.newest()
     request = newest.request if newest is not None else queued
     if request is None:

@@ -6,6 +6,7 @@ a failed set-up or with a decided branch are skipped, each with the reason and t
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import sys
@@ -18,6 +19,7 @@ from uuid import uuid4
 from orchestra.blueprint.inline_templates import render_all, render_env
 from orchestra.blueprint.model import Agent, AgentName, RunnerKind
 from orchestra.engine import process, process_tree
+from orchestra.errors import GroundError
 from orchestra.fleet import Fleet
 from orchestra.git.refs import CommitId, read_fleet
 from orchestra.sessions import prompts
@@ -29,6 +31,7 @@ from orchestra.sessions.runners.registry import runner_of
 from orchestra.sessions.scheduler import BackoffState
 from orchestra.sessions.state import AgentState, State
 from orchestra.sessions.store import AgentFolder, FleetFolder, Limits, SessionRequest, write_json
+from orchestra.sessions.tail import read_end
 from orchestra.workspace.paths import instruction_names
 from orchestra.workspace.provision import agent_environment
 
@@ -43,6 +46,7 @@ _SKIPPED = {
     State.LANDED: "its work has landed",
     State.DISCARDED: "its work was discarded",
 }
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # these concern every agent
 _LOOK_S = 0.02
 _DELIVERY_S = 8.0
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +94,8 @@ def start_fleet(
                 report.skipped.append((agent.name, _SKIPPED[state.state]))
             elif agent.runner.kind is RunnerKind.NONE:
                 report.by_hand.append((agent.name, prompts.manual_commands(fleet.worktree(agent))))
+            elif problem := folder.agent(agent.name).error():
+                report.skipped.append((agent.name, f"its session files cannot be read: {problem}"))
             else:
                 prompt = prompts.RESUME if edited_by_hand or state.state in _RESUMED else prompts.FIRST
                 requests.append((agent, _new_request(fleet, agent, prompt, environment)))
@@ -97,7 +103,12 @@ def start_fleet(
         for _, request in requests:
             runner_of(request.kind).require(request)
         for agent, request in requests:
-            _queue(fleet, agent, request, report)
+            try:
+                _queue(fleet, agent, request, report)
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise
+                report.skipped.append((agent.name, f"its session files cannot be written: {error}"))
     return _start_supervisor(fleet, folder, report)
 
 
@@ -227,4 +238,14 @@ def ensure_supervisor(folder: FleetFolder) -> int | None:
         if supervisor is not None and process_tree.is_alive(supervisor):
             return supervisor.pid
         time.sleep(_LOOK_S)
+    is_held = bool((folder.read("backoff") or {}).get("held"))
+    if folder.supervisor != started and not is_held and any(agent.request for agent in folder.agents()):
+        with folder.supervising() as free:
+            if free:  # no other supervisor was faster: this one failed
+                last_words = read_end(folder.supervisor_log).decode("utf-8", "replace").strip().splitlines()[-1:]
+                reason = f": {last_words[0]}" if last_words else ""
+                raise GroundError(
+                    f"the supervisor ended at once{reason}",
+                    hint=f"fix that, then run orchestra start again; its log is {folder.supervisor_log}",
+                )
     return None

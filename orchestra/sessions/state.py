@@ -170,6 +170,7 @@ class SessionFacts:
     window: str = ""
     message: str = ""  # where a message that it has not received yet is, as a sentence
     message_stuck: bool = False  # it was typed, and needs a person
+    error: str = ""  # why its files could not be read; then nothing else is known
 
     @property
     def interactive(self) -> bool:
@@ -190,6 +191,8 @@ def derive_state(work: WorkFacts, session: SessionFacts | None) -> AgentState:
         return AgentState(State.DISCARDED, open_reason, "refs")
     if not work.spawned:
         return AgentState(State.DECLARED, "", "refs")
+    if session is not None and session.error:
+        return AgentState(State.UNKNOWN, f"its session files cannot be read: {session.error}", "process")
     # No session: a person may work there.
     if session is None or (session.started_at is None and session.queued_at is None):
         if work.ready is False:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from sqlite3 import Error as SqliteError
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.engine import process_tree
@@ -31,13 +32,15 @@ _THREADS = 16
 @dataclass(frozen=True)
 class StopReport:
     """``stopped``: had a session; ``unqueued``: was queued; ``saved``: agent and ref of its uncommitted work;
-    ``unsaved``: agent and why it could not be saved; ``survivors``: agent and pids that could not be ended."""
+    ``unsaved``: agent and why it could not be saved; ``survivors``: agent and pids that could not be ended;
+    ``errors``: agent and what else failed."""
 
     stopped: list[AgentName] = field(default_factory=list)
     unqueued: list[AgentName] = field(default_factory=list)
     saved: list[tuple[AgentName, str]] = field(default_factory=list)
     unsaved: list[tuple[AgentName, str]] = field(default_factory=list)
     survivors: list[tuple[AgentName, tuple[int, ...]]] = field(default_factory=list)
+    errors: list[tuple[AgentName, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def stop_fleet(
     running = [session for session in recorded if session is not None]
     # End them all at once.
     with ThreadPoolExecutor(_THREADS) as pool:
-        survivors = list(pool.map(lambda session: end_session_now(session.run), running))
+        survivors = list(pool.map(lambda session: _end(session, report), running))
     # Save what is uncommitted, now that nothing changes it any more.
     for session, processes in zip(running, survivors, strict=True):
         if processes:
@@ -75,27 +78,47 @@ def stop_fleet(
                 report.saved.append((session.agent, ref))
     # Sum up last: writing may fail, as on a full disk, and by now all work is safe.
     for session in running:
-        session.folder.write("result", read_result(session.request, session.folder))
-        fleet.ledger.record("session.stopped", session.agent, run=session.folder.number)
+        try:
+            session.folder.write("result", read_result(session.request, session.folder))
+            fleet.ledger.record("session.stopped", session.agent, run=session.folder.number)
+        except (OrchestraError, OSError, SqliteError) as error:
+            report.errors.append((session.agent, str(error)))
     return report
+
+
+def _end(session: _Running, report: StopReport) -> tuple[process_tree.ProcessId, ...]:
+    try:
+        return end_session_now(session.run)
+    except (OrchestraError, OSError) as error:
+        report.errors.append((session.agent, str(error)))
+        return process_tree.members(session.run.mark)
 
 
 def _record_stop(agent: AgentFolder, reason: str, report: StopReport) -> _Running | None:
     """Take the agent out of the queue and record the stop of its running session, which is returned."""
+    if problem := agent.error():
+        report.errors.append((agent.name, f"its session files cannot be read: {problem}"))
+        return None
     newest = agent.newest()
-    if newest is not None and recover_half_started(agent, newest):
-        newest = agent.newest()
-    if (queued := agent.request) is not None:
-        if queued.prompt not in (prompts.FIRST, prompts.RESUME):  # a person's message: the next start delivers it
-            append_message(agent, queued.prompt)
-        agent.request_file.unlink()
-        report.unqueued.append(agent.name)
+    try:
+        if newest is not None and recover_half_started(agent, newest):
+            newest = agent.newest()
+        if (queued := agent.request) is not None:
+            if queued.prompt not in (prompts.FIRST, prompts.RESUME):  # a person's message: the next start delivers it
+                append_message(agent, queued.prompt)
+            agent.request_file.unlink()
+            report.unqueued.append(agent.name)
+    except OSError as error:
+        report.errors.append((agent.name, f"it stays in the queue: {error}"))
     if newest is None:
         return None
     request, run = newest.request, newest.run
     if request is None or run is None or not (process_tree.is_alive(run.keeper) or process_tree.members(run.mark)):
         return None
     if newest.stop is None:
-        newest.write("stop", Stop(reason, time.time(), idle=bool(run.window) and is_turn_over(agent, run)))
+        try:
+            newest.write("stop", Stop(reason, time.time(), idle=bool(run.window) and is_turn_over(agent, run)))
+        except OSError as error:  # as on a full disk: the session is ended all the same
+            report.errors.append((agent.name, f"the stop could not be recorded: {error}"))
     report.stopped.append(agent.name)
     return _Running(agent.name, newest, request, run)

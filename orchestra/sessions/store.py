@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +32,9 @@ from orchestra.files import read_regular, write_atomically
 from orchestra.sessions.state import SessionResult, Stop, Usage
 
 _T = TypeVar("_T")
+_NAME = re.compile(r"[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*")  # as in schemas/blueprint.schema.json
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_TYPES: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool, "None": type(None)}
 _LONGEST = 64 << 20  # bytes of a JSON file; a longer one counts as absent
 
 
@@ -97,7 +102,7 @@ class RunFolder:
 
     @property
     def request(self) -> SessionRequest | None:
-        return read_as(_order, self.path / "request.json")
+        return read_as(_request, self.path / "request.json")
 
     @property
     def mark(self) -> str | None:
@@ -106,26 +111,22 @@ class RunFolder:
 
     @property
     def run(self) -> Run | None:
-        return read_as(
-            lambda values: Run(**{**values, "keeper": ProcessId(**values["keeper"])}), self.path / "run.json"
-        )
+        return read_as(_run, self.path / "run.json")
 
     @property
     def ending(self) -> Ending | None:
-        return read_as(ending, self.record)
+        return read_as(lambda values: typed(Ending, asdict(ending(values))), self.record)
 
     @property
     def stop(self) -> Stop | None:
-        return read_as(lambda values: Stop(**values), self.path / "stop.json")
+        return read_as(lambda values: typed(Stop, values), self.path / "stop.json")
 
     @property
     def result(self) -> SessionResult | None:
-        return read_as(
-            lambda values: SessionResult(**{**values, "usage": Usage(**values["usage"])}), self.path / "result.json"
-        )
+        return read_as(_result, self.path / "result.json")
 
     def write(self, name: str, value: Any) -> None:
-        """``name``: order, launch, run, stop or digest."""
+        """Write one of the run's files: request, launch, run, stop or result."""
         write_json(self.path / f"{name}.json", value)
 
 
@@ -140,13 +141,17 @@ class AgentFolder:
 
     @property
     def request(self) -> SessionRequest | None:
-        """The queued session, if any."""
-        return read_as(_order, self.request_file)
+        """The queued session, if any; None for one that was copied here from another agent."""
+        request = read_as(_request, self.request_file)
+        return request if request is not None and request.agent == self.name else None
 
     @property
     def events_size(self) -> int:
         """Bytes of hook events so far: later events come after them, whatever the clock does."""
-        return self.events.stat().st_size if self.events.exists() else 0
+        try:
+            return self.events.lstat().st_size
+        except OSError:
+            return 0
 
     def queue(self, request: SessionRequest) -> None:
         write_json(self.request_file, request)
@@ -154,14 +159,25 @@ class AgentFolder:
     def runs(self) -> list[RunFolder]:
         """Return every session, oldest first."""
         try:
-            names = [name for name in os.listdir(self.path / "runs") if name.isdigit()]  # noqa: PTH208 - names only
+            names = [name for name in os.listdir(self.path / "runs") if _NUMBER.fullmatch(name)]  # noqa: PTH208
         except OSError:
             return []
         return [RunFolder(self.path / "runs" / name) for name in sorted(names, key=int)]
 
     def newest(self) -> RunFolder | None:
         """Return the last run. A folder without a request is what a kill left behind, not a run."""
-        return next((run for run in reversed(self.runs()) if (run.path / "request.json").exists()), None)
+        return next((run for run in reversed(self.runs()) if os.path.exists(run.path / "request.json")), None)  # noqa: PTH110
+
+    def error(self) -> str:
+        """Return why the session files cannot be read; empty when they can, or do not exist."""
+        for folder in (self.path, self.path / "runs"):
+            try:
+                os.listdir(folder)  # noqa: PTH208
+            except (FileNotFoundError, NotADirectoryError):
+                return ""
+            except OSError as error:
+                return f"{error.strerror}: {folder}"
+        return ""
 
     def take(self, request: SessionRequest) -> RunFolder:
         """Turn the queued ``request`` into a run, by one rename."""
@@ -184,21 +200,22 @@ class FleetFolder:
         return AgentFolder(self.path / "agents" / name)
 
     def agents(self) -> list[AgentFolder]:
-        """Return every agent that has a folder, by name."""
+        """Return every agent that has a folder, by name; what else is there does not belong to orchestra."""
         try:
-            names = sorted(os.listdir(self.path / "agents"))  # noqa: PTH208
+            with os.scandir(self.path / "agents") as entries:
+                names = [e.name for e in entries if _NAME.fullmatch(e.name) and e.is_dir(follow_symlinks=False)]
         except OSError:
             return []
-        return [self.agent(name) for name in names]
+        return [self.agent(name) for name in sorted(names)]
 
     @property
     def limits(self) -> Limits:
-        return read_as(lambda values: Limits(**values), self.path / "limits.json") or Limits()
+        return read_as(lambda values: typed(Limits, values), self.path / "limits.json") or Limits()
 
     @property
     def supervisor(self) -> ProcessId | None:
         """The process that works off the queue, or the last one that did."""
-        return read_as(lambda values: ProcessId(**values), self.path / "supervisor.json")
+        return read_as(lambda values: typed(ProcessId, values), self.path / "supervisor.json")
 
     def write(self, name: str, value: Any) -> None:
         write_json(self.path / f"{name}.json", value)
@@ -234,10 +251,31 @@ class FleetFolder:
             os.close(handle)
 
 
-def _order(values: dict[str, Any]) -> SessionRequest:
-    typed = {"kind": RunnerKind(values["kind"]), "mode": RunnerMode(values["mode"])}
-    lists = {name: tuple(values[name]) for name in ("argv", "resume_argv")}
-    return SessionRequest(**{**values, **typed, **lists})
+def _request(values: dict[str, Any]) -> SessionRequest:
+    enums = {"kind": RunnerKind(values["kind"]), "mode": RunnerMode(values["mode"])}
+    lists = {name: tuple(map(str, values[name])) for name in ("argv", "resume_argv")}
+    env = None if values.get("env") is None else {str(name): str(value) for name, value in values["env"].items()}
+    return typed(SessionRequest, {**values, **enums, **lists, "env": env})
+
+
+def _run(values: dict[str, Any]) -> Run:
+    return typed(Run, {**values, "keeper": typed(ProcessId, values["keeper"])})
+
+
+def _result(values: dict[str, Any]) -> SessionResult:
+    return typed(SessionResult, {**values, "usage": typed(Usage, values["usage"])})
+
+
+def typed(make: Callable[..., _T], values: Mapping[str, Any]) -> _T:
+    """Build the dataclass ``make`` from JSON; raises TypeError for a value of another type than declared, or NaN."""
+    value = make(**values)
+    for field in fields(value):  # type: ignore[arg-type]
+        names = str(field.type).split(" | ")
+        content = getattr(value, field.name)
+        is_wrong = all(name in _TYPES for name in names) and not any(isinstance(content, _TYPES[n]) for n in names)
+        if is_wrong or (isinstance(content, float) and not math.isfinite(content)):
+            raise TypeError(f"{field.name} must be {field.type}")
+    return value
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -254,7 +292,7 @@ def read_as(make: Callable[[dict[str, Any]], _T], path: Path) -> _T | None:
     values = read_json(path)
     try:
         return make(values) if values is not None else None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 

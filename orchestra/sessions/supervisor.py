@@ -56,8 +56,8 @@ class Supervisor:
         self._save = save
         self._client_poll = ClientPoll(self.fleet)
         self._sessions: dict[AgentName, MonitoredSession] = {}
-        self._errors: dict[AgentName, str] = {}
-        self._not_before: dict[AgentName, float] = {}
+        self._errors: dict[str, str] = {}
+        self._not_before: dict[str, float] = {}
         self._tries: Counter[AgentName] = Counter()
         self._last_start = 0.0
         self._backoff = BackoffState()
@@ -81,7 +81,7 @@ class Supervisor:
         # The back-off relaxes with time.
         relaxed = scheduler.relax(self._backoff, time.time())
         if relaxed != self._backoff:
-            self._set_backoff(relaxed)
+            self._try("back-off", partial(self._set_backoff, relaxed))
         # Requests for changes that were left as files.
         for agent in self.fleet.agents():
             wait_s = self._not_before.get(agent.name, 0.0) - time.time()
@@ -90,14 +90,14 @@ class Supervisor:
                 self._try(agent.name, partial(self._request_changes, agent))
         # Messages to interactive sessions, and the client's own answer about them.
         interactive = [session.home for session in self._sessions.values() if session.is_interactive]
-        self._client_poll.poll(interactive)
+        self._try("client", partial(self._client_poll.poll, interactive))
         for agent in interactive:
             if read_message(agent) is not None:
                 self._try(agent.name, partial(self._deliver, agent))
         # Start what is due, one session after the other.
         while not isinstance(decision := scheduler.decide(self._scheduler_input()), Hold):
-            self._try(AgentName(decision.agent), partial(self._act, decision))
-        self._try(AgentName(""), partial(self._publish_hold, decision))
+            self._try(decision.agent, partial(self._act, decision))
+        self._try("queue", partial(self._publish_hold, decision))
         return not self.is_done()
 
     def is_done(self) -> bool:
@@ -106,18 +106,18 @@ class Supervisor:
             return False
         return self._backoff.held != "" or not self._queue()
 
-    def _try(self, agent: AgentName, act: Callable[[], None]) -> None:
-        """Run one step. An error in it, such as a full disk, is logged once and retried; other agents continue."""
+    def _try(self, subject: str, act: Callable[[], None]) -> None:
+        """Run one step for an agent or the fleet. An error in it is logged once and retried; the others continue."""
         try:
             act()
         except Exception as error:  # noqa: BLE001 - whatever one agent's files cause must not end the others
-            if self._errors.get(agent) != str(error):
+            if self._errors.get(subject) != str(error):
                 expected = isinstance(error, OrchestraError | OSError | SqliteError)
-                _log.warning("%s: %s", agent, error, exc_info=None if expected else error)
-            self._errors[agent] = str(error)
-            self._not_before[agent] = time.time() + _RETRY_S
+                _log.warning("%s: %s", subject, error, exc_info=None if expected else error)
+            self._errors[subject] = str(error)
+            self._not_before[subject] = time.time() + _RETRY_S
         else:
-            self._errors.pop(agent, None)
+            self._errors.pop(subject, None)
 
     # -- sessions that run --------------------------------------------------------------------------------------
 
@@ -290,7 +290,8 @@ class Supervisor:
         agent = self.fleet.agent(decision.agent)
         with self.fleet.control():
             request = agent.request
-            if request is None:
+            if request is None:  # stop was faster; or the file is unreadable, and must not be decided on at once again
+                self._not_before[agent.name] = time.time() + _RETRY_S
                 return
             if isinstance(decision, Refuse):
                 folder = agent.take(request)

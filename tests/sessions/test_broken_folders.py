@@ -1,0 +1,241 @@
+"""One agent's broken, odd or hostile session files never end status, start, stop or the supervisor for the fleet."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestra.errors import GroundError
+from orchestra.review.verdicts import request_changes
+from orchestra.sessions.change_requests import has_request
+from orchestra.sessions.logs import read_log
+from orchestra.sessions.runners.registry import read_result
+from orchestra.sessions.start import ensure_supervisor
+from orchestra.sessions.state import State, Stop
+from orchestra.sessions.stop import stop_fleet
+from orchestra.sessions.store import AgentFolder
+from orchestra.sessions.tail import Tail
+from orchestra.status import read_status
+from tests.conftest import Checkout
+from tests.fleets import World, make_world
+
+from .conftest import COMMIT, Site
+
+MakeSite = Callable[..., Site]
+Break = Callable[[AgentFolder], None]
+
+
+def loop(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(path.name)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+def copy_request(agent: AgentFolder) -> None:
+    """The queued session of the agent, also in the folder of another one."""
+    other = agent.path.parent / "c"
+    other.mkdir(parents=True)
+    (other / "request.json").write_bytes(agent.request_file.read_bytes())
+
+
+def odd_neighbours(agent: AgentFolder) -> None:
+    folder = agent.path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "stray.txt").write_text("x", "utf-8")
+    (folder / "two words\n").mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff")).mkdir()
+    loop(folder / "link")
+    os.mkfifo(folder / "pipe")
+
+
+def odd_runs(agent: AgentFolder) -> None:
+    for name in ("\u00b2", "\u0664", "x", "0" * 200):
+        (agent.path / "runs" / name).mkdir(parents=True)
+
+
+BREAKS: list[Break] = [
+    odd_neighbours,
+    odd_runs,
+    lambda agent: loop(agent.path / "runs"),
+    lambda agent: loop(agent.path / "events.jsonl"),
+    lambda agent: loop(agent.path / "message.json"),
+    lambda agent: loop(agent.path / "request-changes.md"),
+    lambda agent: write(agent.path / "runs/1", "no folder"),
+    lambda agent: write(agent.path / "runs/1/request.json", "{}"),
+    lambda agent: write(agent.path / "runs/1/request.json/x", ""),
+    lambda agent: loop(agent.path / "runs/1/request.json"),
+    lambda agent: write(agent.path / "result.json", "x"),
+]
+
+
+@pytest.mark.parametrize("spoil", BREAKS)
+def test_other_agents_start_work_and_stop(make_site: MakeSite, spoil: Break) -> None:
+    site = make_site("a", "b")
+    site.run_script(f"{site.hold}; {COMMIT}")
+    spoil(site.files("a"))
+    assert site.states()
+    report = site.start()
+    assert "b" in report.queued
+    site.who("b")
+    assert read_status(site.fleet).rows
+    site.go("b")
+    site.until(lambda: site.state("b").state is State.FINISHED)
+    stop_fleet(site.fleet)
+    site.wait_for_the_end()
+    assert "Traceback" not in site.log()
+
+
+def test_a_request_copied_to_another_agents_folder_is_ignored(make_site: MakeSite) -> None:
+    site = make_site("a", "b")
+    site.run_script(f"{site.hold}; {COMMIT}")
+    with site.sessions.supervising():
+        site.start("a")
+    copy_request(site.files("a"))
+    assert site.files("c").request is None
+    ensure_supervisor(site.sessions)
+    site.who("a")
+    site.go("a")
+    site.wait_for_the_end()
+    assert site.state("a").state is State.FINISHED
+
+
+def test_files_that_cannot_be_read_are_unknown_and_not_started_over(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(COMMIT)
+    loop(site.files("a").path / "runs")
+    state = site.state("a")
+    assert (state.state, "cannot be read" in state.reason) == (State.UNKNOWN, True)
+    [(name, reason)] = site.start().skipped
+    assert (name, "cannot be read" in reason) == ("a", True)
+    [(name, reason)] = stop_fleet(site.fleet).errors
+    assert (name, "cannot be read" in reason) == ("a", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("run", {"started_at": "yesterday"}),
+        ("run", {"started_at": float("inf")}),
+        ("run", {"mark": None}),
+        ("run", {"keeper": {"pid": "self", "started": "1", "machine": "m"}}),
+        ("record", {"ended_at": "soon"}),
+        ("record", {"signal": "SIGKILL"}),
+        ("stop", {"reason": 3, "at": "x"}),
+        ("result", {"reason": ["x"]}),
+        ("request", {"at": "x", "session_id": 3}),
+    ],
+)
+def test_values_of_another_type_count_as_missing(make_site: MakeSite, name: str, values: dict[str, object]) -> None:
+    site = make_site("a")
+    site.run_script(COMMIT)
+    site.start()
+    site.wait_for_the_end()
+    run = site.newest("a")
+    if name == "stop":
+        run.write("stop", Stop("x", 1.0))
+    file = run.path / f"{name}.json"
+    file.write_text(json.dumps({**json.loads(file.read_bytes()), **values}), "utf-8")
+    assert read_status(site.fleet).rows[0].state.source
+    assert read_status(site.fleet).to_json()
+    assert stop_fleet(site.fleet).errors == []
+    site.start()
+    site.wait_for_the_end()
+
+
+def test_a_pipe_or_a_link_in_place_of_the_output_is_not_read(make_site: MakeSite, tmp_path: Path) -> None:
+    site = make_site("a")
+    site.run_script(f"echo output; {COMMIT}")
+    site.start()
+    site.wait_for_the_end()
+    run = site.newest("a")
+    secret = tmp_path / "secret"
+    secret.write_text("s3cr3t\n", "utf-8")
+    for path in (run.out, run.err, site.files("a").events):
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+    assert [line for line in read_log(site.fleet, site.agent("a")) if "output" in line] == []
+    request = run.request
+    assert request is not None
+    assert read_result(request, run).text == ""
+    for path in (run.out, run.err):
+        path.unlink()
+        path.symlink_to(secret)
+    assert "s3cr3t" not in "".join(read_log(site.fleet, site.agent("a")))
+    assert list(Tail(run.out).lines()) == []
+
+
+def test_a_link_is_no_request_for_changes(make_site: MakeSite, tmp_path: Path) -> None:
+    site = make_site("a")
+    secret = tmp_path / "secret"
+    secret.write_text("s3cr3t\n", "utf-8")
+    site.files("a").path.mkdir(parents=True)
+    (site.files("a").path / "request-changes.md").symlink_to(secret)
+    assert not has_request(site.files("a"))
+
+
+@pytest.fixture
+def world(repository: Checkout) -> World:
+    world = make_world(repository, "a")
+    world.at("a").commit("work", {"x": "1"})
+    rendered = world.fleet.agent_folder(world.fleet.blueprint.agents[0].name) / "rendered"
+    rendered.mkdir(parents=True)
+    (rendered / "TASK.md").write_text("# The task\n", "utf-8")
+    return world
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder link", "large"])
+def test_a_request_for_changes_writes_through_nothing(world: World, tmp_path: Path, kind: str) -> None:
+    task, target = world.at("a").path / "TASK.md", tmp_path / "private.txt"
+    target.write_text("private\n", "utf-8")
+    if kind == "link":
+        task.symlink_to(target)
+    elif kind == "pipe":
+        os.mkfifo(task)
+    elif kind == "folder link":
+        task.symlink_to(tmp_path)
+    else:
+        with task.open("wb") as file:
+            file.truncate(1 << 34)
+    request_changes(world.fleet, world.fleet.require_agent("a"), "Please rename it.")
+    assert target.read_text("utf-8") == "private\n"
+    assert not task.is_symlink()
+    text = task.read_text("utf-8")
+    assert text.startswith("# The task\n")
+    assert "Please rename it." in text
+
+
+def test_a_supervisor_that_cannot_start_is_an_error(make_site: MakeSite) -> None:
+    site = make_site("a")
+    site.run_script(COMMIT)
+    (site.fleet.folder / "supervisor.json").mkdir(parents=True)
+    with pytest.raises(GroundError, match="supervisor ended at once"):
+        site.start()
+    (site.fleet.folder / "supervisor.json").rmdir()
+    ensure_supervisor(site.sessions)
+    site.wait_for_the_end()
+    assert site.state("a").state is State.FINISHED
+
+
+def test_a_full_disk_does_not_keep_a_session_from_being_stopped(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site("a", "b")
+    site.run_script(f"{site.hold}; exec sleep 600")
+    site.start()
+    for name in "ab":
+        site.who(name)
+    run = site.newest("a")
+    (run.path / "stop.json").mkdir()
+    report = stop_fleet(site.fleet)
+    assert report.stopped == ["a", "b"]
+    assert report.survivors == []
+    assert ["could not be recorded" in error for _, error in report.errors] == [True]
+    (run.path / "stop.json").rmdir()
