@@ -88,7 +88,7 @@ def test_done_when_is_mostly_the_agents_own(fleet: Blueprint) -> None:
 def test_what_is_not_an_agents_job_names_agents_that_exist(fleet: Blueprint) -> None:
     names = {agent.name for agent in fleet.agents}
     for agent in fleet.agents:
-        text = agent.task.rsplit("**Out of scope.**", 1)[1]
+        text = agent.task.rsplit("**Not yours.**", 1)[1]
         mentioned = set(re.findall(r"`([a-z][a-z0-9-]*(?:-\*)?)`", text))
         for name in mentioned:
             known = any(other.startswith(name[:-1]) for other in names) if name.endswith("*") else name in names

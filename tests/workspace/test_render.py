@@ -149,7 +149,7 @@ def test_further_files_keep_their_bytes(tmp_path: Path) -> None:
     ("template", "message"),
     [
         ("{{ agent.name }}\n{% for n in stages %}{% endfor %}\n{{ [1][3] }}", ":3:1: the template cannot be rendered"),
-        ("a\n{{ agent.__class__.__mro__ }}", "cannot be rendered|not there"),
+        ("a\n{{ agent.__class__.__mro__ }}", "cannot be rendered|undefined variable"),
         ("{% for a in range(99999) %}{% for b in range(99999) %}xxxxxxxx{% endfor %}{% endfor %}", "writes more than"),
         ("x\n{% include 'CLAUDE.md.j2' %}\n{{ 1 / 0 }}", ":3:1: the template cannot be rendered: division by zero"),
     ],
