@@ -18,6 +18,12 @@ from orchestra.blueprint.scope import BadPattern, check_pattern
 from orchestra.blueprint.yaml_tree import MapNode, Scalar
 from orchestra.text import did_you_mean
 
+VERBS = frozenset(
+    """approve attach blueprints check clean cluster completion demo discard doctor gates init json-schema logs mcp
+    merge next path plan rebase-and-test rehearse report request-changes restore review scripts slot spawn start status
+    stop trust up validate watch worker""".split()
+)
+"""The verbs of the command line, present and planned: `orchestra stop merge` would run two verbs."""
 PLACEHOLDERS = ("prompt", "prompt_file", "worktree", "session_id", "settings")
 
 
@@ -47,11 +53,16 @@ def _check_names(findings: Findings) -> None:
     fleet = findings.text(("name",))
     if fleet and fleet.casefold().endswith(".lock"):
         findings.at_value(("name",), "ends with .lock, which git does not allow in a branch name")
+    if fleet and fleet.casefold() == "archive":
+        findings.at_value(("name",), "is reserved: refs/orchestra/archive/ is for the refs of earlier rounds")
     first_agents: dict[str, Key] = {}
     for path, name in agents(findings):
         place = (*path, "name")
         if name.isdigit():
             findings.at_value(place, "is a number, which on the command line means the agent with that number")
+        elif name.casefold() in VERBS:
+            hint = f'for instance "{name}-agent"'
+            findings.at_value(place, f'"{name}" is an orchestra command, so it cannot name an agent', hint)
         elif name.casefold().endswith(".lock"):
             findings.at_value(place, "ends with .lock, which git does not allow in a branch name")
         first = first_agents.setdefault(folded(name), path)

@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 _LONGEST_COMPONENT: Final = 240
 """Bytes; 255 is the file systems' limit, and git adds ``.lock`` while it writes a ref."""
 _NOT_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{")
+OWN_FOLDER_PREFIX: Final = ".orchestra-"
+"""Reserved: folders of worktrees that orchestra is creating or removing begin like that."""
 GATE_FOLDER_SUFFIX: Final = ".gates"
 """Reserved: orchestra keeps its gate worktrees in ``<root>/<main checkout's name>.gates``."""
 
@@ -63,6 +65,8 @@ def _folder_problem(part: str) -> str | None:
         return "contains an empty part (//, ., or a slash at an end)"
     if part.casefold() == ".git":
         return "contains .git, which belongs to git"
+    if part.casefold().startswith(OWN_FOLDER_PREFIX):
+        return f'contains "{part}"; names that begin with {OWN_FOLDER_PREFIX} are reserved for orchestra'
     if part != part.strip() or part.startswith("-"):
         return f'contains "{part}", which begins with a dash or has a space at an end'
     return _too_long(part)

@@ -53,8 +53,6 @@ class RunnerMode(StrEnum):
 class Builtin(StrEnum):
     SCOPE = "scope"  # the candidate changes only what its agent may change
     NOTES = "notes"  # AGENT_NOTES.md has been filled in
-    SECRETS = "secrets"  # reserved: a blueprint may name it, no train runs it yet and so refuses to start
-    DEPENDENCIES = "dependencies"  # reserved, as secrets
 
 
 class Policy(StrEnum):

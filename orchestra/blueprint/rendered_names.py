@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestra.blueprint.checks import PLACEHOLDERS, agents
-from orchestra.blueprint.git_names import Clash, branch_problem, collisions, directory_problem
+from orchestra.blueprint.git_names import OWN_FOLDER_PREFIX, Clash, branch_problem, collisions, directory_problem
 from orchestra.blueprint.inline_templates import TemplateProblem, render
 from orchestra.blueprint.model import Key, Worktrees
 from orchestra.blueprint.problems import Findings
@@ -102,6 +102,9 @@ def _check_root(findings: Findings) -> None:
     root = findings.text(("worktrees", "root"))
     if root is not None and (root.startswith("~") or re.search(r"[\x00-\x1f\x7f]", root)):
         findings.at_value(("worktrees", "root"), "begins with ~ or contains a control character", "write the path out")
+    elif root is not None and any(part.casefold().startswith(OWN_FOLDER_PREFIX) for part in root.split("/")):
+        message = f"has a folder whose name begins with {OWN_FOLDER_PREFIX}, which is reserved for orchestra"
+        findings.at_value(("worktrees", "root"), message)
 
 
 def _fleet_templates(findings: Findings) -> Iterator[Key]:

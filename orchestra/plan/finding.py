@@ -28,7 +28,6 @@ class Code(StrEnum):
     HOT_FILE = "hot-file"  # history: several agents are likely to change one file
     PROTECTED_NEEDED = "protected-needed"  # history: an agent is likely to need a protected file
     GATE_CANNOT_RUN = "gate-cannot-run"  # the gate's command or npm script is missing
-    GATE_RESERVED = "gate-reserved"  # a built-in gate that this version does not have
     RUNNER_NOT_FOUND = "runner-not-found"  # the agents' program is not on PATH
     SLOTS_EXCEED_CORES = "slots-exceed-cores"  # more candidates under test than cores
     AGENTS_EXCEED_MEMORY = "agents-exceed-memory"  # the clients alone would fill the memory

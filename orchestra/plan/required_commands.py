@@ -13,8 +13,6 @@ from orchestra.blueprint.model import (
     Agent,
     AgentName,
     Blueprint,
-    Builtin,
-    BuiltinGate,
     Origin,
     RunGate,
     Runner,
@@ -24,8 +22,6 @@ from orchestra.blueprint.model import (
 )
 from orchestra.plan.finding import Code, Finding, Severity, place
 
-RESERVED = frozenset({Builtin.SECRETS, Builtin.DEPENDENCIES})
-"""Built-in gates that this version does not implement."""
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./+@-]+")
 # POSIX reserved words and built-ins, and those of the shells that people have as /bin/sh.
@@ -87,24 +83,10 @@ def command_findings(
 
     ``missing`` are commands not on PATH, ``tracked`` the paths at the base, ``scripts`` those of its package.json.
     """
-    yield from _reserved_gates(blueprint)
     yield from _gates_without_command(blueprint, missing, tracked)
     if scripts is not None:
         yield from _gates_without_script(blueprint, scripts, "package.json" in tracked)
     yield from _runners_not_found(blueprint, missing)
-
-
-def _reserved_gates(blueprint: Blueprint) -> Iterator[Finding]:
-    for gate in blueprint.gates.values():
-        if isinstance(gate, BuiltinGate) and gate.builtin in RESERVED:
-            yield Finding(
-                Severity.ERROR,
-                Code.GATE_RESERVED,
-                f"gate {gate.name} needs the built-in check {gate.builtin}, which this version does not have: "
-                "a merge refuses to start with it",
-                f"remove it (`{gate.name}: null`), or replace it by your own command (`{gate.name}: {{run: ...}}`)",
-                place(blueprint, "gates", gate.name),
-            )
 
 
 def _gates_without_command(

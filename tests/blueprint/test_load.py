@@ -44,8 +44,6 @@ gates:
   tests: {run: "npm test", timeout: 90, retries: 2, env: {CI: true}}
   truth: {run: true}
   scope: {builtin: scope, policy: justify}
-  secrets: {builtin: secrets}
-  dependencies: {builtin: dependencies}
 runner:
   kind: command
   mode: tmux
@@ -119,8 +117,6 @@ def test_everything_that_is_declared_is_there(tmp_path: Path) -> None:
         model.RunGate("tests", "npm test", timeout_s=90.0, retries=2, env={"CI": "true"}),
         model.RunGate("truth", "true"),
         model.BuiltinGate("scope", model.Builtin.SCOPE, model.Policy.JUSTIFY),
-        model.BuiltinGate("secrets", model.Builtin.SECRETS),
-        model.BuiltinGate("dependencies", model.Builtin.DEPENDENCIES),
     ]
     assert blueprint.limits == model.Limits(agents=3, gates=1, budget_usd=50)
     assert blueprint.merge == model.Merge(
@@ -311,3 +307,10 @@ def test_loading_the_module_imports_nothing_heavy() -> None:
         " {'jsonschema', 'jinja2', 'git', 'rich', 'subprocess'} & set(sys.modules) else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_verb_is_refused_as_the_name_of_an_agent() -> None:
+    from orchestra.blueprint.checks import VERBS
+    from orchestra.cli import ns
+
+    assert set(ns.task_names) <= VERBS

@@ -158,7 +158,7 @@ CHOICES = {
     f"overlap: {MARK}\n{AGENTS}": {"allow", "warn", "error"},
     f"runner:\n  kind: {MARK}\n{AGENTS}": {"claude", "command", "none"},
     f"runner:\n  mode: {MARK}\n{AGENTS}": {"headless", "tmux"},
-    f"gates:\n  mine:\n    builtin: {MARK}\n{AGENTS}": {"scope", "notes", "secrets", "dependencies"},
+    f"gates:\n  mine:\n    builtin: {MARK}\n{AGENTS}": {"scope", "notes"},
     f"gates:\n  mine:\n    builtin: scope\n    policy: {MARK}\n{AGENTS}": {"warn", "justify", "block"},
     f"merge:\n  review: {MARK}\n{AGENTS}": {"required", "none"},
     f"merge:\n  strategy: {MARK}\n{AGENTS}": {"rebase", "squash", "merge"},

@@ -117,12 +117,6 @@ def test_an_npm_script_that_is_not_there(written: Written) -> None:
     assert found.message.endswith("package.json on the target is missing")
 
 
-def test_reserved_gates_are_errors(written: Written) -> None:
-    found = findings(written, "gates: {s: {builtin: secrets}, d: {builtin: dependencies}, x: {builtin: scope}}")
-    assert [(f.severity, f.code) for f in found] == [(Severity.ERROR, Code.GATE_RESERVED)] * 2
-    assert "a merge refuses to start with it" in found[0].message
-
-
 def test_programs_of_agents_that_are_not_there(written: Written) -> None:
     one, two = findings(written, "runner: {kind: claude}", missing={"claude", "codex"})
     assert one.message == "claude is not on PATH, so the sessions of a cannot start here"

@@ -17,7 +17,7 @@ from orchestra.shell.inputs import collect_inputs
 from orchestra.shell.quoting import here_document, quote, words
 from orchestra.shell.script import MERGE_HELPER, ORCHESTRATE, is_generated, scripts
 from tests.conftest import Checkout
-from tests.shell.conftest import Ground, Written, write_scripts
+from tests.shell.conftest import Written, write_scripts
 from tests.shell.shells import SHELLS, run
 
 ROOT = Path(__file__).parents[2]
@@ -153,12 +153,3 @@ def test_start_hands_the_terminal_to_the_program(repository: Checkout, tmp_path:
     done = run("sh", written.orchestrate, "start", "2", cwd=repository.path)
     there = repository.path.parent / "worktrees/agent-2"
     assert done.out == f"{there}|two|{there}/w|two|"
-
-
-def test_an_unknown_built_in_gate_is_refused_before_anything_runs(ground: Ground, tmp_path: Path) -> None:
-    from tests.shell.conftest import SMALL
-
-    written = write_scripts(tmp_path / "gate", SMALL.replace("  notes:", "  keys: {builtin: secrets}\n  notes:"))
-    done = run("sh", written.merge_helper, cwd=ground.checkout.path, ok=False)
-    assert done.code == 2
-    assert "gate keys: the script cannot run the built-in secrets" in done.err

@@ -310,13 +310,6 @@ def test_the_notes_gate_wants_them_filled(train: TrainFixture) -> None:
     assert (report.evicted[0].reason, report.evicted[0].gate) == ("gate", "notes")
 
 
-@pytest.mark.parametrize("builtin", [Builtin.SECRETS, Builtin.DEPENDENCIES])
-def test_a_built_in_that_nobody_runs_stops_the_train_before_it_leaves(train: TrainFixture, builtin: Builtin) -> None:
-    train.gates(BuiltinGate("check", builtin)).approved(one={"a": "1\n"})
-    with pytest.raises(UsageError, match=f"gate check: the built-in {builtin}"):
-        train.merge()
-
-
 def test_gates_see_an_allow_list_and_no_secret(
     train: TrainFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
