@@ -16,7 +16,7 @@ from tests.conftest import Checkout
 from tests.shell.shells import Done, run
 from tests.shell.twins import Twins
 
-NAMES = "clean conflict red dependant protected outside empty quiet union fresh late undecided".split()
+NAMES = "tidy conflict red dependant protected outside empty quiet union fresh late undecided".split()
 TWELVE = """\
 version: 1
 name: twelve
@@ -29,7 +29,7 @@ gates:
   tests: {run: "sh check.sh", timeout: 30s}
   again: {run: 'test "$CI" = true && test -z "$SECRET" && test "$KIND" = gate', env: {KIND: gate}}
 agents:
-  - {name: clean, task: t, stage: first}
+  - {name: tidy, task: t, stage: first}
   - {name: conflict, task: t, stage: first}
   - {name: red, task: t, stage: first}
   - {name: dependant, task: t, stage: first, merge_after: [red]}
@@ -38,7 +38,7 @@ agents:
   - {name: empty, task: t, stage: first}
   - {name: quiet, task: t, stage: first}
   - {name: union, task: t, stage: first}
-  - {name: fresh, task: t, stage: first, may_edit: [package.json], merge_after: [clean]}
+  - {name: fresh, task: t, stage: first, may_edit: [package.json], merge_after: [tidy]}
   - {name: late, task: t, stage: second, merge_after: []}
   - {name: undecided, task: t, stage: second}
 """
@@ -65,7 +65,7 @@ def work(twins: Twins) -> Checkout:
         spawn(fleet, engine=engine)
     lines = checkout.read("f") + "\n"
     does = {
-        "clean": {"f": lines.replace("line 1", "clean"), "CHANGELOG.md": "# Changes\n- clean\n"},
+        "tidy": {"f": lines.replace("line 1", "clean"), "CHANGELOG.md": "# Changes\n- clean\n"},
         "conflict": {"f": lines.replace("line 1", "conflict")},
         "red": {"src/red": "broken\n"},
         "dependant": {"src/dependant": "fine\n"},
@@ -161,7 +161,7 @@ def one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_script_and_tool_land_the_same(tmp_path: Path) -> None:
     twins = Twins(tmp_path / "twin", TWELVE, begin)
     tool, script = by_tool(twins), by_script(twins, "sh")
-    assert tool.landed == ["clean", "union", "fresh"]
+    assert tool.landed == ["tidy", "union", "fresh"]
     assert tool.blocked == {"dependant", "late"}
     assert tool.evicted.keys() == {"conflict", "red", "protected", "outside", "empty", "quiet"}
     assert script == tool
