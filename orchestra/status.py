@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.fleet import Fleet
+from orchestra.gates.notes_gate import notes_filled
 from orchestra.gates.scope_gate import ScopeFinding
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Event, Json
@@ -26,7 +27,6 @@ from orchestra.sessions.session_facts import read_session_facts
 from orchestra.sessions.state import AgentState, SessionFacts, State, Usage, WorkFacts, derive_state
 from orchestra.sessions.usage import add
 from orchestra.workspace.provision import readiness
-from orchestra.workspace.render import notes_filled
 
 _SETTLED = (State.FINISHED, State.LANDED)
 
@@ -200,7 +200,7 @@ def _row_json(row: Row, now: float) -> dict[str, Json]:
         "landed": standing.refs.landed,
         "evicted": _evicted_json(row.evicted),
         "conflicts_with": list(row.conflicts_with),
-        "scope_findings": [{"path": finding.path, "reason": finding.why} for finding in row.scope_findings],
+        "scope_findings": [{"path": finding.path, "reason": finding.reason} for finding in row.scope_findings],
         **_usage_json(used),
     }
 

@@ -127,6 +127,7 @@ class RunGate:
     timeout_s: float = 900.0
     retries: int = 0  # further tries after a failure; a timeout counts as a failure
     env: Mapping[str, str] = field(default_factory=_empty)  # literal, added to the allow-listed environment
+    inputs: str | None = None  # what a result depends on: "tree" or "commit"; None: detected
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def _show_head(fleet: Fleet, shown: ProposalReview) -> None:
     for gate, outcome in shown.gates.items():
         print_result(f"  {gate}: {outcome}", Tone.GOOD if outcome == "passed" else Tone.WAITING)
     for finding in shown.findings:
-        print_result(f"  {quote_path(finding.path)}: {finding.why}", Tone.BAD)
+        print_result(f"  {quote_path(finding.path)}: {finding.reason}", Tone.BAD)
 
 
 def _show_next(shown: ProposalReview) -> None:

@@ -56,7 +56,7 @@ def to_json(shown: AgentReview) -> dict[str, Json]:
             for c in shown.changes
         ],
         "gates": [{"gate": g.gate, "outcome": g.outcome, "at": g.at, "log": g.log} for g in shown.gates],
-        "scope_findings": [{"path": f.path, "reason": f.why} for f in shown.findings],
+        "scope_findings": [{"path": f.path, "reason": f.reason} for f in shown.findings],
         "patch": shown.patch,
     }
 
@@ -111,7 +111,7 @@ def _show_gates(shown: AgentReview) -> None:
                 f"  {gate.gate}: {gate.outcome}, {ago} ago" + (f", {gate.log}" if gate.log else ""), _tone(gate.outcome)
             )
     for finding in shown.findings:
-        print_result(f"  {finding.path}: {finding.why}", Tone.BAD)
+        print_result(f"  {finding.path}: {finding.reason}", Tone.BAD)
 
 
 def _show_changes(shown: AgentReview) -> None:

@@ -135,6 +135,6 @@ def _look_at(row: Row) -> str:
     if row.scope_findings:
         first, count = row.scope_findings[0], len(row.scope_findings)
         words.append(
-            f"touches {first.path}" + (f" and {count - 1} more" if count > 1 else "") + f" ({first.why.short})"
+            f"touches {first.path}" + (f" and {count - 1} more" if count > 1 else "") + f" ({first.reason.short})"
         )
     return "; ".join(words)

@@ -1,27 +1,26 @@
-"""Checks of orchestra's own, on what a branch changes and says: ``scope`` and ``notes``.
+"""The built-in gates ``scope`` and ``notes``: checks of a branch that need no checkout.
 
-They need no checkout and no machine, so they are decided before any candidate is built. Invariant: the rules are the
-blueprint's and the paths are git's; nothing that the branch holds can change them (law 6). Refuses: a train whose
-blueprint names a built-in that no train runs yet.
+They are decided before any candidate is built. Their rules come from the blueprint and the paths from git, so nothing
+that the branch contains can change them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent, Blueprint, Builtin, BuiltinGate, Policy
 from orchestra.errors import UsageError
+from orchestra.gates.notes_gate import NOTES_FILE, justifies, notes_filled
 from orchestra.gates.scope_gate import ScopeFinding, scope_findings
-from orchestra.workspace.render import notes_filled
 
-_RUN_HERE = frozenset({Builtin.SCOPE, Builtin.NOTES})
-_SHOWN = 3
+_SUPPORTED = frozenset({Builtin.SCOPE, Builtin.NOTES})
+_MOST_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltinResult:
-    """What a built-in gate says of a branch: ``outcome`` passed, warned or failed; ``detail`` a sentence."""
+    """The result of a built-in gate on a branch: ``outcome`` passed, warned or failed; ``detail`` a sentence."""
 
     gate: str
     builtin: Builtin
@@ -34,52 +33,52 @@ class BuiltinResult:
 
 
 def require_supported_builtins(blueprint: Blueprint) -> None:
-    """Raises UsageError naming the line of a built-in gate that cannot be run."""
+    """Raise UsageError naming the line of a built-in gate that is not supported."""
     for name, gate in blueprint.gates.items():
-        if isinstance(gate, BuiltinGate) and gate.builtin not in _RUN_HERE:
+        if isinstance(gate, BuiltinGate) and gate.builtin not in _SUPPORTED:
             origin = blueprint.origins.get(("gates", name, "builtin")) or blueprint.origins.get(("gates", name))
             where = f"{origin}: " if origin else ""
             raise UsageError(
-                f"{where}gate {name}: the built-in {gate.builtin} cannot be run yet, so no train may leave",
-                hint=f"remove the gate, or run a tool of your own: {name}: {{run: ...}}",
+                f"{where}gate {name}: the built-in {gate.builtin} is not supported yet",
+                hint=f"remove the gate, or run a program of your own: {name}: {{run: ...}}",
             )
 
 
 def run_builtin_gates(
-    blueprint: Blueprint, agent: Agent, paths: Iterable[str], notes: str | None
+    blueprint: Blueprint, agent: Agent, paths: Iterable[str], notes: str | None, judging: Collection[str] = ()
 ) -> tuple[BuiltinResult, ...]:
-    """Every built-in gate on a branch that changes ``paths``; ``notes`` is the text of AGENT_NOTES.md, if any."""
+    """Run every built-in gate on a branch that changes ``paths``; ``notes`` is the text of AGENT_NOTES.md, if any."""
     changed = tuple(paths)
-    found = []
+    results = []
     for gate in blueprint.gates.values():
-        if not isinstance(gate, BuiltinGate):
-            continue
-        if gate.builtin is Builtin.SCOPE:
-            found.append(_scope(gate, scope_findings(blueprint, agent, changed), notes or ""))
-        elif gate.builtin is Builtin.NOTES:
-            found.append(_notes(gate, notes))
-    return tuple(found)
+        if isinstance(gate, BuiltinGate) and gate.builtin is Builtin.SCOPE:
+            results.append(_scope(gate, scope_findings(blueprint, agent, changed, judging), notes or ""))
+        elif isinstance(gate, BuiltinGate) and gate.builtin is Builtin.NOTES:
+            results.append(_notes(gate, notes))
+    return tuple(results)
 
 
 def _scope(gate: BuiltinGate, findings: tuple[ScopeFinding, ...], notes: str) -> BuiltinResult:
-    open_ = findings
+    unjustified, reminder = findings, ""
     if gate.policy is Policy.JUSTIFY:
-        open_ = tuple(finding for finding in findings if finding.path not in notes)
+        unjustified = tuple(finding for finding in findings if not justifies(notes, finding.path))
+        reminder = f", and {NOTES_FILE} does not name the path, in backticks, with a reason"
     if not findings:
         return BuiltinResult(gate.name, gate.builtin, "passed")
-    if gate.policy is Policy.WARN or not open_:
-        return BuiltinResult(gate.name, gate.builtin, "warned", _told(findings))
-    mend = ", and AGENT_NOTES.md does not say why" if gate.policy is Policy.JUSTIFY else ""
-    return BuiltinResult(gate.name, gate.builtin, "failed", _told(open_) + mend)
+    if gate.policy is Policy.WARN or not unjustified:
+        return BuiltinResult(gate.name, gate.builtin, "warned", _sentence(findings))
+    return BuiltinResult(gate.name, gate.builtin, "failed", _sentence(unjustified) + reminder)
 
 
-def _told(findings: tuple[ScopeFinding, ...]) -> str:
-    shown = "; ".join(f"{finding.path} is {finding.why}" for finding in findings[:_SHOWN])
-    return shown + (f"; and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else "")
+def _sentence(findings: tuple[ScopeFinding, ...]) -> str:
+    shown = [f"{finding.path} is {finding.reason}" for finding in findings[:_MOST_SHOWN]]
+    if len(findings) > _MOST_SHOWN:
+        shown.append(f"and {len(findings) - _MOST_SHOWN} more")
+    return "; ".join(shown)
 
 
 def _notes(gate: BuiltinGate, notes: str | None) -> BuiltinResult:
     if notes is not None and notes_filled(notes):
         return BuiltinResult(gate.name, gate.builtin, "passed")
-    what = "AGENT_NOTES.md is not there" if notes is None else "AGENT_NOTES.md is still the empty form"
-    return BuiltinResult(gate.name, gate.builtin, "warned" if gate.policy is Policy.WARN else "failed", what)
+    detail = f"{NOTES_FILE} is missing" if notes is None else f"{NOTES_FILE} is not filled in"
+    return BuiltinResult(gate.name, gate.builtin, "warned" if gate.policy is Policy.WARN else "failed", detail)

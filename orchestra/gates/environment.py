@@ -1,7 +1,8 @@
-"""What a gate's command sees of the environment, and what of it a result depends on.
+"""The environment of a gate's command, and the part of it that a result depends on.
 
-Invariant: a gate runs the agents' code, so it gets an allow-list and nothing else: no tokens, no agent sockets, nothing
-that redirects git. What can change a result is part of the result's key; what only says where it runs is not.
+A gate runs the agents' code, so it gets an allow-list: no tokens, no agent sockets, no variable that redirects git.
+Nothing in it leads into a checkout of the repository: a virtual environment of the main checkout that is active, or on
+PATH, would make the gate test that checkout's code instead of the candidate's.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ import platform
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from orchestra.blueprint.model import RunGate
+from orchestra.files import read_regular
+from orchestra.gates.judging_files import BUILD_FILES, MANIFESTS
+
+ReadFile = Callable[[str], bytes | None]
+"""Path in the candidate -> the file's content; None where there is no such file."""
 
 _ALLOWED = frozenset(
     """PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
@@ -27,33 +33,104 @@ _ALLOWED = frozenset(
     XDG_CONFIG_HOME XDG_DATA_HOME XDG_RUNTIME_DIR DOCKER_HOST SystemRoot""".split()
 )
 _ALLOWED_PREFIXES = ("LC_",)
-# Say where something runs or is kept, never what comes of it.
+# They say where something runs or is stored, which does not change a result.
 _PLACES = frozenset(
     """HOME USER LOGNAME SHELL TMPDIR XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_RUNTIME_DIR UV_CACHE_DIR
     PIP_CACHE_DIR GOMODCACHE GOCACHE npm_config_cache""".split()
 )
-# Many tools ask no questions, watch no files and draw no bars when they see it.
+# Many tools ask no questions, watch no files and draw no progress bars when they see it.
 _FIXED = {"CI": "true", "TERM": "dumb", "GIT_TERMINAL_PROMPT": "0"}
-_SCHEMA = 1
+_SCHEMA = 2
+
+# Variables that choose whose code runs: lists of folders, and single folders.
+_SEARCH_PATHS = ("PATH", "PYTHONPATH", "NODE_PATH", "GOPATH", "CLASSPATH", "PERL5LIB", "RUBYLIB", "LD_LIBRARY_PATH")
+_PREFIXES = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT", "GEM_HOME", "CARGO_TARGET_DIR")
+_LONGEST_LINK_FILE = 1 << 16
 
 
-def gate_environment(source: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What of ``source`` (default: our own environment) a gate may see, and what is fixed for every gate."""
+def gate_environment(
+    source: Mapping[str, str] | None = None, checkouts: Collection[Path] = (), *, allow: Collection[str] = ()
+) -> dict[str, str]:
+    """Return what a gate may see of ``source`` (default: our own environment), and what is fixed for every gate.
+
+    ``checkouts``: the repository's checkouts; entries that lead into one are left out.
+    """
     given = os.environ if source is None else source
-    passed = {k: v for k, v in given.items() if k in _ALLOWED or k.startswith(_ALLOWED_PREFIXES)}
-    return {**passed, **_FIXED}
+    passed = {k: v for k, v in given.items() if k in _ALLOWED or k in allow or k.startswith(_ALLOWED_PREFIXES)}
+    return {**without_checkouts(passed, checkouts), **_FIXED}
 
 
 def environment_rules() -> dict[str, object]:
-    """Return the rules of ``allowed`` as data, for the client's stop hook, which runs without this package."""
+    """Return the rules of ``gate_environment`` as data, for the client's stop hook, which runs without this package."""
     return {"names": sorted(_ALLOWED), "prefixes": list(_ALLOWED_PREFIXES), "fixed": dict(_FIXED)}
 
 
-def result_key(gate: RunGate, env: Mapping[str, str], setup: str, tree: str, commit: str) -> str:
-    """What a result of ``gate`` on ``tree`` depends on, as one digest.
+def without_checkouts(environment: Mapping[str, str], checkouts: Collection[Path]) -> dict[str, str]:
+    """Return ``environment`` without the folders that would run code of one of ``checkouts``."""
+    removed = {(name, entry) for name, entry in checkout_entries(environment, checkouts)}
+    result = dict(environment)
+    for name in {name for name, _ in removed}:
+        entries = [entry for entry in environment[name].split(os.pathsep) if (name, entry) not in removed]
+        if entries and name in _SEARCH_PATHS:
+            result[name] = os.pathsep.join(entries)
+        else:
+            del result[name]
+    if "PATH" in environment and "PATH" not in result:
+        result["PATH"] = os.defpath
+    return result
 
-    A command that mentions git may look at the commit itself (message, describe, changed files), so there the commit
-    counts as well (facts/merge.md 2.8).
+
+def checkout_entries(environment: Mapping[str, str], checkouts: Collection[Path]) -> Iterator[tuple[str, str]]:
+    """Yield each variable and folder in it that lead into one of ``checkouts``.
+
+    That is a folder inside a checkout, or the programs of a virtual environment elsewhere that has packages of a
+    checkout installed in editable mode. A checkout that holds the home directory is left out: all tools lie below it.
+    """
+    home = os.path.realpath(environment.get("HOME") or Path.home())
+    roots = [root for root in map(os.path.realpath, checkouts) if not f"{home}/".startswith(f"{root}/")]
+    for name in (*_SEARCH_PATHS, *_PREFIXES):
+        value = environment.get(name, "")
+        entries = value.split(os.pathsep) if name in _SEARCH_PATHS else [value]
+        for entry in entries:
+            if value and roots and (_is_inside(entry, roots) or _links_into(Path(entry), roots)):
+                yield name, entry
+
+
+def _is_inside(folder: str, roots: Collection[str]) -> bool:
+    if not Path(folder).is_absolute():
+        return False  # seen from the gate's own checkout
+    places = {os.path.realpath(folder), os.path.normpath(folder)}
+    return any(place == root or place.startswith(f"{root}/") for place in places for root in roots)
+
+
+def _links_into(folder: Path, roots: Collection[str]) -> bool:
+    """Return True for a Python environment that imports code from a checkout, as ``pip install -e`` arranges it."""
+    prefix = folder.parent if (folder.parent / "pyvenv.cfg").is_file() else folder
+    if not (prefix / "pyvenv.cfg").is_file():
+        return False
+    # Path files, finders of setuptools (__editable___name_finder.py) and records of the installer (PEP 610).
+    patterns = ("*.pth", "*.egg-link", "__editable__*.py", "*.dist-info/direct_url.json")
+    for packages in prefix.glob("lib*/python*/site-packages"):
+        for pattern in patterns:
+            for file in packages.glob(pattern):
+                text = (read_regular(file, most=_LONGEST_LINK_FILE) or b"").decode("utf-8", "replace")
+                if any(re.search(re.escape(root) + r"(?![\w.-])", text) for root in roots):
+                    return True
+    return False
+
+
+def result_key(
+    gate: RunGate,
+    env: Mapping[str, str],
+    setup: str,
+    tree: str,
+    commit: str,
+    *,
+    read_file: ReadFile = lambda path: None,
+) -> str:
+    """Return one digest of everything that a result of ``gate`` on ``tree`` depends on.
+
+    A gate that may look at the commit itself (message, author, history, tags) depends on the commit as well.
     """
     facts = {
         "schema": _SCHEMA,
@@ -63,13 +140,54 @@ def result_key(gate: RunGate, env: Mapping[str, str], setup: str, tree: str, com
         "machine": [platform.system(), platform.machine()],
         "setup": setup,
         "tree": tree,
-        "commit": commit if re.search(r"\bgit\b|commitlint", gate.run) else None,
+        "commit": commit if depends_on_commit(gate, read_file) else None,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+# git and libraries for it in any spelling, but not .gitignore, digit, or an address of a forge.
+_MENTIONS_GIT = re.compile(
+    rb"(?<![a-z])git(?!ignore|attributes|keep|hub|lab|modules)|commitlint|commitizen|\bcz\b|pre-?commit|semantic.?release"
+    rb"|setuptools.?scm|hatch.?vcs|versioneer|dunamai|versioningit|sign.?off|\bdco\b|lerna|\bnx\b|changeset|\bjj\b",
+    re.IGNORECASE,
+)
+_MANIFEST_RUNNERS = frozenset(("npm", "npx", "yarn", "pnpm", "bun", "tox", "nox", "hatch", "poe"))
+_MOST_FILES = 40
+
+
+def depends_on_commit(gate: RunGate, read_file: ReadFile) -> bool:
+    """Return True when the gate looks at the commit, by its declaration or by a mention of git.
+
+    Without a declaration (``inputs``) the command and the scripts and build files that it names are searched, and the
+    scripts that those name.
+    """
+    if gate.inputs is not None:
+        return gate.inputs == "commit"
+    queue, seen = [gate.run.encode("utf-8", "surrogateescape")], set[str]()
+    while queue:
+        text = queue.pop()
+        if _MENTIONS_GIT.search(text):
+            return True
+        for path in _scripts_in(text) - seen:
+            seen.add(path)
+            content = read_file(path) if len(seen) <= _MOST_FILES else None
+            if content is not None:
+                queue.append(content)
+    return False
+
+
+def _scripts_in(text: bytes) -> set[str]:
+    """Return the paths that a command or script may run: words that look like files, and build files by convention."""
+    words = {word.decode() for word in re.findall(rb"[A-Za-z0-9_.][A-Za-z0-9_./-]*", text[:_LONGEST_LINK_FILE])}
+    paths = {word.removeprefix("./") for word in words if re.search(r"/|\.(sh|bash|py|js|ts|mjs|cjs|rb|pl|mk)$", word)}
+    conventions = {file for program, files in BUILD_FILES.items() if program in words for file in files}
+    if words & _MANIFEST_RUNNERS:
+        conventions |= MANIFESTS
+    return {path for path in paths | conventions if ".." not in path.split("/") and not path.startswith("/")}
+
+
 def _programs(command: str) -> list[str]:
-    """Every word of a command that could be a program; too many do no harm."""
+    """Return every word of a command that could be a program; too many do no harm."""
     try:
         words = shlex.split(command, comments=True)
     except ValueError:
@@ -78,10 +196,10 @@ def _programs(command: str) -> list[str]:
 
 
 def _fingerprint(word: str, path: str | None) -> str:
-    """Which file a program is, and that it is still the same one; the empty text when it is none."""
-    found = shutil.which(word, path=path) if "/" not in word or word.startswith("/") else None
-    if found is None:
+    """Return which file a program is, with its size and time; the empty text when there is no such program."""
+    program = shutil.which(word, path=path) if "/" not in word or word.startswith("/") else None
+    if program is None:
         return ""
-    real = Path(found).resolve()
+    real = Path(program).resolve()
     facts = real.stat()
     return f"{real} {facts.st_size} {facts.st_mtime_ns}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from orchestra.git.refs import CommitId
 from orchestra.git.repository import Repository
 
-_DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--find-renames")
+_DIFF = ("--no-ext-diff", "--no-textconv", "--no-color", "--find-renames", "--ignore-submodules=none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,9 @@ def changes(repository: Repository, before: CommitId, after: CommitId) -> tuple[
 
 def changed_paths(repository: Repository, before: CommitId, after: CommitId) -> frozenset[str]:
     """Every path whose content or mode differs; a rename counts as both of its paths."""
-    out = repository.git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
+    out = repository.git.run(
+        "diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", before, after
+    )
     return frozenset(out.fields)
 
 

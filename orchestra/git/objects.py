@@ -50,7 +50,10 @@ class Commit:
     def subject(self) -> str:
         """The first line of the message, decoded as far as it can be."""
         line = self.message.lstrip(b"\n").split(b"\n", 1)[0]
-        return line.decode((self.encoding or b"utf-8").decode("ascii", "replace"), "replace") if line else ""
+        try:
+            return line.decode((self.encoding or b"utf-8").decode("ascii", "replace"), "replace")
+        except LookupError:  # an encoding that Python does not know
+            return line.decode("utf-8", "replace")
 
     @property
     def committed_at(self) -> int:

@@ -46,7 +46,18 @@ def changes(git: Git, old: str, new: str) -> Mapping[str, Change]:
     key = (git.folder, old, new)
     delta = _KNOWN.get(key)
     if delta is None:
-        output = git.run("diff-tree", "-r", "-z", "--no-renames", "--full-index", "--end-of-options", old, new, "--")
+        output = git.run(
+            "diff-tree",
+            "-r",
+            "-z",
+            "--no-renames",
+            "--full-index",
+            "--ignore-submodules=none",
+            "--end-of-options",
+            old,
+            new,
+            "--",
+        )
         by_path = {}
         for facts, path in zip(output.fields[::2], output.fields[1::2], strict=True):
             old_mode, new_mode, old_id, new_id, _ = facts.removeprefix(":").split(" ")
@@ -77,7 +88,16 @@ _MOST_KNOWN = 512
 
 def renames(git: Git, old: str, new: str) -> Mapping[str, str]:
     """Path in ``old`` -> path in ``new`` for what git takes for renamed (half of the lines alike, or more)."""
-    options = ("-r", "-z", "-M50%", "-l0", "--diff-filter=R", "--name-status", "--end-of-options")
+    options = (
+        "-r",
+        "-z",
+        "--ignore-submodules=none",
+        "-M50%",
+        "-l0",
+        "--diff-filter=R",
+        "--name-status",
+        "--end-of-options",
+    )
     fields = git.run("diff-tree", *options, old, new, "--").fields
     return {fields[at + 1]: fields[at + 2] for at in range(0, len(fields) - 2, 3)}
 

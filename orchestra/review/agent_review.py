@@ -13,6 +13,7 @@ from orchestra.blueprint.model import Agent
 from orchestra.candidates.containment import is_at_or_below
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
+from orchestra.gates.notes_gate import notes_filled
 from orchestra.gates.scope_gate import ScopeFinding, scope_findings
 from orchestra.git.log import CommitInfo, FileChange, changes, commits, patch
 from orchestra.git.refs import CommitId
@@ -20,7 +21,6 @@ from orchestra.ledger import Json
 from orchestra.review.branch_status import BranchStatus, read_branch_statuses
 from orchestra.review.verdicts import requested_changes
 from orchestra.workspace.paths import instruction_names
-from orchestra.workspace.render import notes_filled
 
 
 @dataclass(frozen=True, slots=True)

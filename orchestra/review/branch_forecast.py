@@ -98,10 +98,10 @@ def _scope(fleet: Fleet, standing: BranchStatus, memory: _Memory) -> tuple[Scope
     if known is None:
         hidden = _hidden(fleet, [standing])
         paths = {path for path in changed_paths(fleet.repository, base, head) if not is_at_or_below(path, hidden)}
-        known = [f"{f.why.name} {f.path}" for f in scope_findings(fleet.blueprint, standing.agent, paths)]
+        known = [f"{f.reason.name} {f.path}" for f in scope_findings(fleet.blueprint, standing.agent, paths)]
         memory.write(key, known)
     split = (line.partition(" ") for line in known)
-    return tuple(ScopeFinding(path, ScopeReason[why]) for why, _, path in split)
+    return tuple(ScopeFinding(path, ScopeReason[reason]) for reason, _, path in split)
 
 
 def _rules(fleet: Fleet, agent: Agent) -> str:

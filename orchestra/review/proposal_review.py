@@ -125,7 +125,7 @@ def to_json(shown: ProposalReview) -> dict[str, Json]:
                 {"path": c.path, "added": c.added, "removed": c.removed, "renamed_from": c.renamed_from}
                 for c in shown.changes
             ],
-            "scope_findings": [{"path": f.path, "reason": f.why} for f in shown.findings],
+            "scope_findings": [{"path": f.path, "reason": f.reason} for f in shown.findings],
             "patch": shown.patch,
         },
     }

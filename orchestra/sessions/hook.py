@@ -145,8 +145,8 @@ def _detail(event: Json) -> str:
 def _missing(policy: Json, folder: Path) -> Iterator[str]:
     """Yield what is missing of: everything committed, at least one commit, filled-in notes."""
     from orchestra.files import read_regular
+    from orchestra.gates.notes_gate import notes_filled
     from orchestra.git.git_process import Git
-    from orchestra.workspace.render import notes_filled
 
     git = Git(Path(policy["worktree"])).with_env(GIT_OPTIONAL_LOCKS="0")
     uncommitted = [field[3:] for field in git.run("status", "--porcelain=v1", "-z", "--no-renames").fields]

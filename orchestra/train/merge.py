@@ -12,15 +12,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestra.blueprint.model import AgentName, ConflictRule, Regenerate, Scope, Union
+from orchestra.blueprint.model import AgentName, ConflictRule, Regenerate, Scope, Strategy, Union
 from orchestra.blueprint.scope import Matcher
 from orchestra.candidates.conflict_forecast import conflicts_by_agent, forecast_conflicts
-from orchestra.candidates.containment import is_at_or_below
 from orchestra.candidates.text_conflict import RuleOf
 from orchestra.engine.job import Engine
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
+from orchestra.gates.branch_changes import BranchRange, judging_manifests, landing_paths, own_commits
 from orchestra.gates.builtin import require_supported_builtins, run_builtin_gates
 from orchestra.git.checkout import changed_among, in_the_way
 from orchestra.git.lock import exclusive
@@ -137,7 +137,10 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
                 recorder.add(waiting)
             paths = {entry.agent.name: _changed_paths(fleet, position, entry) for entry in entries.queued}
             for entry in entries.queued:
-                findings = run_builtin_gates(fleet.blueprint, entry.agent, paths[entry.agent.name], entry.notes)
+                changed = paths[entry.agent.name]
+                fork = repository.fork(position.start, entry.branch.tip, entry.branch.base)
+                judging = judging_manifests(repository.git, BranchRange(fork, entry.branch.tip), changed)
+                findings = run_builtin_gates(fleet.blueprint, entry.agent, changed, entry.notes, judging)
                 recorder.add_builtin_checks(entry, findings)
             if not request.rehearsed:
                 _require_clear_checkouts(fleet, position, paths)
@@ -194,12 +197,12 @@ def _record_merged_by_hand(
 
 
 def _changed_paths(fleet: Fleet, position: TargetPosition, entry: Entry) -> tuple[str, ...]:
-    """Return what the branch itself changes, from where it left the target."""
+    """Return what landing the branch touches, also in commits that a later one takes back."""
     branch = entry.branch
+    git = fleet.repository.git
     fork = fleet.repository.fork(position.start, branch.tip, branch.base)
-    return tuple(
-        path for path in changes(fleet.repository.git, fork, branch.tip) if not is_at_or_below(path, branch.kept_out)
-    )
+    commits = () if branch.strategy is Strategy.SQUASH else own_commits(git, position.start, branch.base, branch.tip)
+    return tuple(landing_paths(git, BranchRange(fork, branch.tip, commits), position.start, branch.kept_out))
 
 
 def _require_clear_checkouts(

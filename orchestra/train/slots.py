@@ -15,6 +15,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from orchestra.blueprint.inline_templates import render_env
@@ -97,7 +98,14 @@ class Slots:
             "ORCHESTRA_FLEET": str(blueprint.name),
             "ORCHESTRA_GATE_SLOT": name,
         }
-        return {**gate_environment(), **fixed, **own}
+        return {**gate_environment(checkouts=self._checkouts), **fixed, **own}
+
+    @cached_property
+    def _checkouts(self) -> tuple[Path, ...]:
+        """The repository's checkouts but for the slots: code of theirs must not run in a gate."""
+        slots = slots_root(self._fleet)
+        worktrees = (worktree.path for worktree in self._fleet.repository.worktrees())
+        return tuple(path for path in (self._fleet.repository.home, *worktrees) if slots not in path.parents)
 
     # -- making one ready ---------------------------------------------------------------------------------------
 

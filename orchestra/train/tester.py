@@ -321,7 +321,14 @@ class Tester:
     def _key(self, gate: RunGate, commit: CommitId, tree: str) -> str:
         if self._key_environment is None:
             self._key_environment = self.slots.environment(0)
-        return result_key(gate, self._key_environment, self.slots.setup_key(commit), tree, commit)
+        git = self._fleet.repository.git
+
+        def read_file(path: str) -> bytes | None:
+            blob = git.run("cat-file", "blob", f"{tree}:{path}", ok=(0, 128))
+            return blob.stdout if blob.code == 0 else None
+
+        setup = self.slots.setup_key(commit)
+        return result_key(gate, self._key_environment, setup, tree, commit, read_file=read_file)
 
 
 @dataclass(frozen=True, slots=True)

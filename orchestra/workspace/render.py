@@ -8,8 +8,7 @@ out of the sandbox or write without end.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -228,40 +227,3 @@ def _place(error: BaseException, path: Path) -> tuple[Path, int]:
 
 def _is(trace: TracebackType, path: Path) -> bool:
     return trace.tb_frame.f_code.co_filename == str(path)
-
-
-# -- notes --------------------------------------------------------------------------------------------------------
-
-_FIRST_HEADING = "what i built"
-_HOLLOW = frozenset(("", "none", "nothing", "n/a", "na", "tbd", "todo", "to do", "..."))
-
-
-def notes_filled(text: str, form: str = "") -> bool:
-    """Whether somebody wrote into AGENT_NOTES.md: under What I Built, or anywhere where that heading is gone.
-
-    Headings, HTML comments and lines of ``form``, a form of the team's own, do not count; nor does "none" or "tbd".
-    """
-    printed = {line.strip() for line in form.splitlines()}
-    sections: dict[str, list[str]] = {"": []}
-    heading = ""
-    for line in _without_comments(text).splitlines():
-        if re.match(r"#{1,6}\s", line):
-            heading = line.strip("# \t:").casefold()
-            sections.setdefault(heading, [])
-        elif line.strip() not in printed:
-            sections[heading].append(line)
-    told = sections.get(_FIRST_HEADING)
-    return _says_something(told if told is not None else [line for lines in sections.values() for line in lines])
-
-
-def _says_something(lines: Sequence[str]) -> bool:
-    return any(line.strip(" \t-*_.>`[]").casefold() not in _HOLLOW for line in lines)
-
-
-def _without_comments(text: str) -> str:
-    pieces: list[str] = []
-    at = 0
-    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
-        pieces.append(text[at:start])
-        at = end + 3
-    return "".join([*pieces, text[at:]])

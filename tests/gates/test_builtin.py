@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestra.blueprint.model import RunGate
-from orchestra.gates.environment import gate_environment, result_key
+from orchestra.gates.environment import depends_on_commit, gate_environment, result_key, without_checkouts
+from orchestra.gates.notes_gate import justifies
 from orchestra.gates.result_cache import GatePass, PassCache, forget_unused
 
 GATE = RunGate("tests", "sh run.sh")
@@ -88,3 +89,59 @@ def test_what_nobody_used_for_a_month_goes(tmp_path: Path) -> None:
     forget_unused(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["used.json"]
     forget_unused(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "by_commit"),
+    [
+        ("sh check.sh", {"check.sh": b"git log -1\n"}, True),
+        ("./ci/check", {"ci/check": b"exec sh ci/more.sh"}, False),
+        ("./ci/check", {"ci/check": b"exec sh ci/more.sh", "ci/more.sh": b"git describe"}, True),
+        ("make lint", {"Makefile": b"lint:\n\tgit log --format=%s | grep x\n"}, True),
+        ("npm test", {"package.json": b'{"scripts": {"test": "commitlint --last"}}'}, True),
+        ("make lint", {"Makefile": b"lint:\n\truff check\n"}, False),
+        ("pytest -q", {}, False),
+    ],
+)
+def test_a_gate_whose_scripts_mention_git_depends_on_the_commit(
+    command: str, files: dict[str, bytes], by_commit: bool
+) -> None:
+    assert depends_on_commit(RunGate("check", command), files.get) is by_commit
+
+
+def test_declared_inputs_decide_instead_of_the_command() -> None:
+    assert depends_on_commit(RunGate("a", "pytest", inputs="commit"), lambda path: None)
+    assert not depends_on_commit(RunGate("a", "git status", inputs="tree"), lambda path: None)
+
+
+def test_folders_inside_a_checkout_are_left_out_of_the_environment(tmp_path: Path) -> None:
+    checkout, elsewhere = tmp_path / "repo", tmp_path / "venv"
+    inside, editable = checkout / ".venv/bin", elsewhere / "bin"
+    packages = elsewhere / "lib/python3.13/site-packages"
+    for folder in (inside, editable, packages):
+        folder.mkdir(parents=True)
+    (elsewhere / "pyvenv.cfg").touch()
+    alias = tmp_path / "alias"
+    alias.symlink_to(checkout)
+    given = {
+        "PATH": f"{inside}:/usr/bin:{alias}/bin:node_modules/.bin:{editable}:{tmp_path}/repository/bin",
+        "VIRTUAL_ENV": str(checkout / ".venv"),
+        "PYTHONPATH": str(checkout / "src"),
+        "HOME": str(tmp_path / "home"),
+    }
+    rest = f"node_modules/.bin:{editable}:{tmp_path}/repository/bin"
+    assert without_checkouts(given, [checkout]) == {"PATH": f"/usr/bin:{rest}", "HOME": given["HOME"]}
+    (packages / "__editable__.shop.pth").write_text(f"{checkout}/src\n")
+    assert str(editable) not in without_checkouts(given, [checkout])["PATH"]
+    assert without_checkouts(given, []) == given
+    at_home = {**given, "HOME": str(checkout)}
+    assert without_checkouts(at_home, [checkout]) == at_home
+
+
+def test_a_path_is_justified_by_its_whole_name_and_a_reason() -> None:
+    assert justifies("- ci/deploy.yml: the image moved", "ci/deploy.yml")
+    assert justifies("`Makefile`: a target for the docs", "Makefile")
+    assert not justifies("I have built a thing in src/a/b and ci/deploy.yml.old", "a")
+    assert not justifies("see ci/deploy.yml.old or my/ci/deploy.yml for why", "ci/deploy.yml")
+    assert not justifies("ci/deploy.yml", "ci/deploy.yml")
+    assert not justifies("<!-- ci/deploy.yml: why -->", "ci/deploy.yml")

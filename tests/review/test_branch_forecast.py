@@ -88,7 +88,7 @@ def test_a_new_rule_or_commit_is_answered_anew(make_repository: MakeRepository) 
     def findings(*scope: str) -> dict[str, ScopeReason]:
         agents = tuple(replace(agent, scope=Scope(scope)) for agent in world.fleet.blueprint.agents)
         fleet = replace(world.fleet, blueprint=replace(world.fleet.blueprint, agents=agents))
-        return {finding.path: finding.why for finding in _forecast(fleet).scope[agents[0].name]}
+        return {finding.path: finding.reason for finding in _forecast(fleet).scope[agents[0].name]}
 
     assert findings("src/**") == {"docs/a": ScopeReason.OUT_OF_SCOPE}
     assert findings("docs/**") == {"src/b": ScopeReason.OUT_OF_SCOPE}

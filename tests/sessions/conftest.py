@@ -13,12 +13,12 @@ import pytest
 from orchestra.blueprint.model import Agent, AgentName, Limits, Runner, RunnerKind
 from orchestra.engine import process, process_tree
 from orchestra.fleet import Fleet
+from orchestra.gates.notes_gate import notes_filled
 from orchestra.sessions.session_facts import read_session_facts
 from orchestra.sessions.start import StartReport, start_fleet
 from orchestra.sessions.state import AgentState, SessionFacts, WorkFacts, derive_state
 from orchestra.sessions.stop import stop_fleet
 from orchestra.sessions.store import AgentFolder, FleetFolder, RunFolder
-from orchestra.workspace.render import notes_filled
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
 

@@ -294,7 +294,7 @@ def test_scope_blocks_warns_and_asks_for_a_reason(train: TrainFixture) -> None:
     assert out.reason == "scope"
     assert "elsewhere is outside the agent's scope; x.lock is protected" in out.detail
     assert reasons(with_policy(Policy.JUSTIFY)) == {"one": "scope"}
-    train.notes("one", NOTES + "\nelsewhere had to change, and so had x.lock\n")
+    train.notes("one", NOTES + "\n`elsewhere` had to change, and so had x.lock\n")
     assert dict(with_policy(Policy.JUSTIFY).landed[0].gates) == {"scope": "warned"}
     assert dict(with_policy(Policy.WARN).landed[0].gates) == {"scope": "warned"}
     train.agent("one", may_edit=("*.lock", "elsewhere"))

@@ -17,8 +17,9 @@ from orchestra.blueprint.load import load_blueprint
 from orchestra.blueprint.model import Blueprint
 from orchestra.errors import BlueprintError
 from orchestra.fleet import Fleet
+from orchestra.gates.notes_gate import notes_filled
 from orchestra.workspace.paths import InstructionNames
-from orchestra.workspace.render import notes_filled, render_files
+from orchestra.workspace.render import render_files
 from tests.conftest import Checkout, MakeRepository
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -1,0 +1,143 @@
+"""Files that decide how a branch is judged: the blueprint, CI, and what the commands of gates run. Pure.
+
+An agent that changes them can make its own gates pass, so they are protected unless its ``may_edit`` or a pattern of
+its scope names them, and a review shows them first. Manifests such as ``package.json`` hold much else: there only a
+change of the sections that gates read counts.
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+
+from orchestra.blueprint.model import Agent, Blueprint, RunGate
+
+BUILD_FILES: Mapping[str, tuple[str, ...]] = {
+    "make": ("Makefile", "makefile", "GNUmakefile", "*.mk"),
+    "just": ("justfile", "Justfile", ".justfile"),
+    "task": ("Taskfile.yml", "Taskfile.yaml"),
+    "tox": ("tox.ini",),
+    "nox": ("noxfile.py",),
+    "inv": ("tasks.py",),
+    "invoke": ("tasks.py",),
+    "rake": ("Rakefile",),
+    "pre-commit": (".pre-commit-config.yaml",),
+    "lefthook": ("lefthook.yml",),
+}
+"""Program -> the files by which it knows what to run."""
+
+_PYTHON_TESTS = ("conftest.py", "pytest.ini", ".pytest.ini", "tox.ini", ".coveragerc", "sitecustomize.py")
+_JAVASCRIPT = (
+    *("jest.config.*", "jest.setup.*", "vitest.config.*", "vitest.workspace.*", ".mocharc*", "karma.conf.*"),
+    *(
+        "playwright.config.*",
+        "cypress.config.*",
+        "ava.config.*",
+        ".eslintrc*",
+        "eslint.config.*",
+        "biome.json",
+        ".npmrc",
+    ),
+)
+_CONFIGURATION: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("pytest", "py.test", "tox", "nox", "unittest", "coverage"), _PYTHON_TESTS),
+    **dict.fromkeys(("npm", "npx", "yarn", "pnpm", "bun", "bunx", "jest", "vitest", "node"), _JAVASCRIPT),
+    "ruff": ("ruff.toml", ".ruff.toml"),
+    "mypy": ("mypy.ini", ".mypy.ini"),
+    "flake8": (".flake8",),
+    "pylint": (".pylintrc", "pylintrc"),
+    "pyright": ("pyrightconfig.json",),
+    "golangci-lint": (".golangci.*",),
+    "rspec": (".rspec",),
+    "rubocop": (".rubocop.yml",),
+    "phpunit": ("phpunit.xml*",),
+    "cargo": (".cargo/config.toml", ".config/nextest.toml", "clippy.toml"),
+}
+_CI = (
+    *(".github/workflows/*", ".github/actions/*", ".gitlab-ci.yml", ".gitlab/ci/*", ".circleci/*", ".buildkite/*"),
+    *("Jenkinsfile", "azure-pipelines.yml", "bitbucket-pipelines.yml", ".travis.yml", ".drone.yml", ".woodpecker*"),
+)
+_INTERPRETERS = frozenset("sh bash dash zsh python python3 node ruby perl php deno bun tsx ts-node . source".split())
+MANIFESTS = frozenset(("package.json", "pyproject.toml", "setup.cfg"))
+_MANIFEST_SECTIONS = {
+    "package.json": ("scripts", "jest", "vitest", "mocha", "ava", "eslintConfig", "nyc", "c8", "workspaces"),
+    "pyproject.toml": ("pytest", "coverage", "tox", "nox", "ruff", "mypy", "pyright", "pylint", "hatch", "poe"),
+    "setup.cfg": ("tool:pytest", "coverage:run", "coverage:report", "mypy", "flake8", "tox"),
+}
+
+
+def judging_files(blueprint: Blueprint, agent: Agent) -> Callable[[str], bool]:
+    """Return the test for a path that decides how branches are judged and that the agent's scope does not name."""
+    scripts, patterns = set[str](), set[str](_CI)
+    for gate in blueprint.gates.values():
+        if isinstance(gate, RunGate):
+            scripts |= _scripts(gate.run)
+            words = set(re.findall(r"[\w.@-]+", gate.run))
+            for table in (BUILD_FILES, _CONFIGURATION):
+                patterns.update(pattern for program in words & set(table) for pattern in table[program])
+    source = f"/{blueprint.source}"
+    named = agent.scope.include if agent.scope is not None else ()
+
+    def is_judging(path: str) -> bool:
+        if _names(named, path):
+            return False
+        suffixes = _suffixes(path)
+        judges = any(fnmatchcase(suffix, pattern) for suffix in suffixes for pattern in patterns)
+        return judges or bool(scripts & set(suffixes)) or ("/" in source[1:] and source.endswith(f"/{path}"))
+
+    return is_judging
+
+
+def changed_sections(path: str, old: bytes | None, new: bytes | None) -> tuple[str, ...]:
+    """Return the sections of a manifest that gates read and that differ between two versions of it.
+
+    A version that cannot be parsed counts as different in all of them.
+    """
+    name = path.rpartition("/")[2]
+    before, after = (_parse(name, content) for content in (old, new))
+    sections = _MANIFEST_SECTIONS[name]
+    if before is None or after is None:
+        return () if old == new else sections
+    return tuple(section for section in sections if before.get(section) != after.get(section))
+
+
+def _parse(name: str, content: bytes | None) -> Mapping[str, object] | None:
+    if content is None:
+        return {}
+    try:
+        text = content.decode()
+        if name == "setup.cfg":
+            parser = configparser.RawConfigParser()
+            parser.read_string(text)
+            return {section: dict(parser[section]) for section in parser.sections()}
+        data = json.loads(text) if name == "package.json" else tomllib.loads(text).get("tool", {})
+    except (ValueError, configparser.Error, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _scripts(command: str) -> set[str]:
+    """Return the files that a shell command runs: as a program, or as the script of an interpreter."""
+    scripts = set()
+    previous = ";"
+    for word in re.findall(r"[^\s;&|()'\"<>]+|[;&|(]", command):
+        runs = previous in (";", "&", "|", "(") or previous in _INTERPRETERS
+        if runs and word not in _INTERPRETERS and re.search(r"/|\.\w+$", word):
+            scripts.add(word.removeprefix("./"))
+        if not (word.startswith("-") and previous in _INTERPRETERS):
+            previous = word.rpartition("/")[2] if word.startswith("/") else word
+    return scripts
+
+
+def _names(patterns: tuple[str, ...], path: str) -> bool:
+    """Return True when a scope was written with this very file, or its CI folder, in mind."""
+    return any(pattern == path or (pattern.startswith(".") and fnmatchcase(path, pattern)) for pattern in patterns)
+
+
+def _suffixes(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
