@@ -11,8 +11,8 @@ from orchestra.gates.branch_changes import BranchRange, changed_paths, judging_m
 from orchestra.gates.scope_gate import ScopeReason, scope_findings
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
-from tests.fleets import make_agent, make_blueprint
 from tests.conftest import Checkout, MakeRepository
+from tests.fleets import make_agent, make_blueprint
 
 
 @pytest.fixture
