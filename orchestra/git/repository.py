@@ -6,11 +6,12 @@ Opening changes nothing. What changes a repository is in ``refs``, ``objects``, 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestra.errors import GroundError, UsageError
+from orchestra.errors import GitError, GroundError, UsageError
 from orchestra.git import ancestry
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId, RefName, branch_ref, resolve
@@ -47,21 +48,34 @@ class Repository:
         self.home = home
         self.common_dir = common_dir
         self.bare = bare
-        self.git = Git(home)
+        self.git = Git(home).with_env(GIT_DIR=str(common_dir)) if bare else Git(home)
 
     @classmethod
     def discover(cls, folder: Path) -> Repository:
-        """The repository around ``folder``; GroundError where there is none."""
+        """Open the repository around ``folder``. GroundError where there is none, or where git would use another place.
+
+        Its git folder is named explicitly, as safe.bareRepository=explicit demands.
+        """
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder")
-        output = Git(folder).run("rev-parse", "--path-format=absolute", "--git-common-dir", ok=(0, 128))
+        common = _find_common_dir(folder)
+        git = Git(common.parent).with_env(GIT_DIR=str(common))
+        output = git.run("rev-parse", "--is-bare-repository", "--show-toplevel", ok=(0, 128))
+        if output.lines[:1] == ["true"]:
+            if common.name == ".git" and (common / "index").exists():
+                # Test suites that run git without isolation leave that behind.
+                hint = f"git -C {shlex.quote(str(common.parent))} config core.bare false"
+                raise GroundError(f"{common.parent} is a checkout, but its repository says core.bare=true", hint=hint)
+            return cls(common, common, bare=True)
         if output.code:
-            hint = "run it inside a repository, or name one with --repo"
-            raise GroundError(f"{folder} is not inside a git repository: {output.stderr.strip()}", hint=hint)
-        common = Path(output.text).resolve()
-        # GIT_DIR is scrubbed, so that is-bare-repository speaks of this very folder.
-        bare = Git(common).text("rev-parse", "--is-bare-repository") == "true"
-        return cls(common if bare else _main_checkout(folder, common), common, bare=bare)
+            raise GitError(output.argv, output.code, output.stderr)
+        top = Path(output.lines[1]).resolve()
+        if top != common.parent and (common.name != ".git" or (top / ".git").is_file()):
+            return cls(top, common, bare=False)  # a submodule, or a git folder in another place with core.worktree
+        if top != common.parent:
+            hint = f"git -C {shlex.quote(str(common))} config --unset core.worktree"
+            raise GroundError(f"{common.parent} is a checkout, but its repository says core.worktree={top}", hint=hint)
+        return cls(top if common.name == ".git" else _checkout_around(folder, common), common, bare=False)
 
     @property
     def state_folder(self) -> Path:
@@ -160,21 +174,28 @@ class Repository:
         return commit
 
 
-def _main_checkout(folder: Path, common: Path) -> Path:
-    """The main checkout of the repository around ``folder``; GroundError where nothing says where it is.
+def _find_common_dir(folder: Path) -> Path:
+    words = ("rev-parse", "--path-format=absolute", "--git-common-dir")
+    output = Git(folder).run(*words, ok=(0, 128))
+    if output.code and "safe.bareRepository" in output.stderr:
+        output = Git(folder).with_env(GIT_DIR=str(folder.resolve())).run(*words, ok=(0, 128))
+    if output.code == 0:
+        return Path(output.text).resolve()
+    if "dubious ownership" in output.stderr:
+        hint = f"if you trust it: git config --global --add safe.directory {shlex.quote(str(folder.resolve()))}"
+        raise GroundError(f"git refuses the repository around {folder}: another user owns it", hint=hint)
+    first = next(iter(output.stderr.splitlines()), "").removeprefix("fatal: ")
+    if "not a git repository" in first:
+        hint = "run it inside a repository, or name one with --repo"
+        raise GroundError(f"{folder} is not inside a git repository: {first}", hint=hint)
+    raise GroundError(f"git cannot open the repository around {folder}: {first}", hint=f"git -C {folder} status")
 
-    A git folder that is kept apart (``git init --separate-git-dir``, submodules) is known from inside that checkout,
-    and from elsewhere only by ``core.worktree``.
-    """
-    git = Git(folder)
-    if common.name == ".git":
-        return Path(git.run("worktree", "list", "--porcelain", "-z").fields[0].removeprefix("worktree ")).resolve()
-    inside = git.run("rev-parse", "--path-format=absolute", "--git-dir", "--show-toplevel", ok=(0, 128))
+
+def _checkout_around(folder: Path, common: Path) -> Path:
+    """Return the checkout of a git folder that lies elsewhere (``git init --separate-git-dir``)."""
+    inside = Git(folder).run("rev-parse", "--path-format=absolute", "--git-dir", "--show-toplevel", ok=(0, 128))
     if inside.code == 0 and Path(inside.lines[0]).resolve() == common:
         return Path(inside.lines[1]).resolve()
-    named = Git(common).run("config", "--get", "core.worktree", ok=(0, 1))
-    if named.code == 0:
-        return (common / named.text).resolve()
     hint = "run it in the main checkout, or name that with --repo"
     raise GroundError(f"{common} does not say where its main checkout is", hint=hint)
 

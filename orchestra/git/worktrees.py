@@ -51,7 +51,11 @@ def add_empty(repository: Repository, place: Place) -> None:
     """
     try:
         _clear_leftovers(repository, [place])
-        _appear(_register(repository, place), place)
+        empty = _register(repository, place)
+        # Git copies these from the main checkout. A slot holds the whole candidate, also where that checkout is sparse.
+        (empty.admin / "config.worktree").unlink(missing_ok=True)
+        (empty.admin / "info" / "sparse-checkout").unlink(missing_ok=True)
+        _appear(empty, place)
     except OSError as error:
         raise as_ground_error(error, place.path) from error
     finally:

@@ -119,7 +119,7 @@ def test_another_git_works_in_the_checkout(road: Road) -> None:
     before = road.checkout.git("rev-parse", "main")
     (road.common / "index.lock").touch()
     report = road.merge("--agents", "one", code=1)
-    assert "another git works" in report["waiting"][0]["reason"]
+    assert "another git runs" in report["waiting"][0]["reason"]
     assert "index.lock" in report["waiting"][0]["reason"]
     assert road.checkout.git("rev-parse", "main") == before
     (road.common / "index.lock").unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,47 @@ def test_unrelated_histories_have_no_merge_base(repository: Checkout) -> None:
     repository.git("checkout", "-q", "--orphan", "other")
     repository.commit("another beginning")
     assert Repository.discover(repository.path).merge_base("main", "other") is None
+
+
+def test_a_checkout_whose_repository_says_bare_is_refused_with_the_fix(repository: Checkout) -> None:
+    repository.git("worktree", "add", "-q", "-b", "work", "../work")
+    repository.git("config", "core.bare", "true")
+    for folder in (repository.path, repository.path.parent / "work"):
+        with pytest.raises(GroundError, match=r"core\.bare=true") as caught:
+            Repository.discover(folder)
+        assert caught.value.hint == f"git -C {repository.path} config core.bare false"
+
+
+def test_a_checkout_whose_repository_names_another_work_tree_is_refused(repository: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    repository.git("config", "core.worktree", str(tmp_path / "elsewhere"))
+    with pytest.raises(GroundError, match=r"core\.worktree") as caught:
+        Repository.discover(repository.path)
+    assert "--unset core.worktree" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_safe_bare_repository_explicit_is_met(
+    repository: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bare: bool
+) -> None:
+    home = repository.path
+    if bare:
+        home = tmp_path / "bare.git"
+        repository.git("clone", "-q", "--bare", ".", str(home))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "safe.bareRepository")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "explicit")
+    opened = Repository.discover(home)
+    assert (opened.home, opened.bare) == (home, bare)
+    assert opened.branch_tip("main") == repository.git("rev-parse", "main")
+    assert opened.worktrees()[0].path == home
+
+
+def test_a_repository_of_another_user_is_named_as_such(repository: Checkout) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to give files away")
+    os.chown(repository.path, 12345, 12345)
+    os.chown(repository.path / ".git", 12345, 12345)
+    with pytest.raises(GroundError, match="another user owns it") as caught:
+        Repository.discover(repository.path)
+    assert "safe.directory" in str(caught.value.hint)

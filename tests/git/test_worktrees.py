@@ -352,3 +352,14 @@ def test_a_branch_that_is_checked_out_elsewhere_is_gits_refusal(repository: Chec
     with pytest.raises(GitError):
         add_all(repository, [place])
     assert not place.path.parent.joinpath(worktree_admin.NEW).exists()
+
+
+def test_an_empty_worktree_is_not_sparse_where_the_main_checkout_is(make_repository: MakeRepository) -> None:
+    main = make_repository({"src/a": "a", "tests/b": "b"})
+    main.git("sparse-checkout", "set", "src")
+    repository = Repository.discover(main.path)
+    place = Place(main.path.parent / "slot", repository.require_commit("HEAD"), None, "slot")
+    worktrees.add_empty(repository, place)
+    slot = Checkout(place.path)
+    slot.git("read-tree", "-m", "-u", "HEAD")
+    assert sorted(path.name for path in slot.path.iterdir()) == [".git", "src", "tests"]
