@@ -34,6 +34,7 @@ class Tone(StrEnum):
     BAD = "red"  # failed, evicted, discarded
     WAITING = "yellow"  # a person or another agent has to act
     QUIET = "dim"  # background
+    STRONG = "bold"  # headings
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,25 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> 
         sys.stdout.write(_GAP.join(padded).rstrip() + "\n")
 
 
+def show_lines(lines: Sequence[Sequence[Cell]]) -> None:
+    """Print lines of cells in a terminal, none of them wrapped or shortened."""
+    console = _console(sys.stdout)
+    for line in lines:
+        console.print(styled_line(line), soft_wrap=True)
+
+
+def styled_line(line: Sequence[Cell]) -> Text:
+    """Return a line of cells as rich draws it."""
+    from rich.text import Text
+
+    return Text.assemble(*(_text(cell.text, cell.tone) for cell in line))
+
+
+def terminal_width() -> int:
+    """Return the number of characters in a line of standard output's terminal."""
+    return _console(sys.stdout).width
+
+
 @contextmanager
 def progress(command: str) -> Iterator[Callable[[str], None]]:
     """Report steps of something long: one moving line in a terminal, one line for each step elsewhere.
@@ -135,11 +155,12 @@ def _write(stream: IO[str], text: str, tone: Tone) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> Table:
-    """Return the drawn table, for a live view."""
+    """Return the drawn table."""
     from rich import box
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    drawn = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    headers = (Column(name, overflow="fold") for name in columns)  # a word that does not fit is folded, never cut
+    drawn = Table(*headers, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for row in rows:
         cells = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
         drawn.add_row(*(_text(one_line(cell.text), cell.tone) for cell in cells))

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from orchestra.cli.console import is_terminal, print_note
-from orchestra.cli.status_table import COLUMNS, print_status, remarks, row_cells
+from orchestra.cli.console import is_terminal, print_note, styled_line
+from orchestra.cli.status_table import print_status, remarks, table_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,7 +38,7 @@ def watch_status(read: Callable[[], Status], *, bell: bool = False) -> None:
         while True:
             started = _cpu_s()
             status = read()
-            live.update(_draw(status), refresh=True)
+            live.update(_draw(status, console.width), refresh=True)
             before, waiting = waiting, waiting_agents(status)
             if bell and before is not None and waiting - before:
                 console.file.write(_BELL)
@@ -56,15 +56,14 @@ def _cpu_s() -> float:
     return time.process_time() + used.ru_utime + used.ru_stime
 
 
-def _draw(status: Status) -> RenderableType:
+def _draw(status: Status, width: int) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from orchestra.cli.console import table
     from orchestra.text import terminal_safe
 
     tip = status.target_commit[:10] if status.target_commit else "no commit yet"
     clock = time.strftime("%H:%M:%S", time.localtime(status.taken_at))
     head = Text(f"{status.fleet.name} on {status.fleet.target} at {tip}   {clock}   Ctrl-C leaves")
-    rows = [row_cells(row, status.taken_at) for row in status.rows]
-    return Group(head, table(COLUMNS, rows), *(Text(terminal_safe(line)) for line in remarks(status)))
+    rows = (styled_line(line) for line in table_lines(status, width))
+    return Group(head, *rows, *(Text(terminal_safe(line)) for line in remarks(status, shared_only=True)))

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orchestra.cli.console import Cell, Tone, print_note, print_result, show_table
+from orchestra.cli.console import (
+    Cell,
+    Tone,
+    is_terminal,
+    print_note,
+    print_result,
+    show_lines,
+    show_table,
+    terminal_width,
+)
+from orchestra.cli.status_layout import Line, fit_table
 from orchestra.text import format_count, format_duration, format_list
 
 if TYPE_CHECKING:
@@ -54,15 +64,35 @@ def print_status(status: Status) -> None:
     """Print the table, and below it what a person should do next."""
     tip = status.target_commit[:10] if status.target_commit else "no commit yet"
     print_result(f"{status.fleet.name} on {status.fleet.target} at {tip}")
-    show_table(COLUMNS, [row_cells(row, status.taken_at) for row in status.rows])
+    in_terminal = is_terminal()
+    if in_terminal:
+        show_lines(table_lines(status, terminal_width()))
+    else:
+        show_table(COLUMNS, [row_cells(row, status.taken_at) for row in status.rows])
     if used := format_cost(status):
         print_result(used, Tone.QUIET)
     for name in status.not_declared:
         print_note(
             f"{name} has work in this fleet and is no longer declared in {status.fleet.blueprint.source}", Tone.WAITING
         )
-    for line in remarks(status):
+    for line in remarks(status, shared_only=in_terminal):
         print_note(line, Tone.WAITING)
+
+
+def table_lines(status: Status, width: int) -> list[Line]:
+    """Return the table as it fits in a terminal: the reason of an agent's state on its own line below its row."""
+    by_reason = _agents_by_reason(status)
+    rows, reasons = [], []
+    for row in status.rows:
+        *cells, look_at = row_cells(row, status.taken_at)
+        rows.append(cells)
+        own = [
+            Cell(" ".join(reason.split()), Tone.WAITING)
+            for (_, reason), names in by_reason.items()
+            if names == [row.agent.name]
+        ]
+        reasons.append([*own, *([look_at] if isinstance(look_at, Cell) and look_at.text else [])])
+    return fit_table(COLUMNS[:-1], rows, reasons, width)
 
 
 def row_cells(row: Row, now: float) -> Sequence[str | Cell]:
@@ -93,16 +123,24 @@ def _counted(files: int, age_s: float | None) -> str:
     return f"{files}, {since(age_s)} ago" if old else str(files)
 
 
-def remarks(status: Status) -> list[str]:
-    """Return why agents are in their state; one line for all that share a reason."""
+def remarks(status: Status, *, shared_only: bool = False) -> list[str]:
+    """Return why agents are in their state; one line for all that share a reason.
+
+    ``shared_only``: without the reasons of single agents, which ``table_lines`` has below their rows.
+    """
+    return [
+        f"{format_list(names, most=_MOST_NAMES)}: {state}, {' '.join(reason.split())}"
+        for (state, reason), names in _agents_by_reason(status).items()
+        if len(names) > shared_only
+    ]
+
+
+def _agents_by_reason(status: Status) -> dict[tuple[str, str], list[str]]:
     by_reason: dict[tuple[str, str], list[str]] = {}
     for row in status.rows:
         if row.state.state in _STATES_WITH_REASON and row.state.reason:
             by_reason.setdefault((row.state.state, row.state.reason), []).append(row.agent.name)
-    return [
-        f"{format_list(names, most=_MOST_NAMES)}: {state}, {' '.join(reason.split())}"
-        for (state, reason), names in by_reason.items()
-    ]
+    return by_reason
 
 
 def format_cost(status: Status) -> str:

@@ -1,0 +1,55 @@
+"""The status table fits its terminal and never shortens an agent, a state or a verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestra.cli.console import Cell
+from orchestra.cli.status_layout import fit_table
+
+COLUMNS = ("#", "agent", "stage", "state", "since", "commits", "behind", "dirty", "notes", "verdict", "landed")
+REASON = "evicted: tests failed with api, billing and search; conflicts with src/payments/checkout.py"
+
+
+def draw(width: int, *names: str, verdict: str = "changes-requested") -> list[str]:
+    rows: list[list[str | Cell]] = [
+        [str(number), name, "", "discarded", "12min", "3", "", "2, 5min ago", "filled", Cell(verdict), "0123456789"]
+        for number, name in enumerate(names, 1)
+    ]
+    reasons = [[Cell(REASON)] if name == names[0] else [] for name in names]
+    return ["".join(cell.text for cell in line) for line in fit_table(COLUMNS, rows, reasons, width)]
+
+
+@pytest.mark.parametrize("width", [200, 132, 100, 80, 70, 60, 59, 40, 20])
+@pytest.mark.parametrize("name", ["a", "health-check", "an-agent-with-a-name-of-63-characters" + "-x" * 13])
+def test_agent_state_and_verdict_are_whole_at_every_width(width: int, name: str) -> None:
+    lines = draw(width, name, "other")
+    text = " ".join(" ".join(lines).split())
+    for word in (name, "other", "discarded", "changes-requested", "0123456789", "2, 5min ago", REASON):
+        assert word in text
+    longest_word = max(len(name) + 4, len("  verdict changes-requested"), len("src/payments/checkout.py") + 4)
+    assert all(len(line) <= max(width, longest_word) for line in lines)
+
+
+def test_empty_columns_are_left_out() -> None:
+    header = draw(80, "schema")[0]
+    assert "stage" not in header
+    assert "behind" not in header
+
+
+def test_reason_stands_on_its_own_lines_below_its_row() -> None:
+    lines = draw(80, "schema", "api")
+    first, second = (next(n for n, line in enumerate(lines) if name in line) for name in ("schema", "2  api"))
+    assert " ".join("".join(lines[first + 1 : second]).split()).endswith(REASON)
+    assert "evicted" not in lines[first]
+
+
+def test_narrow_terminals_show_one_block_per_agent() -> None:
+    lines = draw(59, "schema", "api")
+    assert lines[0] == "1 schema"
+    assert lines[1:3] == ["  state discarded", "  verdict changes-requested"]
+    assert "2 api" in lines
+
+
+def test_no_agents_draw_a_header_only() -> None:
+    assert len(fit_table(COLUMNS, [], [], 80)) == 2
