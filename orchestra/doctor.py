@@ -22,8 +22,8 @@ from orchestra.errors import OrchestraError
 from orchestra.fleet import Fleet
 from orchestra.git.git_process import Git
 from orchestra.plan.repository_scan import read_tree
-from orchestra.sessions.runners.claude import PROGRAM, config_file, require_no_dialog
-from orchestra.sessions.sandbox import sandbox_available
+from orchestra.sessions.runners.claude import PROGRAM, config_file, install_client, require_no_dialog
+from orchestra.sessions.sandbox import SANDBOX_FIX, sandbox_available, sandbox_error
 
 OLDEST_GIT, OLDEST_CLIENT, NEWEST_CLIENT, OLDEST_TMUX = (2, 38), (2, 1, 197), (2, 1, 330), (3, 0)
 _BLOCK = 4096  # bytes: every file takes whole blocks
@@ -92,9 +92,7 @@ def _client(fleet: Fleet | None) -> Iterator[Finding]:
         return
     if shutil.which(PROGRAM) is None:
         level = Level.NOTE if fleet is None else Level.FAIL
-        node = "" if shutil.which("npm") else " (and node with npm before it)"
-        fix = f"npm install -g @anthropic-ai/claude-code{node}"
-        yield Finding(level, "client", "the Claude Code client is not on PATH", fix)
+        yield Finding(level, "client", "the Claude Code client is not on PATH", install_client())
         return
     version = _numbers(process.capture((PROGRAM, "--version"), timeout_s=30.0).stdout)
     yield _judge_client(version)
@@ -131,17 +129,11 @@ def _login() -> Finding:
 def _sandbox() -> Iterator[Finding]:
     if not sandbox_available():
         problem = "without bubblewrap and socat agents run unsandboxed: their shell can write wherever you can"
-        fix = _install("bubblewrap socat")
-        yield Finding(Level.WARN, "sandbox", problem, fix)
-        return
-    if sys.platform == "linux":
-        tried = process.capture(("bwrap", "--ro-bind", "/", "/", "--unshare-all", "true"))
-        if tried.code != 0:
-            why = tried.stderr.strip().splitlines()
-            fix = "allow unprivileged user namespaces (Ubuntu: an AppArmor profile for bwrap)"
-            yield Finding(Level.FAIL, "sandbox", f"bubblewrap does not work here: {why[0] if why else '?'}", fix)
-            return
-    yield Finding(Level.OK, "sandbox", "agents run in the client's sandbox")
+        yield Finding(Level.WARN, "sandbox", problem, _install("bubblewrap socat"))
+    elif error := sandbox_error():
+        yield Finding(Level.FAIL, "sandbox", error, SANDBOX_FIX)
+    else:
+        yield Finding(Level.OK, "sandbox", "agents run in the client's sandbox")
 
 
 def _logout() -> Iterator[Finding]:
@@ -149,7 +141,9 @@ def _logout() -> Iterator[Finding]:
     for file in (Path("/etc/systemd/logind.conf"), *sorted(Path("/etc/systemd/logind.conf.d").glob("*.conf"))):
         if file.exists() and re.search(r"^\s*KillUserProcesses\s*=\s*(yes|true|1|on)", file.read_text("utf-8"), re.M):
             problem = f"{file} sets KillUserProcesses=yes: sessions end when you log out"
-            yield Finding(Level.WARN, "logout", problem, "loginctl enable-linger")
+            yield Finding(
+                Level.WARN, "logout", problem, "loginctl enable-linger; systemd-run --user --scope orchestra start"
+            )
 
 
 def _programs(fleet: Fleet) -> Iterator[Finding]:
@@ -173,7 +167,7 @@ def _proposals(fleet: Fleet) -> Iterator[Finding]:
     proposers = fleet.blueprint.merge.proposals
     if Proposer.MERGIRAF in proposers and shutil.which(Proposer.MERGIRAF) is None:
         problem = "merge.proposals names mergiraf, which is not on PATH, so it proposes nothing"
-        yield Finding(Level.WARN, "mergiraf", problem, "cargo install --locked mergiraf (see mergiraf.org)")
+        yield Finding(Level.WARN, "mergiraf", problem, "cargo install --locked mergiraf")
     elif Proposer.MERGIRAF in proposers:
         yield Finding(Level.OK, "mergiraf", "mergiraf is on PATH")
     if Proposer.RERERE in proposers and not (fleet.repository.common_dir / "rr-cache").is_dir():
@@ -211,7 +205,9 @@ def _limits(fleet: Fleet) -> Iterator[Finding]:
         soft, _ = resource.getrlimit(resource_id)
         if soft != resource.RLIM_INFINITY and soft < least:
             problem = f"the limit of {name} is {soft}; {at_once} sessions at once need about {least}"
-            yield Finding(Level.WARN, "limits", problem, f"ulimit {flag} {least}")
+            yield Finding(
+                Level.WARN, "limits", problem, f"ulimit {flag} {least}, in the shell that runs orchestra start"
+            )
 
 
 def _memory(fleet: Fleet) -> Iterator[Finding]:

@@ -11,7 +11,10 @@ import pytest
 
 from orchestra.blueprint.model import Limits, Merge, Proposer, Runner, RunnerKind, RunnerMode, Worktrees
 from orchestra.doctor import Finding, Level, examine
+from orchestra.errors import GroundError
 from orchestra.fleet import Fleet
+from orchestra.sessions.start import start_fleet
+from orchestra.sessions.state import AgentState, State
 from tests.conftest import Checkout
 from tests.fleets import make_world
 
@@ -105,6 +108,23 @@ def test_a_sandbox_that_cannot_work_is_a_failure(tools: Path) -> None:
     assert (finding.level, "Permission denied" in finding.message) == (Level.FAIL, True)
     stand_in(tools, "bwrap", "exit 0")
     assert found(examine(None), "sandbox")[0].level is Level.OK
+
+
+def test_start_refuses_what_doctor_fails_with_the_same_fix(tools: Path, repository: Checkout) -> None:
+    fleet = make_fleet(repository, Runner(kind=RunnerKind.CLAUDE))
+    states = {agent.name: AgentState(State.READY, "", "worktree") for agent in fleet.blueprint.agents}
+    [client] = found(examine(fleet), "client")
+    with pytest.raises(GroundError) as no_client:
+        start_fleet(fleet, states)
+    assert (no_client.value.message, no_client.value.hint) == (client.message, client.fix)
+    for name, script in (("claude", "echo 2.1.330"), ("socat", "exit 0"), ("bwrap", "echo denied >&2; exit 1")):
+        stand_in(tools, name, script)
+    [sandbox] = found(examine(fleet), "sandbox")
+    with pytest.raises(GroundError) as no_sandbox:
+        start_fleet(fleet, states)
+    assert sandbox.level is Level.FAIL
+    assert (no_sandbox.value.message, no_sandbox.value.hint) == (sandbox.message, sandbox.fix)
+    assert not (fleet.agent_folder(fleet.blueprint.agents[0].name) / "request.json").exists()
 
 
 def test_a_runners_program(tools: Path, repository: Checkout) -> None:

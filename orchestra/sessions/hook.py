@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
 
 def signal(event: Json, folder: Path) -> str:
     """Record that it happened."""
-    append(folder, event, _detail(event))
+    append(folder, event, _detail(event, folder))
     return ""
 
 
@@ -62,7 +62,7 @@ def greet(event: Json, folder: Path) -> str:
 
     By this output the supervisor knows that the client loaded orchestra's settings (claude_stream.py, GREETING).
     """
-    append(folder, event, _detail(event))
+    append(folder, event, _detail(event, folder))
     policy = _policy(folder)
     text = f"You are orchestra agent {policy['agent']} of fleet {policy['fleet']}, on branch {policy['branch']}."
     if policy["scope_text"]:
@@ -79,7 +79,7 @@ def guard(event: Json, folder: Path) -> str:
     from orchestra.sessions.guard import judge
 
     reason = judge(policy, tool, tool_input, str(event.get("cwd") or policy["worktree"]))
-    append(folder, event, f"refused: {tool}: {reason}" if reason else _detail(event))
+    append(folder, event, f"refused: {tool}: {reason}" if reason else _detail(event, folder))
     return reason
 
 
@@ -124,19 +124,47 @@ def append(folder: Path, event: Json, detail: str) -> None:
         os.close(handle)
 
 
-def _detail(event: Json) -> str:
+def _detail(event: Json, folder: Path) -> str:
     """Describe the event in one line."""
     name = event.get("hook_event_name")
     if name == "Notification":
-        return str(event.get("notification_type") or "")
+        kind = str(event.get("notification_type") or "")
+        # It follows the request for the permission, whose detail it does not repeat.
+        request = _last_request(folder, event) if kind == "permission_prompt" else ""
+        return f"{kind}: {request}" if request else kind
     if name in ("StopFailure", "SessionEnd", "SessionStart"):
         return str(event.get("error") or event.get("reason") or event.get("source") or "")
     tool_input = event.get("tool_input")
     if not isinstance(tool_input, dict):
         return ""
+    if event.get("tool_name") == "AskUserQuestion":
+        return f"AskUserQuestion {_question(tool_input)}".strip()
     keys = ("file_path", "notebook_path", "command", "pattern", "url")
     subject = str(next((tool_input[key] for key in keys if tool_input.get(key)), "")).strip().split("\n")[0]
     return f"{event.get('tool_name')} {subject.removeprefix(str(event.get('cwd')) + '/')}".strip()
+
+
+def _question(tool_input: Json) -> str:
+    """Return the first question that the session asks, with the answers it offers."""
+    questions = tool_input.get("questions")
+    first = questions[0] if isinstance(questions, list) and questions else None
+    if not isinstance(first, dict):
+        return ""
+    options = [str(option.get("label")) for option in first.get("options") or () if isinstance(option, dict)]
+    answers = f" ({' / '.join(options)})" if options else ""
+    return " ".join(f"{first.get('question') or ''}{answers}".split())
+
+
+def _last_request(folder: Path, event: Json) -> str:
+    """Return the detail of the newest event when it is this session's request for a permission."""
+    from orchestra.sessions.tail import last_line
+
+    try:
+        newest = json.loads(last_line(folder / "events.jsonl"))
+    except ValueError:
+        return ""
+    same = newest.get("session") == event.get("session_id") and newest.get("event") == "PermissionRequest"
+    return str(newest.get("detail") or "") if same else ""
 
 
 # -- before a session ends ------------------------------------------------------------------------------------------

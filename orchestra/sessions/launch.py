@@ -36,7 +36,9 @@ def launch(agent: AgentFolder, request: SessionRequest, cap_usd: float | None) -
     folder = agent.take(request)
     try:
         if not Path(request.worktree).is_dir():
-            raise GroundError(f"its worktree {request.worktree} is missing", hint="orchestra spawn creates it again")
+            raise GroundError(
+                f"its worktree {request.worktree} is missing", hint=f"run orchestra spawn --agents {agent.name}"
+            )
         runner = runner_of(request.kind)
         runner.require(request)
         how = runner.launch(request, agent, folder, cap_usd)
@@ -81,7 +83,7 @@ def _start_in_window(agent: AgentFolder, folder: RunFolder, work: Work, cap_usd:
     pane = tmux.open_window(session, agent.name, process.pane_command(fifo), work.mark)
     keeper = process_tree.identity(pane.pid)
     if keeper is None:
-        raise GroundError(f"the tmux window of {agent.name} closed at once")
+        raise GroundError(f"the tmux window of {agent.name} closed at once", hint=tmux.HEADLESS)
     process.give_order(fifo, work)
     fifo.unlink()
     return Run(folder.number, time.time(), keeper, work.mark, cap_usd, pane.id)

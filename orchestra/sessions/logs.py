@@ -21,6 +21,8 @@ from orchestra.sessions.tail import Tail, read_end
 
 _WIDTH = 160
 _LOOK_S = 0.3
+# The client puts the hook's own command line before the reason of a refusal.
+_HOOK_ERROR = re.compile(r"\A\w+:\w+ hook error: \[.*?\]: ", re.DOTALL)
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -121,14 +123,15 @@ def _event_lines(event: dict[str, Any]) -> Iterator[str]:
                 if block.get("type") == "tool_result" and block.get("is_error"):
                     parts = block.get("content")
                     text = parts if isinstance(parts, str) else " ".join(part.get("text", "") for part in parts or ())
-                    yield from (f"  ! {line}" for line in text.splitlines()[:5])
+                    yield from (f"  ! {line}" for line in _HOOK_ERROR.sub("", text).splitlines()[:5])
         case "system", "api_retry":
             yield f"! the API answers {event.get('error_status') or 'nothing'}, attempt {event.get('attempt')}"
         case "system", "init":
             yield f"client {event.get('claude_code_version', '?')}, model {event.get('model', '?')}"
         case "result", _:
             cost = float(event.get("total_cost_usd") or 0.0)
-            yield f"= {event.get('subtype')}, {event.get('num_turns')} turns, {cost:.2f} USD"
+            outcome = "error" if event.get("is_error") and event.get("subtype") == "success" else event.get("subtype")
+            yield f"= {outcome}, {event.get('num_turns')} turns, {cost:.2f} USD"
 
 
 def _shorten(text: str) -> str:

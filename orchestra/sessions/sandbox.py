@@ -17,12 +17,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from orchestra.engine import process
 from orchestra.files import write_atomically
 from orchestra.git.git_process import Git
 
 _PLACEHOLDERS = (
     ".bash_profile .bashrc .claude .gitconfig .gitmodules .idea .mcp.json .profile .ripgreprc .vscode .zprofile .zshrc"
 ).split()
+SANDBOX_FIX = (
+    "allow unprivileged user namespaces (on Ubuntu: an AppArmor profile for bwrap), or uninstall bubblewrap to run the "
+    "agents without a sandbox"
+)
 _SOCKETS = ("/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock")
 
 
@@ -31,6 +36,20 @@ def sandbox_available() -> bool:
     if sys.platform == "darwin":
         return shutil.which("sandbox-exec") is not None
     return shutil.which("bwrap") is not None and shutil.which("socat") is not None
+
+
+def sandbox_error() -> str:
+    """Return why the sandbox cannot start although its programs are installed; empty when it can."""
+    if sys.platform != "linux":
+        return ""
+    try:
+        probe = process.capture(("bwrap", "--ro-bind", "/", "/", "--unshare-all", "true"))
+    except OSError as error:
+        return f"bubblewrap cannot be run: {error}"
+    if probe.code == 0:
+        return ""
+    first_line = (probe.stderr.strip().splitlines() or [f"exit code {probe.code}"])[0]
+    return f"bubblewrap does not work on this machine: {first_line}"
 
 
 @contextmanager

@@ -116,14 +116,16 @@ def decide(facts: SchedulerInput) -> Start | Hold | Refuse:
     if not first.reports_cost:
         return Start(first.agent, None)
     if first.remaining_usd is not None and first.remaining_usd < LEAST_USD:
-        return Refuse(first.agent, "its budget is spent")
+        refusal = "its budget is spent: raise `max_budget_usd` of its runner in the blueprint, then run orchestra start"
+        return Refuse(first.agent, refusal)
     free = facts.budget.free
     if free is None:
         return Start(first.agent, first.remaining_usd)
     if free < LEAST_USD:
         if facts.budget.reserved > 0:
             return Hold("waiting for budget that is reserved for running sessions")
-        return Refuse(first.agent, f"the fleet's budget of {facts.budget.limit:g} USD is spent")
+        refusal = f"the fleet's budget of {facts.budget.limit:g} USD is spent"
+        return Refuse(first.agent, f"{refusal}: raise `limits.budget_usd`, then run orchestra start")
     share = free / sum(1 for candidate in facts.queue if candidate.reports_cost)
     return Start(first.agent, share if first.remaining_usd is None else min(share, first.remaining_usd))
 

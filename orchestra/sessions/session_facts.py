@@ -24,13 +24,15 @@ from orchestra.sessions.usage import total
 def read_session_facts(fleet: Fleet) -> dict[AgentName, SessionFacts]:
     """Return the facts of every agent that ever had a session or has one queued."""
     folder = FleetFolder(fleet.folder)
-    queue_reason = _queue_reason(folder)
+    queue_reason, has_supervisor = _queue_reason(folder), _has_supervisor(folder)
     clients = _clients(folder)
-    all_facts = (read_agent(agent, queue_reason, clients) for agent in folder.agents())
+    all_facts = (read_agent(agent, queue_reason, clients, has_supervisor) for agent in folder.agents())
     return {AgentName(facts.agent): facts for facts in all_facts if facts is not None}
 
 
-def read_agent(agent: AgentFolder, queue_reason: str, clients: dict[str, Client]) -> SessionFacts | None:
+def read_agent(
+    agent: AgentFolder, queue_reason: str, clients: dict[str, Client], has_supervisor: bool
+) -> SessionFacts | None:
     """Return one agent's facts; None when it never had a session and has none queued."""
     if error := agent.error():
         return SessionFacts(agent.name, "", "", error=error)
@@ -60,7 +62,9 @@ def read_agent(agent: AgentFolder, queue_reason: str, clients: dict[str, Client]
     if newest.run is None and newest.ending is None and newest.stop is None:
         # Between taking the request and noting its process. After a kill there, the next supervisor queues it again.
         return replace(facts, queued_at=(queued or request).at, queued_why=queue_reason or "it is being started")
-    return _with_run(facts, agent, newest, clients.get(session_id))
+    facts = _with_run(facts, agent, newest, clients.get(session_id))
+    has_ended = facts.exit is not None and facts.stop is None and facts.result is None
+    return replace(facts, unread_end=has_ended and has_supervisor)
 
 
 def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client: Client | None) -> SessionFacts:
@@ -135,10 +139,14 @@ def _queue_reason(folder: FleetFolder) -> str:
     held = (folder.read("backoff") or {}).get("held")
     if held:
         return f"{held}; fix this, then run orchestra start"
-    supervisor = folder.supervisor
-    if supervisor is None or not process_tree.is_alive(supervisor):
+    if not _has_supervisor(folder):
         return "no supervisor is running; orchestra start resumes the queue"
     return str((folder.read("hold") or {}).get("reason") or "")
+
+
+def _has_supervisor(folder: FleetFolder) -> bool:
+    supervisor = folder.supervisor
+    return supervisor is not None and process_tree.is_alive(supervisor)
 
 
 def _clients(folder: FleetFolder) -> dict[str, Client]:

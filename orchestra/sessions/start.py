@@ -33,16 +33,16 @@ from orchestra.sessions.state import AgentState, State
 from orchestra.sessions.store import AgentFolder, FleetFolder, Limits, SessionRequest, write_json
 from orchestra.sessions.tail import read_end
 from orchestra.workspace.paths import instruction_names
-from orchestra.workspace.provision import agent_environment
+from orchestra.workspace.provision import SETUP_LOG, agent_environment
 
 Environment = Callable[[Fleet, Agent], Mapping[str, str]]
 """Returns an agent's own variables, which are added to the user's."""
 _AT_WORK = (State.STARTING, State.WORKING, State.WAITING, State.IDLE)
 _RESUMED = (State.FAILED, State.STOPPED, State.LOST, State.UNKNOWN)
 _SKIPPED = {
-    State.DECLARED: "it has no worktree yet: run orchestra spawn",
-    State.NOT_READY: "its set-up failed: fix what its setup.log reports, then run orchestra spawn",
-    State.FINISHED: "it is finished: run orchestra review, or orchestra start --again",
+    State.DECLARED: "it has no worktree yet; run orchestra spawn --agents {name}",
+    State.NOT_READY: "its set-up failed; fix what {log} reports, then run orchestra spawn --agents {name}",
+    State.FINISHED: "it is finished; run orchestra review {name}, or orchestra start --agents {name} --again",
     State.LANDED: "its work has landed",
     State.DISCARDED: "its work was discarded",
 }
@@ -91,7 +91,8 @@ def start_fleet(
             elif state.state is State.QUEUED:
                 report.queued.append(agent.name)
             elif state.state in _SKIPPED and not (include_finished and state.state is State.FINISHED):
-                report.skipped.append((agent.name, _SKIPPED[state.state]))
+                log = fleet.agent_folder(agent.name) / SETUP_LOG
+                report.skipped.append((agent.name, _SKIPPED[state.state].format(name=agent.name, log=log)))
             elif agent.runner.kind is RunnerKind.NONE:
                 report.by_hand.append((agent.name, prompts.manual_commands(fleet.worktree(agent))))
             elif problem := folder.agent(agent.name).error():

@@ -170,6 +170,7 @@ class SessionFacts:
     window: str = ""
     message: str = ""  # where a message that it has not received yet is, as a sentence
     message_stuck: bool = False  # it was typed, and needs a person
+    unread_end: bool = False  # its process has ended, and a running supervisor has not summed it up yet
     error: str = ""  # why its files could not be read; then nothing else is known
 
     @property
@@ -178,6 +179,7 @@ class SessionFacts:
 
 
 _SESSION_OPEN = "its session is still open"
+_QUESTION = "AskUserQuestion"
 _QUESTIONS = {"PermissionRequest": "permission", "permission_prompt": "permission", "elicitation_dialog": "question"}
 
 
@@ -208,6 +210,8 @@ def derive_state(work: WorkFacts, session: SessionFacts | None) -> AgentState:
         return _running_state(work, session)
     if session.queued_at is not None:
         return AgentState(State.QUEUED, session.queued_why, "request", session.queued_at)
+    if session.unread_end and session.exit is not None:
+        return AgentState(State.WORKING, "it has ended; its result is being read", "exit", session.exit.at)
     return _ended_state(work, session)
 
 
@@ -222,7 +226,8 @@ def _running_state(work: WorkFacts, session: SessionFacts) -> AgentState:
         if client.status == "waiting":
             reported = AgentState(State.WAITING, client.waiting_for, "client", client.at)
         elif client.status == "idle" and session.interactive:
-            reported = _turn_over(work, "client", client.at, "")
+            failure = signal.detail if signal is not None and signal.failed else ""
+            reported = _turn_over(work, "client", client.at, failure)
         else:
             reported = AgentState(State.WORKING, "", "client", client.at)
     elif signal is not None:
@@ -241,13 +246,16 @@ def _running_state(work: WorkFacts, session: SessionFacts) -> AgentState:
 
 def _signalled_state(work: WorkFacts, session: SessionFacts, signal: Signal) -> AgentState:
     """Return the state after a hook event. A headless session never waits: what would ask is refused."""
-    event = signal.detail if signal.event == "Notification" else signal.event
+    event, detail = signal.event, signal.detail
+    if event == "Notification":  # its detail is its type and, of a permission, what was requested before
+        event, _, detail = signal.detail.partition(": ")
     if session.interactive:
+        if detail.startswith(_QUESTION) and event in ("PreToolUse", "PermissionRequest", "permission_prompt"):
+            question = detail.removeprefix(_QUESTION).strip()
+            return AgentState(State.WAITING, f"question: {question}" if question else "question", "hook", signal.at)
         if event in _QUESTIONS:
-            detail = f": {signal.detail}" if signal.detail and signal.event != "Notification" else ""
-            return AgentState(State.WAITING, _QUESTIONS[event] + detail, "hook", signal.at)
-        if signal.event == "PreToolUse" and signal.detail.startswith("AskUserQuestion"):
-            return AgentState(State.WAITING, "question", "hook", signal.at)
+            reason = f"{_QUESTIONS[event]}: {detail}" if detail else _QUESTIONS[event]
+            return AgentState(State.WAITING, reason, "hook", signal.at)
         if signal.ends_turn:
             return _turn_over(work, "hook", signal.at, signal.detail if signal.failed else "")
     detail = signal.detail if signal.event in ("PreToolUse", "PostToolUse") else ""

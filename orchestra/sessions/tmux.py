@@ -23,7 +23,8 @@ from orchestra.errors import GroundError
 SERVER = "orchestra"
 # A paste ends where its text says so (ESC [201~), and what came after would be keys.
 _KEYS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_FIX = "install tmux 3.0 or newer, or say `mode: headless` in the blueprint's runner"
+HEADLESS = "run orchestra start again, or set `mode: headless` in the blueprint's runner"
+_FIX = "install tmux 3.0 or newer, or set `mode: headless` in the blueprint's runner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def open_window(session: str, name: str, command: Sequence[str], mark: str) -> P
     if opened.code:
         opened = tmux("new-window", "-d", "-t", f"={session}:", "-n", name, *fmt, *command)
     if opened.code:
-        raise GroundError(f"tmux cannot open a window for {name}: {opened.stderr.strip()}", hint=_FIX)
+        raise GroundError(f"tmux cannot open a window for {name}: {opened.stderr.strip()}", hint=HEADLESS)
     pane_id = opened.stdout.strip()
     tmux(
         *("set-option", "-w", "-t", pane_id, "remain-on-exit", "on", ";"),
@@ -77,7 +78,7 @@ def open_window(session: str, name: str, command: Sequence[str], mark: str) -> P
     )
     pane = find_pane(pane_id, mark)
     if pane is None:
-        raise GroundError(f"the tmux window of {name} closed at once", hint=f"see tmux -L {SERVER} list-windows -a")
+        raise GroundError(f"the tmux window of {name} closed at once", hint=HEADLESS)
     return pane
 
 

@@ -312,6 +312,21 @@ def test_a_signal_is_one_line(folder: Path) -> None:
     assert (event["event"], event["detail"], event["session"]) == ("Notification", "idle_prompt", "s")
 
 
+def test_a_question_and_a_permission_keep_their_text(folder: Path) -> None:
+    """The client sends the request first and, six seconds later, a notification that does not repeat it."""
+    options = [{"label": "SQLite"}, {"label": "Postgres"}]
+    tool_input = {"questions": [{"question": "Which database?", "options": options}]}
+    asks = {"tool_name": "AskUserQuestion", "tool_input": tool_input, "session_id": "s"}
+    call("signal", folder, {**asks, "hook_event_name": "PermissionRequest"})
+    notification = {"hook_event_name": "Notification", "notification_type": "permission_prompt", "session_id": "s"}
+    call("signal", folder, notification)
+    call("signal", folder, notification)
+    first, second, third = (event["detail"] for event in events(folder))
+    assert first == "AskUserQuestion Which database? (SQLite / Postgres)"
+    assert second == f"permission_prompt: {first}"
+    assert third == "permission_prompt"
+
+
 def test_the_greeting_says_who_the_session_is(folder: Path) -> None:
     done = call("greet", folder, {"hook_event_name": "SessionStart", "source": "startup"})
     told = json.loads(done.stdout)["hookSpecificOutput"]

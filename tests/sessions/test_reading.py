@@ -328,6 +328,14 @@ def test_events_become_lines_that_no_terminal_obeys() -> None:
     assert lines[3:] == ["  ! no such file", "! the API answers 529, attempt 2", "= success, 3 turns, 0.50 USD"]
 
 
+def test_a_refusal_shows_its_reason_and_an_error_is_no_success() -> None:
+    error = "PreToolUse:Write hook error: [/usr/bin/python -I -S hook.py guard /state/a]: package.json is protected"
+    block = {"type": "tool_result", "is_error": True, "content": error}
+    assert list(event_lines({"type": "user", "message": {"content": [block]}})) == ["  ! package.json is protected"]
+    [line] = event_lines({**GOOD, "is_error": True})
+    assert line.startswith("= error")
+
+
 # -- sending back ---------------------------------------------------------------------------------------------------
 
 

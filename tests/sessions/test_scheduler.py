@@ -28,6 +28,8 @@ from orchestra.sessions.scheduler import (
 )
 
 A, B = Candidate("a", 1.0), Candidate("b", 2.0)
+SPENT = "its budget is spent: raise `max_budget_usd` of its runner in the blueprint, then run orchestra start"
+FLEET_SPENT = "the fleet's budget of 10 USD is spent: raise `limits.budget_usd`, then run orchestra start"
 NOW = SchedulerInput(now=1000.0, queue=(B, A), running=0, limit=2)
 
 
@@ -80,12 +82,12 @@ def test_a_clock_that_was_set_back_holds_nothing(facts: SchedulerInput) -> None:
     [
         (A, Budget(), Start("a", None)),
         (replace(A, remaining_usd=3.0), Budget(), Start("a", 3.0)),
-        (replace(A, remaining_usd=0.0), Budget(), Refuse("a", "its budget is spent")),
+        (replace(A, remaining_usd=0.0), Budget(), Refuse("a", SPENT)),
         (A, Budget(10.0), Start("a", 5.0)),  # two are waiting: each gets half
         (replace(A, remaining_usd=1.0), Budget(10.0), Start("a", 1.0)),
         (A, Budget(10.0, 4.0, 4.0), Start("a", 1.0)),
         (A, Budget(10.0, 6.0, 4.0), Hold("waiting for budget that is reserved for running sessions")),
-        (A, Budget(10.0, 10.5), Refuse("a", "the fleet's budget of 10 USD is spent")),
+        (A, Budget(10.0, 10.5), Refuse("a", FLEET_SPENT)),
         (replace(A, reports_cost=False), Budget(10.0, 10.5), Start("a", None)),
     ],
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 from orchestra.blueprint.model import RunnerMode
@@ -19,9 +20,14 @@ from orchestra.files import write_atomically
 from orchestra.sessions import tmux
 from orchestra.sessions.runners.claude_settings import make_settings, shut_paths
 from orchestra.sessions.runners.claude_stream import ClaudeReader
-from orchestra.sessions.runners.command import require_program
 from orchestra.sessions.runners.protocol import Launch, Reader
-from orchestra.sessions.sandbox import hide_placeholders, require_hooks_folder, sandbox_available
+from orchestra.sessions.sandbox import (
+    SANDBOX_FIX,
+    hide_placeholders,
+    require_hooks_folder,
+    sandbox_available,
+    sandbox_error,
+)
 from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest, read_json
 
 PROGRAM = "claude"
@@ -37,6 +43,7 @@ _OF_A_SESSION = (
 _ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",  # one folder for a repository: all worktrees would share it
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",  # a run then has one end
+    "CLAUDE_CODE_DISABLE_AGENT_VIEW": "1",  # it would move the session to the user's daemon, under another id
     "DISABLE_AUTOUPDATER": "1",  # no new client in the middle of a fleet
 }
 
@@ -45,9 +52,12 @@ class ClaudeRunner:
     """Starts the client with settings of its own for each agent."""
 
     def require(self, request: SessionRequest) -> None:
-        """Require the client, and for tmux that it starts without a dialog."""
+        """Require the client, a sandbox that works if there is one, and for tmux that it starts without a dialog."""
         env = {**os.environ, **(request.env or {})}
-        require_program(PROGRAM, Path(request.worktree), env)
+        if shutil.which(PROGRAM, path=env.get("PATH")) is None:
+            raise GroundError("the Claude Code client is not on PATH", hint=install_client())
+        if sandbox_available() and (error := sandbox_error()):
+            raise GroundError(error, hint=SANDBOX_FIX)
         if request.mode is RunnerMode.TMUX:
             tmux.require_tmux()
             require_no_dialog(Path(request.home), env)
@@ -98,6 +108,12 @@ def _write_settings(request: SessionRequest, agent: AgentFolder) -> dict[str, st
     require_hooks_folder(Path(request.worktree))
     env = {**os.environ, **(request.env or {})}
     return hide_placeholders(Path(request.worktree), agent.path, shut_paths(policy), env)
+
+
+def install_client() -> str:
+    """Return the command that installs the client."""
+    command = "npm install -g @anthropic-ai/claude-code"
+    return command if shutil.which("npm") else f"install Node.js with npm, then run {command}"
 
 
 def require_no_dialog(home: Path, env: dict[str, str]) -> None:

@@ -69,5 +69,6 @@ def require_program(name: str, worktree: Path, env: Mapping[str, str]) -> None:
     place = str(worktree / name) if os.sep in name else name
     if shutil.which(place, path=env.get("PATH")) is None:
         raise GroundError(
-            f"program not found: {name}", hint=f"install it, or add it to PATH, which is {env.get('PATH')}"
+            f"program not found: {name}",
+            hint=f"install it, correct the runner's command in the blueprint, or add it to PATH: {env.get('PATH')}",
         )
