@@ -17,11 +17,15 @@ from pathlib import Path
 from orchestra.blueprint.model import Agent, AgentName, Blueprint, FleetName
 from orchestra.errors import GroundError, UsageError
 from orchestra.files import write_atomically
+from orchestra.git import worktree_admin
 from orchestra.git.refs import PREFIX, AgentRefs, CommitId, RefName, RefUpdate, branch_ref, group_by_agent, read_refs
 from orchestra.git.remote import tracking_ref
 from orchestra.git.repository import Repository, Worktree
 from orchestra.ledger import Ledger
 from orchestra.text import did_you_mean
+
+BRANCH_RECORD = "branch"  # in an agent's folder: the branch that spawn created for it
+_LOCKED_FOR = "orchestra: "
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,24 @@ class Fleet:
         return Path(os.path.normpath(self.repository.home / self.blueprint.worktrees.root))
 
     def worktree(self, agent: Agent) -> Path:
-        """The path of the agent's worktree, existing or not."""
-        return self.worktrees_root / agent.directory
+        """The path of the agent's worktree, existing or not.
+
+        That is where git has it registered, whatever the blueprint says by now about its folder. The blueprint names
+        new places only; where it names the worktree of another agent, the agent's name is added.
+        """
+        declared = self.worktrees_root / agent.directory
+        reason = self.lock_reason(agent)
+        registered = worktree_admin.place_of(self.repository.common_dir, reason, agent.branch, likely=declared.name)
+        if registered is not None:
+            return registered
+        owner = worktree_admin.reason_at(self.repository.common_dir, declared)
+        if owner is not None and owner.startswith(_LOCKED_FOR) and owner != reason:
+            return declared.with_name(f"{declared.name}-{agent.name}")
+        return declared
+
+    def lock_reason(self, agent: Agent) -> str:
+        """The reason that git records for the lock of the agent's worktree: it says whose worktree it is."""
+        return f"{_LOCKED_FOR}{self.name}/{agent.name}"
 
     def agent_folder(self, agent: AgentName) -> Path:
         """The folder of what orchestra stores about one agent: set-up log, rendered copies, session files."""
@@ -162,7 +182,17 @@ def make_fleet(repository: Repository, blueprint: Blueprint) -> Fleet:
     if target is None:
         hint = "name the branch where work lands: `target: main` in the blueprint, or check a branch out"
         raise GroundError(f"the blueprint names no target, and HEAD is detached in {repository.home}", hint=hint)
+    agents = tuple(_with_recorded_branch(repository, blueprint.name, agent) for agent in blueprint.agents)
+    blueprint = replace(blueprint, agents=agents)
     return Fleet(repository, blueprint, repository.resolve_symbolic_branch(target), remote)
+
+
+def _with_recorded_branch(repository: Repository, fleet: FleetName, agent: Agent) -> Agent:
+    """Return the agent with the branch that spawn created, where the blueprint names another one by now."""
+    with suppress(OSError):
+        file = repository.state_folder / "fleets" / fleet / "agents" / agent.name / BRANCH_RECORD
+        return replace(agent, branch=file.read_text("utf-8").removesuffix("\n"))
+    return agent
 
 
 def open_fleet(folder: Path, blueprint: str | None) -> Fleet:

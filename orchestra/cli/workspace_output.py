@@ -34,5 +34,5 @@ def print_steps(
         print_result(step)
     for name, reason in skipped:
         print_note(f"{name}: {reason}", Tone.WAITING)
-    if not steps:
+    if not steps and not skipped:
         print_result(nothing)

@@ -52,6 +52,47 @@ def admins(repository: Repository) -> dict[Path, Path]:
     return by_path
 
 
+def place_of(common_dir: Path, reason: str, branch: str, *, likely: str) -> Path | None:
+    """Return where the worktree that is locked with ``reason`` is registered; None where there is none.
+
+    One that a person unlocked is recognised by its branch. ``likely`` is the admin folder's probable name.
+    """
+    admins = common_dir / "worktrees"
+    if lock_reason(admins / likely) == reason:
+        return _registered_path(admins / likely)
+    for admin in sorted(admins.glob("*")):
+        lock = lock_reason(admin)
+        if lock == reason or (lock is None and _head(admin) == f"ref: refs/heads/{branch}"):
+            return _registered_path(admin)
+    return None
+
+
+def reason_at(common_dir: Path, path: Path) -> str | None:
+    """Return the reason with which the worktree registered at ``path`` is locked; None where there is none."""
+    for admin in (common_dir / "worktrees").glob("*"):
+        reason = lock_reason(admin)
+        if reason is not None and _registered_path(admin) == path:
+            return reason
+    return None
+
+
+def _registered_path(admin: Path) -> Path | None:
+    """Return the place of a worktree, also while it is being made or removed and is in a folder beside it."""
+    try:
+        text = (admin / "gitdir").read_text("utf-8", "surrogateescape").removesuffix("\n")
+    except OSError:
+        return None
+    path = Path(os.path.normpath(admin / text)).parent
+    return path.parent.parent / path.name if path.parent.name in (NEW, OLD) else path
+
+
+def _head(admin: Path) -> str | None:
+    try:
+        return (admin / "HEAD").read_text("utf-8", "surrogateescape").strip()
+    except OSError:
+        return None
+
+
 def is_linked(worktree: Path, admin: Path) -> bool:
     """Return True where the folder ``worktree`` exists and names ``admin`` as its admin folder."""
     try:
@@ -96,9 +137,17 @@ def forget_half_registered(repository: Repository, reasons: set[str]) -> None:
 
 
 def delete(folder: Path) -> None:
-    """Delete a folder that only orchestra uses. A git that outlived its killed parent may still write there."""
+    """Delete a worktree that only orchestra uses, ``.git`` last, which says whose it is.
+
+    A git that outlived its killed parent may still write there.
+    """
     for attempt in range(_ATTEMPTS):
         try:
+            for inside in [path for path in _entries(folder) if path.name != ".git"]:
+                if inside.is_dir() and not inside.is_symlink():
+                    shutil.rmtree(inside, onerror=_make_writable)
+                else:
+                    _unlink(inside)
             shutil.rmtree(folder, onerror=_make_writable)
             return
         except FileNotFoundError:
@@ -109,6 +158,32 @@ def delete(folder: Path) -> None:
 
 
 _ATTEMPTS = 5
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except PermissionError:
+        folder.chmod(0o700)
+        return list(folder.iterdir())
+
+
+def _unlink(file: Path) -> None:
+    try:
+        file.unlink()
+    except PermissionError:
+        file.parent.chmod(0o700)
+        file.unlink()
+
+
+def belongs_to(folder: Path, repository: Repository) -> bool:
+    """Return True where ``folder``, put aside or not yet in place, is a worktree of ``repository``, or empty."""
+    try:
+        return admin_of(folder).parent.resolve() == (repository.common_dir / "worktrees").resolve()
+    except OSError:
+        if not folder.is_dir() or folder.is_symlink():
+            return not os.path.lexists(folder)
+        return next(folder.iterdir(), None) is None
 
 
 def _make_writable(act: Callable[..., object], path: str, _: object) -> None:

@@ -64,12 +64,17 @@ def remove(
         if path.exists():
             raise NotRemovable(f"{path} is no worktree of {repository.home}")
         return Removed()
+    if not os.path.lexists(path):  # deleted by a person; the caller has saved what git still had of it
+        worktree_admin.forget(repository, admin, path)
+        return Removed()
     _check(path, admin, reason, saved)
     # Submodules find their git folders by relative paths, which hold at this place only.
     stays = (admin / "modules").is_dir()
     if stays:
         removed = _set_apart(path, keep, disposable)
         _check(path, admin, reason, saved)
+    if os.path.lexists(retired(path)):
+        raise NotRemovable(f"{retired(path)} belongs to another repository, whose removal of it was interrupted")
     retired(path).parent.mkdir(exist_ok=True)
     path.rename(retired(path))
     try:
@@ -92,6 +97,8 @@ def settle(repository: Repository, path: Path) -> None:
     if not retired(path).exists():
         worktree_admin.remove_if_empty(retired(path).parent)
         return
+    if not worktree_admin.belongs_to(retired(path), repository):
+        return  # another repository that shares the folder of worktrees put it aside
     registered = worktree_admin.admins(repository)
     place = path.parent.resolve()
     admin = registered.get(place / path.name) or registered.get(retired(place / path.name))
@@ -123,7 +130,12 @@ def _finish(path: Path) -> None:
     worktree_admin.remove_if_empty(retired(path).parent)
 
 
-def _check(folder: Path, admin: Path, reason: str, saved: Snapshot | None) -> None:
+def inspect(folder: Path, admin: Path, reason: str) -> Snapshot:
+    """Return a worktree's work, once nothing but that work prevents its removal.
+
+    Raises NotRemovable or another GroundError: locked by somebody else, in use, unreadable, not ours to delete, or
+    with work that no commit can hold.
+    """
     lock = worktree_admin.lock_reason(admin)
     if lock not in (None, reason):
         raise NotRemovable(f"{folder} is locked: {lock or 'no reason given'}", hint=f"git worktree unlock {folder}")
@@ -133,7 +145,11 @@ def _check(folder: Path, admin: Path, reason: str, saved: Snapshot | None) -> No
         raise NotRemovable(f"{folder} is in use by {inside[0]}", hint="stop it, or leave that folder")
     for inner in _look_everywhere(folder):
         refuse_unpushed(inner)
-    snapshot = take_snapshot(folder)
+    return take_snapshot(folder)
+
+
+def _check(folder: Path, admin: Path, reason: str, saved: Snapshot | None) -> None:
+    snapshot = inspect(folder, admin, reason)
     if not snapshot.saved and snapshot != saved:
         raise NotRemovable(f"{folder} holds work that is not saved{_sample(folder)}", hint="commit it there")
 

@@ -122,6 +122,11 @@ def _clear_leftovers(repository: Repository, places: Sequence[Place]) -> None:
             if admin is not None and (path == folder or not worktree_admin.is_linked(path, admin)):
                 _refuse_foreign(place, worktree_admin.lock_reason(admin))
                 _take_back(repository, admin, folder)
+        if not worktree_admin.belongs_to(folder, repository):
+            raise GroundError(
+                f"{folder} is being made by another repository that shares {place.path.parent}",
+                hint="wait for its spawn to end, or set worktrees.root to another folder",
+            )
         worktree_admin.delete(folder)
     worktree_admin.forget_half_registered(repository, {place.reason for place in places})
 

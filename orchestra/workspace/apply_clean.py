@@ -1,12 +1,13 @@
-"""Carrying out the steps of a clean plan, kind by kind.
+"""Execute the steps of a clean plan, kind by kind.
 
-Invariant: an agent that cannot go after all is skipped, with the reason, from that step on, and the others go on; what
-is there of a skipped agent is what was there before, or saved. Refuses to go on only when the disk is full.
+Invariant: an agent whose step fails is skipped from that step on, with the reason, and the others go on; what a skipped
+agent had is unchanged, or saved. Only a full disk stops the command.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,20 +16,20 @@ from typing import TypeVar
 from orchestra.blueprint.model import AgentName
 from orchestra.engine.job import Engine
 from orchestra.errors import DiskFull, GroundError
-from orchestra.fleet import Fleet
+from orchestra.fleet import BRANCH_RECORD, Fleet
 from orchestra.git import worktree_admin, worktree_removal
 from orchestra.git.refs import RefUpdate, branch_ref, update
 from orchestra.git.unsaved_work import Snapshot, keep_snapshot, next_saved, saved_as, take_snapshot
 from orchestra.workspace import git_excludes, steps
-from orchestra.workspace.apply_spawn import MADE_ROOT, Counter, Phase, Progress
+from orchestra.workspace.apply_spawn import MADE_ROOT, Counter, Phase, Progress, save_lost_index
 from orchestra.workspace.instruction_files import RENDERED, is_as_rendered
 from orchestra.workspace.provision import MARK, SETUP_LOG, TEARDOWN_LOG, Failure, run_commands
-from orchestra.workspace.spawn_checks import lock_reason, real
+from orchestra.workspace.spawn_checks import real
 from orchestra.workspace.steps import Step
 from orchestra.workspace.untracked_files import COPIES, is_as_copied
 
 KEPT = "kept"  # in an agent's state folder: ignored files of its worktree that somebody made or changed
-STATE = (MARK, COPIES, SETUP_LOG, TEARDOWN_LOG, RENDERED)
+STATE = (MARK, COPIES, SETUP_LOG, TEARDOWN_LOG, RENDERED, BRANCH_RECORD)
 StepKind = TypeVar("StepKind", bound=Step)
 
 
@@ -37,7 +38,7 @@ def _silent(_agent: AgentName, _detail: str) -> None:
 
 
 class Cleaning:
-    """One run of a clean plan. ``done`` are the steps that have happened, ``skipped`` who stays after all, and why."""
+    """One run of a clean plan. ``done``: executed steps; ``skipped``: agents that stay, each with the reason."""
 
     def __init__(self, fleet: Fleet, engine: Engine, tell: Callable[[Progress], None]) -> None:
         self._fleet = fleet
@@ -50,8 +51,9 @@ class Cleaning:
         self.kept: list[Path] = []
 
     def run(self, planned: Sequence[Step]) -> None:
-        """Take the steps. Raises DiskFull; what is done by then stays done."""
+        """Execute the steps. Raises DiskFull; what is done by then stays done."""
         self._planned = planned
+        self._each(steps.KeepStaged, lambda step: save_lost_index(self._fleet.repository, step))
         self._each(steps.SaveWork, self._save)
         self._tear_down()
         count = Counter(Phase.REMOVE, len(self._left(steps.RemoveWorktree)), self._tell)
@@ -65,26 +67,30 @@ class Cleaning:
         return [step for step in self._planned if isinstance(step, kind) and step.agent not in self.skipped]
 
     def _each(
-        self, kind: type[StepKind], act: Callable[[StepKind], None], count: Callable[[AgentName, str], None] = _silent
+        self, kind: type[StepKind], act: Callable[[StepKind], object], count: Callable[[AgentName, str], None] = _silent
     ) -> None:
         for step in self._left(kind):
             agent = step.agent
             assert agent is not None  # noqa: S101 - every kind that comes here has one
             try:
-                act(step)
+                happened = act(step) is not False
             except DiskFull:
                 raise
             except GroundError as error:
                 self.skipped[agent] = f"{error.message} ({error.hint})" if error.hint else error.message
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                self.skipped[agent] = f"{error.filename}: {error.strerror}"
             else:
-                self.done.append(step)
+                self.done += [step] if happened else []
             count(agent, self.skipped.get(agent, ""))
 
     def _save(self, step: steps.SaveWork) -> None:
         self._keep(step, take_snapshot(step.worktree))
 
     def _keep(self, step: steps.SaveWork, snapshot: Snapshot) -> None:
-        """A command that was killed may have saved it already."""
+        """Save a snapshot, unless a command that was killed has saved it already."""
         if not snapshot.saved and saved_as(self._git, self._fleet.name, step.agent, snapshot) is None:
             keep_snapshot(step.worktree, snapshot, step.ref, f"uncommitted work of {step.agent}")
 
@@ -111,7 +117,7 @@ class Cleaning:
         removed = worktree_removal.remove(
             self._fleet.repository,
             path,
-            reason=lock_reason(self._fleet, self._fleet.require_agent(step.agent)),
+            reason=self._fleet.lock_reason(self._fleet.require_agent(step.agent)),
             keep=self._fleet.agent_folder(step.agent) / KEPT,
             saved=snapshot,
             disposable=lambda name, file: self._is_disposable(step.agent, name, file),
@@ -125,13 +131,13 @@ class Cleaning:
             self.done.append(save)
 
     def _is_disposable(self, agent: AgentName, name: str, file: Path) -> bool:
-        """What spawn put there and nobody has touched."""
-        own = self._fleet.agent_folder(agent)
-        return is_as_rendered(self._fleet, agent, name, file) or is_as_copied(own, name, file)
+        """Return whether spawn wrote the file and nobody changed it."""
+        folder = self._fleet.agent_folder(agent)
+        return is_as_rendered(self._fleet, agent, name, file) or is_as_copied(folder, name, file)
 
     def _delete_branch(self, step: steps.DeleteBranch) -> None:
-        gone = RefUpdate(branch_ref(step.branch), None, step.commit)
-        update(self._git, [gone], reason=f"clean {self._fleet.name}/{step.agent}")
+        deletion = RefUpdate(branch_ref(step.branch), None, step.commit)
+        update(self._git, [deletion], reason=f"clean {self._fleet.name}/{step.agent}")
 
     def _forget(self, step: steps.ForgetAgent) -> None:
         admins = worktree_admin.admins(self._fleet.repository)
@@ -143,7 +149,7 @@ class Cleaning:
                 (step.folder / name).unlink(missing_ok=True)
 
     def _remove_root(self, step: steps.RemoveRoot) -> None:
-        """Empty folders only; what is in one is somebody's."""
+        """Remove empty folders only."""
         for agent in self._fleet.blueprint.agents:
             for parent in list(Path(agent.directory).parents)[:-1]:
                 worktree_admin.remove_if_empty(step.path / parent)

@@ -19,17 +19,18 @@ from orchestra.blueprint.model import AgentName
 from orchestra.engine.job import Engine
 from orchestra.errors import MovedError
 from orchestra.files import write_atomically
-from orchestra.fleet import Fleet, remember
+from orchestra.fleet import BRANCH_RECORD, Fleet, remember
 from orchestra.git import worktree_admin, worktrees
 from orchestra.git.fork_pool import run_forked
 from orchestra.git.refs import RefUpdate, branch_ref, update
-from orchestra.git.unsaved_work import find_unsaved, keep_snapshot, take_lost_snapshot
+from orchestra.git.repository import Repository
+from orchestra.git.unsaved_work import find_unsaved, keep_snapshot, saved_as, take_lost_snapshot
 from orchestra.git.worktrees import Place, as_ground_error
 from orchestra.workspace import git_excludes, steps
 from orchestra.workspace.instruction_files import rewrite, write_new
 from orchestra.workspace.paths import clear_aside
 from orchestra.workspace.provision import SETUP_LOG, Failure, Ready, mark, run_commands
-from orchestra.workspace.spawn_checks import lock_reason, real
+from orchestra.workspace.spawn_checks import real
 from orchestra.workspace.steps import Step
 from orchestra.workspace.untracked_files import copy_file, remember_copies, share_folder
 
@@ -126,6 +127,8 @@ class Execution:
         except MovedError:  # somebody made such a branch since we looked: it must not count as ours
             update(self._git, [RefUpdate(pin.ref, None, pin.commit) for pin in pins], reason="take back")
             raise
+        for step in branches:  # the blueprint may name another branch later
+            write_atomically(self._fleet.agent_folder(step.agent) / BRANCH_RECORD, f"{step.branch}\n")
         self.done += [*pins, *branches]
 
     def _hide(self) -> None:
@@ -142,7 +145,8 @@ class Execution:
             root.path.mkdir(parents=True, exist_ok=True)
             self.done.append(root)
         for staged in self._all(steps.KeepStaged):
-            self._keep_staged(staged)
+            if save_lost_index(self._fleet.repository, staged):
+                self.done.append(staged)
         added = {self._place(step): step for step in self._all(steps.AddWorktree)}
         self._contents = {step.agent: [] for step in added.values()}
         for content in self._planned:
@@ -165,22 +169,11 @@ class Execution:
         )
 
     def _place(self, step: steps.AddWorktree) -> Place:
-        reason = lock_reason(self._fleet, self._fleet.require_agent(step.agent))
+        reason = self._fleet.lock_reason(self._fleet.require_agent(step.agent))
         return Place(real(step.path), step.commit, step.branch, reason)
 
     def _registered(self, names: Mapping[Path, str]) -> None:
         git_excludes.enlist(self._fleet, names.values())
-
-    def _keep_staged(self, step: steps.KeepStaged) -> None:
-        path = real(step.worktree)
-        admin = worktree_admin.admins(self._fleet.repository).get(path)
-        entry = worktree_admin.entry(self._fleet.repository, path)
-        if admin is None or entry is None:
-            return
-        snapshot = take_lost_snapshot(self._git, admin, entry.head)
-        if not snapshot.saved:
-            keep_snapshot(self._fleet.repository.home, snapshot, step.ref, f"staged in {path}, which was deleted")
-            self.done.append(step)
 
     def _furnish(self, worktree: steps.AddWorktree, folder: Path) -> None:
         own = self._fleet.agent_folder(worktree.agent)
@@ -239,6 +232,20 @@ class Execution:
             remember_copies(own, worktree, find_unsaved(worktree).ignored)
         mark(own, Ready.READY)
         self.done.append(step)
+
+
+def save_lost_index(repository: Repository, step: steps.KeepStaged) -> bool:
+    """Save what was staged or committed only in a worktree whose folder was deleted. False where there was nothing."""
+    path = real(step.worktree)
+    admin = worktree_admin.admins(repository).get(path)
+    entry = worktree_admin.entry(repository, path)
+    if admin is None or entry is None:
+        return False
+    snapshot = take_lost_snapshot(repository.git, admin, entry.head)
+    if snapshot.saved or saved_as(repository.git, step.fleet, step.agent, snapshot) is not None:
+        return False
+    keep_snapshot(repository.home, snapshot, step.ref, f"staged in {path}, which was deleted")
+    return True
 
 
 def _share_all(shares: Sequence[steps.ShareFolder]) -> bool:

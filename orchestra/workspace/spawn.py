@@ -9,6 +9,7 @@ made or wrote is left as it is and named. Refuses (``SpawnRefused``) with every 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -105,7 +106,8 @@ def spawn(
     """
     with disk_errors(fleet), exclusive(fleet.repository.state_folder, "spawn"):
         for agent in fleet.blueprint.agents:  # a clean that was killed may have put a worktree out of sight
-            worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
+            with contextlib.suppress(GroundError):  # the checks below say what is in the way
+                worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
         plan = plan_spawn(fleet, agents=agents, overlap_problems=overlap_problems)
         if plan.problems or plan.base is None:
             raise SpawnRefused(plan.problems, overlap_problems)
@@ -204,10 +206,9 @@ class _Planner:
         for agent in self._new:
             path = self._fleet.worktree(agent)
             if self._ground.worktree(agent) is not None:
-                yield steps.KeepStaged(
-                    agent.name, path, next_saved(self._fleet.repository.git, self._fleet.name, agent.name)
-                )
-                self.notes.append(f"{agent.name}: {path} was gone; it is made again from the branch")
+                ref = next_saved(self._fleet.repository.git, self._fleet.name, agent.name)
+                yield steps.KeepStaged(agent.name, path, ref, self._fleet.name)
+                self.notes.append(f"{agent.name}: {path} was deleted; it is created again from the branch")
             yield steps.AddWorktree(agent.name, path, agent.branch, self._points[agent.name])
 
     def _git_names(self, agents: Sequence[Agent]) -> list[str]:

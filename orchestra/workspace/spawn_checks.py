@@ -1,8 +1,7 @@
-"""Everything that could refuse a spawn, looked at before anything is made, and told at once.
+"""Checks before a spawn: everything that prevents it, found before anything is created and reported at once.
 
-Invariant: reads only. Whose a branch or a folder is, is told by refs: a branch is ours when its agent has a ``base``
-ref, a worktree when git has it registered where the blueprint puts it and its agent has one. Refuses what is not
-ours, by name, and never guesses.
+Reads only. A branch belongs to the fleet when its agent has a ``base`` ref; a worktree when git has it registered for
+an agent that has one.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _BLOCK = 4096  # bytes that a small file takes
 
 @dataclass(frozen=True)
 class Ground:
-    """What git and the disk say before a spawn, read once."""
+    """The state of git and the disk before a spawn, read once."""
 
     fleet: Fleet
     refs: Mapping[AgentName, AgentRefs]
@@ -41,11 +40,11 @@ class Ground:
         return self.of(agent).base is not None
 
     def worktree(self, agent: Agent) -> Worktree | None:
-        """What git has registered where the agent's worktree belongs, whether or not the folder is there."""
+        """Return the registration of the agent's worktree, whether or not its folder exists."""
         return self.registered.get(real(self.fleet.worktree(agent)))
 
     def is_there(self, agent: Agent) -> bool:
-        """Whether the agent has its worktree."""
+        """Return whether the agent's worktree exists."""
         return self.worktree(agent) is not None and (self.fleet.worktree(agent) / ".git").exists()
 
 
@@ -54,7 +53,7 @@ def real(path: Path) -> Path:
 
 
 def survey(fleet: Fleet) -> Ground:
-    """Read the ground for a spawn of ``fleet``."""
+    """Read the state for a spawn of ``fleet``."""
     git = fleet.repository.git
     refs = read_fleet(git, fleet.name)
     branches = {ref.removeprefix("refs/heads/"): commit for ref, commit in read_refs(git, ["refs/heads/"]).items()}
@@ -63,7 +62,7 @@ def survey(fleet: Fleet) -> Ground:
 
 
 def _base(fleet: Fleet, refs: Mapping[AgentName, AgentRefs]) -> CommitId | None:
-    """The commit that the fleet starts from: the one that it started from already, else the target's newest."""
+    """Return the commit that the fleet started from, else the newest commit of the target."""
     for agent in fleet.blueprint.agents:
         if (pinned := refs.get(agent.name, AgentRefs()).base) is not None:
             return pinned
@@ -75,10 +74,13 @@ def _base(fleet: Fleet, refs: Mapping[AgentName, AgentRefs]) -> CommitId | None:
 
 
 def find_problems(ground: Ground, agents: Sequence[Agent], names: InstructionNames) -> Iterator[str]:
-    """What stands in the way of giving ``agents`` their worktrees, each as a sentence with its mend."""
+    """Yield what prevents the worktrees of ``agents``, each as a sentence with its fix."""
     yield from _root_problems(ground.fleet)
     if ground.base is None:
-        yield f"{ground.fleet.target} has no commit yet, so there is nothing to start from: make a first commit"
+        yield (
+            f"{ground.fleet.target} has no commit, so there is nothing to start from: name an existing branch in "
+            "`target`, or commit to it first"
+        )
         return
     yield from _tracked_names(ground, names)
     for agent in agents:
@@ -92,38 +94,37 @@ def find_problems(ground: Ground, agents: Sequence[Agent], names: InstructionNam
 def _root_problems(fleet: Fleet) -> Iterator[str]:
     root, home, common = real(fleet.worktrees_root), real(fleet.repository.home), real(fleet.repository.common_dir)
     if root == home or root.is_relative_to(common):
-        yield f"worktrees.root is {root}, which is the repository itself: name a folder beside it"
+        yield f"worktrees.root is {root}, which is the repository itself: name a folder next to it"
     elif not fleet.repository.bare and root.is_relative_to(home) and not _is_ignored(fleet, root):
         inside = root.relative_to(home).as_posix()
         yield (
-            f"worktrees.root {root} is inside the checkout and not ignored, so that its files would be committed: "
-            f"add /{inside}/ to .git/info/exclude or .gitignore, or name a folder beside {home}"
+            f"worktrees.root {root} is inside the checkout and not ignored, so its files would be committed: "
+            f"add /{inside}/ to .git/info/exclude or .gitignore, or name a folder next to {home}"
         )
     nearest = next(folder for folder in (root, *root.parents) if os.path.lexists(folder))
     if not nearest.is_dir():
-        yield f"{nearest} is not a folder, so that there can be no worktrees in {root}"
+        yield f"{nearest} is not a folder, so there can be no worktrees in {root}"
     elif not os.access(nearest, os.W_OK | os.X_OK):
-        yield f"{nearest} cannot be written, so that there can be no worktrees in {root}"
+        yield f"{nearest} cannot be written, so there can be no worktrees in {root}"
 
 
 def _is_ignored(fleet: Fleet, root: Path) -> bool:
-    """Whether an untracked file below ``root`` would be ignored."""
+    """Return whether an untracked file below ``root`` would be ignored."""
     inside = root.relative_to(real(fleet.repository.home)).as_posix()
     git = fleet.repository.git
-    found = git.run("check-ignore", "--quiet", "--no-index", "--", f"{inside}/file", ok=(0, 1))
-    return found.code == 0
+    return git.run("check-ignore", "--quiet", "--no-index", "--", f"{inside}/file", ok=(0, 1)).code == 0
 
 
 def _tracked_names(ground: Ground, names: InstructionNames) -> Iterator[str]:
     assert ground.base is not None  # noqa: S101 - the caller has looked
     git = ground.fleet.repository.git
-    wanted = names.all - {STANDARDS}
-    for name in tracked(git, ground.base, sorted(wanted)):
-        mend = "rename it" if name in (names.task, names.notes) else "leave it out of `templates`"
+    rendered = names.all - {STANDARDS}
+    for name in tracked(git, ground.base, sorted(rendered)):
+        fix = "rename it" if name in (names.task, names.notes) else "leave it out of `templates`"
         if name == LOCAL_STANDARDS:
-            mend = "it is meant to be private: git rm --cached it, and ignore it"
-        yield f"the repository tracks {name}, which orchestra would have to overwrite in every worktree: {mend}"
-    parents = {str(parent) for name in wanted for parent in Path(name).parents if str(parent) != "."}
+            fix = "it is meant to be private: git rm --cached it, and ignore it"
+        yield f"the repository tracks {name}, which orchestra would have to overwrite in every worktree: {fix}"
+    parents = {str(parent) for name in rendered for parent in Path(name).parents if str(parent) != "."}
     for entry in git.run("ls-tree", "-z", ground.base, "--", *sorted(parents)).fields if parents else ():
         kind, _, name = entry.partition("\t")
         if " tree " not in f"{kind} ":
@@ -134,42 +135,51 @@ def _branch_problems(ground: Ground, agent: Agent) -> Iterator[str]:
     branch, fleet = agent.branch, ground.fleet
     if branch in ground.branches and not ground.is_ours(agent):
         yield (
-            f"the branch {branch} of agent {agent.name} exists and is not ours: rename it "
-            f"(git branch -m {branch} OTHER), or change worktrees.branch"
+            f"branch {branch} of agent {agent.name} already exists and was not created by orchestra: rename it "
+            f"(git branch -m {branch} NEW_NAME), or change worktrees.branch"
         )
-    for other in ground.branches:
-        if other.startswith(f"{branch}/") or branch.startswith(f"{other}/"):
-            yield f"the branch {branch} of agent {agent.name} cannot be beside the branch {other}: rename one of them"
-    here = real(fleet.worktree(agent))
-    staged = real(worktree_admin.staged(fleet.worktree(agent)))
-    for path, known in ground.registered.items():
-        if known.branch == branch and path not in (here, staged):
-            yield f"the branch {branch} of agent {agent.name} is checked out at {path}: check out another one there"
+    for existing in ground.branches:
+        if existing.startswith(f"{branch}/") or branch.startswith(f"{existing}/"):
+            yield (
+                f"branch {branch} of agent {agent.name} cannot exist next to branch {existing}, since git stores them "
+                "as a folder and a file: rename one of them"
+            )
+    places = real(fleet.worktree(agent)), real(worktree_admin.staged(fleet.worktree(agent)))
+    for path, worktree in ground.registered.items():
+        if worktree.branch == branch and path not in places:
+            yield f"branch {branch} of agent {agent.name} is checked out at {path}: check out another branch there"
 
 
 def _folder_problems(ground: Ground, agent: Agent) -> Iterator[str]:
-    path, known = ground.fleet.worktree(agent), ground.worktree(agent)
+    path, worktree = ground.fleet.worktree(agent), ground.worktree(agent)
     root, home = real(ground.fleet.worktrees_root), real(ground.fleet.repository.home)
-    what = f"{path}, the worktree of agent {agent.name},"
-    if not real(path.parent).is_relative_to(root):
-        yield f"{what} would lie outside {root}: a symbolic link leads out"
+    place = f"{path}, the worktree of agent {agent.name},"
+    if worktree is not None and ground.is_there(agent) and ground.is_ours(agent):
+        return
+    if not real(path.parent).is_relative_to(root) and worktree is None:
+        yield f"{place} would be outside {root}: a symbolic link leads out of it"
     elif real(path.parent).is_relative_to(home) and not root.is_relative_to(home):
-        yield f"{what} would lie inside the checkout: change worktrees.directory"
-    elif known is not None and not ground.is_ours(agent):
-        yield f"{what} is a worktree that is not ours: move or remove it"
-    elif known is None and os.path.lexists(path):
-        yield f"{what} exists and is not ours: move it, or change worktrees.directory"
-    elif (
-        known is not None
-        and not ground.is_there(agent)
-        and known.locked not in (None, lock_reason(ground.fleet, agent))
-    ):
-        yield f"{what} is gone, and locked ({known.locked}): git worktree unlock {path}"
+        yield f"{place} would be inside the checkout: change worktrees.directory"
+    elif (worktree is not None and not ground.is_ours(agent)) or (worktree is None and os.path.lexists(path)):
+        yield (
+            f"{path} already exists: {_owner(ground, path)}. Set worktrees.root (or worktrees.directory) to another "
+            f"folder for agent {agent.name}"
+        )
+    elif worktree is not None and worktree.locked not in (None, ground.fleet.lock_reason(agent)):
+        yield f"{place} is missing, and git has it locked ({worktree.locked}): git worktree unlock {path}"
 
 
-def lock_reason(fleet: Fleet, agent: Agent) -> str:
-    """Why the worktree of an agent is locked."""
-    return f"orchestra: {fleet.name}/{agent.name}"
+def _owner(ground: Ground, path: Path) -> str:
+    """Return whose an existing folder is, as a clause."""
+    worktree = ground.registered.get(real(path))
+    if worktree is not None:
+        branch = f", with branch {worktree.branch}" if worktree.branch else ""
+        return f"it is a worktree of this repository{branch}"
+    try:
+        admin = worktree_admin.admin_of(path)
+    except OSError:
+        return "orchestra did not create it"
+    return f"it is a worktree of the repository {admin.parent.parent.parent}"
 
 
 def _space_problems(ground: Ground, count: int) -> Iterator[str]:
@@ -185,7 +195,7 @@ def _space_problems(ground: Ground, count: int) -> Iterator[str]:
 
 
 def _tree_bytes(ground: Ground) -> int:
-    """What the files of the base take on disk, in whole blocks; filters such as LFS are not known beforehand."""
+    """Return the disk space of the base's files, in whole blocks; what filters such as LFS add is unknown."""
     assert ground.base is not None  # noqa: S101 - the caller has looked
     listed = ground.fleet.repository.git.run("ls-tree", "-r", "-z", "--format=%(objectsize)", ground.base).fields
     sizes = (int(size) for size in listed if size.isdigit())
@@ -193,7 +203,7 @@ def _tree_bytes(ground: Ground) -> int:
 
 
 def starting_points(ground: Ground, agents: Sequence[Agent]) -> dict[AgentName, CommitId]:
-    """Where each agent's branch is, or will be: a branch of ours that was deleted comes back where it was approved."""
+    """Return where each agent's branch is or will be; a deleted branch is restored where it was approved."""
     assert ground.base is not None  # noqa: S101
     points = {}
     for agent in agents:

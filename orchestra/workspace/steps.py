@@ -10,7 +10,7 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestra.blueprint.model import AgentName
+from orchestra.blueprint.model import AgentName, FleetName
 from orchestra.git.refs import CommitId, RefName
 
 _SHORT = 12
@@ -60,6 +60,7 @@ class KeepStaged:
     agent: AgentName
     worktree: Path
     ref: RefName
+    fleet: FleetName
 
     def __str__(self) -> str:
         return f"save what was staged in {self.worktree}, which is gone, as {self.ref}"
