@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from orchestra.blueprint.model import AgentName
 from orchestra.git.refs import CommitId, Kind, RefUpdate, agent_ref, read_fleet, update
 from orchestra.workspace.clean import plan_clean
+from tests.conftest import Checkout
 from tests.workspace.conftest import MakeHome, run_clean, run_spawn
 from tests.workspace.worlds import BLUEPRINT, Home
 
@@ -252,3 +255,46 @@ def test_gate_slots_beside_the_worktrees_stay(spawned: Home) -> None:
     spawned.checkout.git("worktree", "add", "--quiet", "--detach", str(slot))
     run_clean(spawned)
     assert slot.exists()
+
+
+def test_a_landed_agent_whose_folder_a_person_deleted_is_cleaned(spawned: Home) -> None:
+    land(spawned)
+    spawned.agent(1).write({"staged.txt": "s"})
+    spawned.agent(1).git("add", "staged.txt")
+    shutil.rmtree(spawned.agent(1).path)
+    assert run_clean(spawned).skipped == ()
+    assert branches(spawned) == ["agent/demo/api", "main"]
+    assert spawned.checkout.git("worktree", "list", "--porcelain").count("worktree ") == 2
+    assert spawned.checkout.read("staged.txt", "refs/orchestra/demo/schema/saved/1") == "s"
+
+
+def test_the_dry_run_refuses_what_the_run_refuses(spawned: Home) -> None:
+    land(spawned)
+    land(spawned, 2)
+    inner = Checkout(spawned.agent(1).path / "node_modules" / "inner")
+    inner.path.mkdir(parents=True)
+    inner.git("init", "--quiet")
+    inner.write({"precious": "p"})
+    plan = plan_clean(spawned.fleet())
+    report = run_clean(spawned)
+    assert [name for name, _ in plan.skipped] == [name for name, _ in report.skipped] == ["schema"]
+    assert {step.agent for step in plan.steps} == {"api"}
+    assert (inner.path / "precious").exists()
+    assert not spawned.agent(2).path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads and deletes everything")
+def test_a_folder_that_cannot_be_read_counts_as_work(spawned: Home) -> None:
+    land(spawned)
+    land(spawned, 2)
+    closed = spawned.agent(1).path / "closed"
+    closed.mkdir()
+    (closed / "precious").write_text("p")
+    closed.chmod(0)
+    try:
+        report = run_clean(spawned)
+    finally:
+        closed.chmod(0o700)
+    assert [name for name, _ in report.skipped] == ["schema"]
+    assert (closed / "precious").exists()
+    assert not spawned.agent(2).path.exists()

@@ -136,7 +136,7 @@ def test_it_goes_on_from_the_branch_and_not_from_the_base(home: Home) -> None:
     assert agent.git("status", "--porcelain") == ""
     assert (agent.path / "TASK.md").exists()
     assert home.checkout.read("staged.txt", "refs/orchestra/demo/schema/saved/1") == "s"
-    assert any("was gone; it is made again" in note for note in report.notes)
+    assert any("was deleted; it is created again" in note for note in report.notes)
     assert run_spawn(home).steps == ()
 
 
@@ -337,35 +337,73 @@ def test_all_problems_are_told_at_once_and_nothing_is_made(home: Home) -> None:
     assert [problem.split(":")[0] for problem in problems[1:]] == [
         "the repository tracks AGENT_NOTES.md, which orchestra would have to overwrite in every worktree",
         "the repository tracks TASK.md, which orchestra would have to overwrite in every worktree",
-        "the branch agent/demo/schema of agent schema exists and is not ours",
-        f"{home.agent(2).path}, the worktree of agent api, exists and is not ours",
+        "branch agent/demo/schema of agent schema already exists and was not created by orchestra",
+        f"{home.agent(2).path} already exists",
     ]
     assert (home.agent(2).path / "theirs").read_text() == "precious"
 
 
 def test_a_branch_in_the_way_of_a_folder_of_branches(home: Home) -> None:
     home.checkout.git("branch", "agent")
-    assert "cannot be beside the branch agent" in refused(home)[0]
+    assert "cannot exist next to branch agent," in refused(home)[0]
 
 
-def test_a_branch_that_is_checked_out_elsewhere(home: Home) -> None:
+def test_a_worktree_that_a_person_moved_stays_the_agents(home: Home) -> None:
     run_spawn(home)
     home.checkout.git("worktree", "unlock", str(home.agent(1).path))
     home.checkout.git("worktree", "move", str(home.agent(1).path), str(home.path / "elsewhere"))
-    assert f"is checked out at {home.path / 'elsewhere'}" in refused(home)[0]
+    assert run_spawn(home).steps == ()
+    fleet = home.fleet()
+    assert fleet.worktree(fleet.require_agent("schema")) == home.path / "elsewhere"
+
+
+def test_an_agent_keeps_its_worktree_and_branch_when_the_numbers_shift(home: Home) -> None:
+    by_number = home.blueprint.read_text().replace("worktrees:", 'worktrees:\n  branch: "work/{{ agent.number }}"')
+    home.blueprint.write_text(by_number)
+    run_spawn(home)
+    home.blueprint.write_text(by_number.replace('  - {name: schema, task: "Design the schema."}\n', ""))
+    fleet = home.fleet()
+    api = fleet.require_agent("api")
+    assert (api.number, api.branch) == (1, "work/2")
+    assert fleet.worktree(api) == home.agent(2).path
+    assert not [step for step in run_spawn(home).steps if isinstance(step, steps.AddWorktree | steps.CreateBranch)]
+
+
+def test_a_new_agent_never_gets_the_place_of_another_one(home: Home) -> None:
+    run_spawn(home)
+    home.blueprint.write_text(home.blueprint.read_text().replace("name: schema", "name: model"))
+    run_spawn(home)
+    fleet = home.fleet()
+    assert fleet.worktree(fleet.require_agent("model")) == home.path / "worktrees" / "agent-1-model"
+    assert home.agent(1).git("branch", "--show-current") == "agent/demo/schema"
+
+
+def test_what_another_repository_puts_aside_in_a_shared_folder_is_left(make: MakeHome, tmp_path: Path) -> None:
+    first = make()
+    run_spawn(first)
+    aside = first.path / "worktrees" / ".orchestra-old" / "agent-1"
+    aside.parent.mkdir()
+    first.agent(1).path.rename(aside)
+    second = make(name="second")
+    second.blueprint.write_text(second.blueprint.read_text().replace("../worktrees", str(first.path / "worktrees")))
+    problems = refused(second)
+    assert any(f"worktree of the repository {first.checkout.path}" in problem for problem in problems)
+    assert (aside / "TASK.md").exists()
+    assert run_spawn(first).steps == ()
+    assert (first.agent(1).path / "TASK.md").exists()
 
 
 def test_a_worktree_of_somebody_else_in_the_place(home: Home) -> None:
     home.checkout.git("worktree", "add", "--quiet", "-b", "theirs", str(home.agent(1).path))
     (problem,) = refused(home)
-    assert problem.endswith("is a worktree that is not ours: move or remove it")
+    assert "it is a worktree of this repository, with branch theirs" in problem
 
 
 def test_an_unborn_target(make: MakeHome) -> None:
     home = make()
     shutil.rmtree(home.checkout.path / ".git")
     home.checkout.git("init", "--quiet", "--initial-branch=main")
-    with pytest.raises(SpawnRefused, match="main has no commit yet"):
+    with pytest.raises(SpawnRefused, match="main has no commit"):
         run_spawn(home)
     assert not home.path.joinpath("worktrees").exists()
 
