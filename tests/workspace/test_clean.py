@@ -185,7 +185,7 @@ def test_who_cannot_go_is_skipped_with_the_reason(spawned: Home, reason: str) ->
         "locked": "is locked: hands off",
         "process": "is in use by process",
         "rebase": "in the middle of a rebase",
-        "repository": "is a repository of its own",
+        "repository": "has commits that no remote has",
         "elsewhere": "is checked out at",
     }[reason]
     process = None
