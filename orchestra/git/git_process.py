@@ -117,9 +117,10 @@ class Output:
 class Git:
     """Runs git in one folder. Cheap to make; holds no process and no file."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str] | None = None, *, hooks: Path | None = None) -> None:
         self.folder = folder
         self._env = dict(env or {})
+        self._hooks = hooks
 
     def git_folder(self) -> Path:
         """Return the ``.git`` folder, or what the ``.git`` file of a linked worktree names, without running git."""
@@ -134,7 +135,11 @@ class Git:
 
     def with_env(self, **extra: str) -> Git:
         """The same folder with more environment, for instance ``GIT_INDEX_FILE``."""
-        return Git(self.folder, {**self._env, **extra})
+        return Git(self.folder, {**self._env, **extra}, hooks=self._hooks)
+
+    def with_hooks(self, hooks: Path) -> Git:
+        """The same folder, with the hooks in ``hooks`` enabled: for a push, whose hook belongs to the person."""
+        return Git(self.folder, self._env, hooks=hooks)
 
     def with_config(self, settings: Mapping[str, str]) -> Git:
         """The same folder with ``settings`` over the configuration, after what the user's GIT_CONFIG_COUNT brings."""
@@ -158,21 +163,25 @@ class Git:
         GroundError when the folder or git itself is missing or ``timeout_s`` passed.
         """
         try:
-            process = subprocess.run(
+            process = subprocess.Popen(
                 self._argv(args),
                 cwd=self.folder,
                 env=environment(self._env),
-                input=stdin,
-                stdin=subprocess.DEVNULL if stdin is None else None,
-                capture_output=True,
-                check=False,
-                timeout=timeout_s,
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
+            with process:
+                try:
+                    stdout, stderr = process.communicate(stdin, timeout=timeout_s)
+                except BaseException:  # not subprocess.run: it would wait for a hanging ssh that holds the pipes
+                    process.kill()
+                    raise
         except subprocess.TimeoutExpired as error:
             raise GroundError(f"git {' '.join(args)} did not end within {timeout_s:.0f} s") from error
         except OSError as error:
             raise self._cannot_start(error) from error
-        output = Output(args, process.returncode, process.stdout, os.fsdecode(process.stderr))
+        output = Output(args, process.returncode, stdout, os.fsdecode(stderr))
         return self._checked(output, ok)
 
     def text(self, *args: str, stdin: bytes | None = None) -> str:
@@ -207,7 +216,8 @@ class Git:
     def _argv(self, args: tuple[str, ...]) -> list[str]:
         if not args or args[0] not in SUBCOMMANDS:
             raise ValueError(f"git {args[0] if args else ''} is not in SUBCOMMANDS of orchestra/git/git_process.py")
-        return [*_PREFIX, *args]
+        hooks = ("-c", f"core.hooksPath={self._hooks}") if self._hooks else ()
+        return [*_PREFIX, *hooks, *args]
 
     def _cannot_start(self, error: OSError) -> GroundError:
         if not self.folder.is_dir():

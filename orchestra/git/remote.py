@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from orchestra.errors import GitError, GroundError
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId, RefName, branch_ref, resolve
 
 _TIMEOUT_S = 600.0
+_ANSWER_S = 60.0  # for a remote to say where its branch is
 
 
 class Pushed(StrEnum):
@@ -56,7 +58,7 @@ def fetch(git: Git, remote: str, branch: str) -> CommitId | None:
 def look(git: Git, remote: str, branch: str) -> CommitId | None:
     """Return the remote's branch without fetching it. Raises GroundError when the remote cannot be reached."""
     try:
-        output = git.run("ls-remote", "--end-of-options", remote, branch_ref(branch), timeout_s=_TIMEOUT_S)
+        output = git.run("ls-remote", "--end-of-options", remote, branch_ref(branch), timeout_s=_ANSWER_S)
     except GitError as error:
         raise _unreachable(remote, error) from error
     for line in output.lines:
@@ -76,7 +78,9 @@ def push(git: Git, remote: str, branch: str, old: CommitId | None, new: CommitId
     ref = branch_ref(branch)
     lease = f"--force-with-lease={ref}:{old or ''}"
     options = ("--porcelain", "--no-follow-tags", "--recurse-submodules=no", lease)
-    output = git.run("push", *options, remote, f"{new}:{ref}", ok=range(-64, 256), timeout_s=_TIMEOUT_S)
+    # The person's own pre-push hook runs, as in a push by hand: Git LFS uploads the content of files there.
+    pusher = git.with_hooks(hooks_folder(git))
+    output = pusher.run("push", *options, remote, f"{new}:{ref}", ok=range(-64, 256), timeout_s=_TIMEOUT_S)
     remote_tip = look(git, remote, branch)
     if remote_tip == new:
         return PushResult(Pushed.DONE, remote_tip)
@@ -84,11 +88,20 @@ def push(git: Git, remote: str, branch: str, old: CommitId | None, new: CommitId
     return PushResult(Pushed.DECLINED if remote_tip == old else Pushed.MOVED, remote_tip, message)
 
 
+def hooks_folder(git: Git) -> Path:
+    """Return the folder of the person's hooks: ``core.hooksPath`` of the configuration, else the repository's own."""
+    values = git.run("config", "--type=path", "--show-scope", "-z", "--get-all", "core.hooksPath", ok=(0, 1)).fields
+    configured = [path for scope, path in zip(values[::2], values[1::2], strict=True) if scope != "command"]
+    if configured:
+        return git.folder / configured[-1]
+    return Path(git.text("rev-parse", "--path-format=absolute", "--git-common-dir")) / "hooks"
+
+
 def _remote_message(stdout: str, stderr: str) -> str:
     """Return what the remote's hooks printed, then git's line about the ref."""
     lines = [line.removeprefix("remote:").strip() for line in stderr.splitlines() if line.startswith("remote:")]
     lines += [line.split("\t")[-1] for line in stdout.splitlines() if line.startswith("!")]
-    lines = lines or [line for line in stderr.splitlines() if line.strip()][-1:]
+    lines = lines or [line for line in stderr.splitlines() if line.strip()][-3:]  # of a hook here, say
     return "; ".join(line for line in lines if line)
 
 

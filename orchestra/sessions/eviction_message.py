@@ -27,7 +27,7 @@ class Conflict:
 class Eviction:
     """Why the train evicted a branch: reason and detail of its report, and the evidence."""
 
-    reason: str  # conflict, gate, logical-conflict, scope, empty
+    reason: str  # conflict, gate, logical-conflict, scope, empty, malformed
     detail: str
     target: str  # the branch where work lands
     other_agents: Sequence[str] = ()

@@ -15,10 +15,10 @@ from pathlib import Path
 from orchestra.blueprint.model import AgentName, ConflictRule, Regenerate, Scope, Strategy, Union
 from orchestra.blueprint.scope import Matcher
 from orchestra.candidates.conflict_forecast import conflicts_by_agent, forecast_conflicts
-from orchestra.candidates.text_conflict import RuleOf
+from orchestra.candidates.text_conflict import RuleOf, quote_path
 from orchestra.engine.job import Engine
 from orchestra.engine.local import LocalEngine
-from orchestra.errors import UsageError
+from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import Fleet
 from orchestra.gates.branch_changes import BranchRange, judging_manifests, landing_paths, own_commits
 from orchestra.gates.builtin import require_supported_builtins, run_builtin_gates
@@ -40,8 +40,9 @@ from orchestra.train.results import ResultRecorder
 from orchestra.train.target_checks import TargetPosition, check_target
 from orchestra.train.tester import Tester
 from orchestra.train.train_context import Integrators, TrainContext
-from orchestra.train.train_report import Blocked, Evicted, Landed, MergeReport, Waiting
+from orchestra.train.train_report import Blocked, Evicted, EvictReason, Landed, MergeReport, Waiting
 from orchestra.train.train_run import TrainRun
+from orchestra.train.tree_checks import malformed_trees, undeclared_repositories
 
 Unfinished = Callable[[], Mapping[AgentName, str]]
 """Read which agents are not finished, and why. Called only when it is needed, since it looks at every worktree."""
@@ -119,7 +120,9 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
         with exclusive(repository.state_folder / "train", request.command):
             # Finish what a killed train left, then read where everything is.
             recovered = _recover(fleet, events)
-            position = check_target(repository, fleet.target, fleet.remote)
+            if fleet.remote is not None:
+                events.emit("waiting", (), f"fetching {fleet.target} from {fleet.remote}")
+            position = check_target(repository, fleet.target, fleet.remote, push=request.push)
             refs = read_fleet(repository.git, fleet.name)
             entries = read_entries(
                 fleet,
@@ -135,13 +138,12 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
             recorder = ResultRecorder(fleet, events, rehearsed=request.rehearsed)
             for waiting in entries.waiting:
                 recorder.add(waiting)
-            paths = {entry.agent.name: _changed_paths(fleet, position, entry) for entry in entries.queued}
+            paths: dict[AgentName, tuple[str, ...]] = {}
             for entry in entries.queued:
-                changed = paths[entry.agent.name]
-                fork = repository.fork(position.start, entry.branch.tip, entry.branch.base)
-                judging = judging_manifests(repository.git, BranchRange(fork, entry.branch.tip), changed)
-                findings = run_builtin_gates(fleet.blueprint, entry.agent, changed, entry.notes, judging)
-                recorder.add_builtin_checks(entry, findings)
+                try:
+                    paths[entry.agent.name] = _check_branch(fleet, position, entry, recorder)
+                except GroundError as error:  # this branch cannot be read; the others go on
+                    recorder.add(Waiting(entry.agent.name, f"its branch cannot be read: {error}"))
             if not request.rehearsed:
                 _require_clear_checkouts(fleet, position, paths)
             _announce(fleet, entries, events, recorder, rehearsed=request.rehearsed)
@@ -196,13 +198,28 @@ def _record_merged_by_hand(
     return (sentence,)
 
 
-def _changed_paths(fleet: Fleet, position: TargetPosition, entry: Entry) -> tuple[str, ...]:
-    """Return what landing the branch touches, also in commits that a later one takes back."""
-    branch = entry.branch
-    git = fleet.repository.git
+def _check_branch(fleet: Fleet, position: TargetPosition, entry: Entry, recorder: ResultRecorder) -> tuple[str, ...]:
+    """Check an entry's trees and run the built-in gates on it; return what the branch itself changes."""
+    branch, git = entry.branch, fleet.repository.git
+    if problems := malformed_trees(git, position.start, branch.tip):
+        recorder.add(Evicted(entry.agent.name, branch.tip, EvictReason.MALFORMED, "; ".join(problems[:3])))
+        return ()
     fork = fleet.repository.fork(position.start, branch.tip, branch.base)
+    if nested := undeclared_repositories(git, fork, branch.tip):
+        path = quote_path(nested[0])
+        detail = (
+            f"{path} is a nested repository without an entry in .gitmodules, so a clone cannot fill it: "
+            f"git rm --cached {path}, or git submodule add"
+        )
+        recorder.add(Evicted(entry.agent.name, branch.tip, EvictReason.MALFORMED, detail))
+        return ()
+    # What landing the branch touches, also in commits that a later one reverts.
     commits = () if branch.strategy is Strategy.SQUASH else own_commits(git, position.start, branch.base, branch.tip)
-    return tuple(landing_paths(git, BranchRange(fork, branch.tip, commits), position.start, branch.kept_out))
+    branch_range = BranchRange(fork, branch.tip, commits)
+    paths = tuple(landing_paths(git, branch_range, position.start, branch.kept_out))
+    judging = judging_manifests(git, BranchRange(fork, branch.tip), paths)
+    recorder.add_builtin_checks(entry, run_builtin_gates(fleet.blueprint, entry.agent, paths, entry.notes, judging))
+    return paths
 
 
 def _require_clear_checkouts(
@@ -289,11 +306,18 @@ def _report(
 ) -> MergeReport:
     results = recorder.results
     landed = tuple(result for result in results if isinstance(result, Landed))
+    after = tip if landed else position.local
+    actual = None if request.rehearsed else fleet.target_tip()  # from the ref: a gate or a person may have moved it
+    if actual is not None and actual != after:
+        recorder.advice.append(
+            f"{fleet.target} is at {actual[:10]}, not at {after[:10]} where this train left it: something else moved it"
+        )
+        after = actual
     return MergeReport(
         fleet=fleet.name,
         target=fleet.target,
         before=position.local,
-        after=tip if landed else position.local,
+        after=after,
         landed=landed,
         evicted=tuple(result for result in results if isinstance(result, Evicted)),
         blocked=tuple(result for result in results if isinstance(result, Blocked)),

@@ -1,8 +1,9 @@
 """One gate slot: a worktree that holds exactly one commit and what a set-up made, and can prove it.
 
-Invariant: the index that says what the files should be is kept where no job looks for it; a job's own is a copy. What
-a job changed, added, committed or configured in the slot is gone before the next one. Refuses: to guess; what cannot be
-verified is ``SlotTrouble``.
+Invariant: the index that says what the files should be is stored where no job looks for it; a job gets a copy. Whatever
+a job changed, added, committed or configured in the slot is removed before the next one: files, nested repositories,
+the slot's own git configuration, refs and sparse checkout, and the files of its submodules. Our git commands use fixed
+settings for everything that decides which files are looked at, so a setting of the repository cannot hide a change.
 """
 
 from __future__ import annotations
@@ -22,6 +23,20 @@ from orchestra.git.git_process import Git
 from orchestra.git.objects import TreeId
 from orchestra.git.refs import CommitId
 
+_SETTINGS = {  # which files exist and are compared must not depend on the repository's configuration
+    "core.sparseCheckout": "false",
+    "core.sparseCheckoutCone": "false",
+    "index.sparse": "false",
+    "core.trustctime": "true",
+    "core.checkStat": "default",
+    "core.ignoreStat": "false",
+    "core.untrackedCache": "false",
+    "core.splitIndex": "false",
+    "submodule.recurse": "false",
+}
+_PERMANENT = frozenset(("HEAD", "commondir", "gitdir", "locked", "modules", "orchestra-index", "orchestra-slot.json"))
+_SUBMODULE_MODE = "160000"
+
 
 class SlotTrouble(GroundError):  # noqa: N818 - it is the machine's, not the work's
     """A slot could not be made ready for a candidate."""
@@ -29,117 +44,134 @@ class SlotTrouble(GroundError):  # noqa: N818 - it is the machine's, not the wor
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One slot's folder and what git keeps of it. The index beside the admin folder's own is the one we trust."""
+    """One slot's folder and its admin folder, with the index that we trust beside git's own."""
 
     path: Path
     admin: Path
 
     @property
     def git(self) -> Git:
-        own = {"GIT_INDEX_FILE": self._index, "GIT_DIR": self.admin, "GIT_WORK_TREE": self.path}
-        return self._plain.with_env(**{name: str(path) for name, path in own.items()})
+        paths = {"GIT_INDEX_FILE": self._index, "GIT_DIR": self.admin, "GIT_WORK_TREE": self.path}
+        return self._plain.with_env(**{name: str(path) for name, path in paths.items()})
 
     @property
     def _plain(self) -> Git:
-        """Marked as ours, so that one which outlives its killed train is known for what it is."""
-        return Git(self.path).with_env(**{MARK: "gate-slot"})
+        """Git in the slot, marked so that a process which outlives its killed train is recognized."""
+        return Git(self.path).with_env(**{MARK: "gate-slot"}).with_config(_SETTINGS)
 
     @property
     def _index(self) -> Path:
         return self.admin / "orchestra-index"
 
     @property
-    def _memory(self) -> Path:
+    def _setup_record(self) -> Path:
         return self.admin / "orchestra-slot.json"
 
     def move_to(self, commit: CommitId) -> None:
-        """Index and files as in ``commit``; what else is there goes, but for what the set-up made."""
-        for lock in (
-            self._index.with_name("orchestra-index.lock"),
-            self.admin / "index.lock",
-            self.admin / "HEAD.lock",
-        ):
-            lock.unlink(missing_ok=True)  # of a killed run: nobody else works here
-        if not self._index.exists() and (self.admin / "index").exists():
-            shutil.copy2(self.admin / "index", self._index)
+        """Make index and files those of ``commit``; remove everything else but what the set-up made."""
+        for entry in self.admin.iterdir():  # config, refs, operations and locks of earlier jobs: nothing runs here now
+            if entry.name not in _PERMANENT:
+                _delete(entry)
         self.git.run("update-ref", "--no-deref", "HEAD", commit)
         self.git.run("read-tree", "--reset", "-u", commit)
-        self.clear_extras(self._kept())
-        self._update_submodules(commit)
-        shutil.copy2(self._index, self.admin / "index")  # with its time, which tells git what may be racy
+        tracked, has_flags = self._read_index()
+        if has_flags:
+            self._index.unlink()
+            self.git.run("read-tree", "--reset", "-u", commit)
+        for folder in {path.rpartition("/")[0] for path in tracked} - {""}:
+            _delete(self.path / folder / ".git")  # ls-files never lists it
+        self.clear_extras(self._setup_files())
+        self._check_out_submodules(commit)
+        shutil.copy2(self._index, self.admin / "index")  # with its time, by which git knows what may be racy
+
+    def _read_index(self) -> tuple[list[str], bool]:
+        """Return the tracked paths, and whether git would overlook any (skip-worktree, assume-unchanged)."""
+        rows = self.git.run("ls-files", "-v", "-z").fields
+        return [row[2:] for row in rows], any(not row.startswith("H ") for row in rows)
 
     def extras(self) -> tuple[str, ...]:
-        """What is there beside the commit's files, folders as one name with a final slash."""
+        """Return what is not in the commit; a folder is one name with a final slash."""
         return tuple(self.git.run("ls-files", "-z", "--others", "--directory").fields)
 
-    def clear_extras(self, kept: tuple[str, ...]) -> None:
+    def clear_extras(self, keep: tuple[str, ...]) -> None:
         for name in self.extras():
-            if name not in kept:
+            if name not in keep:
                 _delete(self.path / name.removesuffix("/"))
 
     def check(self, commit: CommitId, tree: TreeId, setup: str | None) -> None:
-        """Raises SlotTrouble unless the slot holds that commit and nothing but it and its set-up."""
-        if self.git.text("write-tree") != tree:
+        """Raise SlotTrouble unless the slot holds that commit and nothing but it and its set-up."""
+        if self.git.text("write-tree") != tree or self._read_index()[1]:
             raise SlotTrouble(f"the index of {self.path} is not {commit[:10]}")
         changed = self.git.run("diff-index", "-z", "--name-only", "--ignore-submodules", commit, "--").fields
         wrong = [path for path in changed if not self._is_as_checked_out(commit, path)]
         if setup is not None:
-            wrong += [name for name in self.extras() if name not in self._kept()]
+            wrong += [name for name in self.extras() if name not in self._setup_files()]
         if wrong:
             raise SlotTrouble(f"{self.path} is not clean: {', '.join(wrong[:3])}")
 
     def _is_as_checked_out(self, commit: CommitId, path: str) -> bool:
-        """Line-end rules can make git call a file changed that it has itself just written."""
-        written = self.git.run("cat-file", "--filters", f"{commit}:{path}", ok=(0, 128))
+        """Return whether the content is right: line-end rules can make git call a file changed that it just wrote."""
+        blob = self.git.run("cat-file", "--filters", f"{commit}:{path}", ok=(0, 128))
         with suppress(OSError):
-            return written.code == 0 and written.stdout == (self.path / path).read_bytes()
+            return blob.code == 0 and blob.stdout == (self.path / path).read_bytes()
         return False
 
-    def _update_submodules(self, commit: CommitId) -> None:
+    def _check_out_submodules(self, commit: CommitId) -> None:
+        """Check submodules out from scratch; only the objects that were fetched for them stay."""
         if not self.git.run("ls-tree", commit, "--", ".gitmodules").stdout:
             return
+        self.forget()  # what a set-up made in a submodule is deleted with it
+        for row in self.git.run("ls-files", "-s", "-z").fields:
+            if row.startswith(_SUBMODULE_MODE):
+                folder = self.path / row.partition("\t")[2]
+                _delete(folder)
+                folder.mkdir()
+        for head in (self.admin / "modules").rglob("HEAD"):
+            if (head.parent / "objects").is_dir():  # a git folder: no index, hooks or settings of an earlier job
+                for name in ("index", "info", "hooks", "config.worktree", "logs", "index.lock", "HEAD.lock"):
+                    _delete(head.parent / name)
         shutil.copy2(self._index, self.admin / "index")
-        self._plain.run("submodule", "update", "--init", "--recursive", "--checkout")
+        self._plain.run("submodule", "update", "--init", "--recursive", "--checkout", "--force")
 
     # -- what the set-up made ------------------------------------------------------------------------------------
 
     def setup_key(self) -> str | None:
-        return self._remembered()[0]
+        return self._read_setup()[0]
 
-    def _kept(self) -> tuple[str, ...]:
-        return self._remembered()[1]
+    def _setup_files(self) -> tuple[str, ...]:
+        return self._read_setup()[1]
 
-    def _remembered(self) -> tuple[str | None, tuple[str, ...]]:
+    def _read_setup(self) -> tuple[str | None, tuple[str, ...]]:
         try:
-            facts: Mapping[str, object] = json.loads(self._memory.read_text("utf-8"))
-            kept = facts["kept"]
-            return str(facts["setup"]), tuple(str(name) for name in kept) if isinstance(kept, list) else ()
+            record: Mapping[str, object] = json.loads(self._setup_record.read_text("utf-8"))
+            names = record["kept"]
+            return str(record["setup"]), tuple(str(name) for name in names) if isinstance(names, list) else ()
         except (OSError, ValueError, KeyError):
             return None, ()
 
     def forget(self) -> None:
-        self._memory.unlink(missing_ok=True)
+        self._setup_record.unlink(missing_ok=True)
 
-    def remember(self, key: str, kept: tuple[str, ...]) -> None:
-        write_atomically(self._memory, json.dumps({"setup": key, "kept": list(kept)}))
+    def remember(self, key: str, files: tuple[str, ...]) -> None:
+        write_atomically(self._setup_record, json.dumps({"setup": key, "kept": list(files)}))
 
 
-def _delete(place: Path) -> None:
-    """Delete what a job left, also where it took away our right to."""
-    if place.is_dir() and not place.is_symlink():
-        for folder in _unwritable(place):
+def _delete(path: Path) -> None:
+    """Delete what a job left, also where it took away our permission."""
+    if path.is_dir() and not path.is_symlink():
+        for folder in _unwritable(path):
             folder.chmod(0o700)
-        shutil.rmtree(place)
+        shutil.rmtree(path)
     else:
-        place.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def _unwritable(folder: Path) -> Iterator[Path]:
-    """Folders whose content we may not remove as they are; outermost first, so that each can be entered."""
+    """Yield the folders whose content we may not remove; outermost first, so that each can be entered."""
     if not os.access(folder, os.W_OK | os.X_OK | os.R_OK):
         yield folder
     for root, names, _ in os.walk(folder):
         for name in names:
-            place = Path(root, name)
-            if not place.is_symlink() and not os.access(place, os.W_OK | os.X_OK | os.R_OK):
-                yield place
+            path = Path(root, name)
+            if not path.is_symlink() and not os.access(path, os.W_OK | os.X_OK | os.R_OK):
+                yield path

@@ -1,9 +1,10 @@
-"""Gate slots: worktrees of our own, kept warm and used for one candidate after the other.
+"""Gate slots: worktrees for tests, reused for one candidate after the other.
 
-A slot is at ``<root>/<home name>.gates/<n>``, detached, locked, and nobody's place of work: whatever is in it may go.
-Invariant: before a job runs in a slot, its files are the candidate's and nothing else is there but what ``setup`` made
-for the same lock files, checked against an index that no job can reach (its own is a copy). Refuses
-(``SlotTrouble``): to call a slot ready that it could not verify. That is never a verdict on a branch.
+A slot is at ``<root>/<home name>.gates/<n>``, detached and locked. Nobody works in it, so everything in it may be
+deleted; ``<n>.owner`` beside it names the repository that made it.
+
+Invariant: before a job runs in a slot, its files are the candidate's, and otherwise it holds only what ``setup`` made
+from the same inputs. A slot that could not be verified raises ``SlotTrouble``, which is never a verdict on a branch.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from orchestra.blueprint.inline_templates import render_env
 from orchestra.blueprint.model import AgentName
 from orchestra.engine.process_tree import is_marked
 from orchestra.errors import GitError
+from orchestra.files import write_atomically
 from orchestra.fleet import Fleet
 from orchestra.gates.environment import gate_environment
 from orchestra.git import worktree_admin, worktrees
@@ -180,26 +182,33 @@ class Slots:
         if admin is None or not worktree_admin.is_linked(path, admin):
             self._drop(number)
             with exclusive(repository.state_folder, "make a gate slot", wait_s=_WAIT_S):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(self._owner_file(number), f"{repository.common_dir}\n")
                 worktrees.add_empty(repository, Place(path, commit, None, _reason(number)))
             admin = worktree_admin.admin_of(path)
         return Slot(path, admin)
 
     def _drop(self, number: int) -> None:
-        """Take a slot away. It is ours alone by the reason of its lock; anything else at its place is refused."""
+        """Delete a slot. The reason of its lock or its owner file says that it is ours; anything else is refused."""
         path, repository = self.path(number), self._fleet.repository
         admin = worktree_admin.admins(repository).get(Path(os.path.realpath(path)))
-        ours = admin is not None and worktree_admin.lock_reason(admin) == _reason(number)
-        if admin is not None and not ours:
+        is_ours = admin is not None and worktree_admin.lock_reason(admin) == _reason(number)
+        with suppress(OSError):
+            is_ours = is_ours or self._owner_file(number).read_text("utf-8").strip() == str(repository.common_dir)
+        if not is_ours and admin is not None:
             raise SlotTrouble(
-                f"{path} is a worktree of somebody else's", hint=f"move it: git worktree move {path} ELSEWHERE"
+                f"{path} is a worktree that orchestra did not make", hint=f"move it: git worktree move {path} ELSEWHERE"
             )
-        if admin is None and path.exists():
+        if not is_ours and path.exists():
             raise SlotTrouble(f"{path} is in the way of a gate slot", hint="move it elsewhere")
-        if admin is None:
-            return
         with exclusive(repository.state_folder, "renew a gate slot", wait_s=_WAIT_S):
-            worktree_admin.delete(path)
-            worktree_admin.forget(repository, admin, path)
+            if is_ours:
+                worktree_admin.delete(path)
+            if admin is not None:
+                worktree_admin.forget(repository, admin, path)
+
+    def _owner_file(self, number: int) -> Path:
+        return slots_root(self._fleet) / f"{number}.owner"
 
     def _renew_scratch(self, number: int) -> None:
         self.drop_scratch(number)

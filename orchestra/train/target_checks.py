@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestra.errors import GroundError
 from orchestra.git import worktree_admin
 from orchestra.git.refs import CommitId, branch_ref
-from orchestra.git.remote import fetch
+from orchestra.git.remote import fetch, tracking_ref
 from orchestra.git.repository import Repository
 
 # File or folder in a checkout's git folder -> the operation under way, and the commands that end it.
@@ -40,11 +40,16 @@ class TargetPosition:
     checkouts: tuple[Path, ...]
 
 
-def check_target(repository: Repository, target: str, remote: str | None) -> TargetPosition:
+def check_target(repository: Repository, target: str, remote: str | None, *, push: bool = False) -> TargetPosition:
     """Return where a train for ``target`` starts. Fetches from ``remote``. Raises GroundError with the fix."""
     local = require_target(repository, target)
     checkouts = quiet_checkouts(repository, target)
     tip = fetch(repository.git, remote, target) if remote is not None else None
+    if push and remote is not None and tip is None and repository.resolve(tracking_ref(remote, target)) is not None:
+        raise GroundError(
+            f"{remote} has no branch {target} any more, so nothing is pushed: it was renamed or deleted there",
+            hint=f"name the new target in the blueprint; to make it there again: git push {remote} {target}",
+        )
     if tip is None or tip == local or repository.is_ancestor(tip, local):
         return TargetPosition(local, local, tip, checkouts)
     if repository.is_ancestor(local, tip):

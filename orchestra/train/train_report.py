@@ -24,6 +24,7 @@ class EvictReason(StrEnum):
     LOGICAL_CONFLICT = "logical-conflict"  # green alone, red together with ``with_``
     SCOPE = "scope"  # it changes what its agent may not change
     EMPTY = "empty"  # it changes nothing
+    MALFORMED = "malformed"  # a server or a checkout would refuse its trees
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,8 @@ class MergeReport:
     def _last_line(self) -> str:
         if self.before == self.after:
             return f"{self.target} stays at {self.before[:10]}"
+        if not self.landed:
+            return f"{self.target} was at {self.before[:10]} and is at {self.after[:10]}; this train landed nothing"
         moved = "would go" if self.rehearsed else "went"
         pushed = ", pushed" if self.pushed else ""
         return f"{self.target} {moved} from {self.before[:10]} to {self.after[:10]}{pushed}"

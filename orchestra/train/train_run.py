@@ -353,7 +353,9 @@ class TrainRun:
         self._context.events.emit("waiting", (), f"{event}; building again")
         self._cancel_tests()
         try:
-            self._position = check_target(self._fleet.repository, self._fleet.target, self._fleet.remote)
+            self._position = check_target(
+                self._fleet.repository, self._fleet.target, self._fleet.remote, push=self._context.push
+            )
         except GroundError as error:
             self._stop(error)
             return

@@ -147,3 +147,40 @@ def test_landed_there_while_somebody_moved_the_target_here(train: TrainFixture, 
     assert recover(train.fleet.repository) == ("finished landing one",)
     assert train.world.refs()["demo/one/landed"] == commit
     assert train.checkout.git("status", "--porcelain") == ""
+
+
+def test_a_push_runs_the_persons_pre_push_hook(train: TrainFixture, bare: Checkout) -> None:
+    hook = train.checkout.path / ".git/hooks/pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\necho ran >'{train.checkout.path}/hook-ran'\n", "utf-8")
+    hook.chmod(0o755)
+    train.approved(one={"a": "1\n"})
+    assert landed(train.merge(push=True)) == ["one"]
+    assert (train.checkout.path / "hook-ran").exists()
+
+
+def test_a_pre_push_hook_that_fails_lands_nothing(train: TrainFixture, bare: Checkout) -> None:
+    hook = train.checkout.path / ".git/hooks/pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'cannot upload' >&2; exit 1\n", "utf-8")
+    hook.chmod(0o755)
+    train.approved(one={"a": "1\n"})
+    before = train.tip()
+    assert "cannot upload" in reasons(train.merge(push=True))["one"]
+    assert train.tip() == before
+
+
+def test_a_branch_that_the_remote_deleted_is_not_made_there_again(train: TrainFixture, bare: Checkout) -> None:
+    train.approved(one={"a": "1\n"}, two={"b": "2\n"})
+    assert landed(train.merge(agents=["one"], push=True)) == ["one"]
+    bare.git("update-ref", "-d", "refs/heads/main")
+    with pytest.raises(GroundError, match="renamed or deleted"):
+        train.merge(push=True)
+    assert "refs/heads/main" not in bare.git("for-each-ref")
+
+
+def test_waiting_for_the_remote_is_reported_before_it_answers(train: TrainFixture, bare: Checkout) -> None:
+    train.approved(one={"a": "1\n"})
+    texts: list[str] = []
+    train.merge(agents=["one"], progress=lambda event: texts.append(event.text))
+    assert texts[0] == "fetching main from origin"
