@@ -50,6 +50,24 @@ def write_below(root: Path, relative: str | PurePath, content: str | bytes, *, m
         _replace(folder, name, content, mode, sync=False)
 
 
+def create_below(root: Path, relative: str | PurePath, content: str) -> bool:
+    """Create the file ``relative`` below ``root``, complete or not at all; return False where something exists there.
+
+    Follows no link. Raises OSError where a folder on the way is a link or a file.
+    """
+    *parents, name = PurePath(relative).parts
+    with _open_below(root, parents, create=True) as folder:
+        temporary = f".{name[:200]}.{secrets.token_hex(6)}"
+        _replace(folder, temporary, content, 0o666, sync=False)
+        try:
+            os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except FileExistsError:
+            return False
+        finally:
+            os.unlink(temporary, dir_fd=folder)
+    return True
+
+
 def read_regular(path: Path, *, below: Path | None = None, most: int = LONGEST_READ) -> bytes | None:
     """Return at most ``most`` bytes of a regular file; None where there is none, or a link, pipe or device.
 

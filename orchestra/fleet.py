@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from orchestra.git.refs import PREFIX, AgentRefs, CommitId, RefName, RefUpdate, 
 from orchestra.git.remote import tracking_ref
 from orchestra.git.repository import Repository, Worktree
 from orchestra.ledger import Ledger
-from orchestra.text import did_you_mean
+from orchestra.text import did_you_mean, format_list
 
 BRANCH_RECORD = "branch"  # in an agent's folder: the branch that spawn created for it
 _LOCKED_FOR = "orchestra: "
@@ -167,6 +168,20 @@ def newest_target(snapshot: FleetSnapshot) -> CommitId | None:
     if local is None or remote is None or local == remote:
         return local or remote
     return remote if snapshot.fleet.repository.is_ancestor(local, remote) else local
+
+
+def explain_missing_target(fleet: Fleet) -> tuple[str, str]:
+    """Return a message and a hint for a target without a commit: a misspelled name, or a new repository."""
+    agent_branches = {agent.branch for agent in fleet.blueprint.agents}
+    branches = sorted(set(read_snapshot(fleet).branches) - agent_branches)
+    if not branches:
+        return f"{fleet.target} has no commit yet", "commit at least one file there: agents start from it"
+    suggestion = did_you_mean(fleet.target, branches, otherwise=f"The branches are {format_list(branches, most=8)}.")
+    create = f"git branch {shlex.quote(fleet.target)} COMMIT"
+    return (
+        f"the target branch {fleet.target} does not exist",
+        f"{suggestion} Set `target:` in the blueprint, or create the branch: {create}",
+    )
 
 
 def make_fleet(repository: Repository, blueprint: Blueprint) -> Fleet:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from invoke.context import Context
 
 from orchestra.cli.console import Tone, print_note, print_result, show_json
 from orchestra.cli.program import task
-from orchestra.errors import ExitCode
+from orchestra.errors import ExitCode, GroundError
 
 _MOST_COMMITS = 500
 
@@ -25,6 +26,9 @@ def init(c: Context, name: str | None = None, repo: str | None = None, json: boo
     from orchestra.scaffold.init import init_files, write
 
     repository = Repository.discover(Path(repo or "."))
+    if repository.bare:
+        hint = f"clone it, and run `orchestra init` in the clone: git clone {shlex.quote(str(repository.home))} FOLDER"
+        raise GroundError(f"{repository.home} is a bare repository, and init writes files into a checkout", hint=hint)
     tracked = repository.git.run("ls-files", "-z").fields
     tip = repository.resolve("HEAD")
     history = read_history(repository.git, tip, most_commits=_MOST_COMMITS).changes if tip else ()

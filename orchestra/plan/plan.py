@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from orchestra.blueprint.git_names import GATE_FOLDER_SUFFIX
 from orchestra.blueprint.model import RunGate
-from orchestra.fleet import Fleet
+from orchestra.fleet import Fleet, explain_missing_target, newest_target, read_snapshot
 from orchestra.git.refs import CommitId
-from orchestra.git.remote import tracking_ref
 from orchestra.plan.capacity import capacity_findings, cost, disk, slots
 from orchestra.plan.change_history import path_demands
 from orchestra.plan.finding import GROUND, Code, Finding, Severity, by_severity, place
@@ -31,7 +30,7 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
     """
     blueprint = fleet.blueprint
     machine = machine or read_machine(fleet.worktrees_root, needed_commands(blueprint))
-    ground = survey(fleet.repository, spawning.base if spawning else newest(fleet))
+    ground = survey(fleet.repository, spawning.base if spawning else newest_target(read_snapshot(fleet)))
     index = PathIndex(ground.paths)
     tree = claims(blueprint, index)
     needs = slots(blueprint, machine)
@@ -58,16 +57,6 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
     )
 
 
-def newest(fleet: Fleet) -> CommitId | None:
-    """Return the commit that a new fleet starts from: the target, or its remote branch where that is ahead; else
-    None."""
-    local_tip = fleet.target_tip()
-    remote_tip = fleet.repository.resolve(tracking_ref(fleet.remote, fleet.target)) if fleet.remote else None
-    if local_tip is None or remote_tip is None:
-        return local_tip or remote_tip
-    return remote_tip if fleet.repository.is_ancestor(local_tip, remote_tip) else local_tip
-
-
 def _with_refusals(
     fleet: Fleet, findings: Sequence[Finding], spawning: Spawning | None, commit: CommitId | None
 ) -> Iterator[Finding]:
@@ -80,13 +69,8 @@ def _with_refusals(
         return
     yield from findings
     if commit is None:
-        yield Finding(
-            Severity.ERROR,
-            Code.NO_COMMIT,
-            f"the target {fleet.target} has no commit, so there is nothing that agents could start from",
-            "make a first commit there, or name another branch (`target:`)",
-            place(fleet.blueprint, "target"),
-        )
+        message, advice = explain_missing_target(fleet)
+        yield Finding(Severity.ERROR, Code.NO_COMMIT, message, advice, place(fleet.blueprint, "target"))
 
 
 def _tree_findings(fleet: Fleet, ground: Survey, index: PathIndex, tree: Claims) -> Iterator[Finding]:

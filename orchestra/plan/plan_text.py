@@ -63,7 +63,7 @@ def plural(count: int, noun: str) -> str:
 def _head(report: PlanReport) -> list[str]:
     blueprint = report.blueprint
     title = "" if blueprint.title == blueprint.name else f": {blueprint.title}"
-    commit = f"at {report.commit[:_SHORT]}" if report.commit else "which has no commit yet"
+    commit = f"at {report.commit[:_SHORT]}" if report.commit else "(no commit)"
     return [
         f"plan of {blueprint.name}{title}",
         f"  blueprint  {_below(blueprint.source, report.repository)}",

@@ -5,7 +5,6 @@ Writing creates missing files and changes no existing file, even one that appear
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Collection, Iterable
@@ -17,6 +16,7 @@ from orchestra.blueprint.catalog import shipped_data_folder
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.errors import DiskFull, GroundError
+from orchestra.files import create_below, read_regular
 from orchestra.scaffold.areas import Area, propose_areas
 from orchestra.scaffold.detect import Stack, detect
 from orchestra.scaffold.draft import draft_blueprint
@@ -94,57 +94,39 @@ def _is_taken(root: Path, path: PurePosixPath) -> bool:
 
 def _kept(root: Path, file: NewFile) -> ExistingFile:
     if file.path == TASKS:
-        advice = None if _WAY_IN in _read(root / TASKS) else f'for `inv` verbs, add "{_WAY_IN} ns"'
+        advice = None if _WAY_IN in _read(root, TASKS) else f'for `inv` verbs, add "{_WAY_IN} ns"'
         return ExistingFile(file.path, advice)
     if file.path == EDITOR:
-        advice = None if "!append" in _read(root / EDITOR) else f"so that VS Code accepts !append, add {_TAG}"
+        advice = None if "!append" in _read(root, EDITOR) else f"so that VS Code accepts !append, add {_TAG}"
         return ExistingFile(file.path, advice)
-    if file.path == SCHEMA and _read(root / SCHEMA) != file.text:
+    if file.path == SCHEMA and _read(root, SCHEMA) != file.text:
         return ExistingFile(file.path, f"`orchestra json-schema --write {SCHEMA}` updates it")
     return ExistingFile(file.path)
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", errors="replace")
-    except OSError:
-        return ""
+def _read(root: Path, path: PurePosixPath) -> str:
+    return (read_regular(root / path, below=root) or b"").decode("utf-8", "replace")
 
 
 def write(plan: InitPlan) -> tuple[Path, ...]:
     """Create the files of ``plan``, each complete or not at all; return their paths.
 
-    A file that appeared after the plan stays unchanged. Raises GroundError, DiskFull.
+    A file that appeared after the plan stays unchanged. No symbolic link is followed. Raises GroundError, DiskFull.
     """
-    return tuple(path for file in plan.new if (path := _make(plan.root / file.path, file.text)) is not None)
-
-
-def _make(path: Path, text: str) -> Path | None:
-    """Write a temporary file and link it into place; return None where a file exists."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, "utf-8")
-        _place(temporary, path, text)
-    except FileExistsError:
-        if path.parent.is_dir():
-            return None
-        raise GroundError(f"{path.parent} exists and is not a folder") from None
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(path) from error
-        raise GroundError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-    return path
-
-
-def _place(temporary: Path, path: Path, text: str) -> None:
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+    created = []
+    for file in plan.new:
+        path = plan.root / file.path
+        try:
+            if create_below(plan.root, file.path, file.text):
+                created.append(path)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise DiskFull(path) from error
+            for folder in (plan.root / parent for parent in reversed(file.path.parents)):
+                if folder.is_symlink() and folder != plan.root:
+                    message = f"{folder} is a symbolic link, and init writes through none"
+                    raise GroundError(message, hint=f"replace it by a folder, or create {path} by hand") from None
+                if folder.exists() and not folder.is_dir():
+                    raise GroundError(f"{folder} is not a folder, so {path} cannot be created") from None
+            raise GroundError(f"cannot create {path}: {error.strerror}") from error
+    return tuple(created)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName
-from orchestra.fleet import Fleet
+from orchestra.fleet import Fleet, explain_missing_target
 from orchestra.git import worktree_admin
 from orchestra.git.refs import AgentRefs, CommitId, read_fleet, read_refs
 from orchestra.git.remote import tracking_ref
@@ -77,10 +77,7 @@ def find_problems(ground: Ground, agents: Sequence[Agent], names: InstructionNam
     """Yield what prevents the worktrees of ``agents``, each as a sentence with its fix."""
     yield from _root_problems(ground.fleet)
     if ground.base is None:
-        yield (
-            f"{ground.fleet.target} has no commit, so there is nothing to start from: name an existing branch in "
-            "`target`, or commit to it first"
-        )
+        yield "; ".join(explain_missing_target(ground.fleet))
         return
     yield from _tracked_names(ground, names)
     for agent in agents:

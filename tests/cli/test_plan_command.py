@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,23 @@ def test_a_name_from_the_repository_cannot_move_the_cursor(
     _, out, _ = orchestra("plan", "--repo", str(made.path), "--blueprint=pair")
     assert "\x1b" not in out
     assert "src/b/^[[2J" in out
+
+
+def test_init_writes_nothing_into_a_bare_repository(orchestra: Orchestra, ground: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.git"
+    Checkout(ground).git("clone", "--quiet", "--bare", str(ground), str(bare))
+    before = sorted(bare.iterdir())
+    code, out, err = orchestra("init", "--repo", str(bare))
+    assert (code, out) == (3, "")
+    assert f"{bare} is a bare repository" in err
+    assert sorted(bare.iterdir()) == before
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_place_of_a_blueprint_is_refused(orchestra: Orchestra, ground: Path) -> None:
+    (ground / "blueprints/pair.yaml").unlink()
+    os.mkfifo(ground / "blueprints/pair.yaml")
+    code, _, err = orchestra("plan", "--repo", str(ground), "--blueprint=pair")
+    assert (code, 'no blueprint "pair"' in err) == (2, True)
+    code, _, err = orchestra("plan", "--repo", str(ground), f"--blueprint={ground}/blueprints/pair.yaml")
+    assert (code, "is not a regular file" in err) == (2, True)

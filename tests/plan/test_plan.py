@@ -119,8 +119,15 @@ def test_a_target_without_a_commit_is_told_and_the_rest_still_shown(tmp_path: Pa
     assert [finding.code for finding in report.errors] == [Code.NO_COMMIT]
     assert report.exit_code is ExitCode.WRONG_GROUND
     assert not [finding for finding in report.findings if finding.code is Code.SCOPE_MATCHES_NOTHING]
-    assert "which has no commit yet" in written_out(report)
+    assert "(no commit)" in written_out(report)
     assert valid(report)["target"] == {"branch": "main", "commit": None}
+
+
+def test_a_misspelled_target_is_named_with_the_nearest_branch(repository: Checkout, written: Written) -> None:
+    blueprint = replace(written("- {name: a, scope: [README.md]}"), target="mian")
+    (error,) = plan(fleet(repository, blueprint), machine=MACHINE).errors
+    assert error.message == "the target branch mian does not exist"
+    assert error.advice.startswith('did you mean "main"?')
 
 
 def test_why_spawn_would_refuse_is_told_in_its_own_words(repository: Checkout, written: Written) -> None:

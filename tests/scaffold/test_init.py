@@ -172,6 +172,38 @@ def test_a_file_where_a_folder_has_to_be_is_a_clear_error(sample: Checkout) -> N
         write(init_files(sample.path, list(SAMPLE)))
 
 
+@pytest.mark.parametrize("folder", ["blueprints", ".orchestra", ".vscode"])
+def test_nothing_is_written_through_a_linked_folder(sample: Checkout, tmp_path: Path, folder: str) -> None:
+    (tmp_path / "outside").mkdir()
+    (sample.path / folder).symlink_to(tmp_path / "outside")
+    with pytest.raises(GroundError, match=rf"{folder} is a symbolic link"):
+        write(init_files(sample.path, list(SAMPLE)))
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.mark.timeout(20)
+def test_pipes_do_not_hold_init_up(sample: Checkout) -> None:
+    names = ["tasks.py", ".vscode/settings.json", ".orchestra/blueprint.schema.json", ".env", "Makefile", "setup.cfg"]
+    for name in [*names, "package.json"]:
+        path = sample.path / name
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+    proposed, _ = initialised(sample.path, [*SAMPLE, *names])
+    assert [str(file.path) for file in proposed.existing] == [
+        ".orchestra/blueprint.schema.json",
+        ".vscode/settings.json",
+        "tasks.py",
+    ]
+
+
+def test_a_manifest_is_not_read_through_a_link(sample: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text(json.dumps({"name": "secret"}))
+    (sample.path / "package.json").unlink()
+    (sample.path / "package.json").symlink_to(tmp_path / "package.json")
+    assert init_files(sample.path, list(SAMPLE)).stack.name != "secret"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_a_clear_error(sample: Checkout) -> None:
     sample.path.chmod(0o500)

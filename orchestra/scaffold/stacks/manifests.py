@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import cast
 
 from orchestra.blueprint.scope import BadPattern, check_pattern
+from orchestra.files import read_regular
 
 _LARGEST = 1_000_000
 """Bytes; a manifest that is larger is not read."""
@@ -77,15 +78,11 @@ class StackFolder:
         return any(path.endswith(ending) and path.startswith(self.folder) for path in self.tracked)
 
     def text(self, name: str) -> str:
-        """Return the content of a tracked file; "" where it cannot be read as a file of this repository."""
-        path = self.root / self.folder / name
-        try:
-            inside = path.resolve().is_relative_to(self.root.resolve())
-            if name not in self.names or not inside or path.stat().st_size > _LARGEST:
-                return ""
-            return path.read_text("utf-8", errors="replace")
-        except (OSError, ValueError, RuntimeError):
+        """Return the content of a tracked file; "" where it is no regular file of this repository."""
+        if name not in self.names:
             return ""
+        content = read_regular(self.root / self.folder / name, below=self.root, most=_LARGEST + 1) or b""
+        return "" if len(content) > _LARGEST else content.decode("utf-8", "replace")
 
     def json(self, name: str) -> Table:
         try:
