@@ -6,14 +6,16 @@ write-ahead log and one short transaction for each event.
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,10 @@ CREATE TABLE IF NOT EXISTS events (
   id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, agent TEXT, data TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_by_kind ON events (kind, agent, id);
 """
+
+
+_PATIENCE_S = 10.0
+_LOCKED: set[Path] = set()  # ledgers that this process once waited for in vain
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +52,46 @@ class Ledger:
         self.path = folder / "ledger.db"
 
     def record(self, kind: str, agent: str | None = None, **data: Json) -> None:
-        """Append one event. Raises DiskFull where there is no space for it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        row = (time.time(), kind, agent, json.dumps(data))
-        try:
-            with self._open() as db, db:
-                db.execute("INSERT INTO events (at, kind, agent, data) VALUES (?, ?, ?, ?)", row)
-        except sqlite3.OperationalError as error:
-            if self._is_full(error):
-                raise DiskFull(self.path) from error
-            raise
+        """Append one event. Raises DiskFull where there is no space for it.
 
-    def _is_full(self, error: sqlite3.OperationalError) -> bool:
+        A damaged ledger is set aside as ``ledger.damaged-TIME.db`` and a new one begins. In one that is locked for long
+        or cannot be written, the event is lost: no command fails for its history.
+        """
+        row = (time.time(), kind, agent, json.dumps(data))
+        for is_last in (False, True):
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self._open() as db, db:
+                    db.execute("INSERT INTO events (at, kind, agent, data) VALUES (?, ?, ?, ?)", row)
+                return
+            except sqlite3.Error as error:
+                if self._is_full(error):
+                    raise DiskFull(self.path) from error
+                if "locked" in str(error):
+                    _LOCKED.add(self.path)
+                    return
+                if is_last or not self._is_damaged(error):
+                    return
+                with suppress(OSError):
+                    self._set_aside()
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise DiskFull(self.path) from error
+                return
+
+    def _is_damaged(self, error: sqlite3.Error) -> bool:
+        signs = ("not a database", "malformed", "no such table", "no column", "no such column")
+        return self.path.is_dir() or any(sign in str(error) for sign in signs)
+
+    def _set_aside(self) -> None:
+        damaged = self.path.with_name(f"ledger.damaged-{time.time_ns()}.db")
+        for suffix in ("-wal", "-shm", ""):
+            with suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").rename(f"{damaged}{suffix}")
+
+    def _is_full(self, error: sqlite3.Error) -> bool:
         """Recognise SQLITE_FULL, and no room for the shared memory of a write-ahead log: an I/O error to SQLite."""
-        named = error.sqlite_errorname
+        named = getattr(error, "sqlite_errorname", "")
         no_memory = named in (
             "SQLITE_IOERR_SHMSIZE",
             "SQLITE_IOERR_SHMOPEN",
@@ -69,7 +101,10 @@ class Ledger:
         return named == "SQLITE_FULL" or (no_memory and shutil.disk_usage(self.path.parent).free < _ROOM)
 
     def events(self, kind: str | None = None, agent: str | None = None) -> list[Event]:
-        """Events in the order they were recorded; ``kind`` also matches its dotted children."""
+        """Return events in the order they were recorded; ``kind`` also matches its dotted children.
+
+        Rows that orchestra did not write are left out, as is everything in a ledger that cannot be read.
+        """
         if not self.path.exists():
             return []
         where, values = ["1"], []
@@ -80,14 +115,19 @@ class Ledger:
             where.append("agent = ?")
             values.append(agent)
         query = f"SELECT at, kind, agent, data FROM events WHERE {' AND '.join(where)} ORDER BY id"  # noqa: S608
-        with self._open() as db:
-            return [Event(at, k, a, json.loads(data)) for at, k, a, data in db.execute(query, values)]
+        try:
+            with self._open() as db:
+                rows = db.execute(query, values).fetchall()
+        except (sqlite3.Error, OSError):
+            return []
+        events = (_event(*row) for row in rows)
+        return [event for event in events if event is not None]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         if not self.path.exists():
             self._create()
-        db = sqlite3.connect(self.path, timeout=30)
+        db = sqlite3.connect(self.path, timeout=0.0 if self.path in _LOCKED else _PATIENCE_S)
         try:
             db.execute("PRAGMA synchronous=NORMAL")
             yield db
@@ -109,3 +149,13 @@ class Ledger:
             return
         finally:
             draft.unlink()
+
+
+def _event(at: object, kind: object, agent: object, text: object) -> Event | None:
+    try:
+        data = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+    if not (isinstance(at, float) and math.isfinite(at) and isinstance(kind, str) and isinstance(data, dict)):
+        return None
+    return Event(at, kind, agent, data) if agent is None or isinstance(agent, str) else None
