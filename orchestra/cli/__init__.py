@@ -28,6 +28,7 @@ from orchestra.cli import (
     start_command,
     status_command,
     stop_command,
+    trust_command,
     validate_command,
 )
 from orchestra.cli.program import adopt_running_program, collect
@@ -54,6 +55,7 @@ ns = collect(
     rehearse_command,
     merge_command,
     clean_command,
+    trust_command,
     scripts_command,
     demo_command,
 )

@@ -6,6 +6,7 @@ from invoke.context import Context
 
 from orchestra.cli.context import load_fleet, recover_landing
 from orchestra.cli.program import task
+from orchestra.cli.trust_command import require_trust
 from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_steps
 from orchestra.errors import ExitCode
 
@@ -28,6 +29,7 @@ def clean(
         plan = plan_clean(fleet)
         print_steps([str(step) for step in plan.steps], plan.skipped, json=json, nothing="Nothing to do.")
         return ExitCode.DONE
+    require_trust(fleet)
     recover_landing(fleet)
     with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("clean") as listener:
         report = run(fleet, engine=engine, progress=listener)

@@ -81,6 +81,9 @@ class _Stage:
     def spawn(self) -> None:
         """Run spawn."""
         print_heading("Five agents get worktrees", "Each with its own branch, and its task in TASK.md.")
+        from orchestra.workspace.trust import trust
+
+        trust(self.fleet)  # the demo wrote this blueprint itself
         self.type("spawn", f"--blueprint={_BLUEPRINT}")
 
     def work(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
@@ -11,7 +13,21 @@ from orchestra.cli.console import Tone, print_note, print_result, show_json
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, GroundError
 
+if TYPE_CHECKING:
+    from orchestra.git.repository import Repository
+
 _MOST_COMMITS = 500
+
+
+def _trust_own(repository: Repository, blueprint: Path) -> None:
+    """Trust what init wrote for this person."""
+    from orchestra.blueprint.load import load_blueprint
+    from orchestra.errors import OrchestraError
+    from orchestra.fleet import make_fleet
+    from orchestra.workspace.trust import trust
+
+    with suppress(OrchestraError, OSError):
+        trust(make_fleet(repository, load_blueprint(blueprint, blueprint_paths=[repository.home / "blueprints"])))
 
 
 @task(help={"name": "The blueprint's name. Default: the project's."})
@@ -34,6 +50,8 @@ def init(c: Context, name: str | None = None, repo: str | None = None, json: boo
     history = read_history(repository.git, tip, most_commits=_MOST_COMMITS).changes if tip else ()
     plan = init_files(repository.home, tracked, history=history, name=name)
     written = write(plan)
+    if repository.home / plan.blueprint in [repository.home / path for path in written]:
+        _trust_own(repository, repository.home / plan.blueprint)
     if json:
         unchanged = [{"path": str(file.path), "advice": file.advice} for file in plan.existing]
         show_json(

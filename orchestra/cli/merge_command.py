@@ -10,6 +10,7 @@ from orchestra.cli.console import is_terminal
 from orchestra.cli.context import load_fleet, select_names
 from orchestra.cli.program import task
 from orchestra.cli.train_output import print_train_report, read_unfinished, train_listener
+from orchestra.cli.trust_command import require_trust
 from orchestra.errors import ExitCode
 
 
@@ -38,6 +39,7 @@ def merge(
     from orchestra.train.merge import merge as run
 
     fleet = load_fleet(repo, blueprint)
+    require_trust(fleet)
     names = select_names(fleet, agents)
     if not yes and not json and is_terminal() and is_terminal(sys.stdin):
         from orchestra.cli.review_loop import review_undecided

@@ -7,6 +7,7 @@ from invoke.context import Context
 from orchestra.cli.context import load_fleet, select_names
 from orchestra.cli.program import task
 from orchestra.cli.train_output import print_train_report, train_listener
+from orchestra.cli.trust_command import require_trust
 from orchestra.errors import ExitCode
 
 
@@ -26,6 +27,7 @@ def rebase_and_test(
     from orchestra.train.merge import rebase_and_test as run
 
     fleet = load_fleet(repo, blueprint)
+    require_trust(fleet)
     names = select_names(fleet, agents) or []
     with train_listener(events) as listener:
         report = run(fleet, names, progress=listener)

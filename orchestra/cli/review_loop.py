@@ -8,7 +8,8 @@ from collections.abc import Collection
 from orchestra.blueprint.model import AgentName
 from orchestra.cli.console import Tone, ask, print_note
 from orchestra.cli.review_screen import show
-from orchestra.cli.verdict_recording import print_decision, verdict_lock
+from orchestra.cli.verdict_recording import print_decision, require_tip, verdict_lock
+from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
 from orchestra.review import verdicts
 from orchestra.review.agent_review import review_agent
@@ -28,7 +29,8 @@ def review_undecided(fleet: Fleet, names: Collection[AgentName] | None) -> bool:
         if standing.verdict in (Verdict.NONE, Verdict.STALE) and standing.commits > 0 and standing.refs.landed is None
     ]
     for agent in sorted(undecided, key=lambda agent: order[agent.name]):
-        show(fleet, review_agent(fleet, agent))
+        examined = review_agent(fleet, agent)
+        show(fleet, examined)
         answer = ask(f"{agent.name}?", _ANSWERS) or "quit"
         if answer == "quit":
             print_note("Nothing was landed. Verdicts given so far are recorded.", Tone.WAITING)
@@ -39,6 +41,11 @@ def review_undecided(fleet: Fleet, names: Collection[AgentName] | None) -> bool:
         text = _read_line(question) if question else ""
         with verdict_lock(fleet, answer):
             decision: Decision
+            try:
+                require_tip(fleet, agent, examined.standing.head)  # the agent may have gone on since it was shown
+            except UsageError as error:
+                print_note(f"{agent.name}: no verdict: {error.message}", Tone.WAITING)
+                continue
             if answer == "approve":
                 decision = verdicts.approve(fleet, agent)
             elif answer == "request-changes":

@@ -130,7 +130,7 @@ def _show_next(shown: AgentReview) -> None:
     print_result("Next")
     if shown.standing.proposal is not None:
         print_result(f"  orchestra review {name} --proposal")
-    print_result(f"  orchestra approve {name}")
+    print_result(f"  orchestra approve {name}@{(shown.standing.head or '')[:12]}")
     print_result(f'  orchestra request-changes {name} --message "..."')
     print_result(f'  orchestra discard {name} --reason "..."')
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from invoke.context import Context
@@ -18,7 +19,7 @@ def scripts(c: Context, repo: str | None = None, blueprint: str | None = None, o
     They need git and a POSIX shell, and share their state with orchestra. Both are generated: change the blueprint and
     write them again. A file that is there already is replaced only if it was generated, too.
     """
-    from orchestra.files import write_atomically
+    from orchestra.files import read_regular, write_atomically
     from orchestra.fleet import last_blueprint, load_named_blueprint
     from orchestra.git.repository import Repository
     from orchestra.shell.inputs import collect_inputs
@@ -33,7 +34,8 @@ def scripts(c: Context, repo: str | None = None, blueprint: str | None = None, o
     folder = Path(output) if output else repository.home / "scripts"
     texts = written(collect_inputs(loaded, _called(loaded.source, repository.home)))
     for name in texts:
-        if (folder / name).exists() and not is_generated((folder / name).read_text("utf-8", "replace")):
+        present = read_regular(folder / name)
+        if os.path.lexists(folder / name) and not is_generated((present or b"").decode("utf-8", "replace")):
             raise UsageError(
                 f"{folder / name} is not one of ours", hint="move it, or name another folder with --output"
             )

@@ -9,8 +9,9 @@ from invoke.context import Context
 from orchestra.cli.console import Cell, Tone, print_note, print_result, show_json, show_table
 from orchestra.cli.context import load_fleet, recover_landing, select_names
 from orchestra.cli.program import task
+from orchestra.cli.trust_command import require_trust
 from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_steps
-from orchestra.errors import ExitCode
+from orchestra.errors import ExitCode, UsageError
 from orchestra.fleet import Fleet
 from orchestra.ledger import Json
 
@@ -24,6 +25,7 @@ _TONES = {"ready": Tone.GOOD, "not-ready": Tone.BAD}
     help={
         "start": "Start the agents' sessions as well.",
         "dry-run": "Print the steps and change nothing.",
+        "yes": "Trust the commands of a blueprint that came with the repository, without asking.",
     }
 )
 def spawn(
@@ -31,6 +33,7 @@ def spawn(
     agents: str | None = None,
     start: bool = False,
     dry_run: bool = False,
+    yes: bool = False,
     repo: str | None = None,
     blueprint: str | None = None,
     json: bool = False,
@@ -45,6 +48,8 @@ def spawn(
     from orchestra.workspace.spawn import spawn as run
 
     fleet = load_fleet(repo, blueprint)
+    if blueprint is not None:
+        _note_shadowing(fleet, blueprint)
     names = select_names(fleet, agents)
     overlaps = _overlap_problems(fleet)
     if dry_run:
@@ -55,6 +60,7 @@ def spawn(
         for note in plan.notes:
             print_note(note, Tone.WAITING)
         return ExitCode.DONE
+    require_trust(fleet, yes=yes)
     recover_landing(fleet)
     with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("spawn") as listener:
         report = run(fleet, engine=engine, agents=names, overlap_problems=overlaps, progress=listener)
@@ -68,6 +74,20 @@ def spawn(
         ready = [place.agent for place in report.places if place.readiness.state.value == "ready"]
         start_agents(fleet, [fleet.require_agent(name) for name in ready])
     return ExitCode.SHORT if report.not_ready else ExitCode.DONE
+
+
+def _note_shadowing(fleet: Fleet, blueprint: str) -> None:
+    """Say that a blueprint of the repository hides the shipped one of the same name."""
+    from orchestra.blueprint.load import find_blueprint
+
+    try:
+        shipped = find_blueprint(blueprint, None)
+    except UsageError:
+        return
+    if shipped.resolve() != fleet.blueprint.source.resolve() and "/" not in blueprint:
+        print_note(
+            f"{blueprint} is {fleet.blueprint.source}, which hides the shipped blueprint of that name", Tone.WAITING
+        )
 
 
 def _overlap_problems(fleet: Fleet) -> list[str]:

@@ -7,6 +7,7 @@ from invoke.context import Context
 from orchestra.cli.context import load_fleet, select_agents
 from orchestra.cli.program import task
 from orchestra.cli.session_actions import start_agents
+from orchestra.cli.trust_command import require_trust
 from orchestra.errors import ExitCode
 
 
@@ -23,5 +24,6 @@ def start(
     The sessions keep running when this terminal closes. Failed, stopped or lost agents resume their previous session.
     """
     fleet = load_fleet(repo, blueprint)
+    require_trust(fleet)
     start_agents(fleet, select_agents(fleet, agents), finished_too=again)
     return ExitCode.DONE

@@ -8,6 +8,7 @@ what has happened by the time of a kill is what a new plan does not list any mor
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -180,18 +181,33 @@ class Execution:
         mark(own, Ready.NOT_READY, _UNFINISHED)
         copied = []
         for step in self._contents[worktree.agent]:
-            if isinstance(step, steps.WriteFile):
-                write_new(self._fleet, step, folder)
-            elif copy_file(step, folder):
-                copied.append(step.name)
+            try:
+                if isinstance(step, steps.WriteFile):
+                    write_new(self._fleet, step, folder)
+                elif copy_file(step, folder):
+                    copied.append(step.name)
+            except OSError as error:  # what the agent's branch has there is that agent's problem
+                self._fail(step, error)
         remember_copies(own, folder, copied)
+
+    def _fail(self, step: steps.WriteFile | steps.CopyFile, error: OSError) -> None:
+        """Mark an agent as not ready for a file that cannot be written. Raises the error where the disk is full."""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise error
+        folder = self._fleet.agent_folder(step.agent)
+        reason = f"{step.worktree / step.name} cannot be written: {error.strerror}"
+        self._failed[step.agent] = Failure(str(step), reason, folder / SETUP_LOG)
+        mark(folder, Ready.NOT_READY, reason)
 
     def _rewrite(self) -> None:
         new = {step.agent for step in self._all(steps.AddWorktree)}
         for step in self._all(steps.WriteFile):
             if step.agent not in new:
-                rewrite(self._fleet, step)
-                self.done.append(step)
+                try:
+                    rewrite(self._fleet, step)
+                    self.done.append(step)
+                except OSError as error:
+                    self._fail(step, error)
 
     def _share(self) -> None:
         shares = self._all(steps.ShareFolder)

@@ -13,9 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName
-from orchestra.files import write_atomically
+from orchestra.files import read_regular, write_atomically, write_below
 from orchestra.fleet import Fleet
-from orchestra.workspace.paths import clear_aside, stays_inside, written_aside
+from orchestra.workspace.paths import clear_aside, stays_inside
 from orchestra.workspace.steps import WriteFile
 
 RENDERED = "rendered"
@@ -30,12 +30,14 @@ class Verdict(StrEnum):
 def compare(fleet: Fleet, agent: Agent, name: str, text: str) -> Verdict:
     """What to do with a file whose text would be rendered as ``text`` now."""
     worktree = fleet.worktree(agent)
-    there, before = _read(worktree / name), _read(copy_path(fleet, agent.name, name))
-    if there is not None and before == text:
-        return Verdict.SAME
     file = worktree / name
-    ours = there in (None, text, before) and not file.is_dir() and stays_inside(file, worktree)
-    return Verdict.WRITE if ours else Verdict.KEEP
+    present, before = _read(file, worktree), _read(copy_path(fleet, agent.name, name))
+    if present is None:
+        # A link or a pipe in its place is replaced, never followed or opened.
+        return Verdict.KEEP if file.is_dir() or not stays_inside(file, worktree) else Verdict.WRITE
+    if before == text:
+        return Verdict.SAME
+    return Verdict.WRITE if present in (text, before) else Verdict.KEEP
 
 
 def is_as_rendered(fleet: Fleet, agent: AgentName, name: str, file: Path) -> bool:
@@ -50,27 +52,22 @@ def copy_path(fleet: Fleet, agent: AgentName, name: str) -> Path:
 
 
 def write_new(fleet: Fleet, step: WriteFile, folder: Path) -> None:
-    """Write into a worktree that nobody sees yet."""
+    """Write into a worktree that is not in use yet. A link that the branch has there is replaced, not followed."""
     write_atomically(copy_path(fleet, step.agent, step.name), step.text)
-    target = folder / step.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(step.text, "utf-8")
+    write_below(folder, step.name, step.text)
 
 
 def rewrite(fleet: Fleet, step: WriteFile) -> None:
-    """Replace a file in a worktree where somebody may be at work, whole or not at all."""
-    target = step.worktree / step.name
+    """Replace a file in a worktree where an agent may be working, whole or not at all."""
     clear_aside(step.worktree)
-    if _read(target) != step.text:
-        with written_aside(step.worktree) as aside:
-            aside.joinpath("file").write_text(step.text, "utf-8")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            aside.joinpath("file").replace(target)
+    if _read(step.worktree / step.name, step.worktree) != step.text:
+        write_below(step.worktree, step.name, step.text)
     write_atomically(copy_path(fleet, step.agent, step.name), step.text)
 
 
-def _read(path: Path) -> str | None:
+def _read(path: Path, below: Path | None = None) -> str | None:
+    content = read_regular(path, below=below)
     try:
-        return path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError):
+        return None if content is None else content.decode("utf-8")
+    except UnicodeDecodeError:
         return None

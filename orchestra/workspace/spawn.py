@@ -226,7 +226,7 @@ class _Planner:
             if verdict is Verdict.WRITE:
                 yield steps.WriteFile(agent.name, worktree, name, text)
             elif verdict is Verdict.KEEP:
-                self.notes.append(f"{agent.name}: {name} was edited, so it is not rendered anew from the blueprint")
+                self.notes.append(f"{agent.name}: {name} was edited or replaced, so it is kept as it is")
         if agent in self._new and self._belongings is not None:
             for name in self._belongings.files:
                 yield steps.CopyFile(agent.name, self._belongings.source / name, worktree, name)

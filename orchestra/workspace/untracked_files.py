@@ -102,7 +102,7 @@ def _covers(shown: str, name: str) -> bool:
 
 def remember_copies(folder: Path, worktree: Path, names: Iterable[str]) -> None:
     """Note in an agent's folder what was copied into ``worktree``, so that clean can tell what has changed since."""
-    sums = {name: _checksum(worktree / name) for name in names if (worktree / name).is_file()}
+    sums = {name: _checksum(worktree / name) for name in names if _is_regular(worktree / name)}
     write_atomically(folder / COPIES, json.dumps(sums, indent=1) + "\n")
 
 
@@ -114,8 +114,18 @@ def is_as_copied(folder: Path, name: str, file: Path) -> bool:
         return False
 
 
+def _is_regular(file: Path) -> bool:
+    try:
+        return S_ISREG(file.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def _checksum(file: Path) -> str:
-    with file.open("rb") as content:
+    handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # no link, no waiting on a pipe
+    with open(handle, "rb") as content:  # noqa: PTH123
+        if not S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(file))
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 

@@ -182,7 +182,7 @@ def test_a_changed_blueprint_is_rendered_anew_where_nobody_wrote(home: Home) -> 
     assert {type(step) for step in report.steps} == {steps.WriteFile}
     assert "Design a better schema." in (home.agent(1).path / "TASK.md").read_text()
     assert (api / "TASK.md").read_text().endswith("\nmy own remark\n")
-    assert report.notes == ("api: TASK.md was edited, so it is not rendered anew from the blueprint",)
+    assert report.notes == ("api: TASK.md was edited or replaced, so it is kept as it is",)
     assert home.agent(1).git("status", "--porcelain") == ""
     assert run_spawn(home).steps == ()
 
@@ -238,7 +238,7 @@ def test_a_folder_that_an_agent_made_a_link_is_not_written_through(make: MakeHom
     edit_blueprint(home, "title: Demo fleet", "title: Another title")
     report = run_spawn(home)
     assert "Another title" not in (outside / "settings.json").read_text()
-    assert "schema: .tool/settings.json was edited, so it is not rendered anew from the blueprint" in report.notes
+    assert "schema: .tool/settings.json was edited or replaced, so it is kept as it is" in report.notes
 
 
 # -- progress, environment ---------------------------------------------------------------------------------------------

@@ -1,0 +1,56 @@
+"""``orchestra trust``: agree to what a repository's blueprint executes."""
+
+from __future__ import annotations
+
+import sys
+
+from invoke.context import Context
+
+from orchestra.cli.console import Tone, ask, is_terminal, print_note, print_result
+from orchestra.cli.context import load_fleet
+from orchestra.cli.program import task
+from orchestra.errors import ExitCode, UsageError
+from orchestra.fleet import Fleet
+
+
+@task(help={"yes": "Trust it without asking."})
+def trust(c: Context, yes: bool = False, repo: str | None = None, blueprint: str | None = None) -> ExitCode:
+    """Show the commands that a blueprint executes, and remember that you trust them.
+
+    A blueprint that came with a repository runs nothing before that. Trust holds for this repository and these
+    commands; a changed command has to be trusted again.
+    """
+    from orchestra.workspace.trust import executed_commands, needs_trust
+
+    fleet = load_fleet(repo, blueprint)
+    if not needs_trust(fleet):
+        for command in executed_commands(fleet):
+            print_result(f"  {command}")
+        print_result(f"{fleet.blueprint.source} is trusted.", Tone.GOOD)
+        return ExitCode.DONE
+    require_trust(fleet, yes=yes)
+    print_result(f"{fleet.blueprint.source} is trusted now.", Tone.GOOD)
+    return ExitCode.DONE
+
+
+def require_trust(fleet: Fleet, *, yes: bool = False) -> None:
+    """Show what an untrusted blueprint executes and ask. Raises UsageError when the answer is no, or nobody can answer.
+
+    ``yes``: remember the trust without asking.
+    """
+    from orchestra.workspace.trust import executed_commands, needs_trust, trust
+
+    if not needs_trust(fleet):
+        return
+    source = fleet.blueprint.source
+    print_note(f"{source} came with the repository and executes these commands:", Tone.WAITING)
+    for command in executed_commands(fleet):
+        print_note(f"  {command}")
+    if not yes:
+        can_ask = is_terminal(sys.stdin) and is_terminal(sys.stderr)
+        if not can_ask or ask("Trust them?", ("yes", "no")) != "yes":
+            raise UsageError(
+                f"{source} came with the repository and is not trusted yet, so nothing was executed",
+                hint=f"orchestra trust --yes --repo={fleet.repository.home} --blueprint={source}",
+            )
+    trust(fleet)
