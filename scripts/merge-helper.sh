@@ -26,81 +26,52 @@
 # ==== Functions to call ============================================================================================
 
 # orchestra_rebase_and_test AGENT...: builds these agents' work together on the target and runs the gates; lands nothing.
-orchestra_rebase_and_test() (
-	_merge_helper_begin orchestra_rebase_and_test "$@" && _orchestra_require_agent "${1-}"
-	_orchestra_train test "$@"
-)
+orchestra_rebase_and_test() (_merge_helper_begin_agent orchestra_rebase_and_test "$@" && _orchestra_train test "$@")
 
-# orchestra_review [AGENT]: notes, commits and changes of an agent; without AGENT the list of open ones.
-orchestra_review() (
-	_merge_helper_begin orchestra_review "$@"
-	[ $# -gt 0 ] || { _orchestra_merge_order _orchestra_list_open && exit; }
-	_orchestra_require_agent "$1"
-	_orchestra_review
-)
+# orchestra_review AGENT: notes, commits and changes of an agent.
+orchestra_review() (_merge_helper_begin_agent orchestra_review "$@" && _orchestra_review)
 
 # orchestra_approve AGENT: the commit at which its branch is may land. A later commit makes the approval stale.
-orchestra_approve() (
-	_merge_helper_begin orchestra_approve "$@" && _orchestra_require_agent "${1-}"
-	_orchestra_locked _orchestra_approve
-)
+orchestra_approve() (_merge_helper_begin_agent orchestra_approve "$@" && _orchestra_locked lock _orchestra_approve)
 
 # orchestra_request_changes AGENT MESSAGE: adds MESSAGE to its TASK.md, and withdraws an approval.
-orchestra_request_changes() (
-	_merge_helper_begin orchestra_request_changes "$@" && _orchestra_require_agent "${1-}"
-	_orchestra_locked _orchestra_request_changes "${2-}"
-)
+orchestra_request_changes() (_merge_helper_begin_agent orchestra_request_changes "$@" && _orchestra_locked lock _orchestra_request_changes "${2-}")
 
 # orchestra_discard AGENT REASON: the work does not land. Its head is kept, and the way back is printed.
-orchestra_discard() (
-	_merge_helper_begin orchestra_discard "$@" && _orchestra_require_agent "${1-}"
-	_orchestra_locked _orchestra_discard "${2-}"
-)
+orchestra_discard() (_merge_helper_begin_agent orchestra_discard "$@" && _orchestra_locked lock _orchestra_discard "${2-}")
 
 # orchestra_rehearse [AGENT...]: a merge of all finished work with its gates; lands nothing.
 orchestra_rehearse() (_merge_helper_begin orchestra_rehearse "$@" && _orchestra_train rehearse "$@")
 
-# orchestra_merge [--yes] [--push] [AGENT...]: lands what is approved, in merge order. --yes approves what is finished and
-# passes its gates; --push pushes with a lease.
+# orchestra_merge [--yes] [--push] [AGENT...]: lands what is approved, in order; --yes also what is finished and passes.
 orchestra_merge() (_merge_helper_begin orchestra_merge "$@" && _orchestra_train merge "$@")
 
 _merge_helper_begin() {
-	case "${2-}" in
-	-h | --help) _merge_helper_help && exit ;;
-	esac
 	_orchestra_begin "$(_merge_helper_identity)" "$1"
+	_orchestra_find_target ''
+	[ -z "$o_dry" ] || _orchestra_fail 2 'merge-helper.sh has no dry run' 'rehearse tests a merge and lands nothing'
+	o_place=$o_root/${o_home##*/}.gates/script
 }
 
+# _merge_helper_begin_agent VERB AGENT...: the first AGENT is in use.
+_merge_helper_begin_agent() {
+	_merge_helper_begin "$@"
+	_orchestra_require_agent "${2-}"
+}
+
+# The help is the comments above.
 _merge_helper_help() {
-	command cat <<'END_OF_TEXT'
-Usage: merge-helper.sh [VERB] [WORD...]        sourced: orchestra_VERB [WORD...]; AGENT is a name or a number
-
-  merge [--yes] [--push] [AGENT...]  land what is approved, in merge order; --yes approves what is finished and passes,
-                                     --push pushes (the default)
-  rebase_and_test AGENT...           test these agents together on the target; lands nothing
-  rehearse [AGENT...]                test all finished work as a merge would; lands nothing
-  review [AGENT]                     the open agents; or the notes, commits and changes of one
-  approve AGENT                      the commit at which its branch is may land
-  request_changes AGENT MESSAGE      add MESSAGE to its TASK.md
-  discard AGENT REASON               the work does not land; its head is kept
-
-ORCHESTRA_DRY_RUN=1 prints what would be done and does nothing. For everything else use orchestra.
-END_OF_TEXT
+	_orchestra_say 'Usage: merge-helper.sh [VERB] [WORD...]; AGENT is a name or a number. Verbs, merge if none is given:'
+	command sed -n 's/^# orchestra_/  /p' "$0"
 }
 
 _merge_helper_main() {
-	o_function=$(command printf '%s' "${1-merge}" | command tr - _)
-	case $o_function in
-	__help | _h) _merge_helper_help ;;
-	__yes | __push) orchestra_merge "$@" ;;
-	merge | rebase_and_test | rehearse | review | approve | request_changes | discard)
-		[ $# -eq 0 ] || shift
-		"orchestra_$o_function" "$@"
-		;;
-	*)
-		_orchestra_warn "error: merge-helper.sh has no verb '$1'; merge-helper.sh --help lists them"
-		return 2
-		;;
+	o_word=$(command printf '%s' "${1-merge}" | command tr - _)
+	[ $# -eq 0 ] || shift
+	case $o_word in
+	_h | __help) _merge_helper_help ;;
+	merge | rebase_and_test | rehearse | review | approve | request_changes | discard) "orchestra_$o_word" "$@" ;;
+	*) _orchestra_fail 2 "merge-helper.sh has no verb '$o_word'" 'merge-helper.sh --help lists them' ;;
 	esac
 }
 
@@ -109,6 +80,7 @@ _merge_helper_main() {
 # _orchestra_train MODE WORD...: MODE is merge, rehearse or test. Only one merge runs in a repository; verdicts can be
 # given meanwhile, so it has a lock of its own.
 _orchestra_train() {
+	_orchestra_require_supported "$o_merge_refused" 'orchestra merge'
 	o_mode=$1
 	shift
 	o_yes=
@@ -123,83 +95,58 @@ _orchestra_train() {
 	done
 	[ "$o_mode" = merge ] || o_push=
 	[ -z "$o_push" ] || [ -n "$o_remote" ] || _orchestra_fail 2 'there is no remote to push to' 'git remote add origin URL'
-	_orchestra_gates _orchestra_require_known_gate
-	o_local=$(_orchestra_commit "$o_target_ref") || _orchestra_fail 3 "there is no branch $o_target with a commit in $o_home" \
-		'name the branch where work lands in the blueprint (target: main)'
-	[ -z "$o_dry" ] || { _orchestra_board_all && _orchestra_print_entries && exit; }
-	(
-		command mkdir -p -- "$o_state/train" && exec 8>>"$o_state/train/lock" || exit 3
-		_orchestra_take_lock "$o_state/train/lock" <&8
-		_orchestra_merge_all
-	)
-}
-
-_orchestra_print_entries() {
-	command sed "s/ .*/: would be tested on $o_fleet's target/" "$o_scratch/entries"
-	command cat "$o_scratch/others"
-}
-
-_orchestra_require_known_gate() {
-	case "$2 ${3-}" in
-	'builtin scope' | 'builtin notes' | 'run '*) ;;
-	*) _orchestra_fail 2 "gate $1: the script cannot run the built-in $3" 'orchestra merge' ;;
-	esac
+	_orchestra_locked train/lock _orchestra_merge_all
 }
 
 _orchestra_merge_all() {
+	[ -d "$o_root" ] || _orchestra_fail 3 "the folder of the worktrees is missing: $o_root" 'orchestra_spawn makes it'
+	o_local=$(_orchestra_commit "$o_target_ref") || _orchestra_fail 3 "there is no branch $o_target with a commit in $o_home" \
+		'name the branch where work lands in the blueprint (target: main)'
 	o_before=$o_local
 	_orchestra_find_tip
-	_orchestra_board_all
+	o_out=' '
+	: >"$o_scratch/others"
 	_orchestra_merge_order _orchestra_merge_agent
-	_orchestra_locked _orchestra_remove_scratch
-	_orchestra_say
-	command cat "$o_scratch/landed" "$o_scratch/others"
-	if [ ! -s "$o_scratch/landed" ]; then
-		_orchestra_say "$o_target stays at $(_orchestra_short "$o_local")"
-	elif [ "$o_mode" = merge ]; then
-		_orchestra_say "$o_target went from $(_orchestra_short "$o_before") to $(_orchestra_short "$o_local")${o_push:+, pushed}"
-	else
-		_orchestra_say "$o_target would go from $(_orchestra_short "$o_local") to $(_orchestra_short "$o_tip")"
-	fi
+	_orchestra_locked lock _orchestra_remove_scratch
+	command cat "$o_scratch/others"
+	o_word='would go'
+	[ "$o_mode" != merge ] || o_word=went
+	_orchestra_say "$o_target $o_word from $(_orchestra_short "$o_before") to $(_orchestra_short "$o_tip")${o_push:+, pushed}"
 	[ ! -s "$o_scratch/others" ] || exit 1
 }
 
-# ---- Which agents take part. $o_scratch/entries holds NAME COMMIT VERDICT of each, others the lines of the rest.
-
-_orchestra_board_all() {
-	o_out=' '
-	o_stop=
-	command tee "$o_scratch/entries" "$o_scratch/landed" "$o_scratch/others" </dev/null
-	_orchestra_merge_order _orchestra_board
-}
-
-# _orchestra_board NAME PREDECESSOR...
-_orchestra_board() {
+# _orchestra_merge_agent NAME PREDECESSOR...: builds its candidate, tests it and lands it, or reports why not. One that has
+# landed or was discarded blocks no other.
+_orchestra_merge_agent() {
 	_orchestra_require_agent "$1"
+	shift
 	_orchestra_read_agent
-	[ -z "$o_landed$o_discarded" ] || return 0 # blocks no other agent
-	if ! _orchestra_is_chosen; then
-		[ "$o_mode" = test ] || o_out="$o_out$o_agent "
-	elif o_why=$(_orchestra_why_not) && [ -n "$o_why" ]; then
-		_orchestra_wait "$o_why"
-	else
-		command printf '%s %s %s\n' "$o_agent" "$o_work" "$o_verdict" >>"$o_scratch/entries"
-	fi
+	[ -z "$o_landed$o_discarded" ] || return 0
+	_orchestra_is_chosen || { o_out="$o_out$o_agent " && return; }
+	o_is_out=
+	o_why=$(_orchestra_why_not)
+	[ -z "$o_why" ] || { _orchestra_report_other "waiting: $o_why" && return; }
+	for o_name in "$@"; do
+		[ "$o_mode" = test ] || [ "$o_out" = "${o_out#*" $o_name "}" ] || { _orchestra_report_other "blocked by $o_name, which is not landing in this run" && return; }
+	done
+	_orchestra_find_standards "$o_base"
+	_orchestra_gates _orchestra_check_builtin_gate
+	[ -z "$o_is_out" ] || return 0
+	_orchestra_warn "$o_agent: building its candidate on $o_target at $(_orchestra_short "$o_tip")"
+	_orchestra_build "$o_tip" || { _orchestra_report_other "evicted, $o_detail" && return; }
+	_orchestra_test "$o_built"
+	if [ "$o_outcome" = passed ]; then _orchestra_land; else _orchestra_blame; fi
 }
 
 # Prints why the agent in use does not take part; nothing if it does.
 _orchestra_why_not() {
-	if [ -z "$o_base" ]; then
-		command echo 'not spawned'
-	elif [ -z "$o_head" ]; then
-		command echo "branch $o_branch is missing"
+	if [ -z "$o_base" ] || [ -z "$o_head" ]; then
+		command echo "not spawned, or its branch $o_branch is missing"
 	elif [ "$o_mode" = test ] || [ "$o_verdict" = approved ]; then
 		return 0
-	elif [ "$o_verdict" = changes-requested ]; then
-		command echo 'changes were requested'
-	elif [ "$o_verdict" = stale ] && [ "$o_review" = required ]; then
-		command echo 'its approval is stale: it has commits since'
-	elif [ "$o_mode" = merge ] && [ -z "$o_yes" ] && [ "$o_review" = required ]; then
+	elif [ "$o_verdict" != none ]; then
+		command echo "its verdict is $o_verdict"
+	elif [ "$o_mode" = merge ] && [ -z "$o_yes" ]; then
 		command echo 'no verdict'
 	elif [ "$o_head" = "$o_base" ]; then
 		command echo 'not started: no commits yet'
@@ -210,96 +157,48 @@ _orchestra_why_not() {
 
 # _orchestra_report_other TEXT: the agent in use does not land.
 _orchestra_report_other() {
-	command printf '%s\n' "$o_agent: $1" | command tee -a "$o_scratch/others" >&2
+	_orchestra_say "$o_agent: $1" | command tee -a "$o_scratch/others" >&2
 	o_is_out=1
 	o_out="$o_out$o_agent "
 }
 
-_orchestra_evict() { _orchestra_report_other "evicted, $1"; }
-_orchestra_wait() { _orchestra_report_other "waiting: $1"; }
-
-# ---- One agent
-
-# _orchestra_merge_agent NAME PREDECESSOR...: builds its candidate, tests it and lands it, or reports why not.
-_orchestra_merge_agent() {
-	_orchestra_require_agent "$1"
-	shift
-	o_entry=$(command grep "^$o_agent " "$o_scratch/entries") || return 0
-	_orchestra_read_agent
-	o_decided=${o_entry##* }
-	o_entry=${o_entry#* }
-	o_head=${o_entry% *}
-	o_is_out=
-	[ -z "$o_stop" ] || { _orchestra_wait "$o_stop" && return; }
-	for o_name in "$@"; do
-		[ "$o_out" = "${o_out#*" $o_name "}" ] ||
-			{ _orchestra_report_other "blocked by $o_name, which is not landing in this run" && return; }
-	done
-	_orchestra_find_standards "$o_base"
-	_orchestra_gates _orchestra_check_builtin_gate
-	[ -z "$o_is_out" ] || return 0
-	_orchestra_warn "$o_agent: building its candidate on $o_target at $(_orchestra_short "$o_tip")"
-	_orchestra_build "$o_tip" || { _orchestra_evict "$o_detail" && return; }
-	_orchestra_test "$o_built"
-	case $o_result in
-	passed) _orchestra_land ;;
-	broken) _orchestra_wait "its gates could not be run: $o_detail (log: $o_log)" ;;
-	*) _orchestra_blame ;;
-	esac
-}
-
-# A branch is evicted only if the target without it passes. The target is tested once for each of its commits.
+# A branch is evicted only if the target without it passes, and for a verdict of its gate only.
 _orchestra_blame() {
-	o_failure="$o_detail on $o_target at $(_orchestra_short "$o_tip") with this branch"
-	o_failure_log=$o_log
-	if [ "${o_tested_target-}" != "$o_tip" ]; then
-		_orchestra_warn "$o_target: testing it alone"
-		_orchestra_test "$o_tip"
-		o_tested_target=$o_tip
-		o_target_result=$o_result
-	fi
-	if [ "$o_target_result" = passed ]; then
-		_orchestra_evict "gate: $o_failure, and passes without it (log: $o_failure_log)"
+	o_failure="$o_gate $o_outcome on $o_target at $(_orchestra_short "$o_tip") with this branch (log: $o_log)"
+	[ "$o_outcome" != broken ] || { _orchestra_report_other "waiting: its gates could not be run: $o_failure" && return; }
+	_orchestra_warn "$o_target: testing it alone"
+	_orchestra_test "$o_tip"
+	if [ "$o_outcome" = passed ]; then
+		_orchestra_report_other "evicted, gate: $o_failure, and passes without it"
 	else
-		_orchestra_wait "$o_target itself does not pass its gates: $o_failure (log: $o_failure_log)"
+		_orchestra_report_other "waiting: $o_target itself does not pass its gates: $o_failure"
 	fi
 }
 
 # ==== Gates ========================================================================================================
 
-# _orchestra_check_builtin_gate NAME KIND BUILTIN POLICY: evicts the branch for what it changes or for its notes.
+# _orchestra_check_builtin_gate NAME KIND BUILTIN: evicts the branch for what it changes or for its notes.
 _orchestra_check_builtin_gate() {
 	[ "$2" = builtin ] && [ -z "$o_is_out" ] || return 0
-	_orchestra_notes >"$o_scratch/notes"
 	if [ "$3" = scope ]; then
-		_orchestra_check_scope "$4"
-	elif [ "$4" != warn ] && ! _orchestra_notes_filled <"$o_scratch/notes"; then
-		_orchestra_evict 'gate: AGENT_NOTES.md is missing or still the empty form'
+		_orchestra_check_scope
+	elif ! _orchestra_notes | _orchestra_notes_filled; then
+		_orchestra_report_other 'evicted, gate: AGENT_NOTES.md is missing or still the empty form'
 	fi
 }
 
-# _orchestra_check_scope POLICY: git matches the paths. A path belongs to the agent if it is in its scope; a protected one
-# needs may_edit, which stands for the scope, too.
+# git matches the paths. A path belongs to the agent if it is in its scope; a protected one needs may_edit, which stands
+# for the scope, too.
 _orchestra_check_scope() {
 	o_fork=$(_orchestra_repo_git merge-base "$o_tip" "$o_head") || o_fork=$o_base
 	{ _orchestra_kept_out command printf '%s\n' && _orchestra_may_edit _orchestra_changed; } | LC_ALL=C command sort -u >"$o_scratch/allowed"
-	_orchestra_protected _orchestra_changed >"$o_scratch/protected"
 	_orchestra_scope _orchestra_changed >"$o_scratch/scope"
-	_orchestra_changed ':(top)' | LC_ALL=C command comm -23 - "$o_scratch/allowed" >"$o_scratch/judged"
 	{
-		LC_ALL=C command comm -12 "$o_scratch/judged" "$o_scratch/protected" |
-			command sed "s/\$/ is protected, and not in the agent's may_edit/"
-		LC_ALL=C command comm -23 "$o_scratch/judged" "$o_scratch/protected" | LC_ALL=C command comm -23 - "$o_scratch/scope" |
-			command sed "s/\$/ is outside the agent's scope/"
-	} | while IFS= read -r o_finding; do
-		o_path=${o_finding%" is protected, and not in the agent's may_edit"}
-		[ "$1" = justify ] && command grep -qF -e "${o_path%" is outside the agent's scope"}" "$o_scratch/notes" ||
-			command printf '%s\n' "$o_finding"
-	done >"$o_scratch/findings"
-	[ -s "$o_scratch/findings" ] || return 0
-	o_finding=$(_orchestra_printable <"$o_scratch/findings" | _orchestra_awk 'NR <= 3 { text = text (NR > 1 ? "; " : "") $0 }
-		END { print text (NR > 3 ? "; and " NR - 3 " more" : "") }')
-	if [ "$1" = warn ]; then _orchestra_warn "$o_agent: warning: $o_finding"; else _orchestra_evict "scope: $o_finding"; fi
+		_orchestra_protected _orchestra_changed | LC_ALL=C command comm -23 - "$o_scratch/allowed" | command sed 's/$/ (protected)/'
+		_orchestra_changed ':(top)' | LC_ALL=C command comm -23 - "$o_scratch/allowed" | LC_ALL=C command comm -23 - "$o_scratch/scope" |
+			command sed 's/$/ (outside its scope)/'
+	} >"$o_scratch/findings"
+	[ ! -s "$o_scratch/findings" ] || _orchestra_report_other "evicted, scope: $(_orchestra_first_three <"$o_scratch/findings")"
 }
 
 # _orchestra_changed PATHSPEC...: the paths that the branch changes, sorted; a rename is both of its paths.
@@ -308,12 +207,7 @@ _orchestra_changed() {
 		_orchestra_lines | LC_ALL=C command sort
 }
 
-# ---- The scratch worktree: made for each test, and removed after it. The reason of its lock records that it is ours.
-
-_orchestra_find_scratch() {
-	o_place=$o_root/${o_home##*/}.gates/script
-	_orchestra_find_admin "$o_place"
-}
+# ---- The scratch worktree at o_place: a new one for each candidate and each test
 
 # Without the sparse checkout of yours that git copies into a new worktree: the files must be the candidate's, all of them.
 _orchestra_add_scratch() {
@@ -326,9 +220,9 @@ _orchestra_add_scratch() {
 	_orchestra_in_scratch read-tree --reset -u "$1" || exit 3
 }
 
-# What a gate made unwritable is removed, too.
+# The reason of its lock records that it is ours. What a gate made unwritable is removed, too.
 _orchestra_remove_scratch() {
-	_orchestra_find_scratch
+	_orchestra_find_admin "$o_place"
 	[ -n "$o_admin" ] || return 0
 	[ ! -e "$o_place" ] || [ "$(command cat -- "$o_admin/locked" 2>/dev/null)" = 'orchestra: gate slot script' ] || return 0
 	command rm -rf -- "$o_place" 2>/dev/null || { command chmod -R u+rwx -- "$o_place" && command rm -rf -- "$o_place"; } || exit 3
@@ -338,70 +232,25 @@ _orchestra_remove_scratch() {
 
 # ---- Commands
 
-# _orchestra_test COMMIT: sets o_result (passed, failed, broken), and o_detail and o_log of the gate that decided. A failed
-# gate is tried again as often as it allows, a broken one twice.
+# _orchestra_test COMMIT: sets o_outcome, and o_gate and o_log of the gate that decided.
 _orchestra_test() {
-	o_failures=0
-	o_breaks=0
-	while [ "$o_breaks" -lt 3 ]; do
-		_orchestra_test_once "$1"
-		[ "$o_result" != passed ] || return 0
-		[ "$o_result" = failed ] || o_breaks=$((o_breaks + 1))
-		[ "$o_result" = broken ] || o_failures=$((o_failures + 1))
-		[ "$o_failures" -le "$o_retries" ] || return 0
-	done
-}
-
-_orchestra_test_once() {
-	o_candidate=$1
-	o_result=passed
-	o_detail=
-	o_retries=0
+	o_outcome=passed
 	o_logs=$o_state/fleets/$o_fleet/gates/$(command printf '%.12s' "$1")
 	command mkdir -p -- "${o_logs%/*}" && command rm -rf -- "$o_scratch/tmp" && command mkdir -- "$o_scratch/tmp" || exit 3
-	_orchestra_locked _orchestra_add_scratch "$1" || _orchestra_fail 3 "cannot make the scratch worktree"
-	_orchestra_find_scratch
-	_orchestra_find_copies
-	_orchestra_copy_files "$o_place"
-	_orchestra_shared _orchestra_share_with_scratch
+	_orchestra_locked lock _orchestra_add_scratch "$1" || _orchestra_fail 3 "cannot make the scratch worktree $o_place"
 	_orchestra_setup_commands _orchestra_set_up_scratch
 	_orchestra_gates _orchestra_run_gate
-	_orchestra_locked _orchestra_remove_scratch
 }
 
-_orchestra_share_with_scratch() { _orchestra_copy "$1" "$o_place" -RPp || exit 3; }
-_orchestra_set_up_scratch() { _orchestra_run_gate setup run "$1" "$2" 0; }
+_orchestra_set_up_scratch() { _orchestra_run_gate setup run "$1" "$2"; }
 
-# _orchestra_run_gate NAME KIND COMMAND SECONDS RETRIES [VARIABLE...]
+# _orchestra_run_gate NAME KIND COMMAND SECONDS [VARIABLE...]
 _orchestra_run_gate() {
-	[ "$2" = run ] && [ "$o_result" = passed ] || return 0
-	o_retries=$5
-	o_try=1
-	while o_log=$o_logs.$1.$o_try.log && [ -e "$o_log" ]; do
-		o_try=$((o_try + 1))
-	done
-	o_gate=$1 o_gate_command=$3 o_gate_seconds=$4
-	shift 5
-	_orchestra_run _orchestra_gate_environment "$o_place" "$o_log" "$o_gate_seconds" "$o_gate_command" "$@"
-	o_detail="$o_gate $o_outcome"
-	_orchestra_warn "  $o_detail"
-	[ "$o_outcome" != broken ] || o_result=broken
-	[ "$o_result" = broken ] || [ "$o_outcome" = passed ] || o_result=failed
-}
-
-# _orchestra_with_allowed VARIABLE... COMMAND...: becomes COMMAND, with those variables and an allow-list of yours: a gate
-# runs the agents' code, so it gets no tokens, no agent sockets, and nothing that redirects git.
-_orchestra_with_allowed() {
-	for o_name in PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ LC_ALL LC_COLLATE LC_CTYPE LC_MESSAGES LC_MONETARY \
-		LC_NUMERIC LC_TIME XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_RUNTIME_DIR SSL_CERT_FILE SSL_CERT_DIR \
-		REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS PIP_CERT HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY \
-		http_proxy https_proxy no_proxy all_proxy JAVA_HOME GOPATH GOROOT GOMODCACHE GOCACHE GOPROXY GOFLAGS \
-		GOTOOLCHAIN CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN NVM_DIR PYENV_ROOT RBENV_ROOT GEM_HOME UV_CACHE_DIR \
-		UV_INDEX_URL UV_DEFAULT_INDEX PIP_CACHE_DIR PIP_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX NPM_CONFIG_REGISTRY \
-		npm_config_registry npm_config_cache DOCKER_HOST SystemRoot; do
-		eval "[ -z \"\${$o_name+set}\" ] || set -- \"$o_name=\$$o_name\" \"\$@\""
-	done
-	exec env -i CI=true TERM=dumb GIT_TERMINAL_PROMPT=0 "$@"
+	[ "$2" = run ] && [ "$o_outcome" = passed ] || return 0
+	o_gate=$1 o_command=$3 o_limit=$4 o_log=$o_logs.$1.log
+	shift 4
+	_orchestra_run _orchestra_gate_environment "$o_place" "$o_log" "$o_command" "$o_limit" "$@"
+	_orchestra_warn "  $o_gate $o_outcome"
 }
 
 # ==== Landing ======================================================================================================
@@ -414,117 +263,64 @@ _orchestra_land() {
 	o_word='would land'
 	if [ "$o_mode" = merge ]; then
 		o_word=landed
-		: >"$o_scratch/why"
-		_orchestra_locked _orchestra_land_now
-		o_code=$?
-		if [ "$o_code" -ne 0 ]; then
-			o_why=$(command cat "$o_scratch/why")
-			[ "$o_code" -eq 4 ] || o_stop=${o_why:-landing $o_agent failed}
-			_orchestra_wait "${o_why:-landing failed}"
-			return
-		fi
+		_orchestra_locked lock _orchestra_land_now 2>"$o_scratch/why" || { _orchestra_report_other "waiting: $(command paste -s -d ' ' "$o_scratch/why")" && return; }
 		o_local=$o_built
 		[ -z "$o_push" ] || o_remote_tip=$o_built
 	fi
 	o_tip=$o_built
-	command printf '%s\n' "$o_agent: $o_word as $(_orchestra_short "$o_built")" | command tee -a "$o_scratch/landed" >&2
-}
-
-# _orchestra_refuse CODE REASON: 3: nothing more can land in this run; 4: this agent cannot.
-_orchestra_refuse() {
-	command printf '%s\n' "$2" >"$o_scratch/why"
-	exit "$1"
+	_orchestra_say "$o_agent: $o_word as $(_orchestra_short "$o_built")"
 }
 
 _orchestra_land_now() {
-	o_tested=$o_head
+	o_tested=$o_head o_decided=$o_verdict
 	_orchestra_read_agent
-	[ "$o_work" = "$o_tested" ] || _orchestra_refuse 4 'it has commits since it was tested'
-	[ "$o_verdict" = approved ] || [ "$o_verdict" = "$o_decided" ] || _orchestra_refuse 4 "its verdict changed to $o_verdict"
+	[ "$o_head $o_verdict" = "$o_tested $o_decided" ] || _orchestra_fail 3 'its branch or its verdict has changed since it was tested'
 	# With --yes, the approval is for exactly this commit.
-	[ "$o_review" != required ] || [ -n "$o_approved" ] ||
-		_orchestra_move "$o_ref/approved" '' "$o_head" 'finished and passed its gates' || exit 3
-	o_candidate=$(_orchestra_commit "$o_ref/candidate") || o_candidate=
-	_orchestra_move "$o_ref/candidate" "$o_candidate" "$o_built" 'about to land' || exit 3
-	_orchestra_require_free "$o_built"
+	[ -n "$o_approved" ] || _orchestra_move "$o_ref/approved" '' "$o_head" 'finished and passed its gates' || exit
+	_orchestra_move "$o_ref/candidate" "$(_orchestra_commit "$o_ref/candidate")" "$o_built" 'about to land' || exit
 	[ -z "$o_push" ] || _orchestra_push
 	_orchestra_swap "$o_built" "land $o_agent"
-	_orchestra_mark_landed "$o_built"
-}
-
-# _orchestra_require_free NEW: refuses if changes in a checkout of the target are in the way. git spares untracked files,
-# but not ignored ones, so every new path is looked at.
-_orchestra_require_free() {
-	_orchestra_checkouts "$o_target" >"$o_scratch/checkouts"
-	while IFS= read -r o_field <&5; do
-		_orchestra_decode
-		o_checkout=$o_path
-		o_index=$(_orchestra_git -C "$o_checkout" rev-parse --path-format=absolute --git-path index 2>/dev/null) && [ -f "$o_index" ] || continue
-		_orchestra_repo_git diff-tree -r -z --no-renames --name-only --diff-filter=A "$o_local" "$1" -- | _orchestra_lines >"$o_scratch/new"
-		while IFS= read -r o_field <&3; do
-			_orchestra_decode
-			[ ! -f "$o_checkout/$o_path" ] && [ ! -L "$o_checkout/$o_path" ] || _orchestra_refuse 4 "$(_orchestra_say_in_way)"
-		done 3<"$o_scratch/new"
-		command cp -p -- "$o_index" "$o_scratch/index" && _orchestra_with_copy update-index -q --refresh >/dev/null
-		o_path=$(_orchestra_with_copy read-tree -m -u -n "$o_local" "$1" 2>&1) || _orchestra_refuse 4 "$(_orchestra_say_in_way)"
-	done 5<"$o_scratch/checkouts"
-}
-
-_orchestra_say_in_way() {
-	_orchestra_say "$o_checkout has changes in the way of what lands (commit them, or git stash --include-untracked): $o_path" |
-		_orchestra_printable | command tr '\n' ' '
-}
-
-_orchestra_with_copy() (
-	export GIT_INDEX_FILE="$o_scratch/index"
-	_orchestra_git -C "$o_checkout" "$@"
-)
-
-# _orchestra_swap NEW REASON: a fast-forward in the checkout, which moves files, index and branch; else of the branch only.
-_orchestra_swap() {
-	o_field=$(_orchestra_checkouts "$o_target" | command sed -n '1p')
-	_orchestra_decode
-	if [ -n "$o_path" ] && [ -d "$o_path" ]; then
-		[ "$(_orchestra_commit "$o_target_ref")" = "$o_local" ] &&
-			_orchestra_git -C "$o_path" merge --quiet --ff-only --no-overwrite-ignore --no-autostash "$1" >"$o_scratch/move" 2>&1
-	else
-		_orchestra_move "$o_target_ref" "$o_local" "$1" "$2"
-	fi || _orchestra_refuse 3 "$o_target cannot move from $(_orchestra_short "$o_local"): $(command head -n 1 "$o_scratch/move"); run the merge again"
 }
 
 # A fast-forward with a lease. What it did is read from the remote, since an answer can be lost on the way.
 _orchestra_push() {
+	o_checkout=$(_orchestra_checkout "$o_target")
+	[ -z "$o_checkout" ] || _orchestra_git -C "$o_checkout" read-tree -m -u -n "$o_local" "$o_built" ||
+		_orchestra_fail 3 "$o_checkout has changes in the way of what lands: commit them, or git stash --include-untracked"
 	_orchestra_git -C "$o_home" push --quiet --no-follow-tags --recurse-submodules=no \
 		--force-with-lease="$o_target_ref:$o_remote_tip" "$o_remote" "$o_built:$o_target_ref" 2>"$o_scratch/pushed"
-	o_remote_now=$(_orchestra_read_remote) || exit 3
+	o_remote_now=$(_orchestra_read_remote) || exit
 	[ "$o_remote_now" != "$o_built" ] || return 0
 	_orchestra_move "$o_ref/candidate" "$o_built" '' 'did not land'
-	[ "$o_remote_now" = "$o_remote_tip" ] || _orchestra_refuse 3 "$o_remote/$o_target moved to ${o_remote_now:-nothing}: run the merge again"
-	_orchestra_refuse 3 "$o_remote declines the push to $o_target: $(_orchestra_printable <"$o_scratch/pushed" | command tail -n 1)"
+	_orchestra_fail 3 "$o_remote declines the push to $o_target: $(_orchestra_printable <"$o_scratch/pushed" | command tail -n 1)"
+}
+
+# _orchestra_swap NEW REASON: a fast-forward in the checkout, which moves files, index and branch; else of the branch only.
+# Then it marks what has landed, also what a killed merge did not.
+_orchestra_swap() {
+	[ "$(_orchestra_commit "$o_target_ref")" = "$o_local" ] || _orchestra_fail 3 "$o_target has moved: run the merge again"
+	o_checkout=$(_orchestra_checkout "$o_target")
+	if [ -z "$o_checkout" ]; then
+		_orchestra_move "$o_target_ref" "$o_local" "$1" "$2" || exit
+	elif ! _orchestra_git -C "$o_checkout" merge --quiet --ff-only --no-overwrite-ignore --no-autostash "$1" >/dev/null; then
+		_orchestra_fail 3 "$o_checkout has changes in the way of what lands: commit them, or git stash --include-untracked"
+	fi
+	_orchestra_mark_landed "$1"
 }
 
 # _orchestra_mark_landed TIP: for every candidate that TIP contains: the notes are kept with the commit, then `landed`, then
 # the candidate's ref goes. One of the two names the work at every moment.
 _orchestra_mark_landed() {
-	_orchestra_repo_git for-each-ref --format='%(refname) %(objectname)' "$o_refs/*/candidate" >"$o_scratch/candidates"
-	while read -r o_candidate_ref o_commit <&6; do
-		_orchestra_is_ancestor "$o_commit" "$1" || continue
+	_orchestra_repo_git for-each-ref --merged="$1" --format='%(refname) %(objectname)' "$o_refs/*/candidate" >"$o_scratch/candidates"
+	while read -r o_candidate_ref o_commit <&3; do
 		o_name=${o_candidate_ref%/candidate}
 		_orchestra_require_agent "${o_name##*/}"
 		_orchestra_read_agent
-		_orchestra_notes >"$o_scratch/notes"
-		[ ! -s "$o_scratch/notes" ] || _orchestra_add_note "$o_commit"
-		[ "$o_landed" = "$o_commit" ] || _orchestra_move "$o_ref/landed" "$o_landed" "$o_commit" landed || exit 3
-		_orchestra_move "$o_candidate_ref" "$o_commit" '' landed || exit 3
-	done 6<"$o_scratch/candidates"
+		_orchestra_repo_git symbolic-ref --quiet refs/notes/orchestra >/dev/null || _orchestra_notes |
+			_orchestra_repo_git -c user.name=orchestra -c user.email=orchestra@localhost notes --ref=refs/notes/orchestra add -f -F - "$o_commit"
+		_orchestra_move "$o_ref/landed" "$o_landed" "$o_commit" landed && _orchestra_move "$o_candidate_ref" "$o_commit" '' landed || exit
+	done 3<"$o_scratch/candidates"
 }
-
-_orchestra_add_note() (
-	! _orchestra_repo_git symbolic-ref --quiet refs/notes/orchestra >/dev/null || exit 0
-	_orchestra_repo_git var GIT_COMMITTER_IDENT >/dev/null 2>&1 ||
-		export GIT_AUTHOR_NAME=orchestra GIT_AUTHOR_EMAIL=orchestra GIT_COMMITTER_NAME=orchestra GIT_COMMITTER_EMAIL=orchestra
-	_orchestra_repo_git notes --ref=refs/notes/orchestra add -f -F - "$1" <"$o_scratch/notes" 2>/dev/null
-)
 
 # ---- Before every merge: the remote's commits, and what a kill cut off
 
@@ -533,16 +329,11 @@ _orchestra_find_tip() {
 	[ ! -e "$o_state/train/intent.json" ] || _orchestra_fail 3 'a merge of the tool was interrupted' 'orchestra merge'
 	[ -z "$(_orchestra_repo_git ls-tree --full-tree "$o_local" -- .gitmodules)" ] ||
 		_orchestra_fail 2 "$o_target has submodules, which the script cannot test" 'orchestra merge'
-	for o_folder in "$o_common" "$o_common"/worktrees/*; do
-		o_busy=$(command cat -- "$o_folder/rebase-merge/head-name" "$o_folder/rebase-apply/head-name" "$o_folder/BISECT_START" 2>/dev/null)
-		[ ! -e "$o_folder/MERGE_HEAD" ] && [ ! -e "$o_folder/CHERRY_PICK_HEAD" ] && [ ! -e "$o_folder/REVERT_HEAD" ] ||
-			o_busy=$(command sed 's/^ref: //' "$o_folder/HEAD")
-		[ "${o_busy#refs/heads/}" != "$o_target" ] ||
-			_orchestra_fail 3 "$o_target is in the middle of a merge, a rebase or the like: see $o_folder" "finish or abort it there"
-	done
+	! command cat "$o_common"/rebase-*/head-name "$o_common"/worktrees/*/rebase-*/head-name 2>/dev/null | command grep -qxF -e "$o_target_ref" ||
+		_orchestra_fail 3 "$o_target is being rebased" 'finish or abort the rebase'
 	o_tip=$o_local
 	o_remote_tip=
-	[ -z "$o_remote" ] || o_remote_tip=$(_orchestra_read_remote) || exit 3
+	[ -z "$o_remote" ] || o_remote_tip=$(_orchestra_read_remote) || exit
 	if [ -n "$o_remote_tip" ]; then
 		_orchestra_git -C "$o_home" fetch --quiet --no-tags --no-recurse-submodules --no-write-fetch-head --end-of-options \
 			"$o_remote" "+$o_target_ref:refs/remotes/$o_remote/$o_target" || _orchestra_fail 3 "cannot fetch from $o_remote"
@@ -551,13 +342,8 @@ _orchestra_find_tip() {
 			"git switch $o_target && git pull --rebase $o_remote $o_target"
 	fi
 	[ "$o_mode" = merge ] || return 0
-	_orchestra_locked _orchestra_catch_up || { _orchestra_warn "error: $(command cat "$o_scratch/why")" && exit 3; }
+	_orchestra_locked lock _orchestra_swap "$o_tip" "follow $o_remote" || exit
 	o_local=$o_tip
-}
-
-_orchestra_catch_up() {
-	[ "$o_tip" = "$o_local" ] || { _orchestra_require_free "$o_tip" && _orchestra_swap "$o_tip" "follow $o_remote"; }
-	_orchestra_mark_landed "$o_tip"
 }
 
 # Prints the commit of the remote's branch; nothing if it has none.
@@ -567,25 +353,27 @@ _orchestra_read_remote() {
 	_orchestra_awk '{ print $1 }' "$o_scratch/remote"
 }
 
-# ==== Candidates: the commit that the target becomes with an agent's work ==========================================
+# ==== Candidates: the commits that put an agent's work on top of the target ========================================
 #
-# Built in a scratch worktree, and the same commit that the tool builds. Instruction files are kept out of every commit.
+# Each commit of the branch is picked in a scratch worktree, and becomes the same commit that the tool builds. Instruction
+# files are kept out of every commit; a commit that changes nothing is left out.
 
 # _orchestra_build ONTO: sets o_built. If there is no candidate it fails, with o_detail.
 _orchestra_build() {
-	_orchestra_locked _orchestra_add_scratch "$1" || _orchestra_fail 3 "cannot make the scratch worktree"
-	_orchestra_find_scratch
+	_orchestra_locked lock _orchestra_add_scratch "$1" || _orchestra_fail 3 "cannot make the scratch worktree $o_place"
 	o_built=$1
 	o_detail='empty: every commit of the branch is already in the target'
-	_orchestra_repo_git rev-list --reverse --topo-order --parents "$o_head" --not "$o_tip" "$o_base" -- >"$o_scratch/commits" || exit 3
+	_orchestra_repo_git rev-list --reverse --topo-order "$o_head" --not "$o_tip" "$o_base" -- >"$o_scratch/commits" || exit 3
 	[ -s "$o_scratch/commits" ] || return 1
 	o_detail='conflict: the branch shares no history with the target (git fetch --unshallow, if shallow)'
 	o_fork=$(_orchestra_repo_git merge-base "$o_tip" "$o_head") || return 1
 	o_detail='conflict: the branch changes .gitattributes, which decide about merges: use orchestra merge'
 	[ -z "$(_orchestra_changed ':(top,glob)**/.gitattributes')" ] || return 1
 	o_detail='conflict: the branch holds merge commits: use orchestra merge'
-	! command grep -q ' .* ' "$o_scratch/commits" || return 1
-	_orchestra_put_on_top || return 1
+	[ -z "$(_orchestra_repo_git rev-list --merges -n 1 "$o_head" --not "$o_tip" "$o_base" --)" ] || return 1
+	while read -r o_commit; do
+		_orchestra_pick || return 1
+	done <"$o_scratch/commits"
 	o_detail='empty: the branch changes nothing that the target does not have'
 	[ "$o_built" != "$1" ]
 }
@@ -595,56 +383,43 @@ _orchestra_in_scratch() {
 		-c merge.renormalize=false -c merge.renameLimit=7000 -c diff.renameLimit=7000 "$@" </dev/null
 }
 
-# _orchestra_apply WHAT COMMAND...: runs a git command that merges into the scratch worktree without a commit. Sets o_merged
-# to the tree, with the instruction files of the target.
-_orchestra_apply() {
-	o_applied=$1
-	shift
-	_orchestra_in_scratch "$@" >"$o_scratch/applied" 2>&1 || [ $? -eq 1 ] || _orchestra_fail 3 "git $1 failed: $(command cat "$o_scratch/applied")"
+# Puts o_commit on top of o_built, with the instruction files of the target.
+_orchestra_pick() {
+	_orchestra_in_scratch cherry-pick --no-commit "$o_commit" >"$o_scratch/applied" 2>&1 || [ $? -eq 1 ] ||
+		_orchestra_fail 3 "git cherry-pick failed: $(command cat "$o_scratch/applied")"
 	_orchestra_kept_out _orchestra_in_scratch --literal-pathspecs reset --quiet HEAD -- >/dev/null
-	o_merged=$(_orchestra_in_scratch write-tree 2>/dev/null) && return
-	o_detail=$(_orchestra_in_scratch diff --name-only -z --diff-filter=U 2>/dev/null | _orchestra_lines | command sort -u | _orchestra_printable |
-		_orchestra_awk 'NR <= 3 { text = text (NR > 1 ? ", " : "") $0 } END { print text (NR > 3 ? " and " NR - 3 " more" : "") }')
-	o_detail="conflict: $o_applied conflicts with the target in $o_detail; orchestra merge may resolve it"
-	return 1
-}
-
-# _orchestra_advance LIKE PARENT...: commits o_merged, with author and dates of LIKE, the message in $o_scratch/message and
-# trailers that name agent and fleet. You are its committer; it is never older than its parent.
-_orchestra_advance() {
-	[ "$o_merged" != "$(_orchestra_tree "$o_built")" ] || return 0
-	_orchestra_repo_git cat-file commit "$1" | command sed '/^$/q' >"$o_scratch/like" || exit 3
-	_orchestra_add_trailers <"$o_scratch/message" >"$o_scratch/trailed" || exit 3
-	o_committer=$(command sed -n 's/^committer //p' "$o_scratch/like")
-	o_when=${o_committer##*> }
-	o_seconds=$(_orchestra_repo_git log -1 --format=%ct "$o_built" --)
-	[ "${o_when% *}" -le "$o_seconds" ] || o_seconds=${o_when% *}
-	! o_you=$(_orchestra_repo_git var GIT_COMMITTER_IDENT 2>/dev/null) || o_committer=$o_you
-	shift
-	o_built=$({
-		command printf 'tree %s\n' "$o_merged"
-		command printf 'parent %s\n' "$@"
-		command grep '^author ' "$o_scratch/like"
-		command printf 'committer %s> %s %s\n' "${o_committer%> *}" "$o_seconds" "${o_when##* }"
-		[ -z "$o_encoded" ] || command grep '^encoding ' "$o_scratch/like"
-		command printf '\n'
-		command cat "$o_scratch/trailed"
-	} | _orchestra_repo_git hash-object -t commit -w --stdin) || exit 3
-}
-
-# Makes the files of the scratch worktree those of o_built.
-_orchestra_check_out() {
+	if ! o_merged=$(_orchestra_in_scratch write-tree 2>/dev/null); then
+		o_detail=$(_orchestra_in_scratch diff --name-only -z --diff-filter=U 2>/dev/null | _orchestra_lines | _orchestra_first_three)
+		o_detail="conflict: commit $(_orchestra_short "$o_commit") conflicts with the target in $o_detail; orchestra merge may resolve it"
+		return 1
+	fi
+	[ "$o_merged" = "$(_orchestra_tree "$o_built")" ] || _orchestra_advance
 	{ _orchestra_in_scratch update-ref --no-deref HEAD "$o_built" && _orchestra_in_scratch read-tree --reset -u "$o_built" &&
 		_orchestra_in_scratch clean -ffdxq; } || _orchestra_fail 3 "$o_place cannot hold $(_orchestra_short "$o_built")"
 }
 
-_orchestra_keep_message() {
-	o_encoded=1
-	_orchestra_repo_git cat-file commit "$1" | command sed '1,/^$/d' >"$o_scratch/message"
-}
+# Filters standard input: the first three different lines as one.
+_orchestra_first_three() { command sort -u | _orchestra_printable | command head -n 3 | command paste -s -d ' ' -; }
 
-_orchestra_subject() {
-	_orchestra_repo_git log -1 --encoding=UTF-8 --format=%B --end-of-options "$1" -- | command sed -n '/./ { p; q; }'
+# Commits o_merged, with author, dates and message of o_commit, and trailers that name agent and fleet. You are its
+# committer; it is never older than its parent.
+_orchestra_advance() {
+	_orchestra_repo_git cat-file commit "$o_commit" >"$o_scratch/commit" || exit 3
+	command sed '/^$/q' "$o_scratch/commit" >"$o_scratch/original"
+	command sed '1,/^$/d' "$o_scratch/commit" | _orchestra_add_trailers >"$o_scratch/message" || exit 3
+	o_committer=$(command sed -n 's/^committer //p' "$o_scratch/original")
+	o_when=${o_committer##*> }
+	o_seconds=$(_orchestra_repo_git log -1 --format=%ct "$o_built" --)
+	[ "${o_when% *}" -le "$o_seconds" ] || o_seconds=${o_when% *}
+	! o_you=$(_orchestra_repo_git var GIT_COMMITTER_IDENT 2>/dev/null) || o_committer=$o_you
+	o_built=$({
+		command printf 'tree %s\nparent %s\n' "$o_merged" "$o_built"
+		command grep '^author ' "$o_scratch/original"
+		command printf 'committer %s> %s %s\n' "${o_committer%> *}" "$o_seconds" "${o_when##* }"
+		command grep '^encoding ' "$o_scratch/original"
+		command printf '\n'
+		command cat "$o_scratch/message"
+	} | _orchestra_repo_git hash-object -t commit -w --stdin) || exit 3
 }
 
 # Without your configuration, in which trailers can run commands; and no line of a message is taken for a comment.
@@ -655,26 +430,7 @@ _orchestra_add_trailers() (
 			--trailer "Orchestra-Agent: $o_agent" --trailer "Orchestra-Fleet: $o_fleet"
 )
 
-# ---- The blueprint's strategy is rebase: each commit of the branch; one that changes nothing is left out
-
-_orchestra_put_on_top() {
-	while read -r o_commit o_parent; do
-		_orchestra_apply "commit $(_orchestra_short "$o_commit") ($(_orchestra_subject "$o_commit" | _orchestra_printable))" \
-			cherry-pick --no-commit "$o_commit" || return 1
-		_orchestra_keep_message "$o_commit"
-		_orchestra_advance "$o_commit" "$o_built"
-		_orchestra_check_out
-	done <"$o_scratch/commits"
-}
-
 # ==== Review and verdicts ==========================================================================================
-
-_orchestra_list_open() {
-	_orchestra_require_agent "$1"
-	_orchestra_read_agent
-	[ -z "$o_base" ] || [ -z "$o_head" ] || [ -n "$o_landed$o_discarded" ] ||
-		_orchestra_say "$o_agent: $o_verdict, $(_orchestra_count "$o_base" "$o_head") commits; orchestra_review $o_agent shows them"
-}
 
 # The diff starts at the merge base with the target, so it holds the agent's own work only.
 _orchestra_review() {
@@ -682,19 +438,11 @@ _orchestra_review() {
 	[ -n "$o_base" ] && [ -n "$o_head" ] || _orchestra_fail 2 "$o_agent has no branch to review" "orchestra_spawn $o_agent"
 	o_fork=$(_orchestra_repo_git merge-base "$o_target_ref" "$o_head") || o_fork=$o_base
 	{
-		_orchestra_say "==== $o_agent ($o_number): $o_title, at $(_orchestra_short "$o_head"), verdict: $o_verdict$o_newline"
+		_orchestra_say "==== $o_agent ($o_number): $o_title, at $(_orchestra_short "$o_head"), verdict: $o_verdict"
 		_orchestra_notes
-		_orchestra_say
 		_orchestra_repo_git log --no-decorate --format='%h %an: %s' "$o_fork..$o_head" --
-		_orchestra_repo_git diff --no-ext-diff --no-textconv --stat -p "$o_fork" "$o_head" -- ':(top)' \
-			':(top,exclude,literal)CLAUDE.md' ':(top,exclude,literal)TASK.md' ':(top,exclude,literal)AGENT_NOTES.md'
+		_orchestra_repo_git diff --no-ext-diff --no-textconv --stat -p "$o_fork" "$o_head" -- ':(top)' ':(top,exclude)TASK.md' ':(top,exclude)AGENT_NOTES.md'
 	} | _orchestra_printable
-	_orchestra_warn_uncommitted
-}
-
-_orchestra_warn_uncommitted() {
-	o_dirty=$(_orchestra_uncommitted)
-	[ "${o_dirty:-0}" = 0 ] || _orchestra_warn "  not committed, so not part of it: $o_dirty files in $o_worktree"
 }
 
 # The agent's notes: the file in its worktree, else what it committed.
@@ -708,8 +456,7 @@ _orchestra_require_open() {
 	_orchestra_read_agent
 	[ -n "$o_base" ] || _orchestra_fail 2 "$o_agent was not spawned" "orchestra_spawn $o_agent"
 	[ -z "$o_landed" ] || _orchestra_fail 2 "$o_agent has already landed as $(_orchestra_short "$o_landed")"
-	[ -z "$o_discarded" ] || _orchestra_fail 2 "$o_agent was discarded" \
-		"to bring it back: git update-ref --no-deref -d $o_ref/discarded"
+	[ -z "$o_discarded" ] || _orchestra_fail 2 "$o_agent was discarded" "to bring it back: git update-ref --no-deref -d $o_ref/discarded"
 	[ -n "$o_head" ] || _orchestra_fail 3 "branch $o_branch of $o_agent is missing" "git branch $o_branch COMMIT"
 }
 
@@ -719,28 +466,21 @@ _orchestra_approve() {
 	_orchestra_move "$o_ref/changes-requested" "$o_changes" '' approve || exit
 	_orchestra_move "$o_ref/approved" "$o_approved" "$o_head" approve || exit
 	_orchestra_say "$o_agent: approved at $(_orchestra_short "$o_head")"
-	_orchestra_warn_uncommitted
+	o_dirty=$(_orchestra_uncommitted)
+	[ "${o_dirty:-0}" = 0 ] || _orchestra_warn "  not committed, so not part of it: $o_dirty files in $o_worktree"
 }
 
-# _orchestra_request_changes MESSAGE: it is kept in TASK.md and in a tag object. A killed call may have written the section.
+# _orchestra_request_changes MESSAGE: it is kept in TASK.md and in a tag object.
 _orchestra_request_changes() {
-	o_tab=$(command printf '\t')
-	o_message=${1#"${1%%[!" $o_tab$o_newline"]*}"}
-	o_message=${o_message%"${o_message##*[!" $o_tab$o_newline"]}"}
-	[ -n "$o_message" ] || _orchestra_fail 2 "a request for changes needs a message" "orchestra_request_changes $o_agent 'MESSAGE'"
+	[ -n "$1" ] || _orchestra_fail 2 "a request for changes needs a message" "orchestra_request_changes $o_agent 'MESSAGE'"
 	_orchestra_require_open
 	[ -d "$o_worktree" ] || _orchestra_fail 3 "the worktree of $o_agent is missing" "orchestra_spawn $o_agent"
-	command printf '\n## Changes requested on %s\n\n%s\n' "$(_orchestra_short "$o_head")" "$o_message" >"$o_scratch/section"
 	_orchestra_read_file "$o_worktree/TASK.md" >"$o_scratch/text"
-	if ! command tail -c "$(($(command wc -c <"$o_scratch/section")))" "$o_scratch/text" | command cmp -s - "$o_scratch/section"; then
-		command cat "$o_scratch/section" >>"$o_scratch/text"
-		_orchestra_write_file "$o_worktree/TASK.md"
-	fi
+	command printf '\n## Changes requested on %s\n\n%s\n' "$(_orchestra_short "$o_head")" "$1" >>"$o_scratch/text"
+	_orchestra_write_file "$o_worktree/TASK.md"
 	_orchestra_move "$o_ref/approved" "$o_approved" '' 'request changes' || exit
-	o_tagger=$(_orchestra_repo_git var GIT_COMMITTER_IDENT 2>/dev/null) ||
-		o_tagger="orchestra <orchestra@localhost> $(command date +%s) +0000"
-	o_tag=$(command printf 'object %s\ntype commit\ntag %s-changes-requested\ntagger %s\n\n%s\n' \
-		"$o_head" "$o_agent" "$o_tagger" "$o_message" | _orchestra_repo_git mktag) || exit 3
+	o_tag=$(command printf 'object %s\ntype commit\ntag %s-changes-requested\ntagger orchestra <orchestra@localhost> %s +0000\n\n%s\n' \
+		"$o_head" "$o_agent" "$(command date +%s)" "$1" | _orchestra_repo_git mktag) || exit 3
 	_orchestra_move "$o_ref/changes-requested" "$o_changes" "$o_tag" 'request changes' || exit
 	_orchestra_say "$o_agent: changes-requested at $(_orchestra_short "$o_head")"
 }
@@ -751,10 +491,8 @@ _orchestra_discard() {
 	_orchestra_move "$o_ref/discarded" '' "$o_head" "discard: $1" || exit
 	_orchestra_move "$o_ref/approved" "$o_approved" '' discard || exit
 	_orchestra_move "$o_ref/changes-requested" "$o_changes" '' discard || exit
-	_orchestra_say "$o_agent: discarded at $(_orchestra_short "$o_head")"
-	_orchestra_warn "  its head is kept as $o_ref/discarded"
-	_orchestra_warn "  to bring it back: git update-ref --no-deref -d $o_ref/discarded; after a clean first:" \
-		"git branch $o_branch $o_ref/discarded"
+	_orchestra_say "$o_agent: discarded; to bring it back: git branch $o_branch $o_ref/discarded, if clean removed the branch, and then" \
+		"git update-ref --no-deref -d $o_ref/discarded"
 }
 
 # Succeeds if the AGENT_NOTES.md on standard input has text under "What I Built", or anywhere if that heading is missing.
@@ -776,58 +514,10 @@ _orchestra_notes_filled() {
 					continue
 				}
 				gsub(/^[] \t*_.>`[-]+|[] \t*_.>`[-]+$/, "", line)
-				if (line ~ /^(none|nothing|n\/a|na|tbd|todo|to do)?$/) continue
-				any = 1
-				if (heading == "what i built") built = 1
+				if (line !~ /^(none|nothing|n\/a|na|tbd|todo|to do)?$/) filled[heading] = any = 1
 			}
-			exit !(heading_exists ? built : any)
+			exit !(heading_exists ? ("what i built" in filled) : any)
 		}'
-}
-
-# ==== Untracked files and folders of the main checkout that a worktree needs: setup.copy, setup.share, .worktreeinclude
-
-# Sets o_source, and writes to $o_scratch the lists `files` (to copy) and `names` (with the shared folders).
-_orchestra_find_copies() {
-	: >"$o_scratch/files"
-	: >"$o_scratch/names"
-	o_source=$o_home
-	[ "$o_home" != "$o_common" ] || o_source=$(_orchestra_checkouts "$o_target" | command sed -n '1p')
-	[ -d "$o_source" ] || return 0
-	{
-		_orchestra_copied _orchestra_git -C "$o_source" ls-files -z --others --
-		[ ! -f "$o_source/.worktreeinclude" ] ||
-			_orchestra_git -C "$o_source" ls-files -z --others --ignored --exclude-from="$o_source/.worktreeinclude"
-	} | _orchestra_lines | LC_ALL=C command sort -u | while IFS= read -r o_field; do
-		_orchestra_decode
-		o_is_shared=
-		_orchestra_shared _orchestra_if_shared
-		[ -n "$o_is_shared" ] || [ ! -f "$o_source/$o_path" ] || command printf '%s\n' "$o_field"
-	done >"$o_scratch/files"
-	{ command cat "$o_scratch/files" && _orchestra_shared _orchestra_print_folder; } | LC_ALL=C command sort -u >"$o_scratch/names"
-}
-
-_orchestra_print_folder() { [ ! -d "$o_source/$1" ] || _orchestra_say "$1"; }
-_orchestra_if_shared() { [ "$o_path" = "${o_path#"$1"/}" ] || o_is_shared=1; }
-
-# _orchestra_copy_files INTO
-_orchestra_copy_files() {
-	while IFS= read -r o_field <&3; do
-		_orchestra_decode
-		_orchestra_copy "$o_path" "$1" -p || exit 3
-	done 3<"$o_scratch/files"
-}
-
-# _orchestra_copy PATH INTO HOW: replaces nothing, and writes nothing outside INTO; blocks are shared where possible.
-_orchestra_copy() {
-	! _orchestra_exists "$2/$1" && [ -e "$o_source/$1" ] || return 0
-	o_parent=$2/$1
-	o_parent=${o_parent%/*}
-	command mkdir -p -- "$o_parent" && _orchestra_resolve "$o_parent" && [ "$o_real" = "$o_parent" ] || return 0
-	o_temporary=$2/.orchestra-tmp
-	command rm -rf -- "$o_temporary" && command mkdir -- "$o_temporary" || return 3
-	command cp "$3" --reflink=auto -- "$o_source/$1" "$o_temporary/copy" 2>/dev/null ||
-		{ command rm -rf -- "$o_temporary/copy" && command cp "$3" -- "$o_source/$1" "$o_temporary/copy"; } || return 3
-	command mv -- "$o_temporary/copy" "$2/$1" && command rmdir -- "$o_temporary"
 }
 
 # ==== Shared by both scripts: start and end of a command, git, files, agents, the lock =============================
@@ -841,42 +531,26 @@ _orchestra_begin() {
 	set +aefmC
 	set -u
 	unset IFS CDPATH
-	o_newline=$(command printf '\n.')
-	o_newline=${o_newline%.}
 	_orchestra_declared
 	[ "$1" = "$o_identity" ] || _orchestra_fail 2 "this shell holds functions of two blueprints, $1 and $o_identity" \
 		"source both scripts of one blueprint again"
 	o_verb=$2
 	o_dry=${ORCHESTRA_DRY_RUN-}
-	o_dry=${o_dry#0}
-	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_NAMESPACE GIT_PREFIX \
-		GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_CEILING_DIRECTORIES GIT_DEFAULT_HASH GIT_EXTERNAL_DIFF GIT_DIFF_OPTS \
-		GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_REPLACE_REF_BASE \
-		GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_QUARANTINE_PATH GIT_INTERNAL_SUPER_PREFIX GIT_REFLOG_ACTION \
-		GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE
-	o_try=0
-	until o_scratch=${TMPDIR:-/tmp}/orchestra.$$.$o_try && command mkdir -m 700 -- "$o_scratch" 2>/dev/null; do
-		[ "$o_try" -lt 100 ] || _orchestra_fail 3 "cannot make a folder in ${TMPDIR:-/tmp}"
-		o_try=$((o_try + 1))
-	done
+	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE \
+		GIT_PREFIX GIT_CEILING_DIRECTORIES GIT_EXTERNAL_DIFF GIT_DIFF_OPTS GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS \
+		GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_REPLACE_REF_BASE GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_QUARANTINE_PATH \
+		GIT_REFLOG_ACTION GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE
+	o_scratch=$(command mktemp -d "${TMPDIR:-/tmp}/orchestra.XXXXXX") || _orchestra_fail 3 "cannot make a folder in ${TMPDIR:-/tmp}"
 	o_job=
 	trap 'command rm -rf -- "$o_scratch"' EXIT
-	_orchestra_exit_on_signals
+	trap _orchestra_interrupted HUP INT TERM # an EXIT trap alone does not run in every shell when a signal ends it
 	_orchestra_find_repository
-	_orchestra_find_target
-}
-
-# An EXIT trap alone does not run in every shell when a signal ends it.
-_orchestra_exit_on_signals() {
-	trap '_orchestra_interrupted 129' HUP
-	trap '_orchestra_interrupted 130' INT
-	trap '_orchestra_interrupted 143' TERM
 }
 
 _orchestra_interrupted() {
 	[ -z "$o_job" ] || command kill -TERM "$o_job"
 	_orchestra_warn 'Interrupted. Run the same command again to continue.'
-	exit "$1"
+	exit 130
 }
 
 _orchestra_say() { command printf '%s\n' "$*"; }
@@ -884,21 +558,20 @@ _orchestra_warn() { command printf '%s\n' "$*" >&2; }
 
 # _orchestra_fail CODE MESSAGE [HINT]: 1: not all work could be done; 2: wrong usage; 3: the environment is at fault.
 _orchestra_fail() {
-	_orchestra_warn "error: $2${3:+${o_newline-: }hint: $3}"
+	_orchestra_warn "error: $2"
+	[ -z "${3-}" ] || _orchestra_warn "hint: $3"
 	exit "$1"
+}
+
+# _orchestra_require_supported WHAT HINT: fails if the blueprint declares WHAT, which only the tool has.
+_orchestra_require_supported() {
+	[ -z "$1" ] || _orchestra_fail 2 "the blueprint declares $1, which the script does not support" "use $2"
 }
 
 # Filters standard input: text of an agent (notes, file names, commits) must not move your cursor.
 _orchestra_printable() { LC_ALL=C command tr '\000-\010\013-\037\177' '[?*]'; }
 
 _orchestra_awk() { LC_ALL=C command awk "$@"; }
-
-# _orchestra_do TEXT COMMAND...: runs COMMAND; with ORCHESTRA_DRY_RUN=1 it only prints TEXT.
-_orchestra_do() {
-	[ -z "$o_dry" ] || { _orchestra_say "would $1" && return; }
-	shift
-	"$@"
-}
 
 # ---- Git
 
@@ -918,57 +591,55 @@ _orchestra_tree() { _orchestra_repo_git rev-parse --verify --quiet --end-of-opti
 _orchestra_is_ancestor() { _orchestra_repo_git merge-base --is-ancestor "$1" "$2"; }
 _orchestra_short() { command printf '%.10s\n' "$1"; }
 
-# git's NUL-separated lists as lines, with \001 for a newline in a name. _orchestra_decode sets o_path from o_field.
+# git's NUL-separated lists as lines, with \001 for a newline in a name.
 _orchestra_lines() { command tr '\n\000' '\001\n'; }
-_orchestra_decode() {
-	o_path=$(command printf '%s.' "$o_field" | command tr '\001' '\n')
-	o_path=${o_path%.}
-}
 
-# Sets o_common (the shared .git), o_home (the main checkout), o_state (orchestra's files), o_refs and o_root (the
-# worktrees' folder). The dot keeps a newline at the end of a folder's name.
+# Sets o_common (the shared .git), o_home (the main checkout), o_state (orchestra's files), o_refs, o_remote (empty if there
+# is none) and o_root (the worktrees' folder).
 _orchestra_find_repository() {
-	o_version=$(_orchestra_git version 2>/dev/null) || _orchestra_fail 3 "cannot start git" "install git 2.38 or newer"
+	o_version=$(_orchestra_git version 2>&1)
 	command printf '%s\n' "$o_version" | _orchestra_awk -F '[ .]' '{ exit !($3 > 2 || $3 == 2 && $4 >= 38) }' ||
-		_orchestra_fail 3 "$o_version is too old" "install git 2.38 or newer"
-	o_common=$(_orchestra_git rev-parse --path-format=absolute --git-common-dir 2>/dev/null && command printf .) ||
-		_orchestra_fail 3 "the current folder is not inside a git repository" "cd into one"
-	o_common=${o_common%"$o_newline".}
-	o_home=$(_orchestra_repo_git worktree list --porcelain -z | _orchestra_lines |
-		command sed -n '1s/^worktree //p' | command tr '\001' '\n' && command printf .)
-	o_home=${o_home%"$o_newline".}
-	[ "$(_orchestra_repo_git rev-parse --is-bare-repository)" = false ] || o_home=$o_common
+		_orchestra_fail 3 "this needs git 2.38 or newer, not: $o_version"
+	o_common=$(_orchestra_git rev-parse --path-format=absolute --git-common-dir) ||
+		_orchestra_fail 3 "the current folder is not inside a git repository that git opens"
+	o_home=${o_common%/.git}
+	[ "$o_home" != "$o_common" ] || _orchestra_fail 2 "$o_common has no main checkout around it" 'use orchestra'
 	o_state=$o_common/orchestra
 	o_refs=refs/orchestra/$o_fleet
+	[ -n "$o_remote" ] || o_remote=$(_orchestra_repo_git remote | command grep -x origin)
 	[ "$o_root" != "${o_root#/}" ] || o_root=$o_home/$o_root
-	_orchestra_resolve "$o_root"
-	o_root=$o_real
+	[ ! -d "$o_root" ] || o_root=$(command cd -P -- "$o_root" && command pwd -P)
 }
 
-# Sets o_target (the branch where work lands), o_target_ref and o_remote (empty if there is none). The first spawn
-# records the target, so that a later checkout does not change it.
+# _orchestra_find_target DEFAULT: sets o_target (the branch where work lands) and o_target_ref. The first spawn records the
+# target, so that a later checkout does not change it; DEFAULT is for before that.
 _orchestra_find_target() {
-	_orchestra_git -C "$o_home" remote >"$o_scratch/remotes"
-	[ -n "$o_remote" ] || ! command grep -qx origin "$o_scratch/remotes" || o_remote=origin
-	[ -z "$o_remote" ] || command grep -qxF -e "$o_remote" "$o_scratch/remotes" ||
-		_orchestra_fail 3 "$o_home has no remote $o_remote" "git remote add $o_remote URL"
-	[ -n "$o_target" ] || ! _orchestra_is_regular "$o_state/fleets/$o_fleet/target" || read -r o_target <"$o_state/fleets/$o_fleet/target" || :
-	if [ -z "$o_target" ] && [ -n "$o_remote" ]; then
-		o_target=$(_orchestra_git -C "$o_home" symbolic-ref --quiet "refs/remotes/$o_remote/HEAD") || o_target=
-		o_target=${o_target#"refs/remotes/$o_remote/"}
-	fi
-	[ -n "$o_target" ] || o_target=$(_orchestra_git -C "$o_home" symbolic-ref --quiet --short HEAD) ||
-		_orchestra_fail 3 "HEAD is detached in $o_home, so the target is unknown" "name it in the blueprint (target: main)"
+	[ -n "$o_target" ] || o_target=$(_orchestra_read_file "$o_state/fleets/$o_fleet/target") || o_target=$1
+	[ -n "$o_target" ] || _orchestra_fail 3 "the branch where work lands is unknown" "orchestra_spawn, or name it in the blueprint (target: main)"
 	o_target_ref=refs/heads/$o_target
 	! _orchestra_repo_git symbolic-ref --quiet "$o_target_ref" >/dev/null ||
 		_orchestra_fail 3 "the target $o_target is a symbolic ref" "name the branch itself in the blueprint"
 }
 
-# _orchestra_checkouts BRANCH: the folders in which it is checked out, one a line, \001 for a newline.
-_orchestra_checkouts() {
-	_orchestra_repo_git worktree list --porcelain -z | _orchestra_lines | ORCHESTRA_BRANCH="branch refs/heads/$1" \
-		_orchestra_awk 'sub(/^worktree /, "") { place = $0 } $0 == ENVIRON["ORCHESTRA_BRANCH"] { print place }'
+# Sets o_standards, the file of the standards: CLAUDE.local.md where the commit $1 has a CLAUDE.md of its own.
+_orchestra_find_standards() {
+	o_standards=CLAUDE.md
+	[ -z "$(_orchestra_repo_git ls-tree --full-tree --name-only "$1" -- CLAUDE.md)" ] || o_standards=CLAUDE.local.md
 }
+
+# _orchestra_move REF OLD NEW REASON: compare-and-swap. OLD empty: it must not exist. NEW empty: delete it.
+_orchestra_move() {
+	[ "$2" != "$3" ] || return 0
+	command printf 'option no-deref\nupdate %s "%s" "%s"\n' "$1" "$3" "$2" |
+		_orchestra_repo_git update-ref -m "orchestra: $4" --stdin 2>"$o_scratch/move" && return 0
+	_orchestra_warn "error: cannot move $1: $(command cat "$o_scratch/move")"
+	return 3
+}
+
+# ---- Worktrees, as git registers them in .git/worktrees
+
+# _orchestra_checkout BRANCH: prints the folder in which it is checked out; nothing if it is not.
+_orchestra_checkout() { _orchestra_repo_git for-each-ref --format='%(worktreepath)' "refs/heads/$1"; }
 
 # _orchestra_find_admin PATH: sets o_admin to git's own folder for the worktree at PATH; empty if there is none.
 _orchestra_find_admin() {
@@ -1000,20 +671,6 @@ _orchestra_write_file() {
 		command rmdir -- "$o_temporary"; } || _orchestra_fail 3 "cannot write $1" "free some space or change its permissions"
 }
 
-# _orchestra_resolve PATH: sets o_real, the path without symbolic links and .. as far as it exists.
-_orchestra_resolve() {
-	o_existing=$1
-	o_missing=
-	while [ ! -d "$o_existing" ]; do
-		o_missing=/${o_existing##*/}$o_missing
-		o_existing=${o_existing%/*}
-		o_existing=${o_existing:-/}
-	done
-	o_existing=$(command cd -P -- "$o_existing" && command pwd -P && command printf .)
-	o_existing=${o_existing%"$o_newline".}
-	o_real=${o_existing%/}$o_missing
-}
-
 # ---- Agents and their refs
 
 # _orchestra_require_agent NAME-OR-NUMBER: sets o_number, o_agent, o_title, o_stage, o_branch, o_worktree, o_ref, o_own.
@@ -1022,143 +679,97 @@ _orchestra_require_agent() {
 	o_name=$1
 	o_agent=
 	_orchestra_agents _orchestra_pick_agent
-	[ -n "$o_agent" ] || _orchestra_fail 2 "no agent '$o_name' in fleet $o_fleet" "orchestra_agents lists them"
+	[ -n "$o_agent" ] || _orchestra_fail 2 "no agent '$o_name' in fleet $o_fleet" "orchestrate.sh status lists them"
 }
 
 _orchestra_pick_agent() { [ "$o_name" != "$1" ] && [ "$o_name" != "$2" ] || _orchestra_select_agent "$@"; }
 
-# _orchestra_select_agent NUMBER NAME STAGE BRANCH FOLDER TITLE
+# _orchestra_select_agent NUMBER NAME STAGE BRANCH FOLDER TITLE: its branch is the one that spawn created and recorded.
 # shellcheck disable=SC2034 # not every script reads all of them
 _orchestra_select_agent() {
 	o_number=$1 o_agent=$2 o_stage=$3 o_branch=$4 o_worktree=$o_root/$5 o_title=$6
 	o_ref=$o_refs/$o_agent
 	o_own=$o_state/fleets/$o_fleet/agents/$o_agent
+	! o_recorded=$(_orchestra_read_file "$o_own/branch") || o_branch=$o_recorded
 }
 
 # If o_chosen names no agent, all are chosen.
 _orchestra_is_chosen() { [ -z "$o_chosen" ] || [ "$o_chosen" != "${o_chosen#*" $o_agent "}" ]; }
 
-# Sets o_base, o_head, o_approved, o_changes, o_landed, o_discarded, o_work (the commit that is to land) and o_verdict.
-# An approval is for one commit: the head, or what the tool proposed for that head. At any other head it is stale.
+# Sets o_base, o_head, o_approved, o_changes, o_landed, o_discarded and o_verdict. An approval is for one commit: at any
+# other head it is stale.
 _orchestra_read_agent() {
-	o_base=$(_orchestra_commit "$o_ref/base") || o_base=
-	o_approved=$(_orchestra_commit "$o_ref/approved") || o_approved=
-	o_changes=$(_orchestra_repo_git rev-parse --verify --quiet "$o_ref/changes-requested") || o_changes=
-	o_landed=$(_orchestra_commit "$o_ref/landed") || o_landed=
-	o_discarded=$(_orchestra_commit "$o_ref/discarded") || o_discarded=
-	o_head=$(_orchestra_commit "refs/heads/$o_branch") || o_head=
-	o_work=$o_head
-	[ -z "$o_approved" ] || [ "$o_approved" != "$(_orchestra_commit "$o_ref/proposed")" ] ||
-		[ "$(_orchestra_commit "$o_approved^1")" != "${o_head:-gone}" ] || o_work=$o_approved
+	o_base=$(_orchestra_commit "$o_ref/base")
+	o_head=$(_orchestra_commit "refs/heads/$o_branch")
+	o_approved=$(_orchestra_commit "$o_ref/approved")
+	o_changes=$(_orchestra_repo_git rev-parse --verify --quiet "$o_ref/changes-requested")
+	o_landed=$(_orchestra_commit "$o_ref/landed")
+	o_discarded=$(_orchestra_commit "$o_ref/discarded")
 	o_verdict=none
 	[ -z "$o_approved" ] || o_verdict=stale
-	[ -z "$o_approved" ] || { [ "$o_approved" != "$o_work" ] && [ -z "$o_landed" ]; } || o_verdict=approved
+	[ -z "$o_approved" ] || [ "$o_approved" != "$o_head" ] || o_verdict=approved
 	[ -z "$o_changes" ] || o_verdict=changes-requested
 	[ -z "$o_discarded" ] || o_verdict=discarded
 }
 
 # How many files of the worktree differ from its head or are new; nothing if there is no worktree.
-_orchestra_uncommitted() (
-	export GIT_OPTIONAL_LOCKS=0
-	[ ! -e "$o_worktree/.git" ] || _orchestra_git -C "$o_worktree" status --porcelain=v1 -z --untracked-files=normal \
-		--no-renames | _orchestra_lines | command wc -l | command tr -d ' '
-)
-
-# _orchestra_count FROM TO: the number of commits that TO has and FROM lacks.
-_orchestra_count() { _orchestra_repo_git rev-list --count "$1..$2" -- 2>/dev/null || command echo '?'; }
-
-# _orchestra_move REF OLD NEW REASON: compare-and-swap. OLD empty: it must not exist. NEW empty: delete it. A failure is
-# tried again while the ref is as expected: git can fail while another process packs refs.
-_orchestra_move() {
-	[ "$2" != "$3" ] || return 0
-	for o_try in 1 2 3 4 5; do
-		if [ -n "$3" ]; then set -- "$1" "$2" "$3" "$4" "$1" "$3" "$2"; else set -- "$1" "$2" "$3" "$4" -d "$1" "$2"; fi
-		_orchestra_repo_git update-ref --no-deref -m "orchestra: $4" "$5" "$6" "$7" 2>"$o_scratch/move" && return 0
-		o_value=$(_orchestra_repo_git rev-parse --verify --quiet "$1") || o_value=
-		[ "$o_value" = "$2" ] || break
-	done
-	_orchestra_warn "error: cannot move $1, which is at ${o_value:-nothing}: $(command cat "$o_scratch/move")"
-	return 3
-}
-
-# Sets o_standards, the file of the standards: CLAUDE.local.md where the commit $1 has a CLAUDE.md of its own.
-_orchestra_find_standards() {
-	o_standards=CLAUDE.md
-	[ -z "$(_orchestra_repo_git ls-tree --full-tree --name-only "$1" -- CLAUDE.md)" ] || o_standards=CLAUDE.local.md
+_orchestra_uncommitted() {
+	[ ! -e "$o_worktree/.git" ] || _orchestra_git --no-optional-locks -C "$o_worktree" status --porcelain=v1 -z \
+		--untracked-files=normal --no-renames | _orchestra_lines | command wc -l | command tr -d ' '
 }
 
 # ---- The lock: one writer at a time, script or tool
 
-# _orchestra_locked COMMAND...: runs it in a subshell while no other orchestra command changes refs or worktrees.
+# _orchestra_locked NAME COMMAND...: runs it in a subshell. While one process holds `lock`, no other changes refs or
+# worktrees; `train/lock` is for merges. It is the tool's lock, flock(2) on the open file, which the kernel releases when
+# its last process ends. NAME.holder names the process.
 _orchestra_locked() (
-	command mkdir -p -- "$o_state" && exec 9>>"$o_state/lock" || exit 3
-	_orchestra_take_lock "$o_state/lock" <&9
-	"$@"
-)
-
-# _orchestra_take_lock FILE <&FD: the lock is the tool's, flock(2) on the open file, which the kernel releases when its
-# last process ends. FILE.holder names the process.
-_orchestra_take_lock() {
-	o_lock=$1
+	o_lock=$o_state/$1
+	shift
+	command -v flock >/dev/null || _orchestra_fail 3 'flock is missing, so no lock can be taken' 'install util-linux, or on macOS: brew install flock'
+	command mkdir -p -- "${o_lock%/*}" && exec 9>>"$o_lock" || exit 3
 	o_try=0
-	if command -v flock >/dev/null 2>&1; then
-		set -- flock -n 0
-	else
-		command -v perl >/dev/null 2>&1 || _orchestra_fail 3 'no lock can be taken: flock and perl are missing' 'install one of them'
-		set -- perl -e 'use Fcntl ":flock"; exit !flock(STDIN, LOCK_EX | LOCK_NB)'
-	fi
-	until command "$@"; do
+	until command flock -n 0 <&9; do
 		o_try=$((o_try + 1))
 		[ "$o_try" -lt 10 ] || _orchestra_fail 3 "another orchestra command works in $o_home: $(command cat -- "$o_lock.holder" 2>/dev/null)" \
 			'wait for it to end, or stop it'
 		command sleep 1
 	done
 	trap 'command rm -f -- "$o_lock.holder"' EXIT
-	_orchestra_exit_on_signals
-	command printf '{"pid": %s, "command": "%s", "since": %s}\n' "$(exec sh -c 'echo "$PPID"')" "$o_verb" \
-		"$(command date +%s)" >"$o_lock.holder"
-}
+	trap _orchestra_interrupted HUP INT TERM
+	command printf '{"pid": %s, "command": "%s", "since": %s}\n' "$$" "$o_verb" "$(command date +%s)" >"$o_lock.holder"
+	"$@"
+)
 
-# ---- Commands of the blueprint: with a time limit, in a process group that ends with them or with the script
+# ---- Commands of the blueprint
 
-# _orchestra_run BECOME FOLDER LOG SECONDS COMMAND [VARIABLE...]: runs `sh -c COMMAND` in FOLDER with the environment that
-# BECOME gives. Sets o_code and o_outcome: passed, failed, timed-out, or broken (could not be tried, or killed by a signal).
+# _orchestra_run BECOME FOLDER LOG COMMAND SECONDS [VARIABLE...]: runs `sh -c COMMAND` in FOLDER with the environment that
+# BECOME gives, and ends what it left running. Sets o_code and o_outcome: passed, failed, timed-out, or broken (it could
+# not be tried, or a signal ended it).
 _orchestra_run() {
-	o_become=$1 o_folder=$2 o_output=$3 o_limit=$4 o_command=$5
+	o_become=$1 o_folder=$2 o_output=$3 o_command=$4 o_limit=$5
 	shift 5
-	set -- env "$@" sh -c "$o_command"
-	if command -v perl >/dev/null 2>&1; then
-		# shellcheck disable=SC2016 # these variables are perl's
-		set -- perl -e '$end = time + shift; $owner = getppid; $job = fork; if (!$job) { setpgrp; exec @ARGV; exit 127 }
-			sub stop { kill "TERM", -$job; sleep 2; kill "KILL", -$job } $SIG{$_} = sub { stop; exit 143 } for qw(HUP INT TERM);
-			while (!waitpid($job, 1)) { select undef, undef, undef, 0.05; $late = 1, stop if time > $end; stop if getppid != $owner }
-			$code = $?; kill "KILL", -$job; exit($late ? 124 : $code & 127 ? 128 + ($code & 127) : $code >> 8)' "$o_limit" "$@"
-	elif command -v timeout >/dev/null 2>&1; then
-		set -- timeout -k 2 "$o_limit" "$@"
-	else
-		_orchestra_fail 3 'commands cannot get a time limit: perl and timeout are missing' 'install one of them'
-	fi
-	{ command cd -- "$o_folder" && "$o_become" "$@"; } </dev/null >>"$o_output" 2>&1 8>&- 9>&- &
+	command -v timeout >/dev/null || _orchestra_fail 3 'timeout is missing, so commands cannot get a time limit' 'install coreutils'
+	{ command cd -- "$o_folder" && "$o_become" timeout -k 2 "$o_limit" env "$@" sh -c "$o_command"; } </dev/null >>"$o_output" 2>&1 9>&- &
 	o_job=$!
 	wait "$o_job" 2>/dev/null
 	o_code=$?
+	command kill -KILL -- "-$o_job" 2>/dev/null # timeout made it a process group
 	o_job=
-	case $o_code in
-	0) o_outcome=passed ;;
-	124) o_outcome=timed-out ;;
-	*) o_outcome=failed ;;
-	esac
+	o_outcome=failed
+	[ "$o_code" -ne 0 ] || o_outcome=passed
+	[ "$o_code" -ne 124 ] || o_outcome=timed-out
 	[ "$o_code" -le 127 ] && [ "$o_code" -ne 125 ] || o_outcome=broken
 }
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 ade14e406eb4'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 1d0bb74c3531'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 ade14e406eb4'
+	o_identity='mvp5 0.1.0 1d0bb74c3531'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -1168,10 +779,12 @@ _orchestra_declared() {
 	o_target=''
 	# empty: origin where there is one
 	o_remote=''
-	# required: only approved work lands; none: what is finished and passes its gates
-	o_review='required'
-	# 1: with a push, unless a merge says otherwise
+	# 1: every merge pushes
 	o_push=''
+	# what the blueprint declares and only the tool supports
+	o_spawn_refused='setup.copy'
+	o_clean_refused=''
+	o_merge_refused='setup.copy'
 }
 
 # _orchestra_agents COMMAND...: calls it with NUMBER NAME STAGE BRANCH FOLDER TITLE of each agent, as declared.
@@ -1183,15 +796,7 @@ _orchestra_agents() {
 	"$@" '5' 'tests' 'tests' 'agent/mvp5/tests' 'agent-5' 'Integration tests'
 }
 
-# _orchestra_copied COMMAND...: appends untracked files to copy.
-_orchestra_copied() { "$@" ':(top,glob).env'; }
-
-# _orchestra_shared COMMAND...: calls it with each big untracked FOLDER to copy.
-_orchestra_shared() {
-	command :
-}
-
-# _orchestra_setup_commands COMMAND...: calls it with COMMAND SECONDS, in order.
+# _orchestra_setup_commands COMMAND...: calls it with COMMAND SECONDS of each set-up command in order.
 _orchestra_setup_commands() {
 	"$@" 'npm ci --prefer-offline --no-audit --no-fund' '600'
 }
@@ -1225,17 +830,17 @@ _orchestra_may_edit() { command :; }
 # _orchestra_kept_out COMMAND...: appends the files that never land.
 _orchestra_kept_out() { "$@" 'CLAUDE.md' "$o_standards" 'TASK.md' 'AGENT_NOTES.md'; }
 
-# _orchestra_gates COMMAND...: calls it with NAME builtin CHECK POLICY, or NAME run COMMAND SECONDS RETRIES [VARIABLE...], of each gate in order.
+# _orchestra_gates COMMAND...: calls it with NAME builtin CHECK, or NAME run COMMAND SECONDS [VARIABLE...], of each gate in order.
 _orchestra_gates() {
-	"$@" 'scope' 'builtin' 'scope' 'block'
-	"$@" 'notes' 'builtin' 'notes' 'block'
-	"$@" 'types' 'run' 'npx --no-install tsc --noEmit' '300' '0'
-	"$@" 'lint' 'run' 'npm run lint' '300' '0'
-	"$@" 'tests' 'run' 'npm test' '900' '0'
+	"$@" 'scope' 'builtin' 'scope'
+	"$@" 'notes' 'builtin' 'notes'
+	"$@" 'types' 'run' 'npx --no-install tsc --noEmit' '300'
+	"$@" 'lint' 'run' 'npm run lint' '300'
+	"$@" 'tests' 'run' 'npm test' '900'
 }
 
-# _orchestra_gate_environment COMMAND...: becomes it, with the variables of a gate.
-_orchestra_gate_environment() { _orchestra_with_allowed "TMPDIR=$o_scratch/tmp" "ORCHESTRA_FLEET=$o_fleet" ORCHESTRA_GATE_SLOT=gate-1 'PORT=3007' 'COMPOSE_PROJECT_NAME=mvp5-gate-1' "$@"; }
+# _orchestra_gate_environment COMMAND...: becomes it, with the variables of a gate, and of yours the few that it may see.
+_orchestra_gate_environment() { exec env -i CI=true TERM=dumb GIT_TERMINAL_PROMPT=0 ${PATH+"PATH=$PATH"} ${HOME+"HOME=$HOME"} ${USER+"USER=$USER"} ${LOGNAME+"LOGNAME=$LOGNAME"} ${SHELL+"SHELL=$SHELL"} ${LANG+"LANG=$LANG"} ${LANGUAGE+"LANGUAGE=$LANGUAGE"} ${TZ+"TZ=$TZ"} ${LC_ALL+"LC_ALL=$LC_ALL"} ${LC_COLLATE+"LC_COLLATE=$LC_COLLATE"} ${LC_CTYPE+"LC_CTYPE=$LC_CTYPE"} ${LC_MESSAGES+"LC_MESSAGES=$LC_MESSAGES"} ${LC_MONETARY+"LC_MONETARY=$LC_MONETARY"} ${LC_NUMERIC+"LC_NUMERIC=$LC_NUMERIC"} ${LC_TIME+"LC_TIME=$LC_TIME"} ${XDG_CACHE_HOME+"XDG_CACHE_HOME=$XDG_CACHE_HOME"} ${XDG_CONFIG_HOME+"XDG_CONFIG_HOME=$XDG_CONFIG_HOME"} ${XDG_DATA_HOME+"XDG_DATA_HOME=$XDG_DATA_HOME"} ${XDG_RUNTIME_DIR+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} ${SSL_CERT_FILE+"SSL_CERT_FILE=$SSL_CERT_FILE"} ${SSL_CERT_DIR+"SSL_CERT_DIR=$SSL_CERT_DIR"} ${REQUESTS_CA_BUNDLE+"REQUESTS_CA_BUNDLE=$REQUESTS_CA_BUNDLE"} ${CURL_CA_BUNDLE+"CURL_CA_BUNDLE=$CURL_CA_BUNDLE"} ${NODE_EXTRA_CA_CERTS+"NODE_EXTRA_CA_CERTS=$NODE_EXTRA_CA_CERTS"} ${PIP_CERT+"PIP_CERT=$PIP_CERT"} ${HTTP_PROXY+"HTTP_PROXY=$HTTP_PROXY"} ${HTTPS_PROXY+"HTTPS_PROXY=$HTTPS_PROXY"} ${NO_PROXY+"NO_PROXY=$NO_PROXY"} ${ALL_PROXY+"ALL_PROXY=$ALL_PROXY"} ${http_proxy+"http_proxy=$http_proxy"} ${https_proxy+"https_proxy=$https_proxy"} ${no_proxy+"no_proxy=$no_proxy"} ${all_proxy+"all_proxy=$all_proxy"} ${JAVA_HOME+"JAVA_HOME=$JAVA_HOME"} ${GOPATH+"GOPATH=$GOPATH"} ${GOROOT+"GOROOT=$GOROOT"} ${GOMODCACHE+"GOMODCACHE=$GOMODCACHE"} ${GOCACHE+"GOCACHE=$GOCACHE"} ${GOPROXY+"GOPROXY=$GOPROXY"} ${GOFLAGS+"GOFLAGS=$GOFLAGS"} ${GOTOOLCHAIN+"GOTOOLCHAIN=$GOTOOLCHAIN"} ${CARGO_HOME+"CARGO_HOME=$CARGO_HOME"} ${RUSTUP_HOME+"RUSTUP_HOME=$RUSTUP_HOME"} ${RUSTUP_TOOLCHAIN+"RUSTUP_TOOLCHAIN=$RUSTUP_TOOLCHAIN"} ${NVM_DIR+"NVM_DIR=$NVM_DIR"} ${PYENV_ROOT+"PYENV_ROOT=$PYENV_ROOT"} ${RBENV_ROOT+"RBENV_ROOT=$RBENV_ROOT"} ${GEM_HOME+"GEM_HOME=$GEM_HOME"} ${UV_CACHE_DIR+"UV_CACHE_DIR=$UV_CACHE_DIR"} ${UV_INDEX_URL+"UV_INDEX_URL=$UV_INDEX_URL"} ${UV_DEFAULT_INDEX+"UV_DEFAULT_INDEX=$UV_DEFAULT_INDEX"} ${PIP_CACHE_DIR+"PIP_CACHE_DIR=$PIP_CACHE_DIR"} ${PIP_INDEX_URL+"PIP_INDEX_URL=$PIP_INDEX_URL"} ${PIP_FIND_LINKS+"PIP_FIND_LINKS=$PIP_FIND_LINKS"} ${PIP_NO_INDEX+"PIP_NO_INDEX=$PIP_NO_INDEX"} ${NPM_CONFIG_REGISTRY+"NPM_CONFIG_REGISTRY=$NPM_CONFIG_REGISTRY"} ${npm_config_registry+"npm_config_registry=$npm_config_registry"} ${npm_config_cache+"npm_config_cache=$npm_config_cache"} ${DOCKER_HOST+"DOCKER_HOST=$DOCKER_HOST"} ${SystemRoot+"SystemRoot=$SystemRoot"} "TMPDIR=$o_scratch/tmp" "ORCHESTRA_FLEET=$o_fleet" ORCHESTRA_GATE_SLOT=gate-1 'PORT=3007' 'COMPOSE_PROJECT_NAME=mvp5-gate-1' "$@"; }
 
 # ==== Run, or sourced? =============================================================================================
 #
@@ -1244,7 +849,7 @@ _orchestra_gate_environment() { _orchestra_with_allowed "TMPDIR=$o_scratch/tmp" 
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 ade14e406eb4' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 1d0bb74c3531' "$0"; then
 		_merge_helper_main "$@"
 		exit
 	fi

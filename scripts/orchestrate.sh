@@ -45,40 +45,32 @@ orchestra_clean() (_orchestrate_begin orchestra_clean "$@" && _orchestra_clean)
 _orchestra_print_name() { _orchestra_say "$2"; }
 
 _orchestrate_begin() {
-	case "${2-}" in
-	-h | --help) _orchestrate_help && exit ;;
-	-*) _orchestra_fail 2 "$1 has no option $2" "$1 --help" ;;
-	esac
 	_orchestra_begin "$(_orchestrate_identity)" "$1"
+	_orchestra_find_target "$(_orchestra_default_target)"
+	_orchestra_resolve "$o_root"
+	o_root=$o_real
 }
 
+# Prints the remote's default branch, else the current one.
+_orchestra_default_target() {
+	_orchestra_repo_git symbolic-ref --quiet "refs/remotes/$o_remote/HEAD" 2>/dev/null | command sed "s|^refs/remotes/$o_remote/||" | command grep . ||
+		_orchestra_repo_git symbolic-ref --quiet --short HEAD
+}
+
+# The help is the comments above.
 _orchestrate_help() {
-	command cat <<'END_OF_TEXT'
-Usage: orchestrate.sh [VERB] [AGENT...]        sourced: orchestra_VERB [AGENT...]; AGENT is a name or a number
-
-  spawn [AGENT...]  branch, worktree, instruction files and set-up for all agents, or for those named (the default)
-  status            the state of each agent: commits, uncommitted files, notes, verdict
-  agents            the names of the agents
-  path AGENT        the folder of its worktree
-  start AGENT       its program, in its worktree and in this terminal
-  clean             remove worktrees and branches of landed and discarded agents
-
-ORCHESTRA_DRY_RUN=1 prints what would be done and does nothing. For everything else use orchestra.
-END_OF_TEXT
+	_orchestra_say 'Usage: orchestrate.sh [VERB] [AGENT...]; AGENT is a name or a number. Verbs, spawn if none is given:'
+	command sed -n 's/^# orchestra_/  /p' "$0"
+	_orchestra_say 'ORCHESTRA_DRY_RUN=1 prints what would be done and does nothing. For everything else use orchestra.'
 }
 
 _orchestrate_main() {
-	case "${1-spawn}" in
+	o_word=${1-spawn}
+	[ $# -eq 0 ] || shift
+	case $o_word in
 	-h | --help) _orchestrate_help ;;
-	spawn | status | agents | path | start | clean)
-		o_function=orchestra_${1-spawn}
-		[ $# -eq 0 ] || shift
-		"$o_function" "$@"
-		;;
-	*)
-		_orchestra_warn "error: orchestrate.sh has no verb '$1'; orchestrate.sh --help lists them"
-		return 2
-		;;
+	spawn | status | agents | path | start | clean) "orchestra_$o_word" "$@" ;;
+	*) _orchestra_fail 2 "orchestrate.sh has no verb '$o_word'" 'orchestrate.sh --help lists them' ;;
 	esac
 }
 
@@ -89,32 +81,34 @@ _orchestrate_main() {
 
 # _orchestra_spawn [AGENT...]
 _orchestra_spawn() {
+	_orchestra_require_supported "$o_spawn_refused" 'orchestra spawn'
+	[ ! -e "$o_home/.worktreeinclude" ] || _orchestra_require_supported .worktreeinclude 'orchestra spawn'
 	o_chosen=
 	for o_word in "$@"; do
 		_orchestra_require_agent "$o_word"
 		o_chosen="$o_chosen $o_agent "
 	done
-	if [ -n "$o_dry" ]; then _orchestra_spawn_all; else _orchestra_locked _orchestra_spawn_all; fi
+	if [ -n "$o_dry" ]; then _orchestra_spawn_all; else _orchestra_locked lock _orchestra_spawn_all; fi
 }
 
 _orchestra_spawn_all() {
 	o_failed=
 	_orchestra_find_base
-	_orchestra_find_copies
 	_orchestra_check_places
 	_orchestra_do "remember $o_fleet as the fleet spawned last" _orchestra_remember
 	_orchestra_each_open _orchestra_pin
 	_orchestra_do 'hide the instruction files from git status, in the worktrees of this fleet' _orchestra_hide
-	_orchestra_each_open _orchestra_add_or_refresh
+	_orchestra_each_open _orchestra_add
 	_orchestra_each_open _orchestra_set_up
-	[ -n "$o_dry" ] || command cat <<END_OF_TEXT
-
-The agents of $o_fleet have their worktrees in $o_root. Next:
-  orchestrate.sh start AGENT     start an agent in this terminal; path AGENT prints its folder
-  orchestrate.sh status          show the state of every agent
-  merge-helper.sh                land what is approved, in order
-END_OF_TEXT
+	[ -n "$o_dry" ] || _orchestra_say "Next: orchestrate.sh start AGENT; orchestrate.sh status; merge-helper.sh --help"
 	[ -z "$o_failed" ] || exit 1
+}
+
+# _orchestra_do TEXT COMMAND...: runs COMMAND; with ORCHESTRA_DRY_RUN=1 it only prints TEXT.
+_orchestra_do() {
+	[ -z "$o_dry" ] || { _orchestra_say "would $1" && return; }
+	shift
+	"$@"
 }
 
 # _orchestra_each_open STEP: runs it for every chosen agent that has neither landed nor been discarded.
@@ -127,15 +121,9 @@ _orchestra_if_open() {
 	_orchestra_select_agent "$@"
 	_orchestra_is_chosen || return 0
 	_orchestra_read_agent
-	_orchestra_find_places
-	[ -n "$o_landed$o_discarded" ] || "$o_step"
-}
-
-# Sets o_staged (where the agent's worktree is made), o_retired (where it is removed) and o_reason (why it is locked).
-_orchestra_find_places() {
 	o_staged=${o_worktree%/*}/.orchestra-new/${o_worktree##*/}
-	o_retired=${o_worktree%/*}/.orchestra-old/${o_worktree##*/}
 	o_reason="orchestra: $o_fleet/$o_agent"
+	[ -n "$o_landed$o_discarded" ] || "$o_step"
 }
 
 # Sets o_start: the base that the fleet has already, else the target's newest commit, here or on the remote.
@@ -143,8 +131,8 @@ _orchestra_find_base() {
 	o_start=
 	_orchestra_agents _orchestra_adopt_base
 	if [ -z "$o_start" ]; then
-		o_start=$(_orchestra_commit "$o_target_ref") || o_start=
-		o_remote_tip=$(_orchestra_commit "refs/remotes/${o_remote:-.}/$o_target") || o_remote_tip=
+		o_start=$(_orchestra_commit "$o_target_ref")
+		o_remote_tip=$(_orchestra_commit "refs/remotes/${o_remote:-.}/$o_target")
 		[ -n "$o_start" ] || o_start=$o_remote_tip
 		[ -z "$o_remote_tip" ] || ! _orchestra_is_ancestor "$o_start" "$o_remote_tip" || o_start=$o_remote_tip
 	fi
@@ -153,19 +141,14 @@ _orchestra_find_base() {
 	_orchestra_find_standards "$o_start"
 }
 
-_orchestra_adopt_base() { [ -n "$o_start" ] || o_start=$(_orchestra_commit "$o_refs/$2/base") || o_start=; }
+_orchestra_adopt_base() { [ -n "$o_start" ] || o_start=$(_orchestra_commit "$o_refs/$2/base"); }
 
 # ---- Checks: every problem is reported at once
 
 _orchestra_check_places() {
 	{
-		case "$o_home/" in
-		"$o_root"/*) _orchestra_say "worktrees.root is $o_root, which holds the repository itself: name another folder" ;;
-		esac
 		case "$o_root/" in
-		"$o_common"/*) _orchestra_say "worktrees.root is $o_root, inside $o_common: name a folder outside of the repository" ;;
-		"$o_home"/*) _orchestra_git -C "$o_home" check-ignore --quiet --no-index -- "${o_root#"$o_home"/}/file" ||
-			_orchestra_say "worktrees.root $o_root is inside the checkout and not ignored: add /${o_root#"$o_home"/}/ to .gitignore" ;;
+		"$o_home"/*) _orchestra_say "worktrees.root $o_root is inside the repository: name a folder outside, or use orchestra spawn" ;;
 		esac
 		_orchestra_instructions _orchestra_repo_git --literal-pathspecs ls-tree --full-tree --name-only "$o_start" -- |
 			command grep -vx 'CLAUDE\.md' | command sed 's/$/: the repository tracks it, and it would be overwritten/'
@@ -183,10 +166,12 @@ _orchestra_check_agent() {
 	if [ -n "$o_admin" ] && [ -z "$o_base" ]; then
 		_orchestra_say "$o_worktree, the worktree of agent $o_agent, already exists: it is another worktree of this" \
 			"repository; set worktrees.root to another folder"
+	elif [ -n "$o_admin" ] && [ ! -e "$o_worktree/.git" ]; then
+		_orchestra_say "$o_worktree of agent $o_agent was deleted, but git still registers it: orchestra spawn makes it again"
 	elif [ -z "$o_admin" ] && _orchestra_exists "$o_worktree"; then
 		_orchestra_say "$o_worktree, the worktree of agent $o_agent, already exists: move it, or set worktrees.directory"
 	fi
-	o_elsewhere=$(_orchestra_checkouts "$o_branch" | command grep -vxF -e "$o_worktree" -e "$o_staged")
+	o_elsewhere=$(_orchestra_checkout "$o_branch" | command grep -vxF -e "$o_worktree" -e "$o_staged")
 	[ -z "$o_elsewhere" ] ||
 		_orchestra_say "the branch $o_branch of agent $o_agent is checked out at $o_elsewhere: check out another one there"
 }
@@ -199,240 +184,152 @@ _orchestra_pin() {
 		_orchestra_move "$o_ref/base" '' "$o_start" 'pin the base' || exit
 	[ -n "$o_head" ] || _orchestra_do "git branch --no-track $o_branch $(_orchestra_short "${o_approved:-${o_base:-$o_start}}")" \
 		_orchestra_move "refs/heads/$o_branch" '' "${o_approved:-${o_base:-$o_start}}" "branches of fleet $o_fleet" || exit
+	[ -n "$o_dry" ] || _orchestra_say "$o_branch" | _orchestra_write "$o_own/branch"
 }
 
-_orchestra_add_or_refresh() {
-	if [ -e "$o_worktree/.git" ]; then
-		_orchestra_do_files "$o_worktree" _orchestra_refresh_file
-	else
-		_orchestra_do "git worktree add --lock $o_worktree $o_branch" _orchestra_add_worktree
-	fi
+# A worktree that exists is left as it is. A new one is made and filled at o_staged, then renamed. The reason of its lock
+# records whose it is.
+_orchestra_add() {
+	[ -e "$o_worktree/.git" ] || _orchestra_do "git worktree add --lock $o_worktree $o_branch" _orchestra_add_worktree
 }
 
-# Made and filled at o_staged, then renamed. The reason of its lock records whose it is.
 _orchestra_add_worktree() {
 	[ -d "$o_root" ] || command printf '%s\n' "$o_root" | _orchestra_write "$o_state/fleets/$o_fleet/made-root"
-	for o_leftover in "$o_staged" "$o_worktree"; do
-		_orchestra_find_admin "$o_leftover"
-		[ -z "$o_admin" ] || _orchestra_forget_leftover "$o_leftover"
-	done
+	_orchestra_find_admin "$o_staged"
+	[ -z "$o_admin" ] || { command rm -rf -- "$o_staged" && _orchestra_unregister "$o_staged"; } || exit 3
 	for o_one in "$o_common"/worktrees/*; do # git cannot see a registration that a kill cut off
 		[ -e "$o_one/gitdir" ] || [ "$(command cat -- "$o_one/locked" 2>/dev/null)" != "$o_reason" ] || command rm -rf -- "$o_one"
 	done
 	command mkdir -p -- "${o_staged%/*}" && _orchestra_repo_git -c worktree.useRelativePaths=false worktree add --quiet \
 		--no-checkout --lock --reason "$o_reason" "$o_staged" "$o_branch" || exit 3
-	o_admin=$(_orchestra_git -C "$o_staged" rev-parse --absolute-git-dir) || exit 3
-	_orchestra_enlist "${o_admin##*/}"
-	_orchestra_git -C "$o_staged" -c index.version=2 -c core.untrackedCache=false -c core.splitIndex=false \
-		read-tree -m -u HEAD || exit 3
+	_orchestra_find_admin "$o_staged"
+	_orchestra_enlist
+	_orchestra_git -C "$o_staged" -c index.version=2 -c core.untrackedCache=false -c core.splitIndex=false read-tree -m -u HEAD || exit 3
 	_orchestra_mark not-ready 'its set-up has not finished: run spawn again'
-	_orchestra_do_files "$o_staged" _orchestra_write_rendered
-	_orchestra_copy_files "$o_staged"
-	_orchestra_point "$o_worktree"
-	command mv -- "$o_staged" "$o_worktree" || exit 3
-	command rmdir -- "${o_staged%/*}" 2>/dev/null || command :
+	_orchestra_files
+	command printf '%s/.git\n' "$o_worktree" >"$o_admin/gitdir.orchestra" &&
+		command mv -f -- "$o_admin/gitdir.orchestra" "$o_admin/gitdir" && command mv -- "$o_staged" "$o_worktree" || exit 3
+	command rmdir -- "${o_staged%/*}" 2>/dev/null
 	_orchestra_say "$o_agent: $o_worktree on $o_branch"
 }
 
-# _orchestra_point PATH: registers the worktree of o_admin at another path.
-_orchestra_point() {
-	command printf '%s/.git\n' "$1" >"$o_admin/gitdir.orchestra" && command mv -f -- "$o_admin/gitdir.orchestra" "$o_admin/gitdir" || exit 3
-}
+# ---- Files
 
-# _orchestra_forget_leftover PATH: what a killed spawn left at o_staged holds no work; of a worktree whose folder was
-# deleted, what was staged is kept.
-_orchestra_forget_leftover() {
-	[ ! -e "$o_admin/locked" ] || [ "$(command cat -- "$o_admin/locked")" = "$o_reason" ] ||
-		_orchestra_fail 3 "git has a locked worktree at $1, which does not exist" "git worktree unlock $1 && git worktree remove $1"
-	if [ "$1" = "$o_worktree" ] && [ -n "$o_head" ] && [ ! -e "$o_admin/orchestra-saved" ] && [ -e "$o_admin/index" ]; then
-		o_staged_tree=$(GIT_INDEX_FILE="$o_admin/index" && export GIT_INDEX_FILE && _orchestra_repo_git write-tree) || exit 3
-		[ "$o_staged_tree" = "$(_orchestra_tree "$o_head")" ] || _orchestra_save "$(_orchestra_work_commit "$o_staged_tree" -p "$o_head")"
-	fi
-	command rm -rf -- "$o_staged"
-	_orchestra_unregister "$1"
-}
-
-# _orchestra_work_commit TREE [-p PARENT]...: prints a commit that keeps uncommitted work.
-_orchestra_work_commit() (
-	export GIT_AUTHOR_NAME=orchestra GIT_AUTHOR_EMAIL=orchestra@localhost \
-		GIT_COMMITTER_NAME=orchestra GIT_COMMITTER_EMAIL=orchestra@localhost
-	_orchestra_repo_git commit-tree -m "uncommitted work of $o_agent" "$@"
-)
-
-# _orchestra_save COMMIT: as the first free refs/orchestra/FLEET/AGENT/saved/N, unless one of them holds the same.
-_orchestra_save() {
-	[ -n "$1" ] || exit 3
-	o_free=1
-	while o_saved=$(_orchestra_commit "$o_ref/saved/$o_free"); do
-		[ "$(_orchestra_repo_git log -1 --format='%T %P' "$o_saved")" != "$(_orchestra_repo_git log -1 --format='%T %P' "$1")" ] || return 0
-		o_free=$((o_free + 1))
+# _orchestra_resolve PATH: sets o_real, the path without symbolic links and .. as far as it exists.
+_orchestra_resolve() {
+	o_existing=$1
+	o_missing=
+	while [ ! -d "$o_existing/" ]; do
+		o_missing=/${o_existing##*/}$o_missing
+		o_existing=${o_existing%/*}
 	done
-	_orchestra_move "$o_ref/saved/$o_free" '' "$1" 'save uncommitted work' || exit
-	_orchestra_say "$o_agent: uncommitted work is saved as $o_ref/saved/$o_free"
+	o_real=$(command cd -P -- "$o_existing/" && command pwd -P)
+	o_real=${o_real%/}$o_missing
 }
 
-# ---- Instruction files. A copy of each as it was rendered shows whether somebody edited it since.
+# _orchestra_is_same FILE OTHER: FILE is a regular file with the same content.
+_orchestra_is_same() { _orchestra_is_regular "$1" && command cmp -s "$1" "$2"; }
 
 # _orchestra_write FILE: writes standard input, unless FILE holds it already.
 _orchestra_write() {
 	command cat >"$o_scratch/text"
-	{ _orchestra_is_regular "$1" && command cmp -s "$o_scratch/text" "$1"; } || _orchestra_write_file "$1"
+	_orchestra_is_same "$1" "$o_scratch/text" || _orchestra_write_file "$1"
 }
 
-# _orchestra_do_files FOLDER STEP: runs STEP for each of the agent's files, with its path in o_file and $o_scratch/text.
-_orchestra_do_files() {
-	o_into=$1 o_file_step=$2
-	_orchestra_files
-}
-
-# _orchestra_file PATH: reads a text from the data below.
+# _orchestra_file PATH: writes a text of the data below into the new worktree. A copy shows clean whether it was edited.
 _orchestra_file() {
-	o_file=$1
 	_orchestra_fill >"$o_scratch/text" || exit 3
-	"$o_file_step"
-}
-
-_orchestra_write_rendered() {
-	_orchestra_write_file "$o_into/$o_file"
-	_orchestra_write_file "$o_own/rendered/$o_file"
-}
-
-_orchestra_refresh_file() {
-	o_current=$o_into/$o_file
-	_orchestra_resolve "${o_current%/*}"
-	if [ -e "$o_current" ] && command cmp -s "$o_own/rendered/$o_file" "$o_scratch/text"; then
-		return
-	elif [ "$o_real" != "${o_current%/*}" ] || { _orchestra_exists "$o_current" && ! _orchestra_is_regular "$o_current"; }; then
-		_orchestra_warn "$o_agent: $o_file is not a regular file in its worktree, so it is not rendered"
-	elif ! _orchestra_exists "$o_current" || command cmp -s "$o_current" "$o_scratch/text" ||
-		command cmp -s "$o_current" "$o_own/rendered/$o_file"; then
-		_orchestra_do "write $o_current" _orchestra_write_rendered
-	else
-		_orchestra_warn "$o_agent: $o_file was edited, so it is not rendered again"
-	fi
+	_orchestra_write_file "$o_staged/$1"
+	_orchestra_write_file "$o_own/rendered/$1"
 }
 
 # ---- Hidden from git status in the agents' worktrees only: .git/info/exclude would hide them in yours, too
 
+# The repository's configuration includes worktrees.config, which includes a file for each worktree of the fleet.
 _orchestra_hide() {
-	o_yours=$(_orchestra_git -C "$o_home" config --path --get core.excludesFile) ||
-		o_yours=${XDG_CONFIG_HOME:-${HOME-}/.config}/git/ignore
-	[ "$o_yours" != "${o_yours#/}" ] || o_yours=$o_home/$o_yours
-	command tr '\001\n' '\n\000' <"$o_scratch/names" | _orchestra_git -C "$o_source" check-ignore -z --stdin |
-		_orchestra_lines | LC_ALL=C command sort -u >"$o_scratch/ignored"
+	o_yours=$(_orchestra_git -C "$o_home" config --path --get core.excludesFile) || o_yours=${XDG_CONFIG_HOME:-${HOME-}/.config}/git/ignore
 	{ # git reads one such file only, so yours is copied into it
-		[ ! -f "$o_yours" ] || [ ! -r "$o_yours" ] || _orchestra_awk '{ print }' "$o_yours"
+		[ ! -r "$o_yours" ] || _orchestra_awk '{ print }' "$o_yours"
 		command printf '# orchestra: files of its own in the worktrees of fleet %s\n' "$o_fleet"
 		{
 			_orchestra_instructions command printf '%s\n'
-			LC_ALL=C command comm -23 "$o_scratch/names" "$o_scratch/ignored" | command grep -v "$(command printf '\001')"
 			command printf '.orchestra-tmp\n'
-		} | LC_ALL=C command sort -u | command sed -e 's/[\\*?[]/\\&/g' -e ':a' -e 's/\([^\\]\) \(\(\\ \)*\)$/\1\\ \2/' -e 'ta' -e 's|^|/|'
-		command printf '/.TASK.md.[0-9]*\n' # while changes are being requested
+		} | LC_ALL=C command sort -u | command sed -e 's/[\\*?[]/\\&/g' -e 's|^|/|'
+		command printf '/.TASK.md.[0-9]*\n' # while the tool requests changes
 	} | _orchestra_write "$o_state/fleets/$o_fleet/excludes"
-	command printf '[core]\n\texcludesFile = "%s"\n' \
-		"$(command printf '%s' "$o_state/fleets/$o_fleet/excludes" | command sed 's/[\\"]/\\&/g')" |
+	command printf '[core]\n\texcludesFile = "%s"\n' "$(_orchestra_quoted "$o_state/fleets/$o_fleet/excludes")" |
 		_orchestra_write "$o_state/fleets/$o_fleet/worktree.config"
 	o_key=includeIf.gitdir:./worktrees/.path
 	_orchestra_repo_git config --local --get-all "$o_key" | command grep -qx orchestra/worktrees.config ||
 		_orchestra_repo_git config --local --add "$o_key" orchestra/worktrees.config || exit 3
-	_orchestra_each_open _orchestra_enlist_existing
 }
 
-_orchestra_enlist_existing() {
-	_orchestra_find_admin "$o_worktree"
-	[ -z "$o_admin" ] || _orchestra_enlist "${o_admin##*/}"
-}
-
-# _orchestra_enlist NAME: makes the excludes apply to the worktree that git registered under this name.
+# Makes the excludes apply to the worktree of o_admin.
 _orchestra_enlist() {
-	o_entry="[includeIf \"gitdir:worktrees/$(command printf '%s' "$1" | command sed 's/[\\"]/\\&/g')\"]"
+	o_entry="[includeIf \"gitdir:worktrees/$(_orchestra_quoted "${o_admin##*/}")\"]"
 	{
-		[ ! -f "$o_state/worktrees.config" ] || ORCHESTRA_ENTRY=$o_entry _orchestra_awk \
-			'NR % 2 { entry = $0; next } entry != ENVIRON["ORCHESTRA_ENTRY"] { print entry "\001" $0 }' "$o_state/worktrees.config"
-		command printf '%s\001\tpath = "fleets/%s/worktree.config"\n' "$o_entry" "$o_fleet"
-	} | LC_ALL=C command sort | command tr '\001' '\n' | _orchestra_write "$o_state/worktrees.config"
+		ORCHESTRA_ENTRY=$o_entry _orchestra_awk '$0 == ENVIRON["ORCHESTRA_ENTRY"] { getline; next } { print }' "$o_state/worktrees.config" 2>/dev/null
+		command printf '%s\n\tpath = "fleets/%s/worktree.config"\n' "$o_entry" "$o_fleet"
+	} | _orchestra_write "$o_state/worktrees.config"
 }
+
+# _orchestra_quoted TEXT: as the inside of a string of git's configuration or of JSON.
+_orchestra_quoted() { command printf '%s' "$1" | command sed 's/[\\"]/\\&/g'; }
 
 # ---- Set-up: an agent is ready when every command passed. A failure stops no other agent, and is tried again next time.
 
 _orchestra_set_up() {
-	command grep -q '"state": "not-ready"' "$o_own/setup.json" 2>/dev/null || [ -n "$o_dry" ] || return 0
+	command grep -qs '"state": "not-ready"' "$o_own/setup.json" || [ -n "$o_dry" ] || return 0
 	o_failure=
-	_orchestra_shared _orchestra_share
-	[ -n "$o_dry" ] || : >"$o_own/setup.log"
-	_orchestra_setup_commands _orchestra_run_logged "$o_own/setup.log"
+	_orchestra_setup_commands _orchestra_run_setup
 	if [ -n "$o_failure" ]; then
 		o_failed=1
-		_orchestra_mark not-ready "$o_failure"
+		_orchestra_mark not-ready 'its set-up failed: see setup.log'
 		_orchestra_warn "$o_agent: not ready: $o_failure; see $o_own/setup.log"
 	else
 		_orchestra_do "mark $o_agent as ready" _orchestra_mark ready ''
 	fi
 }
 
-_orchestra_share() { _orchestra_do "cp -R $o_source/$1 $o_worktree/$1" _orchestra_copy "$1" "$o_worktree" -RPp || exit 3; }
-
-# _orchestra_run_logged LOG COMMAND SECONDS: runs it as the agent in use, unless o_failure is set; sets o_failure.
-_orchestra_run_logged() {
+# _orchestra_run_setup COMMAND SECONDS: runs it as the agent in use, unless o_failure is set; sets o_failure.
+_orchestra_run_setup() {
 	[ -z "$o_failure" ] || return 0
-	[ -z "$o_dry" ] || { _orchestra_say "would (cd $o_worktree && $2)" && return; }
-	_orchestra_say "$o_agent: $2"
-	command printf '$ %s\n' "$2" >>"$1"
-	_orchestra_run _orchestra_agent_environment "$o_worktree" "$1" "$3" "$2"
-	case $o_outcome in
-	passed) ;;
-	failed) o_failure="\`$2\` failed with exit code $o_code" ;;
-	timed-out) o_failure="\`$2\` did not end within $3 s" ;;
-	*) o_failure="\`$2\` could not be run: exit code $o_code" ;;
-	esac
+	[ -z "$o_dry" ] || { _orchestra_say "would (cd $o_worktree && $1)" && return; }
+	_orchestra_say "$o_agent: $1"
+	_orchestra_run _orchestra_agent_environment "$o_worktree" "$o_own/setup.log" "$1" "$2"
+	[ "$o_outcome" = passed ] || o_failure="\`$1\` $o_outcome (exit code $o_code, time limit $2 s)"
 }
 
 # _orchestra_mark STATE REASON: records the state of an agent's set-up, in the tool's format.
-_orchestra_mark() {
-	command printf '{"state": "%s", "reason": "%s"}\n' "$1" "$(command printf '%s' "$2" | _orchestra_json)" | _orchestra_write "$o_own/setup.json"
-}
+_orchestra_mark() { command printf '{"state": "%s", "reason": "%s"}\n' "$1" "$2" | _orchestra_write "$o_own/setup.json"; }
 
 _orchestra_remember() {
 	[ ! -f "$o_home/$o_blueprint" ] || o_blueprint=$o_home/$o_blueprint
-	command printf '{"source": "%s"}\n' "$(command printf '%s' "$o_blueprint" | _orchestra_json)" |
-		_orchestra_write "$o_state/fleets/$o_fleet/blueprint.json"
+	command printf '{"source": "%s"}\n' "$(_orchestra_quoted "$o_blueprint")" | _orchestra_write "$o_state/fleets/$o_fleet/blueprint.json"
 	command printf '%s\n' "$o_target" | _orchestra_write "$o_state/fleets/$o_fleet/target"
 	command printf '%s\n' "$o_fleet" | _orchestra_write "$o_state/current"
 }
 
-# Text as the inside of a JSON string.
-_orchestra_json() {
-	_orchestra_awk 'NR > 1 { printf "\\n" } { gsub(/\\/, "&&"); gsub(/"/, "\\\""); gsub(/\t/, "\\t"); gsub(/\r/, "\\r")
-		gsub(/[\001-\037]/, "?"); printf "%s", $0 }'
-}
-
 # ==== Clean: removes worktrees and branches of agents that have landed or were discarded ===========================
 #
-# Nothing is removed that no ref holds: uncommitted work is saved under saved/N, ignored files are kept beside the refs.
-# What cannot be looked at counts as work. An agent that must stay is named with the reason; the others go on.
+# Nothing is removed that no ref holds: uncommitted work is saved under saved/N, ignored files are kept beside the refs,
+# and then git itself removes the worktree, without --force. What cannot be looked at counts as work. An agent that must
+# stay is named with the reason; the others go on.
 
 _orchestra_clean() {
-	if [ -n "$o_dry" ]; then _orchestra_clean_all; else _orchestra_locked _orchestra_clean_all; fi
+	_orchestra_require_supported "$o_clean_refused" 'orchestra clean'
+	if [ -n "$o_dry" ]; then _orchestra_clean_all; else _orchestra_locked lock _orchestra_clean_all; fi
 }
 
 _orchestra_clean_all() {
 	o_failed=
 	_orchestra_agents _orchestra_clean_agent
-	[ "$(command cat "$o_state/fleets/$o_fleet/made-root" 2>/dev/null)" != "$o_root" ] || [ ! -d "$o_root" ] ||
-		[ -n "$(command ls -A -- "$o_root")" ] || _orchestra_do "rmdir $o_root" _orchestra_remove_root
 	[ -z "$o_failed" ] || exit 1
 }
-
-_orchestra_remove_root() { command rmdir -- "$o_root" && command rm -f -- "$o_state/fleets/$o_fleet/made-root"; }
 
 _orchestra_clean_agent() {
 	_orchestra_select_agent "$@"
 	(_orchestra_clean_one) || o_failed=1
-	o_above=${o_worktree%/*}
-	while [ -z "$o_dry" ] && [ "$o_above" != "$o_root" ] && command rmdir -- "$o_above" 2>/dev/null; do
-		o_above=${o_above%/*}
-	done
 }
 
 # _orchestra_stay REASON: leaves the agent as it is, and goes on with the next one.
@@ -444,186 +341,160 @@ _orchestra_stay() {
 _orchestra_clean_one() {
 	_orchestra_read_agent
 	[ -n "$o_base" ] && [ -n "$o_landed$o_discarded" ] || exit 0
-	_orchestra_find_places
 	_orchestra_check_branch
-	_orchestra_find_admin "$o_retired"
-	if [ -n "$o_admin" ] && [ -e "$o_worktree/.git" ]; then # killed before the rename
-		_orchestra_do "register $o_worktree again" _orchestra_point "$o_worktree"
-	elif [ -n "$o_admin" ]; then # killed after it
-		_orchestra_do "git worktree remove $o_worktree" _orchestra_remove_worktree
-	fi
 	_orchestra_find_admin "$o_worktree"
-	if [ -e "$o_worktree/.git" ]; then
-		_orchestra_check_worktree "$o_worktree"
-		_orchestra_do "run the teardown of $o_agent" _orchestra_tear_down
-		_orchestra_do "save what is not committed in $o_worktree, and git worktree remove $o_worktree" _orchestra_retire
-	elif [ -n "$o_admin" ]; then
-		_orchestra_do "git worktree remove $o_worktree" _orchestra_forget_leftover "$o_worktree"
+	if [ -n "$o_admin" ] || _orchestra_exists "$o_worktree"; then
+		_orchestra_check_worktree
+		_orchestra_do "save what is not committed in $o_worktree, and git worktree remove $o_worktree" _orchestra_remove_worktree
 	fi
 	[ -z "$o_head" ] || _orchestra_do "git branch -d $o_branch" \
 		_orchestra_move "refs/heads/$o_branch" "$o_head" '' "clean $o_fleet/$o_agent" || exit
 	_orchestra_do "forget the rendered files and the set-up of $o_agent" _orchestra_forget_agent
 }
 
+_orchestra_forget_agent() {
+	command rm -rf -- "$o_own/rendered"
+	command rm -f -- "$o_own/branch" "$o_own/setup.json" "$o_own/copied.json" "$o_own/setup.log"
+}
+
 # ---- Checks
 
 _orchestra_check_branch() {
+	[ -z "$o_landed" ] || _orchestra_is_ancestor "$o_landed" "$o_target_ref" ||
+		_orchestra_stay "$o_target does not contain what landed, $(_orchestra_short "$o_landed")"
 	! _orchestra_repo_git symbolic-ref --quiet "refs/heads/$o_branch" >/dev/null || _orchestra_stay "$o_branch is a symbolic ref"
-	o_is_held=
-	for o_one in "$o_approved" "$o_discarded" "$o_landed" "$o_base"; do
-		[ -z "$o_one" ] || [ -z "$o_head" ] || ! _orchestra_is_ancestor "$o_head" "$o_one" || o_is_held=1
-	done
-	[ -z "$o_head" ] || [ -n "$o_is_held" ] ||
+	[ -z "$o_head" ] || [ -n "$(_orchestra_repo_git for-each-ref --contains "$o_head" "$o_ref/approved" "$o_ref/discarded" \
+		"$o_ref/landed" "$o_ref/base")" ] ||
 		_orchestra_stay "$o_branch has commits made after the verdict; its tip is $(_orchestra_short "$o_head")"
-	o_elsewhere=$(_orchestra_checkouts "$o_branch" | command grep -vxF -e "$o_worktree" -e "$o_retired")
-	[ -z "$o_elsewhere" ] ||
-		_orchestra_stay "$o_branch is checked out at $o_elsewhere"
+	o_elsewhere=$(_orchestra_checkout "$o_branch" | command grep -vxF -e "$o_worktree")
+	[ -z "$o_elsewhere" ] || _orchestra_stay "$o_branch is checked out at $o_elsewhere"
 }
 
 _orchestra_check_worktree() {
-	[ -n "$o_admin" ] && [ "$(_orchestra_read_file "$1/.git")" = "gitdir: $o_admin" ] || _orchestra_stay "$1 is not a worktree of this repository"
-	[ ! -e "$o_admin/locked" ] || [ "$(command cat -- "$o_admin/locked")" = "$o_reason" ] || _orchestra_stay "$1 is locked: $(command cat -- "$o_admin/locked")"
+	[ -n "$o_admin" ] && [ "$(_orchestra_read_file "$o_worktree/.git")" = "gitdir: $o_admin" ] ||
+		_orchestra_stay "$o_worktree is not whole, or not a worktree of this repository; use orchestra clean"
+	[ ! -e "$o_admin/locked" ] || [ "$(command cat -- "$o_admin/locked")" = "orchestra: $o_fleet/$o_agent" ] ||
+		_orchestra_stay "$o_worktree is locked: $(command cat -- "$o_admin/locked")"
 	for o_one in /proc/[0-9]*; do # only where the system has /proc
 		case "$(command readlink "$o_one/cwd" 2>/dev/null)/" in
-		"$1"/*) _orchestra_stay "$1 is in use by process ${o_one#/proc/}" ;;
+		"$o_worktree"/*) _orchestra_stay "$o_worktree is in use by process ${o_one#/proc/}" ;;
 		esac
 	done
 	for o_one in rebase-merge rebase-apply MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG; do
-		[ ! -e "$o_admin/$o_one" ] || _orchestra_stay "$1 is in the middle of a git operation ($o_one): finish or abort it"
+		[ ! -e "$o_admin/$o_one" ] || _orchestra_stay "$o_worktree is in the middle of a git operation ($o_one): finish or abort it"
 	done
 	# git only warns of a folder that it cannot read, and keeps no more than a commit id of a repository inside.
-	command find "$1" -name .git ! -path "$1/.git" -prune >"$o_scratch/nested" 2>"$o_scratch/unreadable" && [ ! -s "$o_scratch/unreadable" ] ||
-		_orchestra_stay "$1 cannot be read whole: $(command head -n 1 "$o_scratch/unreadable")"
-	[ ! -s "$o_scratch/nested" ] || _orchestra_stay "$1 holds another git repository: $(command head -n 1 "$o_scratch/nested")"
+	command find "$o_worktree" -name .git ! -path "$o_worktree/.git" -prune >"$o_scratch/nested" 2>"$o_scratch/unreadable" &&
+		[ ! -s "$o_scratch/unreadable" ] || _orchestra_stay "$o_worktree cannot be read whole: $(command head -n 1 "$o_scratch/unreadable")"
+	[ ! -s "$o_scratch/nested" ] || _orchestra_stay "$o_worktree holds another git repository: $(command head -n 1 "$o_scratch/nested")"
 }
 
-# ---- Removal: renamed first, saved there, where no program works by its path, and then deleted
+# ---- Removal
 
-_orchestra_tear_down() {
-	command mkdir -p -- "$o_own" && : >"$o_own/teardown.log"
-	o_failure=
-	_orchestra_teardown_commands _orchestra_run_logged "$o_own/teardown.log"
-	[ -z "$o_failure" ] || _orchestra_stay "teardown: $o_failure; see $o_own/teardown.log"
-}
-
-_orchestra_retire() {
-	! _orchestra_exists "$o_retired" || _orchestra_stay "$o_retired already exists and is not registered: move it"
-	command mkdir -p -- "${o_retired%/*}" || exit 3
-	_orchestra_point "$o_retired"
-	command mv -- "$o_worktree" "$o_retired" || exit 3
-	_orchestra_remove_worktree
-}
-
-_orchestra_put_back() {
-	command mv -- "$o_retired" "$o_worktree" && _orchestra_point "$o_worktree" || exit 3
-	command rmdir -- "${o_retired%/*}" 2>/dev/null
-	_orchestra_stay "$*"
-}
-
-# A file in git's own folder records that all is saved, since a kill can leave half of the files.
+# git removes the worktree only if it is clean, so what was saved becomes its HEAD. What changes after that makes git refuse.
 _orchestra_remove_worktree() {
-	if [ ! -e "$o_admin/orchestra-saved" ]; then
-		_orchestra_save_work
-		_orchestra_keep_ignored
-		: >"$o_admin/orchestra-saved" || exit 3
-	fi
-	command rm -rf -- "$o_retired" || _orchestra_stay "$o_retired cannot be removed"
-	_orchestra_unregister "$o_retired"
-	command rmdir -- "${o_retired%/*}" 2>/dev/null
+	_orchestra_save_work
+	_orchestra_keep_ignored
+	[ ! -e "$o_admin/locked" ] || _orchestra_repo_git worktree unlock "$o_worktree" || exit 3
+	_orchestra_repo_git worktree remove "$o_worktree" 2>"$o_scratch/removed" || _orchestra_stay "$(command cat "$o_scratch/removed")"
 	_orchestra_say "$o_agent: $o_worktree is removed"
 }
 
-# Files become a commit as they are; what was staged becomes one where that is something else. The index is a copy.
+# Files become a commit as they are; what was staged becomes one where that is something else. Both are made with a copy
+# of the index, and held by a ref, before the worktree's own HEAD and index change.
 _orchestra_save_work() {
-	o_head_tree=$(_orchestra_tree "$(_orchestra_git -C "$o_retired" rev-parse --verify --quiet HEAD)") || _orchestra_put_back "$o_worktree has no commit"
-	o_staged_tree=$(_orchestra_git -C "$o_retired" write-tree) || _orchestra_put_back "the index of $o_worktree holds a conflict"
-	o_all_tree=$(_orchestra_write_all) || _orchestra_put_back "the work in $o_worktree cannot be saved: $(command cat "$o_scratch/added")"
-	set -- -p "$(_orchestra_git -C "$o_retired" rev-parse HEAD)"
-	if [ "$o_all_tree" = "$o_head_tree" ] && [ "$o_staged_tree" = "$o_head_tree" ]; then
-		_orchestra_git -C "$o_retired" symbolic-ref --quiet HEAD >/dev/null || _orchestra_save "$2"
-		return
-	fi
-	[ "$o_staged_tree" = "$o_head_tree" ] || [ "$o_staged_tree" = "$o_all_tree" ] ||
+	o_commit=$(_orchestra_git -C "$o_worktree" rev-parse --verify --quiet HEAD) || _orchestra_stay "$o_worktree has no commit"
+	o_clean_tree=$(_orchestra_tree "$o_commit")
+	o_staged_tree=$(_orchestra_git -C "$o_worktree" write-tree) || _orchestra_stay "the index of $o_worktree holds a conflict"
+	o_all_tree=$(_orchestra_write_all) || _orchestra_stay "the work in $o_worktree cannot be saved: $(command cat "$o_scratch/added")"
+	set -- -p "$o_commit"
+	[ "$o_staged_tree" = "$o_clean_tree" ] || [ "$o_staged_tree" = "$o_all_tree" ] ||
 		set -- "$@" -p "$(_orchestra_work_commit "$o_staged_tree" "$@")"
-	_orchestra_save "$(_orchestra_work_commit "$o_all_tree" "$@")"
+	[ $# -eq 2 ] && [ "$o_all_tree" = "$o_clean_tree" ] || o_commit=$(_orchestra_work_commit "$o_all_tree" "$@")
+	[ -n "$o_commit" ] || exit 3
+	[ -z "$(_orchestra_repo_git rev-list -n 1 "$o_commit" --not --glob="$o_ref/*" --)" ] || _orchestra_save
+	{ _orchestra_git -C "$o_worktree" update-ref --no-deref HEAD "$o_commit" && _orchestra_git -C "$o_worktree" read-tree "$o_commit"; } || exit 3
 }
 
 _orchestra_write_all() (
 	export GIT_INDEX_FILE="$o_scratch/index"
 	command cp -p -- "$o_admin/index" "$o_scratch/index" || exit 1
-	_orchestra_git -C "$o_retired" ls-files -v | command grep '^[a-zS]' >"$o_scratch/added" && exit 1 # git was told to overlook these
-	_orchestra_git -C "$o_retired" -c core.safecrlf=false add --all 2>"$o_scratch/added" && [ ! -s "$o_scratch/added" ] || exit 1
-	_orchestra_git -C "$o_retired" write-tree
+	_orchestra_git -C "$o_worktree" ls-files -v | command grep '^[a-zS]' >"$o_scratch/added" && exit 1 # git was told to overlook these
+	_orchestra_git -C "$o_worktree" -c core.safecrlf=false add --all 2>"$o_scratch/added" && [ ! -s "$o_scratch/added" ] || exit 1
+	_orchestra_git -C "$o_worktree" write-tree
 )
+
+# _orchestra_work_commit TREE [-p PARENT]...: prints a commit that keeps uncommitted work.
+_orchestra_work_commit() {
+	_orchestra_repo_git -c user.name=orchestra -c user.email=orchestra@localhost commit-tree -m "uncommitted work of $o_agent" "$@"
+}
+
+# Saves o_commit as the first free refs/orchestra/FLEET/AGENT/saved/N.
+_orchestra_save() {
+	o_free=1
+	while _orchestra_commit "$o_ref/saved/$o_free" >/dev/null; do
+		o_free=$((o_free + 1))
+	done
+	_orchestra_move "$o_ref/saved/$o_free" '' "$o_commit" 'save uncommitted work' || exit
+	_orchestra_say "$o_agent: uncommitted work is saved as $o_ref/saved/$o_free"
+}
+
+# _orchestra_decode: sets o_path from o_field, a name with \001 for a newline.
+_orchestra_decode() {
+	o_path=$(command printf '%s.' "$o_field" | command tr '\001' '\n')
+	o_path=${o_path%.}
+}
 
 # Ignored files that differ from what was rendered may be somebody's, also in a new folder; ignored folders are not.
 _orchestra_keep_ignored() {
-	_orchestra_git -C "$o_retired" status --porcelain=v1 -z --no-renames --untracked-files=all --ignored=matching |
-		_orchestra_lines | command sed -n 's/^!! //p' >"$o_scratch/ignored"
+	_orchestra_git -C "$o_worktree" status --porcelain=v1 -z --no-renames --untracked-files=all --ignored=matching |
+		_orchestra_lines | command sed -n 's/^!! //p' | command grep -v '/$' >"$o_scratch/ignored"
 	while IFS= read -r o_field <&3; do
 		_orchestra_decode
-		[ "$o_path" = "${o_path%/}" ] || continue
-		! _orchestra_is_regular "$o_retired/$o_path" || ! command cmp -s "$o_retired/$o_path" "$o_own/rendered/$o_path" || continue
+		! _orchestra_is_same "$o_worktree/$o_path" "$o_own/rendered/$o_path" || continue
 		o_kept=$o_own/kept/$o_path
-		o_try=1
 		while _orchestra_exists "$o_kept"; do
-			o_try=$((o_try + 1))
-			o_kept=$o_own/kept/$o_path.$o_try
+			o_kept=$o_kept.again
 		done
-		command mkdir -p -- "${o_kept%/*}" && command mv -- "$o_retired/$o_path" "$o_kept" || exit 3
+		command mkdir -p -- "${o_kept%/*}" && command mv -- "$o_worktree/$o_path" "$o_kept" || exit 3
 		_orchestra_say "$o_agent: kept $o_kept"
 	done 3<"$o_scratch/ignored"
-}
-
-_orchestra_forget_agent() {
-	command rm -rf -- "$o_own/rendered"
-	command rm -f -- "$o_own/setup.json" "$o_own/copied.json" "$o_own/setup.log" "$o_own/teardown.log"
-	[ -f "$o_state/worktrees.config" ] || return 0
-	while IFS= read -r o_entry && IFS= read -r o_line; do # the worktrees in which the excludes apply
-		o_name=${o_entry#*worktrees/}
-		o_name=$(command printf '%s' "${o_name%\"]}" | command sed 's/\\\(.\)/\1/g')
-		[ "$o_line" != "${o_line#*"fleets/$o_fleet/"}" ] && [ ! -d "$o_common/worktrees/$o_name" ] || command printf '%s\n%s\n' "$o_entry" "$o_line"
-	done <"$o_state/worktrees.config" >"$o_scratch/enlisted"
-	_orchestra_write "$o_state/worktrees.config" <"$o_scratch/enlisted"
-	[ -s "$o_state/worktrees.config" ] || _orchestra_repo_git config --local --unset-all includeIf.gitdir:./worktrees/.path \
-		'^orchestra/worktrees\.config$' || command :
 }
 
 # ==== Status and start =============================================================================================
 
 _orchestra_status() {
-	o_tip=$(_orchestra_commit "$o_target_ref") || o_tip=
-	_orchestra_print_row AGENT STAGE VERDICT COMMITS BEHIND UNCOMMITTED NOTES
+	o_tip=$(_orchestra_commit "$o_target_ref")
+	_orchestra_print_row AGENT STAGE VERDICT COMMITS BEHIND UNCOMMITTED
 	_orchestra_agents _orchestra_print_status
 }
 
 _orchestra_print_status() {
 	_orchestra_select_agent "$@"
 	_orchestra_read_agent
-	o_state_word=$o_verdict
-	[ -z "$o_landed" ] || o_state_word=landed
+	[ -n "$o_base" ] || o_verdict='not spawned'
+	[ -z "$o_landed" ] || o_verdict=landed
 	if [ -z "$o_base" ] || [ -z "$o_head" ]; then
-		[ -n "$o_base" ] || o_state_word='not spawned'
-		_orchestra_print_row "$o_agent" "${o_stage:--}" "$o_state_word" - - - -
+		_orchestra_print_row "$o_agent" "${o_stage:--}" "$o_verdict" - - -
 		return
 	fi
-	o_notes=empty
-	! _orchestra_read_file "$o_worktree/AGENT_NOTES.md" | _orchestra_notes_filled || o_notes=filled
 	o_dirty=$(_orchestra_uncommitted)
-	_orchestra_print_row "$o_agent" "${o_stage:--}" "$o_state_word" "$(_orchestra_count "$o_base" "$o_head")" \
-		"$(_orchestra_count "$o_head" "$o_tip")" "${o_dirty:-no worktree}" "$o_notes"
+	_orchestra_print_row "$o_agent" "${o_stage:--}" "$o_verdict" "$(_orchestra_count "$o_base" "$o_head")" \
+		"$(_orchestra_count "$o_head" "$o_tip")" "${o_dirty:-no worktree}"
 }
 
-_orchestra_print_row() { command printf '%-20s %-16s %-18s %7s %7s %11s  %s\n' "$@"; }
+_orchestra_print_row() { command printf '%-20s %-16s %-18s %7s %7s %11s\n' "$@"; }
+
+# _orchestra_count FROM TO: the number of commits that TO has and FROM lacks.
+_orchestra_count() { _orchestra_repo_git rev-list --count "$1..$2" -- 2>/dev/null || command echo '?'; }
 
 # The agent's program, in its worktree and in this terminal. Only the tool has sessions and budgets; what the agent
 # changes outside of its scope is found before it lands.
 _orchestra_start() {
 	_orchestra_read_agent
-	[ -z "$o_landed" ] || _orchestra_fail 2 "the work of $o_agent has landed"
-	[ -z "$o_discarded" ] || _orchestra_fail 2 "the work of $o_agent was discarded"
+	[ -z "$o_landed$o_discarded" ] || _orchestra_fail 2 "the work of $o_agent has landed or was discarded"
 	[ -e "$o_worktree/.git" ] || _orchestra_fail 2 "$o_agent has no worktree yet" "orchestra_spawn $o_agent"
-	! command grep -q '"state": "not-ready"' "$o_own/setup.json" 2>/dev/null ||
+	! command grep -qs '"state": "not-ready"' "$o_own/setup.json" ||
 		_orchestra_fail 2 "the set-up of $o_agent failed" "see $o_own/setup.log, fix it, and run orchestra_spawn $o_agent"
 	_orchestra_do "start $o_agent in $o_worktree" _orchestra_start_program
 }
@@ -631,101 +502,10 @@ _orchestra_start() {
 _orchestra_start_program() {
 	o_prompt=$(_orchestra_prompt)
 	o_prompt_file=$o_own/prompt
-	command printf '%s\n' "$o_prompt" >"$o_scratch/text"
-	_orchestra_write_file "$o_prompt_file"
+	_orchestra_say "$o_prompt" | _orchestra_write "$o_prompt_file"
 	command rm -rf -- "$o_scratch"
 	trap - EXIT HUP INT TERM
 	command cd -- "$o_worktree" && _orchestra_program
-}
-
-# A new session id, in the form of a UUID.
-_orchestra_new_session() {
-	command printf '%s' "$o_agent $$ $(command date)" | _orchestra_git hash-object --stdin |
-		command sed 's/^\(.\{8\}\)\(.\{4\}\).\(.\{3\}\).\(.\{3\}\)\(.\{12\}\).*/\1-\2-4\3-8\4-\5/'
-}
-
-_orchestra_print_manual_start() {
-	_orchestra_say "cd $o_worktree"
-	_orchestra_say "claude \"$o_prompt\"   # or any other program, or work there yourself"
-}
-
-# _orchestra_as_agent VARIABLE... COMMAND...: becomes COMMAND, with the variables of the agent in use.
-_orchestra_as_agent() {
-	exec env "ORCHESTRA_FLEET=$o_fleet" "ORCHESTRA_AGENT=$o_agent" "ORCHESTRA_AGENT_NUMBER=$o_number" \
-		"ORCHESTRA_WORKTREE=$o_worktree" "ORCHESTRA_REPO=$o_home" "$@"
-}
-
-# Succeeds if the AGENT_NOTES.md on standard input has text under "What I Built", or anywhere if that heading is missing.
-# Headings and comments do not count, nor do words such as "none" and "tbd".
-_orchestra_notes_filled() {
-	_orchestra_awk '
-		{ text = text $0 "\n" }
-		END {
-			while ((from = index(text, "<!--")) && (to = index(substr(text, from + 4), "-->"))) {
-				rest = rest substr(text, 1, from - 1)
-				text = substr(text, from + to + 6)
-			}
-			count = split(rest text, lines, /[\n\r]/)
-			for (n = 1; n <= count; n++) {
-				line = tolower(lines[n])
-				if (line ~ /^##?#?#?#?#?[ \t]/) {
-					gsub(/^[# \t:]+|[# \t:]+$/, "", line)
-					if ((heading = line) == "what i built") heading_exists = 1
-					continue
-				}
-				gsub(/^[] \t*_.>`[-]+|[] \t*_.>`[-]+$/, "", line)
-				if (line ~ /^(none|nothing|n\/a|na|tbd|todo|to do)?$/) continue
-				any = 1
-				if (heading == "what i built") built = 1
-			}
-			exit !(heading_exists ? built : any)
-		}'
-}
-
-# ==== Untracked files and folders of the main checkout that a worktree needs: setup.copy, setup.share, .worktreeinclude
-
-# Sets o_source, and writes to $o_scratch the lists `files` (to copy) and `names` (with the shared folders).
-_orchestra_find_copies() {
-	: >"$o_scratch/files"
-	: >"$o_scratch/names"
-	o_source=$o_home
-	[ "$o_home" != "$o_common" ] || o_source=$(_orchestra_checkouts "$o_target" | command sed -n '1p')
-	[ -d "$o_source" ] || return 0
-	{
-		_orchestra_copied _orchestra_git -C "$o_source" ls-files -z --others --
-		[ ! -f "$o_source/.worktreeinclude" ] ||
-			_orchestra_git -C "$o_source" ls-files -z --others --ignored --exclude-from="$o_source/.worktreeinclude"
-	} | _orchestra_lines | LC_ALL=C command sort -u | while IFS= read -r o_field; do
-		_orchestra_decode
-		o_is_shared=
-		_orchestra_shared _orchestra_if_shared
-		[ -n "$o_is_shared" ] || [ ! -f "$o_source/$o_path" ] || command printf '%s\n' "$o_field"
-	done >"$o_scratch/files"
-	{ command cat "$o_scratch/files" && _orchestra_shared _orchestra_print_folder; } | LC_ALL=C command sort -u >"$o_scratch/names"
-}
-
-_orchestra_print_folder() { [ ! -d "$o_source/$1" ] || _orchestra_say "$1"; }
-_orchestra_if_shared() { [ "$o_path" = "${o_path#"$1"/}" ] || o_is_shared=1; }
-
-# _orchestra_copy_files INTO
-_orchestra_copy_files() {
-	while IFS= read -r o_field <&3; do
-		_orchestra_decode
-		_orchestra_copy "$o_path" "$1" -p || exit 3
-	done 3<"$o_scratch/files"
-}
-
-# _orchestra_copy PATH INTO HOW: replaces nothing, and writes nothing outside INTO; blocks are shared where possible.
-_orchestra_copy() {
-	! _orchestra_exists "$2/$1" && [ -e "$o_source/$1" ] || return 0
-	o_parent=$2/$1
-	o_parent=${o_parent%/*}
-	command mkdir -p -- "$o_parent" && _orchestra_resolve "$o_parent" && [ "$o_real" = "$o_parent" ] || return 0
-	o_temporary=$2/.orchestra-tmp
-	command rm -rf -- "$o_temporary" && command mkdir -- "$o_temporary" || return 3
-	command cp "$3" --reflink=auto -- "$o_source/$1" "$o_temporary/copy" 2>/dev/null ||
-		{ command rm -rf -- "$o_temporary/copy" && command cp "$3" -- "$o_source/$1" "$o_temporary/copy"; } || return 3
-	command mv -- "$o_temporary/copy" "$2/$1" && command rmdir -- "$o_temporary"
 }
 
 # ==== Shared by both scripts: start and end of a command, git, files, agents, the lock =============================
@@ -739,42 +519,26 @@ _orchestra_begin() {
 	set +aefmC
 	set -u
 	unset IFS CDPATH
-	o_newline=$(command printf '\n.')
-	o_newline=${o_newline%.}
 	_orchestra_declared
 	[ "$1" = "$o_identity" ] || _orchestra_fail 2 "this shell holds functions of two blueprints, $1 and $o_identity" \
 		"source both scripts of one blueprint again"
 	o_verb=$2
 	o_dry=${ORCHESTRA_DRY_RUN-}
-	o_dry=${o_dry#0}
-	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_NAMESPACE GIT_PREFIX \
-		GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_CEILING_DIRECTORIES GIT_DEFAULT_HASH GIT_EXTERNAL_DIFF GIT_DIFF_OPTS \
-		GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_REPLACE_REF_BASE \
-		GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_QUARANTINE_PATH GIT_INTERNAL_SUPER_PREFIX GIT_REFLOG_ACTION \
-		GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE
-	o_try=0
-	until o_scratch=${TMPDIR:-/tmp}/orchestra.$$.$o_try && command mkdir -m 700 -- "$o_scratch" 2>/dev/null; do
-		[ "$o_try" -lt 100 ] || _orchestra_fail 3 "cannot make a folder in ${TMPDIR:-/tmp}"
-		o_try=$((o_try + 1))
-	done
+	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE \
+		GIT_PREFIX GIT_CEILING_DIRECTORIES GIT_EXTERNAL_DIFF GIT_DIFF_OPTS GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS \
+		GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_REPLACE_REF_BASE GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_QUARANTINE_PATH \
+		GIT_REFLOG_ACTION GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE
+	o_scratch=$(command mktemp -d "${TMPDIR:-/tmp}/orchestra.XXXXXX") || _orchestra_fail 3 "cannot make a folder in ${TMPDIR:-/tmp}"
 	o_job=
 	trap 'command rm -rf -- "$o_scratch"' EXIT
-	_orchestra_exit_on_signals
+	trap _orchestra_interrupted HUP INT TERM # an EXIT trap alone does not run in every shell when a signal ends it
 	_orchestra_find_repository
-	_orchestra_find_target
-}
-
-# An EXIT trap alone does not run in every shell when a signal ends it.
-_orchestra_exit_on_signals() {
-	trap '_orchestra_interrupted 129' HUP
-	trap '_orchestra_interrupted 130' INT
-	trap '_orchestra_interrupted 143' TERM
 }
 
 _orchestra_interrupted() {
 	[ -z "$o_job" ] || command kill -TERM "$o_job"
 	_orchestra_warn 'Interrupted. Run the same command again to continue.'
-	exit "$1"
+	exit 130
 }
 
 _orchestra_say() { command printf '%s\n' "$*"; }
@@ -782,21 +546,20 @@ _orchestra_warn() { command printf '%s\n' "$*" >&2; }
 
 # _orchestra_fail CODE MESSAGE [HINT]: 1: not all work could be done; 2: wrong usage; 3: the environment is at fault.
 _orchestra_fail() {
-	_orchestra_warn "error: $2${3:+${o_newline-: }hint: $3}"
+	_orchestra_warn "error: $2"
+	[ -z "${3-}" ] || _orchestra_warn "hint: $3"
 	exit "$1"
+}
+
+# _orchestra_require_supported WHAT HINT: fails if the blueprint declares WHAT, which only the tool has.
+_orchestra_require_supported() {
+	[ -z "$1" ] || _orchestra_fail 2 "the blueprint declares $1, which the script does not support" "use $2"
 }
 
 # Filters standard input: text of an agent (notes, file names, commits) must not move your cursor.
 _orchestra_printable() { LC_ALL=C command tr '\000-\010\013-\037\177' '[?*]'; }
 
 _orchestra_awk() { LC_ALL=C command awk "$@"; }
-
-# _orchestra_do TEXT COMMAND...: runs COMMAND; with ORCHESTRA_DRY_RUN=1 it only prints TEXT.
-_orchestra_do() {
-	[ -z "$o_dry" ] || { _orchestra_say "would $1" && return; }
-	shift
-	"$@"
-}
 
 # ---- Git
 
@@ -816,57 +579,55 @@ _orchestra_tree() { _orchestra_repo_git rev-parse --verify --quiet --end-of-opti
 _orchestra_is_ancestor() { _orchestra_repo_git merge-base --is-ancestor "$1" "$2"; }
 _orchestra_short() { command printf '%.10s\n' "$1"; }
 
-# git's NUL-separated lists as lines, with \001 for a newline in a name. _orchestra_decode sets o_path from o_field.
+# git's NUL-separated lists as lines, with \001 for a newline in a name.
 _orchestra_lines() { command tr '\n\000' '\001\n'; }
-_orchestra_decode() {
-	o_path=$(command printf '%s.' "$o_field" | command tr '\001' '\n')
-	o_path=${o_path%.}
-}
 
-# Sets o_common (the shared .git), o_home (the main checkout), o_state (orchestra's files), o_refs and o_root (the
-# worktrees' folder). The dot keeps a newline at the end of a folder's name.
+# Sets o_common (the shared .git), o_home (the main checkout), o_state (orchestra's files), o_refs, o_remote (empty if there
+# is none) and o_root (the worktrees' folder).
 _orchestra_find_repository() {
-	o_version=$(_orchestra_git version 2>/dev/null) || _orchestra_fail 3 "cannot start git" "install git 2.38 or newer"
+	o_version=$(_orchestra_git version 2>&1)
 	command printf '%s\n' "$o_version" | _orchestra_awk -F '[ .]' '{ exit !($3 > 2 || $3 == 2 && $4 >= 38) }' ||
-		_orchestra_fail 3 "$o_version is too old" "install git 2.38 or newer"
-	o_common=$(_orchestra_git rev-parse --path-format=absolute --git-common-dir 2>/dev/null && command printf .) ||
-		_orchestra_fail 3 "the current folder is not inside a git repository" "cd into one"
-	o_common=${o_common%"$o_newline".}
-	o_home=$(_orchestra_repo_git worktree list --porcelain -z | _orchestra_lines |
-		command sed -n '1s/^worktree //p' | command tr '\001' '\n' && command printf .)
-	o_home=${o_home%"$o_newline".}
-	[ "$(_orchestra_repo_git rev-parse --is-bare-repository)" = false ] || o_home=$o_common
+		_orchestra_fail 3 "this needs git 2.38 or newer, not: $o_version"
+	o_common=$(_orchestra_git rev-parse --path-format=absolute --git-common-dir) ||
+		_orchestra_fail 3 "the current folder is not inside a git repository that git opens"
+	o_home=${o_common%/.git}
+	[ "$o_home" != "$o_common" ] || _orchestra_fail 2 "$o_common has no main checkout around it" 'use orchestra'
 	o_state=$o_common/orchestra
 	o_refs=refs/orchestra/$o_fleet
+	[ -n "$o_remote" ] || o_remote=$(_orchestra_repo_git remote | command grep -x origin)
 	[ "$o_root" != "${o_root#/}" ] || o_root=$o_home/$o_root
-	_orchestra_resolve "$o_root"
-	o_root=$o_real
+	[ ! -d "$o_root" ] || o_root=$(command cd -P -- "$o_root" && command pwd -P)
 }
 
-# Sets o_target (the branch where work lands), o_target_ref and o_remote (empty if there is none). The first spawn
-# records the target, so that a later checkout does not change it.
+# _orchestra_find_target DEFAULT: sets o_target (the branch where work lands) and o_target_ref. The first spawn records the
+# target, so that a later checkout does not change it; DEFAULT is for before that.
 _orchestra_find_target() {
-	_orchestra_git -C "$o_home" remote >"$o_scratch/remotes"
-	[ -n "$o_remote" ] || ! command grep -qx origin "$o_scratch/remotes" || o_remote=origin
-	[ -z "$o_remote" ] || command grep -qxF -e "$o_remote" "$o_scratch/remotes" ||
-		_orchestra_fail 3 "$o_home has no remote $o_remote" "git remote add $o_remote URL"
-	[ -n "$o_target" ] || ! _orchestra_is_regular "$o_state/fleets/$o_fleet/target" || read -r o_target <"$o_state/fleets/$o_fleet/target" || :
-	if [ -z "$o_target" ] && [ -n "$o_remote" ]; then
-		o_target=$(_orchestra_git -C "$o_home" symbolic-ref --quiet "refs/remotes/$o_remote/HEAD") || o_target=
-		o_target=${o_target#"refs/remotes/$o_remote/"}
-	fi
-	[ -n "$o_target" ] || o_target=$(_orchestra_git -C "$o_home" symbolic-ref --quiet --short HEAD) ||
-		_orchestra_fail 3 "HEAD is detached in $o_home, so the target is unknown" "name it in the blueprint (target: main)"
+	[ -n "$o_target" ] || o_target=$(_orchestra_read_file "$o_state/fleets/$o_fleet/target") || o_target=$1
+	[ -n "$o_target" ] || _orchestra_fail 3 "the branch where work lands is unknown" "orchestra_spawn, or name it in the blueprint (target: main)"
 	o_target_ref=refs/heads/$o_target
 	! _orchestra_repo_git symbolic-ref --quiet "$o_target_ref" >/dev/null ||
 		_orchestra_fail 3 "the target $o_target is a symbolic ref" "name the branch itself in the blueprint"
 }
 
-# _orchestra_checkouts BRANCH: the folders in which it is checked out, one a line, \001 for a newline.
-_orchestra_checkouts() {
-	_orchestra_repo_git worktree list --porcelain -z | _orchestra_lines | ORCHESTRA_BRANCH="branch refs/heads/$1" \
-		_orchestra_awk 'sub(/^worktree /, "") { place = $0 } $0 == ENVIRON["ORCHESTRA_BRANCH"] { print place }'
+# Sets o_standards, the file of the standards: CLAUDE.local.md where the commit $1 has a CLAUDE.md of its own.
+_orchestra_find_standards() {
+	o_standards=CLAUDE.md
+	[ -z "$(_orchestra_repo_git ls-tree --full-tree --name-only "$1" -- CLAUDE.md)" ] || o_standards=CLAUDE.local.md
 }
+
+# _orchestra_move REF OLD NEW REASON: compare-and-swap. OLD empty: it must not exist. NEW empty: delete it.
+_orchestra_move() {
+	[ "$2" != "$3" ] || return 0
+	command printf 'option no-deref\nupdate %s "%s" "%s"\n' "$1" "$3" "$2" |
+		_orchestra_repo_git update-ref -m "orchestra: $4" --stdin 2>"$o_scratch/move" && return 0
+	_orchestra_warn "error: cannot move $1: $(command cat "$o_scratch/move")"
+	return 3
+}
+
+# ---- Worktrees, as git registers them in .git/worktrees
+
+# _orchestra_checkout BRANCH: prints the folder in which it is checked out; nothing if it is not.
+_orchestra_checkout() { _orchestra_repo_git for-each-ref --format='%(worktreepath)' "refs/heads/$1"; }
 
 # _orchestra_find_admin PATH: sets o_admin to git's own folder for the worktree at PATH; empty if there is none.
 _orchestra_find_admin() {
@@ -898,20 +659,6 @@ _orchestra_write_file() {
 		command rmdir -- "$o_temporary"; } || _orchestra_fail 3 "cannot write $1" "free some space or change its permissions"
 }
 
-# _orchestra_resolve PATH: sets o_real, the path without symbolic links and .. as far as it exists.
-_orchestra_resolve() {
-	o_existing=$1
-	o_missing=
-	while [ ! -d "$o_existing" ]; do
-		o_missing=/${o_existing##*/}$o_missing
-		o_existing=${o_existing%/*}
-		o_existing=${o_existing:-/}
-	done
-	o_existing=$(command cd -P -- "$o_existing" && command pwd -P && command printf .)
-	o_existing=${o_existing%"$o_newline".}
-	o_real=${o_existing%/}$o_missing
-}
-
 # ---- Agents and their refs
 
 # _orchestra_require_agent NAME-OR-NUMBER: sets o_number, o_agent, o_title, o_stage, o_branch, o_worktree, o_ref, o_own.
@@ -920,143 +667,97 @@ _orchestra_require_agent() {
 	o_name=$1
 	o_agent=
 	_orchestra_agents _orchestra_pick_agent
-	[ -n "$o_agent" ] || _orchestra_fail 2 "no agent '$o_name' in fleet $o_fleet" "orchestra_agents lists them"
+	[ -n "$o_agent" ] || _orchestra_fail 2 "no agent '$o_name' in fleet $o_fleet" "orchestrate.sh status lists them"
 }
 
 _orchestra_pick_agent() { [ "$o_name" != "$1" ] && [ "$o_name" != "$2" ] || _orchestra_select_agent "$@"; }
 
-# _orchestra_select_agent NUMBER NAME STAGE BRANCH FOLDER TITLE
+# _orchestra_select_agent NUMBER NAME STAGE BRANCH FOLDER TITLE: its branch is the one that spawn created and recorded.
 # shellcheck disable=SC2034 # not every script reads all of them
 _orchestra_select_agent() {
 	o_number=$1 o_agent=$2 o_stage=$3 o_branch=$4 o_worktree=$o_root/$5 o_title=$6
 	o_ref=$o_refs/$o_agent
 	o_own=$o_state/fleets/$o_fleet/agents/$o_agent
+	! o_recorded=$(_orchestra_read_file "$o_own/branch") || o_branch=$o_recorded
 }
 
 # If o_chosen names no agent, all are chosen.
 _orchestra_is_chosen() { [ -z "$o_chosen" ] || [ "$o_chosen" != "${o_chosen#*" $o_agent "}" ]; }
 
-# Sets o_base, o_head, o_approved, o_changes, o_landed, o_discarded, o_work (the commit that is to land) and o_verdict.
-# An approval is for one commit: the head, or what the tool proposed for that head. At any other head it is stale.
+# Sets o_base, o_head, o_approved, o_changes, o_landed, o_discarded and o_verdict. An approval is for one commit: at any
+# other head it is stale.
 _orchestra_read_agent() {
-	o_base=$(_orchestra_commit "$o_ref/base") || o_base=
-	o_approved=$(_orchestra_commit "$o_ref/approved") || o_approved=
-	o_changes=$(_orchestra_repo_git rev-parse --verify --quiet "$o_ref/changes-requested") || o_changes=
-	o_landed=$(_orchestra_commit "$o_ref/landed") || o_landed=
-	o_discarded=$(_orchestra_commit "$o_ref/discarded") || o_discarded=
-	o_head=$(_orchestra_commit "refs/heads/$o_branch") || o_head=
-	o_work=$o_head
-	[ -z "$o_approved" ] || [ "$o_approved" != "$(_orchestra_commit "$o_ref/proposed")" ] ||
-		[ "$(_orchestra_commit "$o_approved^1")" != "${o_head:-gone}" ] || o_work=$o_approved
+	o_base=$(_orchestra_commit "$o_ref/base")
+	o_head=$(_orchestra_commit "refs/heads/$o_branch")
+	o_approved=$(_orchestra_commit "$o_ref/approved")
+	o_changes=$(_orchestra_repo_git rev-parse --verify --quiet "$o_ref/changes-requested")
+	o_landed=$(_orchestra_commit "$o_ref/landed")
+	o_discarded=$(_orchestra_commit "$o_ref/discarded")
 	o_verdict=none
 	[ -z "$o_approved" ] || o_verdict=stale
-	[ -z "$o_approved" ] || { [ "$o_approved" != "$o_work" ] && [ -z "$o_landed" ]; } || o_verdict=approved
+	[ -z "$o_approved" ] || [ "$o_approved" != "$o_head" ] || o_verdict=approved
 	[ -z "$o_changes" ] || o_verdict=changes-requested
 	[ -z "$o_discarded" ] || o_verdict=discarded
 }
 
 # How many files of the worktree differ from its head or are new; nothing if there is no worktree.
-_orchestra_uncommitted() (
-	export GIT_OPTIONAL_LOCKS=0
-	[ ! -e "$o_worktree/.git" ] || _orchestra_git -C "$o_worktree" status --porcelain=v1 -z --untracked-files=normal \
-		--no-renames | _orchestra_lines | command wc -l | command tr -d ' '
-)
-
-# _orchestra_count FROM TO: the number of commits that TO has and FROM lacks.
-_orchestra_count() { _orchestra_repo_git rev-list --count "$1..$2" -- 2>/dev/null || command echo '?'; }
-
-# _orchestra_move REF OLD NEW REASON: compare-and-swap. OLD empty: it must not exist. NEW empty: delete it. A failure is
-# tried again while the ref is as expected: git can fail while another process packs refs.
-_orchestra_move() {
-	[ "$2" != "$3" ] || return 0
-	for o_try in 1 2 3 4 5; do
-		if [ -n "$3" ]; then set -- "$1" "$2" "$3" "$4" "$1" "$3" "$2"; else set -- "$1" "$2" "$3" "$4" -d "$1" "$2"; fi
-		_orchestra_repo_git update-ref --no-deref -m "orchestra: $4" "$5" "$6" "$7" 2>"$o_scratch/move" && return 0
-		o_value=$(_orchestra_repo_git rev-parse --verify --quiet "$1") || o_value=
-		[ "$o_value" = "$2" ] || break
-	done
-	_orchestra_warn "error: cannot move $1, which is at ${o_value:-nothing}: $(command cat "$o_scratch/move")"
-	return 3
-}
-
-# Sets o_standards, the file of the standards: CLAUDE.local.md where the commit $1 has a CLAUDE.md of its own.
-_orchestra_find_standards() {
-	o_standards=CLAUDE.md
-	[ -z "$(_orchestra_repo_git ls-tree --full-tree --name-only "$1" -- CLAUDE.md)" ] || o_standards=CLAUDE.local.md
+_orchestra_uncommitted() {
+	[ ! -e "$o_worktree/.git" ] || _orchestra_git --no-optional-locks -C "$o_worktree" status --porcelain=v1 -z \
+		--untracked-files=normal --no-renames | _orchestra_lines | command wc -l | command tr -d ' '
 }
 
 # ---- The lock: one writer at a time, script or tool
 
-# _orchestra_locked COMMAND...: runs it in a subshell while no other orchestra command changes refs or worktrees.
+# _orchestra_locked NAME COMMAND...: runs it in a subshell. While one process holds `lock`, no other changes refs or
+# worktrees; `train/lock` is for merges. It is the tool's lock, flock(2) on the open file, which the kernel releases when
+# its last process ends. NAME.holder names the process.
 _orchestra_locked() (
-	command mkdir -p -- "$o_state" && exec 9>>"$o_state/lock" || exit 3
-	_orchestra_take_lock "$o_state/lock" <&9
-	"$@"
-)
-
-# _orchestra_take_lock FILE <&FD: the lock is the tool's, flock(2) on the open file, which the kernel releases when its
-# last process ends. FILE.holder names the process.
-_orchestra_take_lock() {
-	o_lock=$1
+	o_lock=$o_state/$1
+	shift
+	command -v flock >/dev/null || _orchestra_fail 3 'flock is missing, so no lock can be taken' 'install util-linux, or on macOS: brew install flock'
+	command mkdir -p -- "${o_lock%/*}" && exec 9>>"$o_lock" || exit 3
 	o_try=0
-	if command -v flock >/dev/null 2>&1; then
-		set -- flock -n 0
-	else
-		command -v perl >/dev/null 2>&1 || _orchestra_fail 3 'no lock can be taken: flock and perl are missing' 'install one of them'
-		set -- perl -e 'use Fcntl ":flock"; exit !flock(STDIN, LOCK_EX | LOCK_NB)'
-	fi
-	until command "$@"; do
+	until command flock -n 0 <&9; do
 		o_try=$((o_try + 1))
 		[ "$o_try" -lt 10 ] || _orchestra_fail 3 "another orchestra command works in $o_home: $(command cat -- "$o_lock.holder" 2>/dev/null)" \
 			'wait for it to end, or stop it'
 		command sleep 1
 	done
 	trap 'command rm -f -- "$o_lock.holder"' EXIT
-	_orchestra_exit_on_signals
-	command printf '{"pid": %s, "command": "%s", "since": %s}\n' "$(exec sh -c 'echo "$PPID"')" "$o_verb" \
-		"$(command date +%s)" >"$o_lock.holder"
-}
+	trap _orchestra_interrupted HUP INT TERM
+	command printf '{"pid": %s, "command": "%s", "since": %s}\n' "$$" "$o_verb" "$(command date +%s)" >"$o_lock.holder"
+	"$@"
+)
 
-# ---- Commands of the blueprint: with a time limit, in a process group that ends with them or with the script
+# ---- Commands of the blueprint
 
-# _orchestra_run BECOME FOLDER LOG SECONDS COMMAND [VARIABLE...]: runs `sh -c COMMAND` in FOLDER with the environment that
-# BECOME gives. Sets o_code and o_outcome: passed, failed, timed-out, or broken (could not be tried, or killed by a signal).
+# _orchestra_run BECOME FOLDER LOG COMMAND SECONDS [VARIABLE...]: runs `sh -c COMMAND` in FOLDER with the environment that
+# BECOME gives, and ends what it left running. Sets o_code and o_outcome: passed, failed, timed-out, or broken (it could
+# not be tried, or a signal ended it).
 _orchestra_run() {
-	o_become=$1 o_folder=$2 o_output=$3 o_limit=$4 o_command=$5
+	o_become=$1 o_folder=$2 o_output=$3 o_command=$4 o_limit=$5
 	shift 5
-	set -- env "$@" sh -c "$o_command"
-	if command -v perl >/dev/null 2>&1; then
-		# shellcheck disable=SC2016 # these variables are perl's
-		set -- perl -e '$end = time + shift; $owner = getppid; $job = fork; if (!$job) { setpgrp; exec @ARGV; exit 127 }
-			sub stop { kill "TERM", -$job; sleep 2; kill "KILL", -$job } $SIG{$_} = sub { stop; exit 143 } for qw(HUP INT TERM);
-			while (!waitpid($job, 1)) { select undef, undef, undef, 0.05; $late = 1, stop if time > $end; stop if getppid != $owner }
-			$code = $?; kill "KILL", -$job; exit($late ? 124 : $code & 127 ? 128 + ($code & 127) : $code >> 8)' "$o_limit" "$@"
-	elif command -v timeout >/dev/null 2>&1; then
-		set -- timeout -k 2 "$o_limit" "$@"
-	else
-		_orchestra_fail 3 'commands cannot get a time limit: perl and timeout are missing' 'install one of them'
-	fi
-	{ command cd -- "$o_folder" && "$o_become" "$@"; } </dev/null >>"$o_output" 2>&1 8>&- 9>&- &
+	command -v timeout >/dev/null || _orchestra_fail 3 'timeout is missing, so commands cannot get a time limit' 'install coreutils'
+	{ command cd -- "$o_folder" && "$o_become" timeout -k 2 "$o_limit" env "$@" sh -c "$o_command"; } </dev/null >>"$o_output" 2>&1 9>&- &
 	o_job=$!
 	wait "$o_job" 2>/dev/null
 	o_code=$?
+	command kill -KILL -- "-$o_job" 2>/dev/null # timeout made it a process group
 	o_job=
-	case $o_code in
-	0) o_outcome=passed ;;
-	124) o_outcome=timed-out ;;
-	*) o_outcome=failed ;;
-	esac
+	o_outcome=failed
+	[ "$o_code" -ne 0 ] || o_outcome=passed
+	[ "$o_code" -ne 124 ] || o_outcome=timed-out
 	[ "$o_code" -le 127 ] && [ "$o_code" -ne 125 ] || o_outcome=broken
 }
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 ade14e406eb4'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 1d0bb74c3531'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 ade14e406eb4'
+	o_identity='mvp5 0.1.0 1d0bb74c3531'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -1066,10 +767,12 @@ _orchestra_declared() {
 	o_target=''
 	# empty: origin where there is one
 	o_remote=''
-	# required: only approved work lands; none: what is finished and passes its gates
-	o_review='required'
-	# 1: with a push, unless a merge says otherwise
+	# 1: every merge pushes
 	o_push=''
+	# what the blueprint declares and only the tool supports
+	o_spawn_refused='setup.copy'
+	o_clean_refused=''
+	o_merge_refused='setup.copy'
 }
 
 # _orchestra_agents COMMAND...: calls it with NUMBER NAME STAGE BRANCH FOLDER TITLE of each agent, as declared.
@@ -1081,32 +784,19 @@ _orchestra_agents() {
 	"$@" '5' 'tests' 'tests' 'agent/mvp5/tests' 'agent-5' 'Integration tests'
 }
 
-# _orchestra_copied COMMAND...: appends untracked files to copy.
-_orchestra_copied() { "$@" ':(top,glob).env'; }
-
-# _orchestra_shared COMMAND...: calls it with each big untracked FOLDER to copy.
-_orchestra_shared() {
-	command :
-}
-
-# _orchestra_setup_commands COMMAND...: calls it with COMMAND SECONDS, in order.
+# _orchestra_setup_commands COMMAND...: calls it with COMMAND SECONDS of each set-up command in order.
 _orchestra_setup_commands() {
 	"$@" 'npm ci --prefer-offline --no-audit --no-fund' '600'
-}
-
-# _orchestra_teardown_commands COMMAND...: calls it with the same for clean.
-_orchestra_teardown_commands() {
-	command :
 }
 
 # _orchestra_agent_environment COMMAND...: becomes it, with the variables of the agent in use.
 _orchestra_agent_environment() {
 	case $o_agent in
-	'schema') _orchestra_as_agent 'PORT=3001' 'COMPOSE_PROJECT_NAME=mvp5-schema' "$@" ;;
-	'api') _orchestra_as_agent 'PORT=3002' 'COMPOSE_PROJECT_NAME=mvp5-api' "$@" ;;
-	'auth') _orchestra_as_agent 'PORT=3003' 'COMPOSE_PROJECT_NAME=mvp5-auth' "$@" ;;
-	'health') _orchestra_as_agent 'PORT=3004' 'COMPOSE_PROJECT_NAME=mvp5-health' "$@" ;;
-	'tests') _orchestra_as_agent 'PORT=3005' 'COMPOSE_PROJECT_NAME=mvp5-tests' "$@" ;;
+	'schema') exec env "ORCHESTRA_FLEET=$o_fleet" "ORCHESTRA_AGENT=$o_agent" "ORCHESTRA_AGENT_NUMBER=$o_number" "ORCHESTRA_WORKTREE=$o_worktree" "ORCHESTRA_REPO=$o_home" 'PORT=3001' 'COMPOSE_PROJECT_NAME=mvp5-schema' "$@" ;;
+	'api') exec env "ORCHESTRA_FLEET=$o_fleet" "ORCHESTRA_AGENT=$o_agent" "ORCHESTRA_AGENT_NUMBER=$o_number" "ORCHESTRA_WORKTREE=$o_worktree" "ORCHESTRA_REPO=$o_home" 'PORT=3002' 'COMPOSE_PROJECT_NAME=mvp5-api' "$@" ;;
+	'auth') exec env "ORCHESTRA_FLEET=$o_fleet" "ORCHESTRA_AGENT=$o_agent" "ORCHESTRA_AGENT_NUMBER=$o_number" "ORCHESTRA_WORKTREE=$o_worktree" "ORCHESTRA_REPO=$o_home" 'PORT=3003' 'COMPOSE_PROJECT_NAME=mvp5-auth' "$@" ;;
+	'health') exec env "ORCHESTRA_FLEET=$o_fleet" "ORCHESTRA_AGENT=$o_agent" "ORCHESTRA_AGENT_NUMBER=$o_number" "ORCHESTRA_WORKTREE=$o_worktree" "ORCHESTRA_REPO=$o_home" 'PORT=3004' 'COMPOSE_PROJECT_NAME=mvp5-health' "$@" ;;
+	'tests') exec env "ORCHESTRA_FLEET=$o_fleet" "ORCHESTRA_AGENT=$o_agent" "ORCHESTRA_AGENT_NUMBER=$o_number" "ORCHESTRA_WORKTREE=$o_worktree" "ORCHESTRA_REPO=$o_home" 'PORT=3005' 'COMPOSE_PROJECT_NAME=mvp5-tests' "$@" ;;
 	esac
 }
 
@@ -2264,7 +1954,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 ade14e406eb4' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 1d0bb74c3531' "$0"; then
 		_orchestrate_main "$@"
 		exit
 	fi

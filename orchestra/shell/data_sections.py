@@ -16,7 +16,9 @@ from orchestra.blueprint.model import (
     AgentName,
     Blueprint,
     BuiltinGate,
+    Policy,
     Scope,
+    Strategy,
 )
 from orchestra.blueprint.scope import Matcher
 from orchestra.shell.inputs import AgentTexts, ScriptInputs
@@ -26,6 +28,25 @@ from orchestra.workspace.paths import NOTES, STANDARDS, TASK, names_with
 # Variable -> a character that stands for it while templates are rendered: paths that are known only where the script
 # runs. From Unicode's last plane for private use.
 PATHS = {"o_worktree": "\U0010fffc", "o_home": "\U0010fffd"}
+
+_AGENT_VARIABLES = {
+    "ORCHESTRA_FLEET": "o_fleet",
+    "ORCHESTRA_AGENT": "o_agent",
+    "ORCHESTRA_AGENT_NUMBER": "o_number",
+    "ORCHESTRA_WORKTREE": "o_worktree",
+    "ORCHESTRA_REPO": "o_home",
+}
+_BUILTIN_GATES = ("scope", "notes")
+# Those of orchestra.gates.environment.
+GATE_VARIABLES = (
+    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ LC_ALL LC_COLLATE LC_CTYPE LC_MESSAGES LC_MONETARY "
+    "LC_NUMERIC LC_TIME XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_RUNTIME_DIR SSL_CERT_FILE "
+    "SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS PIP_CERT HTTP_PROXY HTTPS_PROXY "
+    "NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy JAVA_HOME GOPATH GOROOT GOMODCACHE GOCACHE "
+    "GOPROXY GOFLAGS GOTOOLCHAIN CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN NVM_DIR PYENV_ROOT RBENV_ROOT "
+    "GEM_HOME UV_CACHE_DIR UV_INDEX_URL UV_DEFAULT_INDEX PIP_CACHE_DIR PIP_INDEX_URL PIP_FIND_LINKS "
+    "PIP_NO_INDEX NPM_CONFIG_REGISTRY npm_config_registry npm_config_cache DOCKER_HOST SystemRoot "
+).split()
 
 
 def identity(function: str, value: str) -> str:
@@ -43,12 +64,10 @@ def fleet_values(inputs: ScriptInputs, identity: str) -> str:
         ("where the worktrees are, relative to the main checkout", "o_root", blueprint.worktrees.root),
         ("where work lands; empty: the remote's default branch, else the current one", "o_target", blueprint.target),
         ("empty: origin where there is one", "o_remote", blueprint.remote),
-        (
-            "required: only approved work lands; none: what is finished and passes its gates",
-            "o_review",
-            blueprint.merge.review,
-        ),
-        ("1: with a push, unless a merge says otherwise", "o_push", "1" if blueprint.merge.push else ""),
+        ("1: every merge pushes", "o_push", "1" if blueprint.merge.push else ""),
+        ("what the blueprint declares and only the tool supports", "o_spawn_refused", _refused_by_spawn(blueprint)),
+        ("", "o_clean_refused", _refused_by_clean(blueprint)),
+        ("", "o_merge_refused", _refused_by_merge(blueprint)),
     )
     body = "".join(
         f"\t# {text}\n\t{name}={quote(value or '')}\n" if text else f"\t{name}={quote(value or '')}\n"
@@ -56,6 +75,31 @@ def fleet_values(inputs: ScriptInputs, identity: str) -> str:
     )
     directive = "# shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together"
     return f"{directive}\n_orchestra_declared() {{\n{body}}}"
+
+
+def _refused_by_spawn(blueprint: Blueprint) -> str:
+    """Return the first declared setting that the scripts' spawn lacks; empty if there is none."""
+    setup = blueprint.worktrees.setup
+    return "setup.copy" if setup.copy else "setup.share" if setup.share else ""
+
+
+def _refused_by_clean(blueprint: Blueprint) -> str:
+    return "setup.teardown" if blueprint.worktrees.setup.teardown else ""
+
+
+def _refused_by_merge(blueprint: Blueprint) -> str:
+    """Return the first declared setting that the scripts' merge lacks; empty if there is none."""
+    if blueprint.merge.strategy is not Strategy.REBASE:
+        return f"merge.strategy: {blueprint.merge.strategy}"
+    if blueprint.merge.review != "required":
+        return f"merge.review: {blueprint.merge.review}"
+    for gate in blueprint.gates.values():
+        if isinstance(gate, BuiltinGate):
+            if gate.builtin not in _BUILTIN_GATES:
+                return f"the built-in gate {gate.builtin}"
+            if gate.policy is not Policy.BLOCK:
+                return f"the policy {gate.policy} of gate {gate.name}"
+    return _refused_by_spawn(blueprint)
 
 
 # -- agents --------------------------------------------------------------------------------------------------------
@@ -158,42 +202,32 @@ def _text(inputs: ScriptInputs, text: str, number: int, uses: Sequence[tuple[str
 
 
 def setup(blueprint: Blueprint) -> str:
-    """Return what a new worktree gets: copied files, shared folders, commands with their time limits."""
+    """Return the commands that set up a new worktree, with their time limits."""
     declared = blueprint.worktrees.setup
-    copied = words(*(f":(top,glob){pattern}" for pattern in declared.copy))
-    return "\n\n".join(
-        (
-            _appends("_orchestra_copied", "untracked files to copy", {"*": copied} if copied else {}),
-            _calls("_orchestra_shared", "each big untracked FOLDER to copy", map(quote, declared.share)),
-            _calls("_orchestra_setup_commands", "COMMAND SECONDS, in order", _limited(declared.run, blueprint)),
-        )
-    )
-
-
-def teardown(blueprint: Blueprint) -> str:
-    """Return the commands that run before a worktree is removed."""
-    rows = _limited(blueprint.worktrees.setup.teardown, blueprint)
-    return _calls("_orchestra_teardown_commands", "the same for clean", rows)
-
-
-def _limited(commands: Iterable[str], blueprint: Blueprint) -> Iterable[str]:
-    return (words(command, ceil(blueprint.worktrees.setup.timeout_s)) for command in commands)
+    rows = (words(command, ceil(declared.timeout_s)) for command in declared.run)
+    return _calls("_orchestra_setup_commands", "COMMAND SECONDS of each set-up command in order", rows)
 
 
 def agent_environment(blueprint: Blueprint) -> str:
     """Return ``_orchestra_agent_environment COMMAND...``, which becomes COMMAND with the agent's variables."""
     rows = {str(a.name): _variables(blueprint, a).strip() for a in blueprint.agents}
     plain = {"*": ""} if not any(rows.values()) else rows
-    return _becomes("_orchestra_agent_environment", "the agent in use", "_orchestra_as_agent", plain)
+    own = " ".join(f'"{name}=${variable}"' for name, variable in _AGENT_VARIABLES.items())
+    return _becomes("_orchestra_agent_environment", "the agent in use", f"exec env {own}", plain)
 
 
 def gate_environment(blueprint: Blueprint) -> str:
-    """Return the same for gates: as for an agent numbered after the last one."""
+    """Return the same for gates: as for an agent numbered after the last one, and with an allow-list of yours.
+
+    A gate runs the agents' code, so it gets no tokens, no agent sockets, and nothing that redirects git.
+    """
     number = len(blueprint.agents) + 2
     stand_in = replace(blueprint.agents[0], name=AgentName("gate-1"), number=number, title="gate-1", stage=None)
     fixed = '"TMPDIR=$o_scratch/tmp" "ORCHESTRA_FLEET=$o_fleet" ORCHESTRA_GATE_SLOT=gate-1'
     row = fixed + _variables(blueprint, stand_in)
-    return _becomes("_orchestra_gate_environment", "a gate", "_orchestra_with_allowed", {"*": row})
+    yours = " ".join(f'${{{name}+"{name}=${name}"}}' for name in GATE_VARIABLES)
+    first = f"exec env -i CI=true TERM=dumb GIT_TERMINAL_PROMPT=0 {yours}"
+    return _becomes("_orchestra_gate_environment", "a gate, and of yours the few that it may see", first, {"*": row})
 
 
 def _variables(blueprint: Blueprint, agent: Agent) -> str:
@@ -215,14 +249,14 @@ def with_variables(word: str) -> str:
 
 def gates(blueprint: Blueprint) -> str:
     """Return ``_orchestra_gates COMMAND...``: what must pass on a candidate, in the order in which it runs."""
-    text = "NAME builtin CHECK POLICY, or NAME run COMMAND SECONDS RETRIES [VARIABLE...], of each gate in order"
+    text = "NAME builtin CHECK, or NAME run COMMAND SECONDS [VARIABLE...], of each gate in order"
     rows = []
     for gate in blueprint.gates.values():
         if isinstance(gate, BuiltinGate):
-            rows.append(words(gate.name, "builtin", gate.builtin, gate.policy))
+            rows.append(words(gate.name, "builtin", gate.builtin))
         else:
             variables = (f"{key}={value}" for key, value in gate.env.items())
-            rows.append(words(gate.name, "run", gate.run, ceil(gate.timeout_s), gate.retries, *variables))
+            rows.append(words(gate.name, "run", gate.run, ceil(gate.timeout_s), *variables))
     return _calls("_orchestra_gates", text, rows)
 
 

@@ -1,7 +1,7 @@
 """The program of each agent as a shell function, which ``orchestra_start`` runs in its worktree and terminal.
 
-Every word of the declared command is quoted; what is known only at that moment (paths, the prompt, an id) comes from a
-variable. A command that needs ``{settings}`` fails when it is called: only the tool writes them.
+Every word of the declared command is quoted; what is known only at that moment (paths, the prompt) comes from a
+variable. A command that needs ``{settings}`` or ``{session_id}`` fails when it is called: only the tool makes them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ _PLACEHOLDERS = {
     "{prompt}": "o_prompt",
     "{prompt_file}": "o_prompt_file",
     "{worktree}": "o_worktree",
-    "{session_id}": "o_session",
 }
 
 
@@ -35,9 +34,9 @@ def runner_section(blueprint: Blueprint) -> str:
 def _start_command(blueprint: Blueprint, agent: Agent) -> str:
     runner = agent.runner
     if runner.kind is RunnerKind.NONE:
-        return "_orchestra_print_manual_start"
-    if runner.kind is RunnerKind.COMMAND and any("{settings}" in word for word in runner.command):
-        message = '"the command of $o_agent needs {settings}, which only the tool writes"'
+        return '_orchestra_say "start your program in $o_worktree with this prompt: $o_prompt"'
+    if runner.kind is RunnerKind.COMMAND and any("{settings}" in w or "{session_id}" in w for w in runner.command):
+        message = '"the command of $o_agent needs {settings} or {session_id}, which only the tool makes"'
         return f"_orchestra_fail 2 {message} {quote('orchestra start')}"
     env = render_env(runner.env, agent=agent, fleet=blueprint.name, **_WHERE)
     assignments = "".join(f" {with_variables(f'{key}={value}')}" for key, value in env.items())
@@ -48,12 +47,11 @@ def _start_command(blueprint: Blueprint, agent: Agent) -> str:
         argv = render_all(runner.command, agent=agent, fleet=blueprint.name, **_WHERE)
         takes_prompt = any("{prompt}" in word or "{prompt_file}" in word for word in argv)
         command = " ".join(map(_word, argv)) + ("" if takes_prompt else ' <"$o_prompt_file"')
-    session = "o_session=$(_orchestra_new_session) && " if "$o_session" in command else ""
-    return f"{session}_orchestra_agent_environment{' env' + assignments if assignments else ''} {command}"
+    return f"_orchestra_agent_environment{' env' + assignments if assignments else ''} {command}"
 
 
 def _word(word: str) -> str:
     """Return a word with variables in place of its placeholders."""
-    parts = re.split(r"(\{(?:prompt|prompt_file|worktree|session_id)\})", word)
+    parts = re.split(r"(\{(?:prompt|prompt_file|worktree)\})", word)
     quoted = (f'"${_PLACEHOLDERS[part]}"' if part in _PLACEHOLDERS else with_variables(part) for part in parts if part)
     return "".join(quoted) or "''"

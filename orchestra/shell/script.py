@@ -19,8 +19,8 @@ from orchestra.shell.runner_section import runner_section
 
 ORCHESTRATE, MERGE_HELPER = "orchestrate.sh", "merge-helper.sh"
 DATA_TITLE = "# ==== Data: the fleet as the blueprint declares it "
-_SPAWN_PARTS = ("orchestrate", "spawn", "clean", "status", "notes", "copies", "lib")
-_MERGE_PARTS = ("merge-helper", "train", "gates", "land", "verdicts", "notes", "copies", "lib")
+_SPAWN_PARTS = ("orchestrate", "spawn", "clean", "status", "lib")
+_MERGE_PARTS = ("merge-helper", "train", "gates", "land", "candidate", "verdicts", "notes", "lib")
 _TITLE_WIDTH = 117
 
 
@@ -41,7 +41,6 @@ def _both_scripts(inputs: ScriptInputs, identity: str) -> dict[str, str]:
     spawn_data = (
         data.identity("_orchestrate_identity", identity),
         *shared_data,
-        data.teardown(blueprint),
         data.agent_environment(blueprint),
         runner_section(blueprint),
         data.instructions(blueprint),
@@ -56,10 +55,9 @@ def _both_scripts(inputs: ScriptInputs, identity: str) -> dict[str, str]:
         data.gates(blueprint),
         data.gate_environment(blueprint),
     )
-    merge_parts = (*_MERGE_PARTS[:4], "candidate", blueprint.merge.strategy, *_MERGE_PARTS[4:])
     return {
         ORCHESTRATE: _script(ORCHESTRATE, inputs, _SPAWN_PARTS, spawn_data, identity),
-        MERGE_HELPER: _script(MERGE_HELPER, inputs, merge_parts, merge_data, identity),
+        MERGE_HELPER: _script(MERGE_HELPER, inputs, _MERGE_PARTS, merge_data, identity),
     }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import signal
 import subprocess
 import sys
@@ -56,26 +54,3 @@ def test_a_holder_file_with_garbage_is_survived(tmp_path: Path, holder: subproce
     with pytest.raises(LockHeld, match="has just started"), exclusive(tmp_path, "spawn"):
         pass
     holder.communicate()
-
-
-def test_a_script_that_could_not_take_the_flock_is_honoured_while_it_lives(
-    tmp_path: Path, holder: subprocess.Popen[str]
-) -> None:
-    folder = tmp_path / "other"
-    folder.mkdir()
-    (folder / "lock.link").symlink_to(f"{holder.pid} {platform.node()} orchestra_spawn")
-    with pytest.raises(LockHeld, match=f"orchestra_spawn .process {holder.pid}"), exclusive(folder, "merge"):
-        pass
-    assert not (folder / "lock.holder").exists()
-    holder.kill()
-    holder.communicate()
-    with exclusive(folder, "merge"):
-        assert not os.path.lexists(folder / "lock.link")
-
-
-@pytest.mark.parametrize("text", ["1 another-machine orchestra_merge", "garbage", "999999999999999999999 x y"])
-def test_a_link_that_nobody_here_can_judge_is_left_to_a_person(tmp_path: Path, text: str) -> None:
-    (tmp_path / "lock.link").symlink_to(text)
-    with pytest.raises(LockHeld, match="if it is dead: rm "), exclusive(tmp_path, "merge"):
-        pass
-    assert os.path.lexists(tmp_path / "lock.link")

@@ -13,9 +13,9 @@ from orchestra.git.repository import Repository
 from orchestra.shell.inputs import collect_inputs
 from orchestra.shell.script import MERGE_HELPER, ORCHESTRATE, scripts
 from tests.conftest import Checkout, MakeRepository
-from tests.shell.shells import Done, run
+from tests.shell.shells import ScriptResult, run
 
-SMALL = """\
+SMALL_BLUEPRINT = """\
 version: 1
 name: small
 target: main
@@ -32,7 +32,7 @@ agents:
 
 
 @dataclass(frozen=True)
-class Written:
+class ScriptPair:
     """The two scripts of a blueprint, on disk."""
 
     blueprint: Path
@@ -40,7 +40,7 @@ class Written:
     merge_helper: Path
 
 
-def write_scripts(folder: Path, text: str) -> Written:
+def write_scripts(folder: Path, text: str) -> ScriptPair:
     """The scripts of a blueprint, beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     blueprint = folder / "fleet.yaml"
@@ -48,39 +48,39 @@ def write_scripts(folder: Path, text: str) -> Written:
     made = scripts(collect_inputs(load_blueprint(blueprint), str(blueprint)))
     for name, script in made.items():
         (folder / name).write_text(script, "utf-8")
-    return Written(blueprint, folder / ORCHESTRATE, folder / MERGE_HELPER)
+    return ScriptPair(blueprint, folder / ORCHESTRATE, folder / MERGE_HELPER)
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Written:
-    """The scripts of ``SMALL``."""
-    return write_scripts(tmp_path_factory.mktemp("small"), SMALL)
+def small_scripts(tmp_path_factory: pytest.TempPathFactory) -> ScriptPair:
+    """The scripts of ``SMALL_BLUEPRINT``."""
+    return write_scripts(tmp_path_factory.mktemp("small"), SMALL_BLUEPRINT)
 
 
 @dataclass(frozen=True)
-class Ground:
+class SpawnedFleet:
     """A repository with a fleet that a script has spawned."""
 
     checkout: Checkout
-    written: Written
+    scripts: ScriptPair
 
-    def fleet(self) -> Fleet:
-        return make_fleet(Repository.discover(self.checkout.path), load_blueprint(self.written.blueprint))
+    def load_fleet(self) -> Fleet:
+        return make_fleet(Repository.discover(self.checkout.path), load_blueprint(self.scripts.blueprint))
 
-    def at(self, agent: str) -> Checkout:
+    def worktree(self, agent: str) -> Checkout:
         """An agent's worktree."""
-        fleet = self.fleet()
+        fleet = self.load_fleet()
         return Checkout(fleet.worktree(fleet.require_agent(agent)))
 
-    def spawn(self, *words: str) -> Done:
-        return run("sh", self.written.orchestrate, "spawn", *words, cwd=self.checkout.path)
+    def spawn(self, *words: str) -> ScriptResult:
+        return run("sh", self.scripts.orchestrate, "spawn", *words, cwd=self.checkout.path)
 
-    def helper(self, *words: str, ok: bool = True) -> Done:
-        return run("sh", self.written.merge_helper, *words, cwd=self.checkout.path, ok=ok)
+    def merge_helper(self, *words: str, ok: bool = True) -> ScriptResult:
+        return run("sh", self.scripts.merge_helper, *words, cwd=self.checkout.path, ok=ok)
 
-    def work(self, agent: str, files: dict[str, str], *, notes: bool = True) -> None:
-        """What an agent does: a commit, and notes."""
-        there = self.at(agent)
+    def commit_work(self, agent: str, files: dict[str, str], *, notes: bool = True) -> None:
+        """Commit files and write notes, as an agent does."""
+        there = self.worktree(agent)
         there.commit(f"{agent} works", dict(files))
         if notes:
             there.write({"AGENT_NOTES.md": f"# Notes\n\n## What I Built\n\nThe work of {agent}.\n"})
@@ -90,8 +90,8 @@ class Ground:
 
 
 @pytest.fixture
-def ground(make_repository: MakeRepository, small: Written) -> Ground:
-    """``SMALL`` spawned by its script."""
-    ground = Ground(make_repository({"README.md": "a\n", "src/a": "a\n", "package.json": "{}\n"}), small)
-    ground.spawn()
-    return ground
+def spawned(make_repository: MakeRepository, small_scripts: ScriptPair) -> SpawnedFleet:
+    """``SMALL_BLUEPRINT`` spawned by its script."""
+    spawned = SpawnedFleet(make_repository({"README.md": "a\n", "src/a": "a\n", "package.json": "{}\n"}), small_scripts)
+    spawned.spawn()
+    return spawned

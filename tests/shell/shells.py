@@ -24,7 +24,7 @@ SHELLS = {name: argv for name, argv in _KNOWN.items() if shutil.which(argv[0])}
 
 
 @dataclass(frozen=True)
-class Done:
+class ScriptResult:
     """How a script ended. ``out`` and ``err`` are text, undecodable bytes as surrogates."""
 
     code: int
@@ -38,7 +38,7 @@ class Done:
 
 def run(
     shell: str, *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, stdin: str = "", ok: bool = True
-) -> Done:
+) -> ScriptResult:
     """Run ``shell WORDS...`` in ``cwd``; ``env`` is laid over ours. ``ok`` False allows a failure."""
     import os
 
@@ -51,6 +51,6 @@ def run(
         capture_output=True,
         check=False,
     )
-    end = Done(done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr))
+    end = ScriptResult(done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr))
     assert end.code == 0 or not ok, f"{argv} ended with {end.code}\n{end.out}\n{end.err}"
     return end

@@ -10,7 +10,7 @@ import pytest
 
 from orchestra.blueprint.model import ConflictRule, FleetName, Forbid, Scope, Strategy, Union
 from orchestra.blueprint.scope import Matcher
-from orchestra.candidates.builder import Branch, BuiltCandidate, build_chain
+from orchestra.candidates.builder import Branch, BuiltCandidate, NothingToMerge, build_chain
 from orchestra.candidates.text_conflict import RuleOf
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
@@ -53,7 +53,7 @@ _CHAIN = """
 		fi
 	}
 	_orchestra_merge_order try
-	_orchestra_locked _orchestra_remove_scratch
+	_orchestra_locked lock _orchestra_remove_scratch
 )
 """
 
@@ -61,14 +61,13 @@ _CHAIN = """
 def chains(
     checkout: Checkout,
     *names: str,
-    strategy: Strategy = Strategy.REBASE,
     rules: Mapping[str, ConflictRule] | None = None,
 ) -> tuple[dict[str, str], dict[str, str]]:
     """What the shell and the tool make of these branches: agent -> commit, or why there is none."""
     blueprint = make_blueprint(*names)
-    merge = replace(blueprint.merge, strategy=strategy, conflicts=MappingProxyType(dict(rules or {})))
+    merge = replace(blueprint.merge, strategy=Strategy.REBASE, conflicts=MappingProxyType(dict(rules or {})))
     agents = tuple(replace(agent, branch=agent.name) for agent in blueprint.agents)
-    blueprint = replace(blueprint, merge=merge, agents=agents)
+    blueprint = replace(blueprint, target="main", merge=merge, agents=agents)
     target = CommitId(checkout.git("rev-parse", "main"))
     branches = []
     for agent in agents:
@@ -77,16 +76,21 @@ def chains(
         base = known or checkout.git("merge-base", "main", agent.branch, ok=False) or target
         checkout.git("update-ref", ref, base)
         tip = CommitId(checkout.git("rev-parse", agent.branch))
-        branches.append(Branch(agent.name, FleetName("demo"), CommitId(base), tip, agent.title, strategy, KEPT_OUT))
+        branches.append(
+            Branch(agent.name, FleetName("demo"), CommitId(base), tip, agent.title, Strategy.REBASE, KEPT_OUT)
+        )
+    (checkout.path.parent / "worktrees").mkdir(exist_ok=True)
     script = checkout.path.parent / MERGE_HELPER
     script.write_text(scripts(ScriptInputs(blueprint, "demo", ()))[MERGE_HELPER])
     done = run("sh", "-c", _CHAIN, "test", script, cwd=checkout.path)
     assert not done.err
     shell = {name: rest.removeprefix("built ") for name, _, rest in (line.partition(" ") for line in done.lines)}
-    tool = {}
+    tool: dict[str, str] = {}
     for name, made in build_chain(Git(checkout.path), target, branches, _first(rules or {})).items():
-        said = made.commit if isinstance(made, BuiltCandidate) else f"{type(made).__name__.lower()} {made.sentence}"
-        tool[str(name)] = said
+        if isinstance(made, BuiltCandidate):
+            tool[str(name)] = made.commit
+        else:
+            tool[str(name)] = f"{'empty' if isinstance(made, NothingToMerge) else 'conflict'} {made.sentence}"
     return shell, tool
 
 
@@ -297,10 +301,9 @@ def test_the_script_builds_the_tool_s_candidates(make_repository: MakeRepository
     checkout = make_repository({"f": LINES, "g": "a\n", "CLAUDE.md": "team\n"})
     names = SCENES[name](checkout)
     rules = RULES if name == "conflicts_with_rules" else None
-    for strategy in Strategy:
-        shell, tool = chains(checkout, *names, strategy=strategy, rules=rules)
-        for agent in names:
-            if "orchestra merge" in shell[agent] and name in LEFT_TO_THE_TOOL:
-                break  # later branches stand on another commit
-            kind = tool[agent].partition(" ")[0]
-            assert shell[agent] == tool[agent] or shell[agent].startswith(f"{kind}: "), (strategy, agent, shell, tool)
+    shell, tool = chains(checkout, *names, rules=rules)
+    for agent in names:
+        if "orchestra merge" in shell[agent] and name in LEFT_TO_THE_TOOL:
+            break  # later branches stand on another commit
+        kind = tool[agent].partition(" ")[0]
+        assert shell[agent] == tool[agent] or shell[agent].startswith(f"{kind}: "), (agent, shell, tool)

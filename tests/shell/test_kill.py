@@ -17,15 +17,15 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout
-from tests.shell.conftest import SMALL, Ground, Written
-from tests.shell.twins import Twins, everything
+from tests.shell.conftest import SMALL_BLUEPRINT, ScriptPair, SpawnedFleet
+from tests.shell.snapshots import RepositoryTemplate, snapshot
 
 _COUNTED = "git mv cp rm rmdir mkdir ln"
 _STAND_IN = """#!/bin/sh
 case "{name} $* " in
 git\\ *" update-ref "* | git\\ *" worktree "[aur]* | git\\ *" read-tree "* | git\\ *" config "*--add*) ;;
 git\\ *" notes "* | git\\ *" merge "* | git\\ *" push "* | git\\ *" checkout-index "* | git\\ *" mktag "*) ;;
-git\\ * | *"/orchestra."[0-9]*) exec {real} "$@" ;;
+git\\ * | *"/orchestra."*) exec {real} "$@" ;;
 esac
 echo x >>"$COUNTER"
 [ "$(wc -l <"$COUNTER")" -ne "${{KILL_AT:-0}}" ] || kill -KILL 0
@@ -59,26 +59,26 @@ def points(steps: int, seed: str) -> list[int]:
     return sorted(random.Random(seed).sample(range(1, steps + 1), min(POINTS, steps)))  # noqa: S311
 
 
-def begin(checkout: Checkout) -> None:
+def make_start(checkout: Checkout) -> None:
     checkout.commit("start", {"README.md": "a\n", "src/a": "a\n", "package.json": "{}\n", ".gitignore": ".env\n"})
     checkout.write({".env": "S=1\n"})
 
 
-SETUP = "worktrees: {setup: {copy: [.env], run: ['echo $ORCHESTRA_AGENT >made']}}\n"
+SETUP = "worktrees: {setup: {run: ['echo $ORCHESTRA_AGENT >made']}}\n"
 
 
 def test_spawn_killed_anywhere_completes(tmp_path: Path, stand_ins: Path) -> None:
-    twins = Twins(tmp_path / "twin", SMALL + SETUP, begin)
+    template = RepositoryTemplate(tmp_path / "twin", SMALL_BLUEPRINT + SETUP, make_start)
 
     def spawned(at: int) -> tuple[int, Mapping[str, object]]:
-        checkout = twins.fresh()
-        script = twins.script(checkout, "orchestrate.sh")
+        checkout = template.create()
+        script = template.script(checkout, "orchestrate.sh")
         code, steps = run_killed(stand_ins, script, checkout.path, ("spawn",), at)
         if at:
             assert code == -signal.SIGKILL, f"not killed at {at}"
             assert run_killed(stand_ins, script, checkout.path, ("spawn",), 0)[0] == 0, f"after a kill at {at}"
         checkout.git("fsck", "--strict")
-        return steps, everything(twins.folder)
+        return steps, snapshot(template.folder)
 
     steps, undisturbed = spawned(0)
     for at in points(steps, "spawn"):
@@ -86,52 +86,52 @@ def test_spawn_killed_anywhere_completes(tmp_path: Path, stand_ins: Path) -> Non
 
 
 @pytest.fixture
-def start(tmp_path: Path, small: Written, stand_ins: Path) -> Callable[[], Ground]:
+def start(tmp_path: Path, small_scripts: ScriptPair, stand_ins: Path) -> Callable[[], SpawnedFleet]:
     """The small fleet with its work done, made once and copied to the same place for every kill."""
-    twins = Twins(tmp_path / "twin", SMALL, begin)
+    template = RepositoryTemplate(tmp_path / "twin", SMALL_BLUEPRINT, make_start)
     kept = tmp_path / "kept"
-    ground = Ground(twins.fresh(), small)
-    ground.spawn()
-    ground.work("one", {"src/one": "1\n"})
-    ground.work("two", {"README.md": "two\n"})
-    ground.work("three", {"broken": "1\n"})
+    spawned = SpawnedFleet(template.create(), small_scripts)
+    spawned.spawn()
+    spawned.commit_work("one", {"src/one": "1\n"})
+    spawned.commit_work("two", {"README.md": "two\n"})
+    spawned.commit_work("three", {"broken": "1\n"})
     for name in ("one", "two", "three"):
-        ground.helper("approve", name)
-    shutil.copytree(twins.folder, kept, symlinks=True)
+        spawned.merge_helper("approve", name)
+    shutil.copytree(template.folder, kept, symlinks=True)
 
-    def again() -> Ground:
-        shutil.rmtree(twins.folder)
-        shutil.copytree(kept, twins.folder, symlinks=True)
-        return ground
+    def again() -> SpawnedFleet:
+        shutil.rmtree(template.folder)
+        shutil.copytree(kept, template.folder, symlinks=True)
+        return spawned
 
     return again
 
 
-def test_merge_killed_anywhere_lands_the_same(start: Callable[[], Ground], stand_ins: Path) -> None:
+def test_merge_killed_anywhere_lands_the_same(start: Callable[[], SpawnedFleet], stand_ins: Path) -> None:
     def landed(at: int) -> tuple[int, object]:
-        ground = start()
-        code, steps = run_killed(stand_ins, ground.written.merge_helper, ground.checkout.path, ("merge",), at)
+        spawned = start()
+        code, steps = run_killed(stand_ins, spawned.scripts.merge_helper, spawned.checkout.path, ("merge",), at)
         if at:
             assert code == -signal.SIGKILL, f"not killed at {at}"
-            _require_sound(ground)
-            run_killed(stand_ins, ground.written.merge_helper, ground.checkout.path, ("merge",), 0)
-        return steps, _outcome(ground)
+            _require_sound(spawned)
+            run_killed(stand_ins, spawned.scripts.merge_helper, spawned.checkout.path, ("merge",), 0)
+        return steps, _outcome(spawned)
 
     steps, undisturbed = landed(0)
     for at in points(steps, "merge"):
         assert landed(at)[1] == undisturbed, f"killed at {at} of {steps}"
 
 
-def _require_sound(ground: Ground) -> None:
+def _require_sound(spawned: SpawnedFleet) -> None:
     """At every moment: the target passed its gates, nothing is lost, git is well."""
-    ground.checkout.git("fsck", "--strict")
-    assert "broken" not in ground.checkout.tree("main")
-    heads = ground.checkout.git("for-each-ref", "--format=%(refname)", "refs/heads/agent").splitlines()
+    spawned.checkout.git("fsck", "--strict")
+    assert "broken" not in spawned.checkout.tree("main")
+    heads = spawned.checkout.git("for-each-ref", "--format=%(refname)", "refs/heads/agent").splitlines()
     assert len(heads) == 3
 
 
-def _outcome(ground: Ground) -> object:
-    checkout = ground.checkout
+def _outcome(spawned: SpawnedFleet) -> object:
+    checkout = spawned.checkout
     refs = checkout.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/heads", "refs/orchestra")
     files = sorted(
         str(path.relative_to(checkout.path)) for path in checkout.path.rglob("*") if ".git" not in path.parts

@@ -13,8 +13,8 @@ from orchestra.review import verdicts
 from orchestra.train.merge import merge
 from orchestra.workspace.spawn import spawn
 from tests.conftest import Checkout
-from tests.shell.shells import Done, run
-from tests.shell.twins import Twins
+from tests.shell.shells import ScriptResult, run
+from tests.shell.snapshots import RepositoryTemplate
 
 NAMES = "tidy conflict red dependant protected outside empty quiet union fresh late undecided".split()
 TWELVE = """\
@@ -45,7 +45,7 @@ agents:
 NOTES = '# Notes\n\n## What I Built\n\nIt works: "quotes", \\ and\ttabs, \u00e9.\n'
 
 
-def begin(checkout: Checkout) -> None:
+def make_start(checkout: Checkout) -> None:
     files = {
         "f": "".join(f"line {n}\n" for n in range(9)),
         "CHANGELOG.md": "# Changes\n",
@@ -57,10 +57,10 @@ def begin(checkout: Checkout) -> None:
     checkout.commit("start", dict(files))
 
 
-def work(twins: Twins) -> Checkout:
+def work(template: RepositoryTemplate) -> Checkout:
     """The twelve branches, as agents leave them; all but one approved."""
-    checkout = twins.fresh()
-    fleet = twins.fleet(checkout)
+    checkout = template.create()
+    fleet = template.fleet(checkout)
     with LocalEngine(1) as engine:
         spawn(fleet, engine=engine)
     lines = checkout.read("f") + "\n"
@@ -108,7 +108,7 @@ class Fates:
     status: str
 
 
-def found(checkout: Checkout) -> tuple[str, str, list[str], str, str]:
+def landed_state(checkout: Checkout) -> tuple[str, str, list[str], str, str]:
     """Target, tree, refs without their values but where those must agree, the notes on what landed, git status."""
     refs = checkout.git(
         "for-each-ref", "--format=%(refname) %(objectname)", "refs/orchestra", "refs/heads"
@@ -120,47 +120,47 @@ def found(checkout: Checkout) -> tuple[str, str, list[str], str, str]:
     return checkout.git("rev-parse", "main"), checkout.git("rev-parse", "main^{tree}"), kept, notes, status
 
 
-def by_tool(twins: Twins) -> Fates:
-    checkout = work(twins)
+def by_tool(template: RepositoryTemplate) -> Fates:
+    checkout = work(template)
     with LocalEngine(1) as engine:
-        report = merge(twins.fleet(checkout), engine=engine)
+        report = merge(template.fleet(checkout), engine=engine)
     return Fates(
         [str(item.agent) for item in report.landed],
         {str(item.agent): item.reason.value for item in report.evicted},
         {str(item.agent) for item in report.blocked},
         {str(item.agent): item.reason for item in report.waiting},
-        *found(checkout),
+        *landed_state(checkout),
     )
 
 
-def told(done: Done, word: str) -> dict[str, str]:
+def reported(done: ScriptResult, word: str) -> dict[str, str]:
     rows = re.findall(rf"^(\S+): {word}(.*)$", done.out, re.MULTILINE)
     return dict(rows)
 
 
-def by_script(twins: Twins, shell: str) -> Fates:
-    checkout = work(twins)
-    done = run(shell, twins.script(checkout, "merge-helper.sh"), cwd=checkout.path, env={"SECRET": "x"}, ok=False)
+def by_script(template: RepositoryTemplate, shell: str) -> Fates:
+    checkout = work(template)
+    done = run(shell, template.script(checkout, "merge-helper.sh"), cwd=checkout.path, env={"SECRET": "x"}, ok=False)
     assert done.code == 1, done
     return Fates(
-        list(told(done, "landed as")),
-        {name: rest.partition(":")[0] for name, rest in told(done, "evicted, ").items()},
-        set(told(done, "blocked by ")),
-        told(done, "waiting: "),
-        *found(checkout),
+        list(reported(done, "landed as")),
+        {name: rest.partition(":")[0] for name, rest in reported(done, "evicted, ").items()},
+        set(reported(done, "blocked by ")),
+        reported(done, "waiting: "),
+        *landed_state(checkout),
     )
 
 
 @pytest.fixture(autouse=True)
 def one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commits of both twins are made at the same moment, so that equal work has equal ids."""
+    """Commits of both template are made at the same moment, so that equal work has equal ids."""
     monkeypatch.setenv("GIT_AUTHOR_DATE", "1700000500 +0000")
     monkeypatch.setenv("GIT_COMMITTER_DATE", "1700000600 +0000")
 
 
 def test_script_and_tool_land_the_same(tmp_path: Path) -> None:
-    twins = Twins(tmp_path / "twin", TWELVE, begin)
-    tool, script = by_tool(twins), by_script(twins, "sh")
+    template = RepositoryTemplate(tmp_path / "twin", TWELVE, make_start)
+    tool, script = by_tool(template), by_script(template, "sh")
     assert tool.landed == ["tidy", "union", "fresh"]
     assert tool.blocked == {"dependant", "late"}
     assert tool.evicted.keys() == {"conflict", "red", "protected", "outside", "empty", "quiet"}

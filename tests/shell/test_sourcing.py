@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Checkout
-from tests.shell.conftest import Written
+from tests.shell.conftest import ScriptPair
 from tests.shell.shells import SHELLS, run
 
 PUBLIC = {
@@ -45,9 +45,9 @@ def _changes(before: Path, after: Path) -> list[str]:
 )
 @pytest.mark.parametrize("shell", SHELLS)
 def test_sourcing_leaves_nothing_but_functions(
-    shell: str, options: str, repository: Checkout, small: Written, tmp_path: Path
+    shell: str, options: str, repository: Checkout, small_scripts: ScriptPair, tmp_path: Path
 ) -> None:
-    files = (tmp_path / "seen", small.orchestrate, small.merge_helper)
+    files = (tmp_path / "seen", small_scripts.orchestrate, small_scripts.merge_helper)
     done = run(shell, "-c", options + _WITNESS, "sourcing", *files, cwd=repository.path)
     assert (done.out, done.err) == ("", "")
     assert _changes(tmp_path / "seen.before", tmp_path / "seen.after") == []
@@ -55,12 +55,12 @@ def test_sourcing_leaves_nothing_but_functions(
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_calling_a_function_leaves_nothing_either(
-    shell: str, repository: Checkout, small: Written, tmp_path: Path
+def test_calling_a_function_changes_nothing_in_the_shell(
+    shell: str, repository: Checkout, small_scripts: ScriptPair, tmp_path: Path
 ) -> None:
     calls = 'orchestra_agents; orchestra_path 2; orchestra_status; orchestra_path nobody || echo "so $?"\n'
     script = _WITNESS.replace('witness a b >"$1.after"', calls + 'witness a b >"$1.after"')
-    files = (tmp_path / "seen", small.orchestrate, small.merge_helper)
+    files = (tmp_path / "seen", small_scripts.orchestrate, small_scripts.merge_helper)
     done = run(shell, "-c", script, "calling", *files, cwd=repository.path)
     assert done.lines[:4] == ["one", "two", "three", str(repository.path.parent / "worktrees/agent-2")]
     assert done.lines[-1] == "so 2"
@@ -68,21 +68,21 @@ def test_calling_a_function_leaves_nothing_either(
 
 
 @pytest.mark.parametrize("shell", [name for name in SHELLS if name in ("bash", "zsh", "ksh", "mksh", "yash")])
-def test_aliases_and_functions_of_the_user_are_passed_over(shell: str, repository: Checkout, small: Written) -> None:
+def test_aliases_of_the_user_are_not_used(shell: str, repository: Checkout, small_scripts: ScriptPair) -> None:
     """Interactive shells expand aliases where a function is defined, and everybody has some."""
     names = "git rm mv cp cat sed grep ls mkdir printf sort tr cd kill sleep echo awk comm cmp head tail date".split()
     hostile = "\n".join(f"alias {name}='echo aliased {name}; false'" for name in names)
     expand = "shopt -s expand_aliases 2>/dev/null || setopt aliases 2>/dev/null || :\n"
     (repository.path / "rc").write_text(
-        f"{expand}{hostile}\n. {small.orchestrate}\norchestra_spawn one\norchestra_path one\n"
+        f"{expand}{hostile}\n. {small_scripts.orchestrate}\norchestra_spawn one\norchestra_path one\n"
     )
     done = run(shell, "-c", ". ./rc", cwd=repository.path)
     assert "aliased" not in done.out + done.err
     assert done.lines[-1] == str(repository.path.parent / "worktrees/agent-1")
 
 
-def test_only_functions_with_the_prefix_are_defined(small: Written) -> None:
-    for script in (small.orchestrate, small.merge_helper):
+def test_only_functions_with_the_prefix_are_defined(small_scripts: ScriptPair) -> None:
+    for script in (small_scripts.orchestrate, small_scripts.merge_helper):
         names = re.findall(r"^([A-Za-z_]\w*)\(\)", script.read_text(), re.MULTILINE)
         assert not [name for name in names if not re.match(r"_?(orchestra|orchestrate|merge_helper)_", name)]
         assert {name for name in names if name.startswith("orchestra_")} == {
@@ -90,9 +90,9 @@ def test_only_functions_with_the_prefix_are_defined(small: Written) -> None:
         }
 
 
-def test_functions_that_both_scripts_define_are_the_same(small: Written) -> None:
+def test_functions_that_both_scripts_define_are_the_same(small_scripts: ScriptPair) -> None:
     """So that the order in which they are sourced does not matter."""
-    one, other = (_functions(path.read_text()) for path in (small.orchestrate, small.merge_helper))
+    one, other = (_functions(path.read_text()) for path in (small_scripts.orchestrate, small_scripts.merge_helper))
     assert {name for name in one.keys() & other.keys() if one[name] != other[name]} == set()
     assert len(one.keys() & other.keys()) > 30
 
@@ -113,8 +113,8 @@ def _functions(text: str) -> dict[str, str]:
     return found
 
 
-def test_every_function_that_is_called_is_there(small: Written) -> None:
-    for script in (small.orchestrate, small.merge_helper):
+def test_every_function_that_is_called_is_defined(small_scripts: ScriptPair) -> None:
+    for script in (small_scripts.orchestrate, small_scripts.merge_helper):
         text = script.read_text()
         code = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
         called = set(re.findall(r"\b(_(?:orchestra|orchestrate|merge_helper)_\w+)", code))
@@ -124,27 +124,30 @@ def test_every_function_that_is_called_is_there(small: Written) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_run_under_any_name_it_runs(shell: str, repository: Checkout, small: Written, tmp_path: Path) -> None:
+def test_a_script_runs_under_any_file_name(
+    shell: str, repository: Checkout, small_scripts: ScriptPair, tmp_path: Path
+) -> None:
     renamed = tmp_path / "my fleet"
-    renamed.write_text(small.orchestrate.read_text())
+    renamed.write_text(small_scripts.orchestrate.read_text())
     assert run(shell, renamed, "agents", cwd=repository.path).lines == ["one", "two", "three"]
 
 
-def test_a_script_of_the_same_name_can_source_it(repository: Checkout, small: Written) -> None:
+def test_a_script_of_the_same_name_can_source_it(repository: Checkout, small_scripts: ScriptPair) -> None:
     mine = repository.path / "orchestrate.sh"
-    mine.write_text(f". {small.orchestrate}\necho sourced\norchestra_path 1\n")
+    mine.write_text(f". {small_scripts.orchestrate}\necho sourced\norchestra_path 1\n")
     for shell in SHELLS:
         done = run(shell, mine, "spawn", cwd=repository.path)
         assert done.lines == ["sourced", str(repository.path.parent / "worktrees/agent-1")]
     assert not (repository.path / ".git/orchestra").exists()
 
 
-def test_scripts_of_two_blueprints_do_not_mix(repository: Checkout, small: Written, tmp_path: Path) -> None:
-    from tests.shell.conftest import SMALL, write_scripts
+def test_scripts_of_two_blueprints_do_not_mix(repository: Checkout, small_scripts: ScriptPair, tmp_path: Path) -> None:
+    from tests.shell.conftest import SMALL_BLUEPRINT, write_scripts
 
-    other = write_scripts(tmp_path / "other", SMALL.replace("Do two", "Do something else"))
+    other = write_scripts(tmp_path / "other", SMALL_BLUEPRINT.replace("Do two", "Do something else"))
     script = '. "$1"; . "$2"; orchestra_spawn; echo "$?"; orchestra_review; echo "$?"'
-    done = run("sh", "-c", script, "mix", small.orchestrate, other.merge_helper, cwd=repository.path)
-    assert done.lines == ["2", "0"]
-    assert "functions of two blueprints" in done.err
+    done = run("sh", "-c", script, "mix", small_scripts.orchestrate, other.merge_helper, cwd=repository.path)
+    assert done.lines == ["2", "2"]
+    assert done.err.count("functions of two blueprints") == 1
+    assert "orchestra_review needs an AGENT" in done.err
     assert not (repository.path.parent / "worktrees").exists()

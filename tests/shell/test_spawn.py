@@ -10,7 +10,7 @@ from orchestra.engine.local import LocalEngine
 from orchestra.workspace.spawn import spawn
 from tests.conftest import Checkout
 from tests.shell.shells import SHELLS, run
-from tests.shell.twins import Start, Twins, everything
+from tests.shell.snapshots import RepositoryTemplate, Start, snapshot
 
 PLAIN = """\
 version: 1
@@ -18,8 +18,6 @@ name: plain
 target: main
 worktrees:
   setup:
-    copy: [".env", "conf/*.local"]
-    share: [node_modules]
     run: ['printf "%s\\n" "$PORT $ORCHESTRA_AGENT $ORCHESTRA_WORKTREE $WHERE" >made', "true"]
     env: {PORT: "{{ 3000 + agent.number }}", WHERE: "{{ repo }}/x"}
 protected: [package.json]
@@ -72,38 +70,38 @@ def hostile() -> str:
     )
 
 
-def begin(checkout: Checkout) -> None:
+def make_start(checkout: Checkout) -> None:
     checkout.commit(
         "start", {"README.md": "# a\n", ".gitignore": ".env\nnode_modules\n*.local\nmade\n", "src/a": "a\n"}
     )
     checkout.write({".env": "S=1\n", "conf/a b.local": "1\n", "node_modules/m/index.js": "m\n"})
 
 
-def begin_with_claude_md(checkout: Checkout) -> None:
-    begin(checkout)
+def make_start_with_claude_md(checkout: Checkout) -> None:
+    make_start(checkout)
     checkout.commit("ours", {"CLAUDE.md": "the team's\n", "run.sh": "#!/bin/sh\n", "t/\u00e9 '\"$x": "odd\n"})
     (checkout.path / "link").symlink_to("README.md")
     checkout.commit("a link")
 
 
-def by_tool(twins: Twins) -> object:
+def by_tool(template: RepositoryTemplate) -> object:
     with LocalEngine(2) as engine:
-        report = spawn(twins.fleet(twins.fresh()), engine=engine)
+        report = spawn(template.fleet(template.create()), engine=engine)
     assert not report.not_ready
-    return everything(twins.folder)
+    return snapshot(template.folder)
 
 
-def by_script(twins: Twins, shell: str) -> object:
-    checkout = twins.fresh()
-    done = run(shell, twins.script(checkout, "orchestrate.sh"), cwd=checkout.path)
+def by_script(template: RepositoryTemplate, shell: str) -> object:
+    checkout = template.create()
+    done = run(shell, template.script(checkout, "orchestrate.sh"), cwd=checkout.path)
     assert not done.err
-    return everything(twins.folder)
+    return snapshot(template.folder)
 
 
-@pytest.mark.parametrize("start", [begin, begin_with_claude_md], ids=["plain", "own-claude-md"])
+@pytest.mark.parametrize("start", [make_start, make_start_with_claude_md], ids=["plain", "own-claude-md"])
 def test_script_and_tool_make_the_same(tmp_path: Path, start: Start) -> None:
-    twins = Twins(tmp_path / "twin 'a' $b", PLAIN, start)
-    assert by_script(twins, "sh") == by_tool(twins)
+    template = RepositoryTemplate(tmp_path / "twin 'a' $b", PLAIN, start)
+    assert by_script(template, "sh") == by_tool(template)
 
 
 SHIPPED = ("mvp5", "production15", "enterprise50", "refactor6")
@@ -113,18 +111,22 @@ SHIPPED = ("mvp5", "production15", "enterprise50", "refactor6")
 def test_script_and_tool_make_the_same_of_what_is_shipped(tmp_path: Path, name: str) -> None:
     """With their own set-up left out: it installs packages, which needs a registry."""
     shipped = f"version: 1\nextends: [{name}]\nworktrees: {{setup: {{run: [], copy: [], share: []}}}}\n"
-    twins = Twins(tmp_path / "twin", shipped, begin)
-    assert by_script(twins, "sh") == by_tool(twins)
+    template = RepositoryTemplate(tmp_path / "twin", shipped, make_start)
+    assert by_script(template, "sh") == by_tool(template)
 
 
 @pytest.fixture(scope="module")
-def hostile_twins(tmp_path_factory: pytest.TempPathFactory) -> tuple[Twins, object]:
+def hostile_template(tmp_path_factory: pytest.TempPathFactory) -> tuple[RepositoryTemplate, object]:
     """The hostile blueprint, and what the tool made of it."""
-    twins = Twins(tmp_path_factory.mktemp("twin") / "it's `$here`", hostile(), begin_with_claude_md)
-    return twins, by_tool(twins)
+    template = RepositoryTemplate(
+        tmp_path_factory.mktemp("twin") / "it's `$here`", hostile(), make_start_with_claude_md
+    )
+    return template, by_tool(template)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_every_shell_makes_the_same_of_a_hostile_blueprint(hostile_twins: tuple[Twins, object], shell: str) -> None:
-    twins, made = hostile_twins
-    assert by_script(twins, shell) == made
+def test_every_shell_makes_the_same_of_a_hostile_blueprint(
+    hostile_template: tuple[RepositoryTemplate, object], shell: str
+) -> None:
+    template, made = hostile_template
+    assert by_script(template, shell) == made

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from orchestra.blueprint.load import load_blueprint
 from orchestra.errors import UsageError
 from orchestra.gates import environment
+from orchestra.shell.data_sections import GATE_VARIABLES
 from orchestra.shell.inputs import collect_inputs
 from orchestra.shell.quoting import here_document, quote, words
-from orchestra.shell.script import MERGE_HELPER, ORCHESTRATE, is_generated, scripts
+from orchestra.shell.script import DATA_TITLE, MERGE_HELPER, ORCHESTRATE, is_generated, scripts
 from tests.conftest import Checkout
-from tests.shell.conftest import Written, write_scripts
+from tests.shell.conftest import SMALL_BLUEPRINT, ScriptPair, write_scripts
 from tests.shell.shells import SHELLS, run
 
 ROOT = Path(__file__).parents[2]
@@ -25,10 +26,49 @@ BIN = Path(sys.executable).parent
 SHIPPED = [path.stem for path in sorted((ROOT / "blueprints").glob("*.yaml"))]
 
 
-def test_the_scripts_that_are_checked_in_are_those_of_mvp5() -> None:
+def test_the_checked_in_scripts_are_generated_from_mvp5() -> None:
     made = scripts(collect_inputs(load_blueprint(ROOT / "blueprints/mvp5.yaml"), "mvp5"))
     for name, text in made.items():
         assert (ROOT / "scripts" / name).read_text("utf-8") == text, "stale: run  inv scripts --blueprint=mvp5"
+
+
+@pytest.mark.parametrize("name", [ORCHESTRATE, MERGE_HELPER])
+def test_the_code_of_a_script_has_at_most_550_lines(name: str) -> None:
+    code, data, _ = (ROOT / "scripts" / name).read_text("utf-8").partition(DATA_TITLE)
+    lines = [line.strip() for line in code.splitlines()]
+    assert data
+    assert len([line for line in lines if line and not line.startswith("#")]) <= 550
+
+
+REFUSED = {
+    "worktrees: {setup: {copy: [.env]}}": (("spawn", "setup.copy"), ("merge", "setup.copy")),
+    "worktrees: {setup: {share: [node_modules]}}": (("spawn", "setup.share"), ("merge", "setup.share")),
+    "worktrees: {setup: {teardown: ['true']}}": (("clean", "setup.teardown"),),
+    "merge: {strategy: squash}": (("merge", "merge.strategy: squash"),),
+    "merge: {review: none}": (("merge", "merge.review: none"),),
+}
+
+
+@pytest.mark.parametrize("declared", REFUSED)
+def test_what_only_the_tool_supports_is_refused_before_anything_changes(
+    declared: str, repository: Checkout, tmp_path: Path
+) -> None:
+    pair = write_scripts(tmp_path / "refused", f"{SMALL_BLUEPRINT}{declared}\n")
+    before = repository.git("for-each-ref")
+    for verb, setting in REFUSED[declared]:
+        done = run(
+            "sh", pair.merge_helper if verb == "merge" else pair.orchestrate, verb, cwd=repository.path, ok=False
+        )
+        assert done.code == 2
+        assert f"declares {setting}, which the script does not support\nhint: use orchestra {verb}" in done.err
+    assert repository.git("for-each-ref") == before
+
+
+def test_a_repository_with_worktreeinclude_is_left_to_the_tool(repository: Checkout, small_scripts: ScriptPair) -> None:
+    repository.write({".worktreeinclude": ".env\n"})
+    done = run("sh", small_scripts.orchestrate, cwd=repository.path, ok=False)
+    assert done.code == 2
+    assert "use orchestra spawn" in done.err
 
 
 def _complaints(argv: list[str], file: Path) -> str:
@@ -37,7 +77,7 @@ def _complaints(argv: list[str], file: Path) -> str:
 
 
 @pytest.mark.parametrize("name", [ORCHESTRATE, MERGE_HELPER])
-def test_shellcheck_has_nothing_to_say(name: str) -> None:
+def test_shellcheck_finds_no_problem(name: str) -> None:
     """What differs between blueprints is data; one of them stands for all."""
     assert _complaints([str(BIN / "shellcheck"), "-s", "sh"], ROOT / "scripts" / name) == ""
 
@@ -78,7 +118,7 @@ def test_sh_reads_any_word_and_any_text_back(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["a\0b", "\ud800"])
-def test_what_no_shell_can_hold_is_refused(value: str) -> None:
+def test_a_text_that_no_shell_can_hold_is_refused(value: str) -> None:
     with pytest.raises(UsageError):
         quote(value)
 
@@ -87,8 +127,8 @@ def test_what_no_shell_can_hold_is_refused(value: str) -> None:
 
 
 @pytest.mark.parametrize("script", [ORCHESTRATE, MERGE_HELPER])
-def test_help_and_wrong_words(script: str, small: Written, tmp_path: Path) -> None:
-    place = small.orchestrate.with_name(script)
+def test_help_and_unknown_verbs(script: str, small_scripts: ScriptPair, tmp_path: Path) -> None:
+    place = small_scripts.orchestrate.with_name(script)
     assert run("sh", place, "--help", cwd=tmp_path).out.startswith(f"Usage: {script}")
     wrong = run("sh", place, "frobnicate", cwd=tmp_path, ok=False)
     assert (wrong.code, wrong.out) == (2, "")
@@ -98,57 +138,52 @@ def test_help_and_wrong_words(script: str, small: Written, tmp_path: Path) -> No
     assert "not inside a git repository" in outside.err
 
 
-def test_a_dry_run_changes_nothing(repository: Checkout, small: Written) -> None:
+def test_a_dry_run_changes_nothing(repository: Checkout, small_scripts: ScriptPair) -> None:
     before = sorted(str(path) for path in repository.path.parent.rglob("*"))
-    done = run("sh", small.orchestrate, cwd=repository.path, env={"ORCHESTRA_DRY_RUN": "1"})
+    done = run("sh", small_scripts.orchestrate, cwd=repository.path, env={"ORCHESTRA_DRY_RUN": "1"})
     assert all(line.startswith("would ") for line in done.lines)
-    run("sh", small.merge_helper, cwd=repository.path, env={"ORCHESTRA_DRY_RUN": "1"})
+    refused = run("sh", small_scripts.merge_helper, cwd=repository.path, env={"ORCHESTRA_DRY_RUN": "1"}, ok=False)
+    assert (refused.code, refused.out) == (2, "")
     assert sorted(str(path) for path in repository.path.parent.rglob("*")) == before
 
 
-def test_every_problem_is_reported_before_anything_is_made(repository: Checkout, small: Written) -> None:
+def test_every_problem_is_reported_before_anything_is_made(repository: Checkout, small_scripts: ScriptPair) -> None:
     repository.git("branch", "agent/small/one")
     (repository.path.parent / "worktrees/agent-2").mkdir(parents=True)
     repository.commit("ours", {"TASK.md": "a task of the team's\n"})
-    done = run("sh", small.orchestrate, cwd=repository.path, ok=False)
+    done = run("sh", small_scripts.orchestrate, cwd=repository.path, ok=False)
     assert done.code == 3
     for word in ("TASK.md", "branch agent/small/one of agent one already exists", "agent-2, the worktree of"):
         assert word in done.err
     assert repository.git("for-each-ref", "refs/orchestra") == ""
 
 
-def test_the_allow_list_of_gates_is_the_tools() -> None:
-    part = (ROOT / "orchestra/shell/parts/gates.sh").read_text()
-    listed = part[part.index("for o_name in ") : part.index("; do\n\t\teval")].replace("\\\n", " ").split()[3:]
-    given_names = dict.fromkeys([*listed, "SECRET", "SSH_AUTH_SOCK", "GIT_DIR", "AWS_SECRET_ACCESS_KEY"], "x")
+def test_gates_see_the_same_variables_as_in_the_tool() -> None:
+    given_names = dict.fromkeys([*GATE_VARIABLES, "SECRET", "SSH_AUTH_SOCK", "GIT_DIR", "AWS_SECRET_ACCESS_KEY"], "x")
     fixed = {"CI", "TERM", "GIT_TERMINAL_PROMPT"}
-    assert set(environment.gate_environment(given_names)) - fixed == set(listed)
-    assert {name for name in environment._ALLOWED if name not in listed} == set()
+    assert set(environment.gate_environment(given_names)) - fixed == set(GATE_VARIABLES)
+    assert {name for name in environment._ALLOWED if name not in GATE_VARIABLES} == set()
 
 
 def test_a_failed_set_up_is_reported_and_tried_again(repository: Checkout, tmp_path: Path) -> None:
     """One that fails, one that is too slow: exit 1, the others are ready, and the next spawn tries again."""
-    from tests.shell.conftest import SMALL
-
     command = "case $ORCHESTRA_AGENT in one) test -e ok;; two) test -e ok || sleep 9;; esac"
     setup = f"worktrees: {{setup: {{timeout: 1s, run: ['{command}']}}}}\n"
-    written = write_scripts(tmp_path / "failing", SMALL + setup)
+    written = write_scripts(tmp_path / "failing", SMALL_BLUEPRINT + setup)
     done = run("sh", written.orchestrate, cwd=repository.path, ok=False)
     assert done.code == 1
     assert "one: not ready: `case" in done.err
-    assert "did not end within 1 s" in done.err
+    assert "timed-out (exit code 124, time limit 1 s)" in done.err
     for agent in ("one", "two"):
         (repository.path.parent / f"worktrees/agent-{agent.replace('one', '1').replace('two', '2')}/ok").touch()
     assert run("sh", written.orchestrate, cwd=repository.path).code == 0
 
 
-def test_start_hands_the_terminal_to_the_program(repository: Checkout, tmp_path: Path) -> None:
-    from tests.shell.conftest import SMALL
-
+def test_start_runs_the_program_in_the_worktree(repository: Checkout, tmp_path: Path) -> None:
     program = 'printf "%s|" "$PWD" "$ORCHESTRA_AGENT" "$@"'
     argv = f"[sh, -c, '{program}', x, '{{worktree}}/w', '{{{{ agent.name }}}}']"
     runner = f"runner: {{kind: command, command: {argv}}}\n"
-    written = write_scripts(tmp_path / "run", SMALL + runner)
+    written = write_scripts(tmp_path / "run", SMALL_BLUEPRINT + runner)
     run("sh", written.orchestrate, cwd=repository.path)
     done = run("sh", written.orchestrate, "start", "2", cwd=repository.path)
     there = repository.path.parent / "worktrees/agent-2"

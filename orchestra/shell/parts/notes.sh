@@ -17,10 +17,8 @@ _orchestra_notes_filled() {
 					continue
 				}
 				gsub(/^[] \t*_.>`[-]+|[] \t*_.>`[-]+$/, "", line)
-				if (line ~ /^(none|nothing|n\/a|na|tbd|todo|to do)?$/) continue
-				any = 1
-				if (heading == "what i built") built = 1
+				if (line !~ /^(none|nothing|n\/a|na|tbd|todo|to do)?$/) filled[heading] = any = 1
 			}
-			exit !(heading_exists ? built : any)
+			exit !(heading_exists ? ("what i built" in filled) : any)
 		}'
 }

@@ -27,39 +27,31 @@ orchestra_clean() (_orchestrate_begin orchestra_clean "$@" && _orchestra_clean)
 _orchestra_print_name() { _orchestra_say "$2"; }
 
 _orchestrate_begin() {
-	case "${2-}" in
-	-h | --help) _orchestrate_help && exit ;;
-	-*) _orchestra_fail 2 "$1 has no option $2" "$1 --help" ;;
-	esac
 	_orchestra_begin "$(_orchestrate_identity)" "$1"
+	_orchestra_find_target "$(_orchestra_default_target)"
+	_orchestra_resolve "$o_root"
+	o_root=$o_real
 }
 
+# Prints the remote's default branch, else the current one.
+_orchestra_default_target() {
+	_orchestra_repo_git symbolic-ref --quiet "refs/remotes/$o_remote/HEAD" 2>/dev/null | command sed "s|^refs/remotes/$o_remote/||" | command grep . ||
+		_orchestra_repo_git symbolic-ref --quiet --short HEAD
+}
+
+# The help is the comments above.
 _orchestrate_help() {
-	command cat <<'END_OF_TEXT'
-Usage: orchestrate.sh [VERB] [AGENT...]        sourced: orchestra_VERB [AGENT...]; AGENT is a name or a number
-
-  spawn [AGENT...]  branch, worktree, instruction files and set-up for all agents, or for those named (the default)
-  status            the state of each agent: commits, uncommitted files, notes, verdict
-  agents            the names of the agents
-  path AGENT        the folder of its worktree
-  start AGENT       its program, in its worktree and in this terminal
-  clean             remove worktrees and branches of landed and discarded agents
-
-ORCHESTRA_DRY_RUN=1 prints what would be done and does nothing. For everything else use orchestra.
-END_OF_TEXT
+	_orchestra_say 'Usage: orchestrate.sh [VERB] [AGENT...]; AGENT is a name or a number. Verbs, spawn if none is given:'
+	command sed -n 's/^# orchestra_/  /p' "$0"
+	_orchestra_say 'ORCHESTRA_DRY_RUN=1 prints what would be done and does nothing. For everything else use orchestra.'
 }
 
 _orchestrate_main() {
-	case "${1-spawn}" in
+	o_word=${1-spawn}
+	[ $# -eq 0 ] || shift
+	case $o_word in
 	-h | --help) _orchestrate_help ;;
-	spawn | status | agents | path | start | clean)
-		o_function=orchestra_${1-spawn}
-		[ $# -eq 0 ] || shift
-		"$o_function" "$@"
-		;;
-	*)
-		_orchestra_warn "error: orchestrate.sh has no verb '$1'; orchestrate.sh --help lists them"
-		return 2
-		;;
+	spawn | status | agents | path | start | clean) "orchestra_$o_word" "$@" ;;
+	*) _orchestra_fail 2 "orchestrate.sh has no verb '$o_word'" 'orchestrate.sh --help lists them' ;;
 	esac
 }

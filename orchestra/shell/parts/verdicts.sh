@@ -1,31 +1,16 @@
 # ==== Review and verdicts ==========================================================================================
 
-_orchestra_list_open() {
-	_orchestra_require_agent "$1"
-	_orchestra_read_agent
-	[ -z "$o_base" ] || [ -z "$o_head" ] || [ -n "$o_landed$o_discarded" ] ||
-		_orchestra_say "$o_agent: $o_verdict, $(_orchestra_count "$o_base" "$o_head") commits; orchestra_review $o_agent shows them"
-}
-
 # The diff starts at the merge base with the target, so it holds the agent's own work only.
 _orchestra_review() {
 	_orchestra_read_agent
 	[ -n "$o_base" ] && [ -n "$o_head" ] || _orchestra_fail 2 "$o_agent has no branch to review" "orchestra_spawn $o_agent"
 	o_fork=$(_orchestra_repo_git merge-base "$o_target_ref" "$o_head") || o_fork=$o_base
 	{
-		_orchestra_say "==== $o_agent ($o_number): $o_title, at $(_orchestra_short "$o_head"), verdict: $o_verdict$o_newline"
+		_orchestra_say "==== $o_agent ($o_number): $o_title, at $(_orchestra_short "$o_head"), verdict: $o_verdict"
 		_orchestra_notes
-		_orchestra_say
 		_orchestra_repo_git log --no-decorate --format='%h %an: %s' "$o_fork..$o_head" --
-		_orchestra_repo_git diff --no-ext-diff --no-textconv --stat -p "$o_fork" "$o_head" -- ':(top)' \
-			':(top,exclude,literal)CLAUDE.md' ':(top,exclude,literal)TASK.md' ':(top,exclude,literal)AGENT_NOTES.md'
+		_orchestra_repo_git diff --no-ext-diff --no-textconv --stat -p "$o_fork" "$o_head" -- ':(top)' ':(top,exclude)TASK.md' ':(top,exclude)AGENT_NOTES.md'
 	} | _orchestra_printable
-	_orchestra_warn_uncommitted
-}
-
-_orchestra_warn_uncommitted() {
-	o_dirty=$(_orchestra_uncommitted)
-	[ "${o_dirty:-0}" = 0 ] || _orchestra_warn "  not committed, so not part of it: $o_dirty files in $o_worktree"
 }
 
 # The agent's notes: the file in its worktree, else what it committed.
@@ -39,8 +24,7 @@ _orchestra_require_open() {
 	_orchestra_read_agent
 	[ -n "$o_base" ] || _orchestra_fail 2 "$o_agent was not spawned" "orchestra_spawn $o_agent"
 	[ -z "$o_landed" ] || _orchestra_fail 2 "$o_agent has already landed as $(_orchestra_short "$o_landed")"
-	[ -z "$o_discarded" ] || _orchestra_fail 2 "$o_agent was discarded" \
-		"to bring it back: git update-ref --no-deref -d $o_ref/discarded"
+	[ -z "$o_discarded" ] || _orchestra_fail 2 "$o_agent was discarded" "to bring it back: git update-ref --no-deref -d $o_ref/discarded"
 	[ -n "$o_head" ] || _orchestra_fail 3 "branch $o_branch of $o_agent is missing" "git branch $o_branch COMMIT"
 }
 
@@ -50,28 +34,21 @@ _orchestra_approve() {
 	_orchestra_move "$o_ref/changes-requested" "$o_changes" '' approve || exit
 	_orchestra_move "$o_ref/approved" "$o_approved" "$o_head" approve || exit
 	_orchestra_say "$o_agent: approved at $(_orchestra_short "$o_head")"
-	_orchestra_warn_uncommitted
+	o_dirty=$(_orchestra_uncommitted)
+	[ "${o_dirty:-0}" = 0 ] || _orchestra_warn "  not committed, so not part of it: $o_dirty files in $o_worktree"
 }
 
-# _orchestra_request_changes MESSAGE: it is kept in TASK.md and in a tag object. A killed call may have written the section.
+# _orchestra_request_changes MESSAGE: it is kept in TASK.md and in a tag object.
 _orchestra_request_changes() {
-	o_tab=$(command printf '\t')
-	o_message=${1#"${1%%[!" $o_tab$o_newline"]*}"}
-	o_message=${o_message%"${o_message##*[!" $o_tab$o_newline"]}"}
-	[ -n "$o_message" ] || _orchestra_fail 2 "a request for changes needs a message" "orchestra_request_changes $o_agent 'MESSAGE'"
+	[ -n "$1" ] || _orchestra_fail 2 "a request for changes needs a message" "orchestra_request_changes $o_agent 'MESSAGE'"
 	_orchestra_require_open
 	[ -d "$o_worktree" ] || _orchestra_fail 3 "the worktree of $o_agent is missing" "orchestra_spawn $o_agent"
-	command printf '\n## Changes requested on %s\n\n%s\n' "$(_orchestra_short "$o_head")" "$o_message" >"$o_scratch/section"
 	_orchestra_read_file "$o_worktree/TASK.md" >"$o_scratch/text"
-	if ! command tail -c "$(($(command wc -c <"$o_scratch/section")))" "$o_scratch/text" | command cmp -s - "$o_scratch/section"; then
-		command cat "$o_scratch/section" >>"$o_scratch/text"
-		_orchestra_write_file "$o_worktree/TASK.md"
-	fi
+	command printf '\n## Changes requested on %s\n\n%s\n' "$(_orchestra_short "$o_head")" "$1" >>"$o_scratch/text"
+	_orchestra_write_file "$o_worktree/TASK.md"
 	_orchestra_move "$o_ref/approved" "$o_approved" '' 'request changes' || exit
-	o_tagger=$(_orchestra_repo_git var GIT_COMMITTER_IDENT 2>/dev/null) ||
-		o_tagger="orchestra <orchestra@localhost> $(command date +%s) +0000"
-	o_tag=$(command printf 'object %s\ntype commit\ntag %s-changes-requested\ntagger %s\n\n%s\n' \
-		"$o_head" "$o_agent" "$o_tagger" "$o_message" | _orchestra_repo_git mktag) || exit 3
+	o_tag=$(command printf 'object %s\ntype commit\ntag %s-changes-requested\ntagger orchestra <orchestra@localhost> %s +0000\n\n%s\n' \
+		"$o_head" "$o_agent" "$(command date +%s)" "$1" | _orchestra_repo_git mktag) || exit 3
 	_orchestra_move "$o_ref/changes-requested" "$o_changes" "$o_tag" 'request changes' || exit
 	_orchestra_say "$o_agent: changes-requested at $(_orchestra_short "$o_head")"
 }
@@ -82,8 +59,6 @@ _orchestra_discard() {
 	_orchestra_move "$o_ref/discarded" '' "$o_head" "discard: $1" || exit
 	_orchestra_move "$o_ref/approved" "$o_approved" '' discard || exit
 	_orchestra_move "$o_ref/changes-requested" "$o_changes" '' discard || exit
-	_orchestra_say "$o_agent: discarded at $(_orchestra_short "$o_head")"
-	_orchestra_warn "  its head is kept as $o_ref/discarded"
-	_orchestra_warn "  to bring it back: git update-ref --no-deref -d $o_ref/discarded; after a clean first:" \
-		"git branch $o_branch $o_ref/discarded"
+	_orchestra_say "$o_agent: discarded; to bring it back: git branch $o_branch $o_ref/discarded, if clean removed the branch, and then" \
+		"git update-ref --no-deref -d $o_ref/discarded"
 }

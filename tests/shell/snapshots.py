@@ -18,19 +18,19 @@ from orchestra.shell.script import scripts
 from tests.conftest import START, Checkout
 
 # What only one of the two keeps: the journal, locks, where the blueprint is, checksums, logs with times.
-_APART = ("ledger.db", "lock", "blueprint.json", "copied.json", "setup.log", "gates", "results")
+_APART = ("ledger.db", "lock", "blueprint.json", "copied.json", "setup.log", "gates", "results", "worktrees.config")
 Start = Callable[[Checkout], None]
 
 
 @dataclass(frozen=True)
-class Twins:
+class RepositoryTemplate:
     """``folder`` holds the repository ``repo`` and whatever grows beside it."""
 
     folder: Path
     blueprint: str
     start: Start
 
-    def fresh(self) -> Checkout:
+    def create(self) -> Checkout:
         """The repository as it begins; what was there goes."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
@@ -55,7 +55,7 @@ class Twins:
         return place
 
 
-def everything(folder: Path) -> Mapping[str, object]:
+def snapshot(folder: Path) -> Mapping[str, object]:
     """All that there is: every file below ``folder`` but git's objects, every ref, every index."""
     found: dict[str, object] = {}
     for place in sorted(folder.rglob("*")):
