@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestra.blueprint.judging_files import MANIFESTS, changed_sections
 from orchestra.candidates.containment import is_at_or_below
-from orchestra.gates.judging_files import MANIFESTS, changed_sections
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import renames

@@ -17,9 +17,9 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
+from orchestra.blueprint.judging_files import BUILD_FILES, MANIFESTS
 from orchestra.blueprint.model import RunGate
 from orchestra.files import read_regular
-from orchestra.gates.judging_files import BUILD_FILES, MANIFESTS
 
 ReadFile = Callable[[str], bytes | None]
 """Path in the candidate -> the file's content; None where there is no such file."""

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orchestra.blueprint.judging_files import judging_files
 from orchestra.blueprint.model import Agent, Blueprint, Scope
 from orchestra.blueprint.scope import Matcher
-from orchestra.gates.judging_files import judging_files
 
 
 class ScopeReason(StrEnum):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from orchestra.blueprint.judging_files import judging_paths, scope_names
 from orchestra.blueprint.model import Agent, AgentName, Blueprint, ConflictRule, Forbid, Scope
 from orchestra.blueprint.scope import Matcher, compile_patterns, is_literal
 from orchestra.blueprint.scope_overlap import OverlapUndecided, overlap
@@ -68,23 +69,27 @@ class PathIndex:
 class Claims:
     """The tracked paths and the agents that may change them.
 
-    ``owners`` has every tracked path, also those without owner. ``protected`` are tracked; ``shut_out`` are by agent
-    the protected paths inside its scope that it may not edit.
+    ``owners`` has every tracked path, also those without owner. ``protected`` are tracked; ``judging`` are those that
+    no pattern of the blueprint protects, but that decide how branches are judged. ``shut_out`` are by agent the
+    protected paths inside its scope that it may not edit.
     """
 
     owners: Mapping[str, frozenset[AgentName]]
     protected: frozenset[str]
+    judging: frozenset[str]
     held: Mapping[AgentName, frozenset[str]]
     shut_out: Mapping[AgentName, frozenset[str]]
 
 
 def claims(blueprint: Blueprint, index: PathIndex) -> Claims:
     """Return which agents may change which of the paths of ``index``."""
-    protected = index.of(blueprint.protected)
+    declared = index.of(blueprint.protected)
+    judging = judging_paths(blueprint, index.paths) - declared
     held: dict[AgentName, frozenset[str]] = {}
     shut_out: dict[AgentName, frozenset[str]] = {}
     for agent in blueprint.agents:
         scope, may_edit = own_scope(agent), index.of(agent.may_edit)
+        protected = declared | {path for path in judging if not scope_names(agent, path)}
         inside = index.of(scope.include) - index.of(scope.exclude)
         held[agent.name] = (inside - protected) | may_edit
         shut_out[agent.name] = (inside & protected) - may_edit
@@ -92,7 +97,7 @@ def claims(blueprint: Blueprint, index: PathIndex) -> Claims:
     for name, its in held.items():
         for path in its:
             owners[path].add(name)
-    return Claims(_shared(owners), protected, held, shut_out)
+    return Claims(_shared(owners), declared | judging, judging, held, shut_out)
 
 
 def merge_by_rule(conflicts: Mapping[str, ConflictRule]) -> tuple[str, ...]:

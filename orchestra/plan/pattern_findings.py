@@ -25,7 +25,7 @@ def pattern_findings(blueprint: Blueprint, index: PathIndex, tree: Claims) -> It
             yield _barred(blueprint, agent, number, pattern)
         yield from _matching_nothing(blueprint, agent, index, folders)
         yield from _shut_out(blueprint, agent, tree.shut_out[agent.name] - index.of(p for _, p in barred))
-        yield from _unprotected(blueprint, agent)
+        yield from _unprotected(blueprint, agent, index, tree)
 
 
 def near_name(pattern: str, folders: dict[str, set[str]]) -> str | None:
@@ -137,10 +137,10 @@ def _shut_out(blueprint: Blueprint, agent: Agent, paths: Collection[str]) -> Ite
     )
 
 
-def _unprotected(blueprint: Blueprint, agent: Agent) -> Iterator[Finding]:
+def _unprotected(blueprint: Blueprint, agent: Agent, index: PathIndex, tree: Claims) -> Iterator[Finding]:
     protected = Scope(blueprint.protected)
     for number, pattern in enumerate(agent.may_edit):
-        if scopes_meet(Scope((pattern,)), protected):
+        if scopes_meet(Scope((pattern,)), protected) or index.matching(pattern) & tree.judging:
             continue
         yield Finding(
             Severity.WARNING,

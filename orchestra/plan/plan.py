@@ -47,6 +47,7 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
         target=fleet.target,
         commit=ground.commit,
         agents=tuple(PlannedAgent(a, fleet.worktree(a), len(tree.held[a.name])) for a in blueprint.agents),
+        judging=tuple(sorted(tree.judging)),
         graph=merge_graph(blueprint),
         slots=needs,
         disk=space,

@@ -57,6 +57,7 @@ class PlanReport:
     target: str
     commit: CommitId | None
     agents: tuple[PlannedAgent, ...]  # declared order
+    judging: tuple[str, ...]  # tracked files that are protected because they decide how branches are judged
     graph: MergeGraph
     slots: Slots
     disk: Disk
@@ -85,6 +86,7 @@ class PlanReport:
             "blueprint": str(self.blueprint.source),
             "target": {"branch": self.target, "commit": self.commit},
             "agents": [_agent(planned) for planned in self.agents],
+            "judging_files": _strings(self.judging),
             "merge_order": _strings(self.blueprint.merge_order),
             "layers": [_layer(layer) for layer in self.graph.layers],
             "critical_path": _strings(self.graph.critical_path),

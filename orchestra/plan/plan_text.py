@@ -11,11 +11,13 @@ from orchestra.plan.capacity import dollars, size
 from orchestra.plan.finding import Finding, Severity
 from orchestra.plan.merge_order_chart import draw_text
 from orchestra.plan.plan_report import PlanReport, Spawning
+from orchestra.text import format_list
 
 MOST_OF_A_KIND = {Severity.ERROR: 8, Severity.WARNING: 8, Severity.NOTE: 3}
 """Findings of one kind that are shown; 1,225 overlapping pairs would hide everything else."""
 _SHORT = 7  # digits of a commit id, as git shows them
 _WIDEST_SCOPE = 60
+_MOST_PATHS = 8
 
 
 def draw_plan(report: PlanReport) -> list[str]:
@@ -24,6 +26,7 @@ def draw_plan(report: PlanReport) -> list[str]:
         _head(report),
         ["merge order (all agents work at the same time; their branches land from top to bottom)", *_order(report)],
         ["agents", *(f"  {line}" for line in _agents(report))],
+        _protected(report),
         ["resources", *(f"  {line}" for line in _takes(report))],
         ["spawn would", *(f"  {line}" for line in _spawning(report.spawning))] if report.spawning else [],
     )
@@ -69,6 +72,15 @@ def _head(report: PlanReport) -> list[str]:
         f"  blueprint  {_below(blueprint.source, report.repository)}",
         f"  target     {report.target} {commit}",
     ]
+
+
+def _protected(report: PlanReport) -> list[str]:
+    lines = []
+    if report.blueprint.protected:
+        lines.append(f"  {format_list(report.blueprint.protected, most=_MOST_PATHS)}")
+    if report.judging:
+        lines.append(f"  as they decide how branches are judged: {format_list(report.judging, most=_MOST_PATHS)}")
+    return ["protected (only agents whose `may_edit` names them may change these)", *lines] if lines else []
 
 
 def _order(report: PlanReport) -> list[str]:

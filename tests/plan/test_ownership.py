@@ -13,6 +13,7 @@ from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.plan.ownership import PathIndex, Territory, claims
 from tests.fleets import make_agent, make_blueprint
+from tests.plan.conftest import Written
 
 PATTERNS = [
     "**",
@@ -91,3 +92,16 @@ def test_a_whole_tree_is_divided_as_path_by_path(
 def test_looking_a_pattern_up_equals_matching_every_path(pattern: str, paths: list[str]) -> None:
     matcher = Matcher(Scope((pattern,)))
     assert PathIndex(PATHS + paths).matching(pattern) == {path for path in PATHS + paths if matcher.matches(path)}
+
+
+def test_what_judges_a_branch_is_protected_unless_a_scope_names_it(written: Written) -> None:
+    blueprint = written(
+        "- {name: a, scope: ['**'], may_edit: [Makefile]}\n"
+        "- {name: b, scope: [Makefile, conftest.py, '.github/**']}\n"
+        "- {name: c}",
+        "gates: {t: {run: make test}, u: {run: pytest -q}}",
+    )
+    judging = ("Makefile", "conftest.py", ".github/workflows/ci.yml")
+    found = claims(blueprint, PathIndex([*judging, "src/a"]))
+    assert found.judging == set(judging)
+    assert found.held == {"a": {"Makefile", "src/a"}, "b": set(judging), "c": {"src/a"}}

@@ -11,8 +11,8 @@ import configparser
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase, translate
 
 from orchestra.blueprint.model import Agent, Blueprint, RunGate
 
@@ -72,6 +72,22 @@ _MANIFEST_SECTIONS = {
 
 def judging_files(blueprint: Blueprint, agent: Agent) -> Callable[[str], bool]:
     """Return the test for a path that decides how branches are judged and that the agent's scope does not name."""
+    decides = _decider(blueprint)
+    return lambda path: not scope_names(agent, path) and decides(path)
+
+
+def judging_paths(blueprint: Blueprint, paths: Iterable[str]) -> frozenset[str]:
+    """Return those of ``paths`` that decide how branches are judged, whichever scope names them."""
+    return frozenset(filter(_decider(blueprint), paths))
+
+
+def scope_names(agent: Agent, path: str) -> bool:
+    """Return True when the agent's scope was written with this very file, or its CI folder, in mind."""
+    patterns = agent.scope.include if agent.scope is not None else ()
+    return any(pattern == path or (pattern.startswith(".") and fnmatchcase(path, pattern)) for pattern in patterns)
+
+
+def _decider(blueprint: Blueprint) -> Callable[[str], bool]:
     scripts, patterns = set[str](), set[str](_CI)
     for gate in blueprint.gates.values():
         if isinstance(gate, RunGate):
@@ -79,17 +95,16 @@ def judging_files(blueprint: Blueprint, agent: Agent) -> Callable[[str], bool]:
             words = set(re.findall(r"[\w.@-]+", gate.run))
             for table in (BUILD_FILES, _CONFIGURATION):
                 patterns.update(pattern for program in words & set(table) for pattern in table[program])
+    matches = re.compile("|".join(map(translate, sorted(patterns)))).match
     source = f"/{blueprint.source}"
-    named = agent.scope.include if agent.scope is not None else ()
 
-    def is_judging(path: str) -> bool:
-        if _names(named, path):
-            return False
+    def decides(path: str) -> bool:
         suffixes = _suffixes(path)
-        judges = any(fnmatchcase(suffix, pattern) for suffix in suffixes for pattern in patterns)
-        return judges or bool(scripts & set(suffixes)) or ("/" in source[1:] and source.endswith(f"/{path}"))
+        if any(map(matches, suffixes)) or not scripts.isdisjoint(suffixes):
+            return True
+        return "/" in source[1:] and source.endswith(f"/{path}")
 
-    return is_judging
+    return decides
 
 
 def changed_sections(path: str, old: bytes | None, new: bytes | None) -> tuple[str, ...]:
@@ -131,11 +146,6 @@ def _scripts(command: str) -> set[str]:
         if not (word.startswith("-") and previous in _INTERPRETERS):
             previous = word.rpartition("/")[2] if word.startswith("/") else word
     return scripts
-
-
-def _names(patterns: tuple[str, ...], path: str) -> bool:
-    """Return True when a scope was written with this very file, or its CI folder, in mind."""
-    return any(pattern == path or (pattern.startswith(".") and fnmatchcase(path, pattern)) for pattern in patterns)
 
 
 def _suffixes(path: str) -> list[str]:
