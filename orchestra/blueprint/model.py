@@ -105,6 +105,7 @@ class Setup:
     copy: tuple[str, ...] = ()  # untracked files of the main checkout to copy, globs allowed
     share: tuple[str, ...] = ()  # big untracked folders: reflink where the file system can, else a plain copy
     run: tuple[str, ...] = ()  # shell commands, in order, in the worktree
+    inputs: tuple[str, ...] = ()  # globs of the files that ``run`` reads; empty: detected
     teardown: tuple[str, ...] = ()  # shell commands before the worktree is removed
     env: Mapping[str, str] = field(default_factory=_empty)  # Jinja templates; for setup, gates' teardown, sessions
     timeout_s: float = 600.0  # for each command

@@ -32,21 +32,13 @@ from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import tree_of
 from orchestra.git.worktrees import Place
+from orchestra.train.setup_inputs import setup_inputs
 from orchestra.train.slot import Slot, SlotTrouble
 from orchestra.workspace.paths import slots_root
 from orchestra.workspace.steps import CopyFile, ShareFolder
 from orchestra.workspace.untracked_files import Belongings, copy_file, find_belongings, share_folder
 
 REGENERATE_SLOT = 0  # the slot where conflicted files are made anew, beside the ones for gates
-_LOCK_FILES = frozenset(
-    """package.json package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml pnpm-workspace.yaml bun.lock
-    bun.lockb .npmrc .yarnrc.yml deno.lock pyproject.toml setup.py setup.cfg requirements.txt uv.lock poetry.lock
-    Pipfile Pipfile.lock pdm.lock pixi.lock environment.yml tox.ini .python-version .tool-versions .nvmrc
-    .node-version Gemfile Gemfile.lock composer.json composer.lock go.mod go.sum go.work Cargo.toml Cargo.lock
-    rust-toolchain rust-toolchain.toml pom.xml build.gradle build.gradle.kts settings.gradle settings.gradle.kts
-    gradle.lockfile mix.exs mix.lock pubspec.yaml pubspec.lock Package.swift Package.resolved flake.nix flake.lock
-    CMakeLists.txt conanfile.txt conanfile.py vcpkg.json .gitmodules Makefile""".split()
-)
 _SCRATCH = "orchestra-slot-"
 _WAIT_S = 60.0
 _LEAVE_S, _LOOK_AGAIN_S = 15.0, 0.02  # a keeper ends its job within 5 s of its owner's death
@@ -148,7 +140,18 @@ class Slots:
         """What a set-up for that commit depends on, as one digest."""
         tree = tree_of(self._fleet.repository.git, commit)
         if tree not in self._setup_keys:
-            self._setup_keys[tree] = self._find_setup_key(tree)
+            setup = self._fleet.blueprint.worktrees.setup
+            belongings = self._find_belongings()
+            copied = [(file, _digest(belongings.source / file)) for file in belongings.files] if belongings else []
+            inputs = {
+                "run": setup.run,
+                "env": dict(setup.env),
+                "copied": copied,
+                "shared": belongings.folders if belongings else (),
+                "files": setup_inputs(self._fleet.repository.git, tree, setup),
+            }
+            data = json.dumps(inputs, sort_keys=True).encode("utf-8", "surrogateescape")
+            self._setup_keys[tree] = hashlib.sha256(data).hexdigest()
         return self._setup_keys[tree]
 
     def _require_alone(self, number: int) -> None:
@@ -244,23 +247,6 @@ class Slots:
         if not self._looked:
             self._belongings, self._looked = find_belongings(self._fleet), True
         return self._belongings
-
-    def _find_setup_key(self, tree: str) -> str:
-        setup = self._fleet.blueprint.worktrees.setup
-        found = self._find_belongings()
-        copied = [(file, _digest(found.source / file)) for file in found.files] if found else []
-        facts = {
-            "run": setup.run,
-            "env": dict(setup.env),
-            "copied": copied,
-            "shared": found.folders if found else (),
-            "locks": self._lock_files(tree) if setup.run or setup.share else [],
-        }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()
-
-    def _lock_files(self, tree: str) -> list[str]:
-        rows = self._fleet.repository.git.run("ls-tree", "-r", "-z", tree).fields
-        return [row for row in rows if row.rpartition("\t")[2].rpartition("/")[2] in _LOCK_FILES]
 
 
 def _reason(number: int) -> str:

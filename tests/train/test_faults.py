@@ -339,7 +339,7 @@ def test_32_a_damaged_result_counts_as_none(train: TrainFixture, poison: str) ->
 
 def test_set_up_is_run_once_for_the_same_lock_files(train: TrainFixture, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
-    train.setup(run=(f"echo . >>{ran}; mkdir -p made; cat package-lock.json >made/it",))
+    train.setup(run=(f"echo . >>{ran}; mkdir -p made; cat package-lock.json >made/it",), inputs=("package-lock.json",))
     train.checkout.commit("a lock file", {"package-lock.json": "1\n", ".gitignore": "made\n"})
     train.gates(RunGate("tests", "cmp package-lock.json made/it"))
     for name in ("one", "two", "three"):
