@@ -1,7 +1,4 @@
-"""From a checked document to the model. Every default comes from ``model``: what is not there is not passed on.
-
-Invariant: only called with a document that has no findings, so nothing here can fail. Refuses: to check anything.
-"""
+"""Build the model of a checked document, which has no problems. Every default comes from ``model``."""
 
 from __future__ import annotations
 

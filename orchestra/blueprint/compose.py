@@ -35,7 +35,7 @@ class Composed:
 
 
 def compose(file: Path, folders: Sequence[Path]) -> Composed:
-    """Return the document of ``file`` laid over what it extends; names are looked up beside each file, then in
+    """Return the document of ``file`` laid over what it extends; names are looked up next to each file, then in
     ``folders``."""
     composer = _Composer(tuple(folders))
     root = composer.composed(file, ())

@@ -252,7 +252,7 @@ class Blueprint:
     origins: Mapping[Key, Origin]  # of every value of the composed document
 
     def agent(self, name_or_number: str) -> Agent | None:
-        """Return the agent called that, or with that number; None where there is none."""
+        """Return the agent with that name or number, else None."""
         for agent in self.agents:
             if name_or_number in (agent.name, str(agent.number)):
                 return agent

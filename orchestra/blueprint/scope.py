@@ -87,7 +87,7 @@ def _check_text(pattern: str) -> None:
 
 
 def _bare(pattern: str) -> str:
-    """Return a word on the pattern without the slash that other tools begin one with, where that would do."""
+    """Return a hint with the pattern without its leading slash, where that makes it valid."""
     bare = pattern.lstrip("/")
     return f': write "{bare}"' if pattern.startswith("/") and bare else ""
 
@@ -162,9 +162,11 @@ def _token(data: bytes, at: int) -> tuple[Token, int]:
 
 
 def _stars(data: bytes, at: int) -> tuple[Token, int]:
-    """Return a run of stars between slashes or the pattern's ends is ``**``. Beside anything else git before 2.41
-    reads it
-    now as ``*``, now as ``**``, by where its strings lie in memory (wildmatch.c: "prev_p < text")."""
+    """Return the token of a run of stars, which is ``**`` between slashes or the pattern's ends.
+
+    Next to anything else git before 2.41 reads it as ``*`` or ``**``, depending on where its strings are in memory
+    (wildmatch.c: "prev_p < text").
+    """
     end = at
     while data[end : end + 1] == b"*":
         end += 1
@@ -187,7 +189,7 @@ def _bracket(data: bytes, at: int) -> tuple[Token, int]:
     while first or data[at : at + 1] != b"]":
         first = False
         if at >= len(data):
-            raise BadPattern("holds a [ that is never closed", "a literal one is written \\[")
+            raise BadPattern("contains a [ that is never closed", "a literal one is written \\[")
         if data[at : at + 2] == b"[:" and b"]" in data[at + 2 :]:
             class_mask, at = _named_class(data, at)
             mask, previous = mask | class_mask, 0
@@ -208,7 +210,7 @@ def _bracket(data: bytes, at: int) -> tuple[Token, int]:
 def _bracket_byte(data: bytes, at: int) -> tuple[int, int]:
     at += data[at : at + 1] == b"\\"
     if at >= len(data):
-        raise BadPattern("holds a [ that is never closed", "a literal one is written \\[")
+        raise BadPattern("contains a [ that is never closed", "a literal one is written \\[")
     return data[at], at + 1
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from orchestra.blueprint.model import Agent, AgentName, Blueprint, Scope
+from orchestra.blueprint.model import Agent, AgentName, Blueprint
 from orchestra.errors import ExitCode
 from orchestra.git.refs import CommitId
 from orchestra.plan.capacity import Cost, Disk, Slots
 from orchestra.plan.finding import GROUND, Finding, Severity
-from orchestra.plan.landing_graph import Layer, MergeGraph
+from orchestra.plan.landing_graph import MergeGraph
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
@@ -88,11 +88,18 @@ class PlanReport:
             "agents": [_agent(planned) for planned in self.agents],
             "judging_files": _strings(self.judging),
             "merge_order": _strings(self.blueprint.merge_order),
-            "layers": [_layer(layer) for layer in self.graph.layers],
+            "layers": [
+                {"stage": layer.stage, "agents": _strings(agent.name for agent in layer.agents)}
+                for layer in self.graph.layers
+            ],
             "critical_path": _strings(self.graph.critical_path),
-            "slots": _slots(self.slots),
-            "disk": _disk(self.disk),
-            "cost": _cost(self.cost),
+            "slots": asdict(self.slots),
+            "disk": {**asdict(self.disk), "needed_bytes": self.disk.needed_bytes},
+            "cost": {
+                "low_usd": self.cost.low,
+                "high_usd": self.cost.high,
+                "assumptions": _strings(self.cost.assumptions),
+            },
             "history": {
                 "commits": self.history.commits,
                 "bulk_commits": self.history.bulk,
@@ -109,7 +116,7 @@ def _strings(values: Iterable[str]) -> list[Json]:
 
 
 def _agent(planned: PlannedAgent) -> Json:
-    agent = planned.agent
+    agent, scope = planned.agent, planned.agent.scope
     return {
         "name": agent.name,
         "number": agent.number,
@@ -117,42 +124,11 @@ def _agent(planned: PlannedAgent) -> Json:
         "stage": agent.stage,
         "branch": agent.branch,
         "worktree": str(planned.worktree),
-        "scope": _scope(agent.scope),
+        "scope": {"include": _strings(scope.include), "exclude": _strings(scope.exclude)} if scope else None,
         "may_edit": _strings(agent.may_edit),
         "merge_after": _strings(agent.merge_after),
         "files": planned.files,
     }
-
-
-def _scope(scope: Scope | None) -> Json:
-    return None if scope is None else {"include": _strings(scope.include), "exclude": _strings(scope.exclude)}
-
-
-def _layer(layer: Layer) -> Json:
-    return {"stage": layer.stage, "agents": _strings(agent.name for agent in layer.agents)}
-
-
-def _slots(slots: Slots) -> Json:
-    return {
-        "agents": slots.agents,
-        "gates": slots.gates,
-        "cores": slots.cores,
-        "client_bytes": slots.client_bytes,
-        "memory_bytes": slots.memory_bytes,
-    }
-
-
-def _disk(disk: Disk) -> Json:
-    return {
-        "worktrees": disk.worktrees,
-        "bytes_per_worktree": disk.bytes_per_worktree,
-        "needed_bytes": disk.needed_bytes,
-        "free_bytes": disk.free_bytes,
-    }
-
-
-def _cost(cost: Cost) -> Json:
-    return {"low_usd": cost.low, "high_usd": cost.high, "assumptions": _strings(cost.assumptions)}
 
 
 def _finding(finding: Finding) -> Json:

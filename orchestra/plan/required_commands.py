@@ -11,14 +11,11 @@ from collections.abc import Collection, Iterator
 
 from orchestra.blueprint.model import (
     Agent,
-    AgentName,
     Blueprint,
-    Origin,
     RunGate,
     Runner,
     RunnerKind,
     RunnerMode,
-    Setup,
 )
 from orchestra.plan.finding import Code, Finding, Severity, place
 
@@ -92,12 +89,16 @@ def command_findings(
 def _gates_without_command(
     blueprint: Blueprint, missing: Collection[str], tracked: Collection[str]
 ) -> Iterator[Finding]:
+    setup = blueprint.worktrees.setup
+    has_setup = bool(setup.run or setup.share or setup.copy)  # which may create the file
     for gate, word in _gate_words(blueprint):
         where = place(blueprint, "gates", gate.name, "run")
         if word in missing:
             message = f"gate {gate.name} cannot run here: {word} is not on PATH"
             advice = f"install {word} where the merge will run, or change the gate's command"
-        elif "/" in word and not word.startswith("/") and not _may_be_made(word, tracked, blueprint.worktrees.setup):
+        elif "/" in word and not (
+            word.startswith("/") or has_setup or ".." in word or word.removeprefix("./") in tracked
+        ):
             message = f"gate {gate.name} cannot run: {word} is not in the repository, and no set-up creates it"
             advice = "commit the file, or change the gate's command"
         else:
@@ -126,14 +127,15 @@ def _runners_not_found(blueprint: Blueprint, missing: Collection[str]) -> Iterat
             if word in missing:
                 users.setdefault(word, []).append(agent)
     for word, agents in users.items():
-        agent_place = next((runner_place for agent in agents if (runner_place := _own_runner(blueprint, agent))), None)
-        names: tuple[AgentName, ...] = tuple(agent.name for agent in agents)
+        places = (blueprint.origins.get(("agents", agent.number - 1, "runner")) for agent in agents)
+        names = tuple(agent.name for agent in agents)
+        shown = "all agents" if len(names) == len(blueprint.agents) else ", ".join(names)
         yield Finding(
             Severity.WARNING,
             Code.RUNNER_NOT_FOUND,
-            f"{word} is not on PATH, so the sessions of {_names(names, len(blueprint.agents))} cannot start here",
+            f"{word} is not on PATH, so the sessions of {shown} cannot start here",
             f"install {word}, or set another `runner:` (kind none: you start the agents by hand)",
-            agent_place or place(blueprint, "runner"),
+            next(filter(None, places), None) or place(blueprint, "runner"),
             names,
         )
 
@@ -141,18 +143,6 @@ def _runners_not_found(blueprint: Blueprint, missing: Collection[str]) -> Iterat
 def _runner_words(blueprint: Blueprint, agent: Agent) -> tuple[str, ...]:
     own_path = "PATH" in {*agent.runner.env, *blueprint.worktrees.setup.env}
     return () if own_path else runner_commands(agent.runner)
-
-
-def _own_runner(blueprint: Blueprint, agent: Agent) -> Origin | None:
-    return blueprint.origins.get(("agents", agent.number - 1, "runner"))
-
-
-def _names(names: tuple[AgentName, ...], agent_count: int) -> str:
-    return "all agents" if len(names) == agent_count else ", ".join(names)
-
-
-def _may_be_made(word: str, tracked: Collection[str], setup: Setup) -> bool:
-    return word.removeprefix("./") in tracked or bool(setup.run or setup.share or setup.copy) or ".." in word
 
 
 def _gate_words(blueprint: Blueprint) -> Iterator[tuple[RunGate, str]]:

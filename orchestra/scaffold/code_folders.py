@@ -37,7 +37,7 @@ def is_aside(path: str) -> bool:
 
 
 def last_name(folder: str) -> str:
-    """Return ``src/flask/`` is named flask; "" for the root."""
+    """Return flask for ``src/flask/``; "" for the root."""
     return folder.rstrip("/").rpartition("/")[2].lower()
 
 

@@ -100,7 +100,7 @@ def test_exclude_takes_away_what_git_takes_away(tracked: Checkout, include: list
         ("src\\api", "contains a backslash that escapes no wildcard"),
         ("a\\", "contains a backslash that escapes no wildcard"),
         ("src/*.{ts,tsx}", "contains {a,b}, which git takes literally"),
-        ("[a", "holds a [ that is never closed"),
+        ("[a", "contains a [ that is never closed"),
         ("[[:foo:]]", "contains [:foo:], which is no class"),
         ("a[/]b", "holds a [...] that matches nothing"),
         (".git/hooks/**", "names .git, which git never tracks"),
