@@ -8,6 +8,7 @@ from orchestra.cli.console import print_note
 from orchestra.cli.context import load_fleet
 from orchestra.cli.program import task
 from orchestra.cli.session_actions import print_start_report
+from orchestra.cli.trust_command import require_trust
 from orchestra.cli.verdict_recording import print_decision, verdict_lock
 from orchestra.errors import ExitCode
 
@@ -43,10 +44,12 @@ def request_changes(
 
         explanation = eviction_message.from_train(last_eviction(fleet, declared))
         message = "\n\n".join(part for part in (message.strip(), explanation) if part)
+    session = read_session_facts(fleet).get(declared.name)
+    if session is not None and session.runs:
+        require_trust(fleet)
     with verdict_lock(fleet, "request-changes"):
         print_decision(verdicts.request_changes(fleet, declared, message))
 
-    session = read_session_facts(fleet).get(declared.name)
     if session is None or not session.runs:
         print_note("TASK.md updated. This agent has no session, so none was resumed.")
         return ExitCode.DONE

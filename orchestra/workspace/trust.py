@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from pathlib import Path
 
-from orchestra.blueprint.model import Regenerate, RunGate
+from orchestra.blueprint.catalog import shipped_blueprints
+from orchestra.blueprint.model import Regenerate, RunGate, Runner, RunnerKind
 from orchestra.files import write_atomically
 from orchestra.fleet import Fleet
 from orchestra.git import worktree_admin
@@ -20,20 +22,37 @@ from orchestra.git import worktree_admin
 def executed_commands(fleet: Fleet) -> list[str]:
     """Return everything that the blueprint makes this machine execute, one line each."""
     blueprint = fleet.blueprint
-    setup, runner = blueprint.worktrees.setup, blueprint.runner
+    setup = blueprint.worktrees.setup
+    runners = (blueprint.runner, *(agent.runner for agent in blueprint.agents))
     return [
         *(f"set-up: {command}" for command in setup.run),
         *(f"teardown: {command}" for command in setup.teardown),
         *(f"environment: {name}={value}" for name, value in sorted(setup.env.items())),
         *(f"gate {gate.name}: {gate.run}" for gate in blueprint.gates.values() if isinstance(gate, RunGate)),
-        *(f"runner: {' '.join(argv)}" for argv in (runner.command, runner.resume) if argv),
-        *(f"runner may use: {rule}" for rule in runner.allow),
-        *(f"runner environment: {name}={value}" for name, value in sorted(runner.env.items())),
+        *(
+            f"environment of gate {gate.name}: {name}={value}"
+            for gate in blueprint.gates.values()
+            if isinstance(gate, RunGate)
+            for name, value in sorted(gate.env.items())
+        ),
+        *dict.fromkeys(line for runner in runners for line in _runner_lines(runner)),
         *(
             f"regenerate {path}: {rule.command}"
             for path, rule in sorted(blueprint.merge.conflicts.items())
             if isinstance(rule, Regenerate)
         ),
+    ]
+
+
+def _runner_lines(runner: Runner) -> list[str]:
+    """Return what one runner executes; an agent may have its own."""
+    if runner.kind is RunnerKind.NONE:
+        return []
+    return [
+        *(["runner: claude"] if runner.kind is RunnerKind.CLAUDE else []),
+        *(f"runner: {shlex.join(argv)}" for argv in (runner.command, runner.resume) if argv),
+        *(f"runner may use: {rule}" for rule in runner.allow),
+        *(f"runner environment: {name}={value}" for name, value in sorted(runner.env.items())),
     ]
 
 
@@ -48,18 +67,31 @@ def trust(fleet: Fleet) -> None:
 
 
 def _record(fleet: Fleet) -> Path:
-    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    state = Path(os.environ.get("XDG_STATE_HOME") or "")
+    if not state.is_absolute():  # a relative one is ignored, as the XDG specification says
+        state = Path.home() / ".local" / "state"
     content = json.dumps([str(fleet.repository.common_dir.resolve()), executed_commands(fleet)])
-    return config / "orchestra" / "trusted" / hashlib.sha256(content.encode()).hexdigest()
+    return state / "orchestra" / "trusted" / hashlib.sha256(content.encode()).hexdigest()
 
 
 def _came_with_repository(fleet: Fleet) -> bool:
-    """Return whether git tracks the file in the checkout, or it lies in a worktree, where agents write."""
-    repository, source = fleet.repository, fleet.blueprint.source.resolve()
-    if any(source.is_relative_to(worktree) for worktree in worktree_admin.admins(repository)):
+    """Return whether git tracks the file, or one that it extends, or such a file is in a worktree, where agents write.
+
+    A link counts by its own place and by the place where it leads.
+    """
+    repository, blueprint = fleet.repository, fleet.blueprint
+    shipped = shipped_blueprints().resolve()
+    files = {blueprint.source, *(origin.file for origin in blueprint.origins.values())}
+    places = {
+        place
+        for file in files
+        if not file.resolve().is_relative_to(shipped)
+        for place in (file.resolve(), file.parent.resolve() / file.name)
+    }
+    if any(place.is_relative_to(worktree) for place in places for worktree in worktree_admin.admins(repository)):
         return True
     home = repository.home.resolve()
-    if repository.bare or not source.is_relative_to(home):
+    inside = [place.relative_to(home).as_posix() for place in places if place.is_relative_to(home)]
+    if repository.bare or not inside:
         return False
-    name = source.relative_to(home).as_posix()
-    return repository.git.run("ls-files", "--error-unmatch", "--", f":(top,literal){name}", ok=(0, 1)).code == 0
+    return bool(repository.git.run("ls-files", "-z", "--", *(f":(top,literal){name}" for name in inside)).stdout)

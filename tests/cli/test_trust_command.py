@@ -21,7 +21,7 @@ agents: [{name: one, task: Do it.}]
 
 @pytest.fixture
 def clone(make_repository: MakeRepository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Checkout:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return make_repository({"blueprints/demo.yaml": BLUEPRINT})
 
 
@@ -64,6 +64,61 @@ def test_a_blueprint_outside_the_repository_is_the_persons_own(
     own = tmp_path / "own.yaml"
     own.write_text(BLUEPRINT)
     assert orchestra("spawn", "--repo", str(clone.path), f"--blueprint={own}")[0] == 0
+
+
+def test_a_blueprint_that_extends_one_of_the_repository_came_with_it(
+    clone: Checkout, orchestra: Orchestra, tmp_path: Path
+) -> None:
+    own, link = tmp_path / "own.yaml", tmp_path / "link.yaml"
+    own.write_text("version: 1\nname: own\nextends: demo\n")
+    link.symlink_to(clone.path / "blueprints/demo.yaml")
+    for file in (own, link):
+        assert orchestra("spawn", "--repo", str(clone.path), f"--blueprint={file}")[0] == 2
+    assert not ran(clone)
+
+
+def test_a_blueprint_in_a_linked_worktree_came_with_the_repository(
+    clone: Checkout, orchestra: Orchestra, tmp_path: Path
+) -> None:
+    clone.git("worktree", "add", "-q", str(tmp_path / "elsewhere"), "-b", "agents")
+    file = tmp_path / "elsewhere/blueprints/new.yaml"
+    file.write_text(BLUEPRINT)
+    assert orchestra("spawn", "--repo", str(clone.path), f"--blueprint={file}")[0] == 2
+    assert not ran(clone)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ("task: Do it.", 'task: Do it., runner: {kind: command, command: [sh, -c, "echo mine"]}', "echo mine"),
+        ("runner: {kind: none}", "runner: {kind: claude}", "runner: claude"),
+        ("runner: {kind: none}", 'gates: {t: {run: "true", env: {PATH: ./bin}}}', "PATH=./bin"),
+    ],
+)
+def test_runners_of_agents_and_environments_are_shown_and_need_trust(
+    clone: Checkout, orchestra: Orchestra, old: str, new: str, shown: str
+) -> None:
+    words = ("--repo", str(clone.path), "--blueprint=demo")
+    assert orchestra("trust", "--yes", *words)[0] == 0
+    clone.commit("change what executes", {"blueprints/demo.yaml": BLUEPRINT.replace(old, new)})
+    code, _, err = orchestra("spawn", *words)
+    assert code == 2
+    assert shown in err
+
+
+@pytest.mark.parametrize(
+    "verb", ["spawn", "start", "merge", "rehearse", "rebase-and-test --agents=one", "clean", "attach --agent=one"]
+)
+def test_every_command_that_executes_asks_for_trust(clone: Checkout, orchestra: Orchestra, verb: str) -> None:
+    code, out, err = orchestra(*verb.split(), "--repo", str(clone.path), "--blueprint=demo")
+    assert (code, out) == (2, "")
+    assert "orchestra trust --yes" in err
+    assert clone.git("for-each-ref", "refs/orchestra") == ""
+
+
+@pytest.mark.parametrize("verb", ["validate", "plan", "status", "blueprints", "spawn --dry-run", "clean --dry-run"])
+def test_commands_that_only_read_need_no_trust(clone: Checkout, orchestra: Orchestra, verb: str) -> None:
+    assert orchestra(*verb.split(), "--repo", str(clone.path), "--blueprint=demo")[0] == 0
 
 
 def test_the_commit_that_was_reviewed_is_named(clone: Checkout, orchestra: Orchestra) -> None:

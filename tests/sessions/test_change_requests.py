@@ -44,6 +44,7 @@ def wait(fleet: FleetFolder) -> None:
 def worked(make_repository: MakeRepository) -> Checkout:
     """Two agents that have done their work."""
     checkout = make_repository({"blueprints/two.yaml": BLUEPRINT})
+    assert run(checkout, "trust", "--yes", "--blueprint", "two").returncode == 0
     assert run(checkout, "spawn", "--blueprint", "two").returncode == 0
     assert run(checkout, "start").returncode == 0
     wait(FleetFolder(checkout.path / ".git/orchestra/fleets/two"))

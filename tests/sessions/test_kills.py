@@ -37,6 +37,7 @@ class Post:
         self.checkout = checkout
         text = BLUEPRINT.format(script=script.replace("{{", "{").replace("}}", "}"))
         checkout.commit("blueprint", {"blueprints/two.yaml": text})
+        self.run("trust", "--yes", "--blueprint", "two")
         self.run("spawn", "--blueprint", "two")
         self.fleet = FleetFolder(checkout.path / ".git/orchestra/fleets/two")
 
