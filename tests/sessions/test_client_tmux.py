@@ -57,7 +57,7 @@ def pane_of(site: Office, name: str) -> tuple[str, str]:
 
 def test_dialogs_that_nobody_would_answer_are_refused_with_the_mend(office: MakeOffice) -> None:
     site = office("a", mode=RunnerMode.TMUX)
-    expected = ["not been set up", "does not trust", "ANTHROPIC_API_KEY"]
+    expected = ["never been run", "does not trust", "ANTHROPIC_API_KEY"]
     kept: list[dict[str, object]] = [
         {"hasCompletedOnboarding": False},
         {"projects": {}},

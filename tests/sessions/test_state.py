@@ -121,7 +121,7 @@ CASES: list[tuple[WorkFacts, SessionFacts | None, State, str, str]] = [
      "exit"),
     (DONE, replace(OVER, exit=Exit("exited", 1, "", 200.0), result=SessionResult(True, "529 overloaded")), State.FAILED,
      "529 overloaded", "exit"),
-    (DONE, replace(OVER, result=SessionResult(True, "it used up its money")), State.FAILED, "it used up its money",
+    (DONE, replace(OVER, result=SessionResult(True, "it reached its cost limit")), State.FAILED, "it used up its money",
      "exit"),
     (DONE, replace(OVER, stop=STOP), State.STOPPED, "stopped by you", "request"),
     (DONE, replace(OVER, stop=replace(STOP, idle=True)), State.FINISHED, "its session was closed", "git"),
