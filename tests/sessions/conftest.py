@@ -25,7 +25,7 @@ from tests.fleets import World, make_world
 COMMIT = "echo $ORCHESTRA_NOTE > work.txt; git add work.txt; git commit -qm work"
 
 
-class Site:
+class LiveFleet:
     """A fleet of agents with worktrees, whose program is a shell script."""
 
     def __init__(self, world: World, folder: Path) -> None:
@@ -81,7 +81,7 @@ class Site:
         changed = replace(blueprint, agents=agents, runner=runner, limits=limits or blueprint.limits)
         self.fleet = replace(self.fleet, blueprint=changed)
 
-    def run_script(self, script: str, *, limits: Limits | None = None, resume: str = "", **more: float) -> None:
+    def use_script(self, script: str, *, limits: Limits | None = None, resume: str = "", **more: float) -> None:
         """Every agent runs ``script``; ``$1`` is the prompt, ``$2`` the session id."""
         command = ("/bin/sh", "-c", script, "agent", "{prompt}", "{session_id}")
         again = ("/bin/sh", "-c", resume, "agent", "{prompt}", "{session_id}") if resume else ()
@@ -121,14 +121,14 @@ class Site:
         who = self.sessions.supervisor
         return who if who is not None and process_tree.is_alive(who) else None
 
-    def wait_for_the_end(self, timeout_s: float = 60.0) -> None:
+    def wait_until_done(self, timeout_s: float = 60.0) -> None:
         """Until nothing runs and nothing is queued."""
         started = self.sessions.supervisor
         assert started is not None, self.log()
         assert process.wait_gone(started, timeout_s), self.log()
         assert self.supervisor() is None, self.log()
 
-    def until(self, holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    def wait_until(self, holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
         """Until that holds, while a supervisor works."""
         deadline = time.monotonic() + timeout_s
         while not holds():
@@ -148,17 +148,17 @@ class Site:
 
 
 @pytest.fixture
-def make_site(make_repository: MakeRepository, tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """``make_site("a", "b")``: agents with worktrees. Whatever still runs at the end is ended, and that is checked."""
-    made: list[Site] = []
+def make_live_fleet(make_repository: MakeRepository, tmp_path: Path) -> Iterator[Callable[..., LiveFleet]]:
+    """``make_live_fleet("a", "b")``: agents with worktrees. What still runs at the end is ended, which is checked."""
+    made: list[LiveFleet] = []
 
-    def make(*names: str) -> Site:
-        site = Site(make_world(make_repository(), *names), tmp_path)
-        made.append(site)
-        return site
+    def make(*names: str) -> LiveFleet:
+        live = LiveFleet(make_world(make_repository(), *names), tmp_path)
+        made.append(live)
+        return live
 
     yield make
-    for site in made:
-        stop_fleet(site.fleet, save=lambda *_: None)
-        who = site.sessions.supervisor
-        assert who is None or process.wait_gone(who, 30), site.log()
+    for live in made:
+        stop_fleet(live.fleet, save=lambda *_: None)
+        who = live.sessions.supervisor
+        assert who is None or process.wait_gone(who, 30), live.log()

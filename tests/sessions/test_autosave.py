@@ -8,17 +8,17 @@ from multiprocessing import get_context
 
 from orchestra.sessions.autosave import save_work
 
-from .conftest import Site
+from .conftest import LiveFleet
 
 
-def test_many_that_save_at_once_find_it_saved(make_site: Callable[..., Site]) -> None:
+def test_many_that_save_at_once_find_it_saved(make_live_fleet: Callable[..., LiveFleet]) -> None:
     """As the supervisor and stop do, when a session falls while it is stopped."""
-    site = make_site("a")
-    place = site.fleet.worktree(site.agent("a"))
+    live = make_live_fleet("a")
+    place = live.fleet.worktree(live.agent("a"))
     (place / "precious.txt").write_text("1\n", "utf-8")
-    given = (site.fleet.name, site.agent("a").name, place, "test")
+    given = (live.fleet.name, live.agent("a").name, place, "test")
     with ProcessPoolExecutor(4, get_context("forkserver")) as pool:
         saved = [pool.submit(save_work, *given) for _ in range(12)]
     for ref in [one.result() for one in saved]:
         assert ref is not None
-        assert site.world.checkout.git("show", f"{ref}:precious.txt") == "1"
+        assert live.world.checkout.git("show", f"{ref}:precious.txt") == "1"

@@ -23,9 +23,9 @@ from orchestra.status import read_status
 from tests.conftest import Checkout
 from tests.fleets import World, make_world
 
-from .conftest import COMMIT, Site
+from .conftest import COMMIT, LiveFleet
 
-MakeSite = Callable[..., Site]
+MakeLiveFleet = Callable[..., LiveFleet]
 Break = Callable[[AgentFolder], None]
 
 
@@ -77,45 +77,45 @@ BREAKS: list[Break] = [
 
 
 @pytest.mark.parametrize("spoil", BREAKS)
-def test_other_agents_start_work_and_stop(make_site: MakeSite, spoil: Break) -> None:
-    site = make_site("a", "b")
-    site.run_script(f"{site.hold}; {COMMIT}")
-    spoil(site.files("a"))
-    assert site.states()
-    report = site.start()
+def test_other_agents_start_work_and_stop(make_live_fleet: MakeLiveFleet, spoil: Break) -> None:
+    live = make_live_fleet("a", "b")
+    live.use_script(f"{live.hold}; {COMMIT}")
+    spoil(live.files("a"))
+    assert live.states()
+    report = live.start()
     assert "b" in report.queued
-    site.who("b")
-    assert read_status(site.fleet).rows
-    site.go("b")
-    site.until(lambda: site.state("b").state is State.FINISHED)
-    stop_fleet(site.fleet)
-    site.wait_for_the_end()
-    assert "Traceback" not in site.log()
+    live.who("b")
+    assert read_status(live.fleet).rows
+    live.go("b")
+    live.wait_until(lambda: live.state("b").state is State.FINISHED)
+    stop_fleet(live.fleet)
+    live.wait_until_done()
+    assert "Traceback" not in live.log()
 
 
-def test_a_request_copied_to_another_agents_folder_is_ignored(make_site: MakeSite) -> None:
-    site = make_site("a", "b")
-    site.run_script(f"{site.hold}; {COMMIT}")
-    with site.sessions.supervising():
-        site.start("a")
-    copy_request(site.files("a"))
-    assert site.files("c").request is None
-    ensure_supervisor(site.sessions)
-    site.who("a")
-    site.go("a")
-    site.wait_for_the_end()
-    assert site.state("a").state is State.FINISHED
+def test_a_request_copied_to_another_agents_folder_is_ignored(make_live_fleet: MakeLiveFleet) -> None:
+    live = make_live_fleet("a", "b")
+    live.use_script(f"{live.hold}; {COMMIT}")
+    with live.sessions.supervising():
+        live.start("a")
+    copy_request(live.files("a"))
+    assert live.files("c").request is None
+    ensure_supervisor(live.sessions)
+    live.who("a")
+    live.go("a")
+    live.wait_until_done()
+    assert live.state("a").state is State.FINISHED
 
 
-def test_files_that_cannot_be_read_are_unknown_and_not_started_over(make_site: MakeSite) -> None:
-    site = make_site("a")
-    site.run_script(COMMIT)
-    loop(site.files("a").path / "runs")
-    state = site.state("a")
+def test_files_that_cannot_be_read_are_unknown_and_not_started_over(make_live_fleet: MakeLiveFleet) -> None:
+    live = make_live_fleet("a")
+    live.use_script(COMMIT)
+    loop(live.files("a").path / "runs")
+    state = live.state("a")
     assert (state.state, "cannot be read" in state.reason) == (State.UNKNOWN, True)
-    [(name, reason)] = site.start().skipped
+    [(name, reason)] = live.start().skipped
     assert (name, "cannot be read" in reason) == ("a", True)
-    [(name, reason)] = stop_fleet(site.fleet).errors
+    [(name, reason)] = stop_fleet(live.fleet).errors
     assert (name, "cannot be read" in reason) == ("a", True)
 
 
@@ -133,52 +133,54 @@ def test_files_that_cannot_be_read_are_unknown_and_not_started_over(make_site: M
         ("request", {"at": "x", "session_id": 3}),
     ],
 )
-def test_values_of_another_type_count_as_missing(make_site: MakeSite, name: str, values: dict[str, object]) -> None:
-    site = make_site("a")
-    site.run_script(COMMIT)
-    site.start()
-    site.wait_for_the_end()
-    run = site.newest("a")
+def test_values_of_another_type_count_as_missing(
+    make_live_fleet: MakeLiveFleet, name: str, values: dict[str, object]
+) -> None:
+    live = make_live_fleet("a")
+    live.use_script(COMMIT)
+    live.start()
+    live.wait_until_done()
+    run = live.newest("a")
     if name == "stop":
         run.write("stop", Stop("x", 1.0))
     file = run.path / f"{name}.json"
     file.write_text(json.dumps({**json.loads(file.read_bytes()), **values}), "utf-8")
-    assert read_status(site.fleet).rows[0].state.source
-    assert read_status(site.fleet).to_json()
-    assert stop_fleet(site.fleet).errors == []
-    site.start()
-    site.wait_for_the_end()
+    assert read_status(live.fleet).rows[0].state.source
+    assert read_status(live.fleet).to_json()
+    assert stop_fleet(live.fleet).errors == []
+    live.start()
+    live.wait_until_done()
 
 
-def test_a_pipe_or_a_link_in_place_of_the_output_is_not_read(make_site: MakeSite, tmp_path: Path) -> None:
-    site = make_site("a")
-    site.run_script(f"echo output; {COMMIT}")
-    site.start()
-    site.wait_for_the_end()
-    run = site.newest("a")
+def test_a_pipe_or_a_link_in_place_of_the_output_is_not_read(make_live_fleet: MakeLiveFleet, tmp_path: Path) -> None:
+    live = make_live_fleet("a")
+    live.use_script(f"echo output; {COMMIT}")
+    live.start()
+    live.wait_until_done()
+    run = live.newest("a")
     secret = tmp_path / "secret"
     secret.write_text("s3cr3t\n", "utf-8")
-    for path in (run.out, run.err, site.files("a").events):
+    for path in (run.out, run.err, live.files("a").events):
         path.unlink(missing_ok=True)
         os.mkfifo(path)
-    assert [line for line in read_log(site.fleet, site.agent("a")) if "output" in line] == []
+    assert [line for line in read_log(live.fleet, live.agent("a")) if "output" in line] == []
     request = run.request
     assert request is not None
     assert read_result(request, run).text == ""
     for path in (run.out, run.err):
         path.unlink()
         path.symlink_to(secret)
-    assert "s3cr3t" not in "".join(read_log(site.fleet, site.agent("a")))
+    assert "s3cr3t" not in "".join(read_log(live.fleet, live.agent("a")))
     assert list(Tail(run.out).lines()) == []
 
 
-def test_a_link_is_no_request_for_changes(make_site: MakeSite, tmp_path: Path) -> None:
-    site = make_site("a")
+def test_a_link_is_no_request_for_changes(make_live_fleet: MakeLiveFleet, tmp_path: Path) -> None:
+    live = make_live_fleet("a")
     secret = tmp_path / "secret"
     secret.write_text("s3cr3t\n", "utf-8")
-    site.files("a").path.mkdir(parents=True)
-    (site.files("a").path / "request-changes.md").symlink_to(secret)
-    assert not has_request(site.files("a"))
+    live.files("a").path.mkdir(parents=True)
+    (live.files("a").path / "request-changes.md").symlink_to(secret)
+    assert not has_request(live.files("a"))
 
 
 @pytest.fixture
@@ -212,29 +214,29 @@ def test_a_request_for_changes_writes_through_nothing(world: World, tmp_path: Pa
     assert "Please rename it." in text
 
 
-def test_a_supervisor_that_cannot_start_is_an_error(make_site: MakeSite) -> None:
-    site = make_site("a")
-    site.run_script(COMMIT)
-    (site.fleet.folder / "supervisor.json").mkdir(parents=True)
+def test_a_supervisor_that_cannot_start_is_an_error(make_live_fleet: MakeLiveFleet) -> None:
+    live = make_live_fleet("a")
+    live.use_script(COMMIT)
+    (live.fleet.folder / "supervisor.json").mkdir(parents=True)
     with pytest.raises(GroundError, match="supervisor ended at once"):
-        site.start()
-    (site.fleet.folder / "supervisor.json").rmdir()
-    ensure_supervisor(site.sessions)
-    site.wait_for_the_end()
-    assert site.state("a").state is State.FINISHED
+        live.start()
+    (live.fleet.folder / "supervisor.json").rmdir()
+    ensure_supervisor(live.sessions)
+    live.wait_until_done()
+    assert live.state("a").state is State.FINISHED
 
 
 def test_a_full_disk_does_not_keep_a_session_from_being_stopped(
-    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+    make_live_fleet: MakeLiveFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = make_site("a", "b")
-    site.run_script(f"{site.hold}; exec sleep 600")
-    site.start()
+    live = make_live_fleet("a", "b")
+    live.use_script(f"{live.hold}; exec sleep 600")
+    live.start()
     for name in "ab":
-        site.who(name)
-    run = site.newest("a")
+        live.who(name)
+    run = live.newest("a")
     (run.path / "stop.json").mkdir()
-    report = stop_fleet(site.fleet)
+    report = stop_fleet(live.fleet)
     assert report.stopped == ["a", "b"]
     assert report.survivors == []
     assert ["could not be recorded" in error for _, error in report.errors] == [True]

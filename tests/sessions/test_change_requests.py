@@ -51,7 +51,7 @@ def worked(make_repository: MakeRepository) -> Checkout:
     return checkout
 
 
-def test_a_request_left_as_a_file_becomes_the_verdict_and_goes_to_the_session(worked: Checkout) -> None:
+def test_a_request_file_becomes_the_verdict_and_reaches_the_session(worked: Checkout) -> None:
     fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
     (fleet.agent("a").path / "request-changes.md").write_text("Please name it `better`.\n", "utf-8")
     done = run(worked, "start")
@@ -65,7 +65,7 @@ def test_a_request_left_as_a_file_becomes_the_verdict_and_goes_to_the_session(wo
     assert "Please name it `better`." in task
 
 
-def test_one_that_is_refused_is_kept_and_does_not_come_back(worked: Checkout) -> None:
+def test_a_refused_request_is_kept_and_not_retried(worked: Checkout) -> None:
     fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
     assert run(worked, "discard", "a", "--reason", "no").returncode == 0
     (fleet.agent("a").path / "request-changes.md").write_text("Please.\n", "utf-8")
@@ -87,7 +87,7 @@ def requests(fleet: FleetFolder) -> list[str]:
     "message",
     [b"- rename it\n- \0 test it\n", b"rename it\n" + "\u00fc".encode() * 200_000, b"rename it\n" + b"\xff" * 200_000],
 )
-def test_one_that_no_argument_can_hold_is_handed_over_as_far_as_it_can(worked: Checkout, message: bytes) -> None:
+def test_a_request_too_long_for_an_argument_is_cut(worked: Checkout, message: bytes) -> None:
     fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
     leave(fleet, message)
     assert run(worked, "start").returncode == 0
@@ -96,7 +96,7 @@ def test_one_that_no_argument_can_hold_is_handed_over_as_far_as_it_can(worked: C
     assert "rename it" in worked.read("answer.txt", "agent/two/a")
 
 
-def test_one_that_cannot_be_judged_now_is_handed_over_later(worked: Checkout) -> None:
+def test_a_request_that_cannot_be_judged_now_is_retried(worked: Checkout) -> None:
     """As while somebody holds the lock; here, since its worktree is away for a moment."""
     fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
     leave(fleet, b"rename it\n")
@@ -116,7 +116,7 @@ def test_one_that_cannot_be_judged_now_is_handed_over_later(worked: Checkout) ->
     assert requests(fleet) == ["request-changes.refused.md"]
 
 
-def test_what_is_no_file_is_no_request(worked: Checkout) -> None:
+def test_a_pipe_is_no_request(worked: Checkout) -> None:
     """An agent may leave a pipe, which would hold up whoever reads it."""
     fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
     os.mkfifo(fleet.agent("a").path / "request-changes.md")

@@ -181,7 +181,7 @@ def test_the_guard_says_what_the_matcher_says(include: list[str], exclude: list[
 
 
 @given(st.text(max_size=60), st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3))
-def test_no_call_breaks_the_guard(command: str, extra: dict[str, str]) -> None:
+def test_the_guard_judges_any_call_without_an_error(command: str, extra: dict[str, str]) -> None:
     policy: dict[str, Any] = {
         "worktree": "/w/t",
         "instructions": [],
@@ -227,7 +227,7 @@ def test_a_runner_may_allow_more(world: World) -> None:
     assert "Bash(docker compose *)" in made["permissions"]["allow"]
 
 
-def test_deny_rules_only_where_an_allow_rule_would_open_it(world: World) -> None:
+def test_deny_rules_exist_only_where_an_allow_rule_matches(world: World) -> None:
     place = os.path.realpath(world.fleet.worktree(world.fleet.blueprint.agents[0]))
     rule = f"Edit(/{place}/package.json)"
     protected = ["package.json"]
@@ -373,7 +373,7 @@ def test_all_else_fails_open(folder: Path, what: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_status_that_cannot_be_written_stops_no_work(folder: Path, world: World) -> None:
+def test_events_that_cannot_be_written_do_not_stop_the_work(folder: Path, world: World) -> None:
     (folder / "events.jsonl").symlink_to("/dev/full")
     place = str(world.fleet.worktree(world.fleet.blueprint.agents[0]))
     event = {"tool_name": "Write", "tool_input": {"file_path": "src/x"}, "cwd": place}
@@ -392,14 +392,14 @@ def stop_event(again: bool = False) -> dict[str, Any]:
     return {"hook_event_name": "Stop", "session_id": "s", "stop_hook_active": again}
 
 
-def test_a_session_that_lacks_something_is_asked_three_times(folder: Path, world: World) -> None:
+def test_an_unfinished_session_is_reminded_three_times(folder: Path, world: World) -> None:
     asked = [call("gate", folder, stop_event(again)) for again in (False, True, True, True)]
     assert [done.returncode for done in asked] == [2, 2, 2, 0]
     assert "fill in AGENT_NOTES.md" in asked[0].stderr
     assert call("gate", folder, stop_event()).returncode == 2  # a new prompt begins anew
 
 
-def test_a_session_that_lacks_nothing_may_end(folder: Path, world: World) -> None:
+def test_a_finished_session_may_end(folder: Path, world: World) -> None:
     place = world.at("a")
     first = call("gate", folder, stop_event())
     assert "no commit on agent/demo/a yet" in first.stderr
@@ -480,7 +480,7 @@ def test_a_pipe_in_place_of_the_notes_does_not_block_the_hook(folder: Path, worl
     assert "fill in AGENT_NOTES.md" in call("turn", folder, stop_event()).stderr
 
 
-def test_an_interactive_session_is_asked_once(folder: Path) -> None:
+def test_an_interactive_session_is_reminded_once(folder: Path) -> None:
     assert [call("turn", folder, stop_event(again)).returncode for again in (False, True, True)] == [2, 0, 0]
 
 

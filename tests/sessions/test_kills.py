@@ -30,7 +30,7 @@ FOR_EVER = "echo precious > p; exec sleep 600"
 _SAMPLE = 4
 
 
-class Post:
+class CliFleet:
     """A spawned fleet of two on the command line."""
 
     def __init__(self, checkout: Checkout, script: str) -> None:
@@ -55,7 +55,7 @@ class Post:
             self.run("start")
         return [PYTHON, "-m", "orchestra.sessions.supervisor", str(self.fleet.path)]
 
-    def wait_for_the_end(self) -> None:
+    def wait_until_done(self) -> None:
         who = self.fleet.supervisor
         assert who is None or process.wait_gone(who, 60), self.fleet.supervisor_log.read_text("utf-8")
 
@@ -81,70 +81,72 @@ class Post:
 
 
 @pytest.fixture
-def end_all() -> Iterator[list[Post]]:
-    posts: list[Post] = []
-    yield posts
-    for post in posts:
-        post.run("stop")
-        post.wait_for_the_end()
-        assert post.processes() == []
+def ended_at_exit() -> Iterator[list[CliFleet]]:
+    fleets: list[CliFleet] = []
+    yield fleets
+    for cli in fleets:
+        cli.run("stop")
+        cli.wait_until_done()
+        assert cli.processes() == []
 
 
-def test_a_killed_start_is_finished_by_the_next(make_repository: MakeRepository, end_all: list[Post]) -> None:
-    first = Post(make_repository(name="count/repo"), ONCE)
+def test_a_killed_start_is_finished_by_the_next(make_repository: MakeRepository, ended_at_exit: list[CliFleet]) -> None:
+    first = CliFleet(make_repository(name="count/repo"), ONCE)
     points = count_points(first.argv("start"), first.checkout.path)
-    first.wait_for_the_end()
+    first.wait_until_done()
     first.require_done()
     for point in chosen_points(points, _SAMPLE):
-        post = Post(make_repository(name=f"{point}/repo"), ONCE)
-        end_all.append(post)
-        run_killed(post.argv("start"), post.checkout.path, point)
-        post.wait_for_the_end()
-        post.run("start")
-        post.wait_for_the_end()
-        post.require_done()
+        cli = CliFleet(make_repository(name=f"{point}/repo"), ONCE)
+        ended_at_exit.append(cli)
+        run_killed(cli.argv("start"), cli.checkout.path, point)
+        cli.wait_until_done()
+        cli.run("start")
+        cli.wait_until_done()
+        cli.require_done()
 
 
-def test_a_killed_supervisor_is_followed_up(make_repository: MakeRepository, end_all: list[Post]) -> None:
+def test_a_killed_supervisor_is_finished_by_the_next_start(
+    make_repository: MakeRepository, ended_at_exit: list[CliFleet]
+) -> None:
     root = Path(__file__).parents[2]
-    first = Post(make_repository(name="count/repo"), ONCE)
+    first = CliFleet(make_repository(name="count/repo"), ONCE)
     points = count_points(first.queue(), root)
     first.require_done()
     for point in chosen_points(points, _SAMPLE):
-        post = Post(make_repository(name=f"{point}/repo"), ONCE)
-        end_all.append(post)
-        run_killed(post.queue(), root, point)
-        post.run("start")
-        post.wait_for_the_end()
-        post.require_done()
+        cli = CliFleet(make_repository(name=f"{point}/repo"), ONCE)
+        ended_at_exit.append(cli)
+        run_killed(cli.queue(), root, point)
+        cli.run("start")
+        cli.wait_until_done()
+        cli.require_done()
 
 
-def test_a_killed_stop_is_finished_by_the_next(make_repository: MakeRepository, end_all: list[Post]) -> None:
-    first = Post(make_repository(name="count/repo"), FOR_EVER)
+def test_a_killed_stop_is_finished_by_the_next(make_repository: MakeRepository, ended_at_exit: list[CliFleet]) -> None:
+    first = CliFleet(make_repository(name="count/repo"), FOR_EVER)
     first.run("start")
     _until_at_work(first)
     points = count_points(first.argv("stop"), first.checkout.path)
     for point in chosen_points(points, _SAMPLE):
-        post = Post(make_repository(name=f"{point}/repo"), FOR_EVER)
-        end_all.append(post)
-        post.run("start")
-        _until_at_work(post)
-        run_killed(post.argv("stop"), post.checkout.path, point)
-        post.run("stop")
-        assert post.processes() == []
+        cli = CliFleet(make_repository(name=f"{point}/repo"), FOR_EVER)
+        ended_at_exit.append(cli)
+        cli.run("start")
+        _until_at_work(cli)
+        run_killed(cli.argv("stop"), cli.checkout.path, point)
+        cli.run("stop")
+        assert cli.processes() == []
         for name in ("a", "b"):
-            newest = post.fleet.agent(name).newest()
+            newest = cli.fleet.agent(name).newest()
             assert newest is not None
             assert newest.stop is not None
-            place = post.checkout.path.parent / "worktrees" / f"agent-{'ab'.index(name) + 1}"
+            place = cli.checkout.path.parent / "worktrees" / f"agent-{'ab'.index(name) + 1}"
             assert (place / "p").read_text("utf-8") == "precious\n"
-        post.wait_for_the_end()
+        cli.wait_until_done()
 
 
-def _until_at_work(post: Post) -> None:
+def _until_at_work(cli: CliFleet) -> None:
     """Until both sessions have written what stop must save; the supervisor paces the looking."""
-    root = post.checkout.path.parent / "worktrees"
+    root = cli.checkout.path.parent / "worktrees"
     while not all((root / f"agent-{number}" / "p").exists() for number in (1, 2)):
-        who = post.fleet.supervisor
+        who = cli.fleet.supervisor
         assert who is not None
         assert not process.wait_gone(who, 0.02)

@@ -25,7 +25,7 @@ from orchestra.sessions.store import FleetFolder
         ("SessionEnd", "prompt_input_exit", False),
     ],
 )
-def test_it_is_asked_only_where_something_may_change_without_a_signal(
+def test_the_client_is_polled_only_where_the_state_may_change_without_a_signal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event: str, detail: str, asked: bool
 ) -> None:
     tools = tmp_path / "tools"

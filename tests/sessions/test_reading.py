@@ -49,14 +49,14 @@ def test_a_good_run() -> None:
     )
 
 
-def test_no_hook_before_init_means_that_the_settings_are_off() -> None:
+def test_init_without_our_hook_means_that_the_settings_are_off() -> None:
     assert [alert.kind for alert in feed(ClaudeReader(), INIT)] == [AlertKind.UNGUARDED]
     theirs = {**HOOKED, "stdout": "a hook of the repository's own"}
     assert [alert.kind for alert in feed(ClaudeReader(), theirs, INIT)] == [AlertKind.UNGUARDED]
     assert feed(ClaudeReader(guarded=False), INIT) == []
 
 
-def test_what_the_client_says_of_its_own_failure_is_the_reason() -> None:
+def test_the_clients_error_is_the_reason() -> None:
     reader = ClaudeReader()
     wrong = {**GOOD, "is_error": True, "subtype": "error_during_execution", "result": None}
     feed(reader, {**wrong, "errors": ["Sandbox required but unavailable: x"]})
@@ -65,7 +65,7 @@ def test_what_the_client_says_of_its_own_failure_is_the_reason() -> None:
     assert reader.result().reason == "it was interrupted"
 
 
-def test_only_the_first_init_tells() -> None:
+def test_only_the_first_init_is_checked() -> None:
     assert feed(ClaudeReader(), HOOKED, INIT, INIT) == []
 
 
@@ -76,7 +76,7 @@ def test_of_several_results_the_last_one_counts_and_tokens_add_up() -> None:
     assert reader.result().usage == Usage(0.9, 20, 10, 14, 6)
 
 
-def test_success_beside_is_error_is_a_failure() -> None:
+def test_success_with_is_error_is_a_failure() -> None:
     reader = ClaudeReader()
     feed(reader, failed(400, "API Error: 400 bad\nmore"))
     assert (reader.result().is_error, reader.result().reason) == (True, "API Error: 400 bad")
@@ -134,7 +134,7 @@ _EVENTS = st.builds(lambda kind, rest: {"type": kind, **rest}, _KINDS, st.dictio
 
 
 @given(st.lists(st.binary(max_size=30) | _EVENTS.map(lambda event: json.dumps(event).encode()), max_size=6))
-def test_no_output_breaks_a_reader(lines: list[bytes]) -> None:
+def test_a_reader_reads_any_output(lines: list[bytes]) -> None:
     readers: list[Reader] = [ClaudeReader(), parser_of(("sh",))]
     readers += [parser_of((name,)) for name in ("codex", "gemini", "opencode")]
     for reader in readers:
@@ -240,11 +240,11 @@ def sessions_without_cost(session: str, version: str) -> SessionResult:
         ([sessions_without_cost("s", ""), sessions_without_cost("t", ""), spent("u", "2.1.330", 0.5)], 2),
     ],
 )
-def test_what_nobody_told_is_not_nothing(results: list[SessionResult], sessions: int) -> None:
+def test_an_unreported_cost_is_not_zero(results: list[SessionResult], sessions: int) -> None:
     assert total(results).sessions_without_cost == sessions
 
 
-def test_a_run_that_is_cut_off_used_what_its_messages_say() -> None:
+def test_a_run_without_a_result_counts_the_tokens_of_its_messages() -> None:
     reader = ClaudeReader()
     usage = {"input_tokens": 10, "output_tokens": 1, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 3}
     pieces = [{"type": "text", "text": "a"}, {"type": "tool_use"}]
@@ -339,7 +339,7 @@ def test_a_refusal_shows_its_reason_and_an_error_is_no_success() -> None:
 # -- sending back ---------------------------------------------------------------------------------------------------
 
 
-def test_from_train_tells_the_facts_and_the_task() -> None:
+def test_an_eviction_message_has_the_facts_and_the_task() -> None:
     conflict = Conflict("src/a.py", ("<<<<<<< main\n1\n=======\n2\n>>>>>>> a",))
     evicted = Eviction("conflict", "src/a.py changed on both sides.", "main", ("api",), conflicts=(conflict,))
     message = from_train(evicted)
@@ -368,7 +368,7 @@ def test_a_long_log_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("cost", ["0.5", float("nan"), float("inf"), -1.0, [], None])
-def test_a_cost_that_is_no_amount_is_none_told(cost: object) -> None:
+def test_a_cost_that_is_no_amount_counts_as_unreported(cost: object) -> None:
     """It would break the sum of all, or a budget that is held against it."""
     reader = ClaudeReader()
     feed(reader, HOOKED, INIT, {**GOOD, "total_cost_usd": cost})

@@ -132,7 +132,7 @@ def test_one_refusal_pauses_the_fleet_and_halves_it() -> None:
     assert (worse.level, worse.until, worse.slots) == (1, 100.0 + FIRST_PAUSE_S, 4)
 
 
-def test_what_arrives_within_the_pause_is_the_same_weather() -> None:
+def test_refusals_within_the_pause_do_not_add_up() -> None:
     worse = record_refusal(BackoffState(), 100.0, running=8, reason="429")
     for moment in range(101, 110):
         worse = record_refusal(worse, float(moment), running=8, reason="429")
@@ -151,12 +151,12 @@ def test_the_pause_doubles_and_has_an_end() -> None:
     assert backoff.slots == 1
 
 
-def test_what_the_api_asks_for_is_kept_within_reason() -> None:
+def test_the_requested_pause_is_bounded() -> None:
     assert record_refusal(BackoffState(), 0.0, running=2, reason="429", wait_s=100.0).until == 100.0
     assert record_refusal(BackoffState(), 0.0, running=2, reason="429", wait_s=1e9).until == LONGEST_PAUSE_S
 
 
-def test_quiet_gives_places_back_one_by_one() -> None:
+def test_quiet_minutes_give_slots_back_one_by_one() -> None:
     backoff = BackoffState(3, 100.0, 50.0, 1, "429")
     assert relax(backoff, 100.0 + QUIET_S - 1) == backoff
     better = relax(backoff, 100.0 + QUIET_S)
@@ -173,11 +173,11 @@ def test_a_pause_lasts_until_its_end(level: int) -> None:
     assert relax(backoff, backoff.until + QUIET_S) != backoff
 
 
-def test_weather_from_before_the_clock_was_set_back_is_forgotten() -> None:
+def test_a_back_off_from_before_the_clock_was_set_back_is_forgotten() -> None:
     assert relax(BackoffState(1, 1e6, 1e6, 2, "429"), 100.0) == BackoffState()
 
 
-def test_held_weather_does_not_mend_itself() -> None:
+def test_a_held_fleet_is_not_released_by_time() -> None:
     held = BackoffState(held="log in", level=1)
     assert relax(held, 1e9) == held
 
@@ -195,12 +195,14 @@ def test_held_weather_does_not_mend_itself() -> None:
         ("", 0, 1.0, True, None),
     ],
 )
-def test_what_goes_on_by_itself(fault: str, attempt: int, left: float, capped: bool, expected: Retry | None) -> None:
+def test_which_failures_are_retried(
+    fault: str, attempt: int, left: float, capped: bool, expected: Retry | None
+) -> None:
     found = retry_after(fault, attempt=attempt, remaining_usd=left, capped=capped, backoff=BackoffState(), now=100.0)
     assert found == expected
 
 
-def test_what_goes_on_waits_for_the_weather() -> None:
+def test_a_retry_waits_for_the_back_off() -> None:
     backoff = BackoffState(3, 500.0, 90.0, 1, "429")
     found = retry_after("busy", attempt=0, remaining_usd=1.0, capped=False, backoff=backoff, now=100.0)
     assert found == Retry(500.0, 1)

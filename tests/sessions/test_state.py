@@ -192,7 +192,7 @@ _SESSIONS = st.builds(
 
 
 @given(_WORKS, st.none() | _SESSIONS)
-def test_whatever_the_facts_some_things_always_hold(work: WorkFacts, facts: SessionFacts | None) -> None:
+def test_invariants_hold_for_any_facts(work: WorkFacts, facts: SessionFacts | None) -> None:
     found = derive_state(work, facts)
     assert found.source
     if work.landed:

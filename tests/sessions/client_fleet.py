@@ -15,7 +15,7 @@ import pytest
 from orchestra.blueprint.model import Limits, Runner, RunnerKind, Scope
 
 from .clients import VERSIONS, client_folder
-from .conftest import Site
+from .conftest import LiveFleet
 from .model_server import ModelServer
 
 Turns = list[dict[str, Any]]
@@ -42,8 +42,8 @@ def work(*, notes: bool = True) -> Turns:
     return [*turns, {"text": "Done."}]
 
 
-class Office(Site):
-    """A site whose agents are real clients, with scopes, a protected file and a scripted model."""
+class ClientFleet(LiveFleet):
+    """A fleet whose agents are real clients, with scopes, a protected file and a scripted model."""
 
     version: str
 
@@ -83,23 +83,26 @@ class Office(Site):
 
 
 @pytest.fixture(params=VERSIONS)
-def office(
-    request: pytest.FixtureRequest, make_site: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Office]:
-    """``office("a", "b", max_turns=...)`` for each version of the client, each with a home of its own."""
+def client_fleet(
+    request: pytest.FixtureRequest,
+    make_live_fleet: Callable[..., LiveFleet],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., ClientFleet]:
+    """``client_fleet("a", "b", max_turns=...)`` for each version of the client, each with a home of its own."""
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
 
-    def make(*names: str, **more: Any) -> Office:
-        site = make_site(*names)
-        site.__class__ = Office
-        assert isinstance(site, Office)
-        site.version = request.param
-        site.prepare(**more)
-        return site
+    def make(*names: str, **more: Any) -> ClientFleet:
+        live = make_live_fleet(*names)
+        live.__class__ = ClientFleet
+        assert isinstance(live, ClientFleet)
+        live.version = request.param
+        live.prepare(**more)
+        return live
 
     return make
 
 
-MakeOffice = Callable[..., Office]
+MakeClientFleet = Callable[..., ClientFleet]
