@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.errors import DiskFull, GitError, GroundError
+from orchestra.git.config_door import neutral_options
 
 SUBCOMMANDS = frozenset(
     """add branch cat-file check-ignore check-ref-format checkout-index commit-tree config count-objects diff
@@ -78,6 +79,7 @@ _FIXED_CONFIG = (
     "color.ui=false",
 )
 _PREFIX = ("git", *(part for setting in _FIXED_CONFIG for part in ("-c", setting)))
+_COMPARES_SUBMODULES = ("status", "diff", "diff-index")
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
 
@@ -217,7 +219,21 @@ class Git:
         if not args or args[0] not in SUBCOMMANDS:
             raise ValueError(f"git {args[0] if args else ''} is not in SUBCOMMANDS of orchestra/git/git_process.py")
         hooks = ("-c", f"core.hooksPath={self._hooks}") if self._hooks else ()
-        return [*_PREFIX, *hooks, *args]
+        # The content of submodules is not compared: git would run what their configuration names.
+        ignored = ("--ignore-submodules=dirty",) if args[0] in _COMPARES_SUBMODULES else ()
+        return [*_PREFIX, *self.neutral_options(), *hooks, args[0], *ignored, *args[1:]]
+
+    def neutral_options(self) -> tuple[str, ...]:
+        """Return the ``-c`` options by which git here runs no program that the repository's configuration names."""
+        env = environment(self._env)
+        folder = Path(self._env["GIT_DIR"]) if "GIT_DIR" in self._env else self.git_folder()
+
+        def list_config() -> bytes:
+            words = ("git", "config", "--list", "--show-scope", "-z")
+            settings = {**env, "GIT_DIR": str(folder)}
+            return subprocess.run(words, cwd=folder, env=settings, capture_output=True, check=False).stdout
+
+        return neutral_options(folder, env, list_config)
 
     def _cannot_start(self, error: OSError) -> GroundError:
         if not self.folder.is_dir():

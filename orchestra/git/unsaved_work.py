@@ -113,9 +113,9 @@ def take_snapshot(worktree: Path) -> Snapshot:
     head_tree = git.text("rev-parse", f"{head}^{{tree}}") if head else git.text("mktree", stdin=b"")
     with _index_aside(git, admin) as private:
         index = _write_tree(private)
-        _look_at_hidden(private)
+        adding = private.with_config(_settings_of(worktree, _look_at_hidden(private)))
         try:
-            unreadable = _unreadable(private.run("add", "--all").stderr)
+            unreadable = _unreadable(adding.run("add", "--all").stderr)
         except GitError as error:
             raise GroundError(f"the work in {worktree} cannot be saved: {error.stderr}") from error
         if unreadable:
@@ -217,15 +217,33 @@ def _write_tree(git: Git) -> str | None:
     return None if git.text("ls-files", "--unmerged") else git.text("write-tree")
 
 
-def _look_at_hidden(git: Git) -> None:
-    """Undo assume-unchanged and skip-worktree in this copy of the index: such entries may hide work."""
-    tagged = git.run("ls-files", "-v", "-z").fields
+def _settings_of(worktree: Path, submodules: Sequence[str]) -> dict[str, str]:
+    """Return what disables programs in the submodules: ``git add`` runs ``git status`` in each, with our settings."""
+    settings: dict[str, str] = {}
+    for name in submodules:
+        if (worktree / name / ".git").exists():
+            inner = Git(worktree / name)
+            settings |= dict(option.split("=", 1) for option in inner.neutral_options()[1::2])
+            rows = inner.run("ls-files", "--stage", "-z", ok=(0, 128)).fields
+            nested = [row.partition("\t")[2] for row in rows if row.startswith(_GITLINK)]
+            settings |= _settings_of(worktree / name, nested)
+    return settings
+
+
+def _look_at_hidden(git: Git) -> list[str]:
+    """Undo assume-unchanged and skip-worktree in this copy of the index: such entries may hide work.
+
+    Returns the paths of submodules.
+    """
+    rows = git.run("ls-files", "-v", "--stage", "-z").fields
+    tagged = [row[:2] + row.partition("\t")[2] for row in rows]
     sparse = git.run("config", "--type=bool", "--get", "core.sparseCheckout", ok=(0, 1)).text == "true"
     assumed = [field[2:] for field in tagged if field[0].islower()]
     skipped = [] if sparse else [field[2:] for field in tagged if field[0] in "Ss"]
     for option, names in (("--no-assume-unchanged", assumed), ("--no-skip-worktree", skipped)):
         if names:
             git.run("update-index", option, "-z", "--stdin", stdin=os.fsencode("\0".join(names) + "\0"))
+    return [row.partition("\t")[2] for row in rows if row[2:].startswith(_GITLINK)]
 
 
 def _refuse_half_done(worktree: Path, admin: Path) -> None:

@@ -1,0 +1,86 @@
+"""Programs that a repository's own configuration names, and the settings that keep git from running them.
+
+Agents can write ``.git/config``, ``config.worktree`` and the configuration of repositories inside their worktrees.
+Filters, merge drivers, ssh commands, credential helpers and the like count only where the user set them outside the
+repository: in the global or system configuration, included files there, or the environment. A setting of the
+repository is overridden by the user's value, else by one that runs nothing or makes git fail.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+_PROGRAMS = re.compile(
+    r"""filter\..*\.(clean|smudge|process) | merge\..*\.driver | diff\..*\.(command|textconv) | diff\.external
+    | core\.(sshcommand|askpass|gitproxy|alternaterefscommand|attributesfile) | credential(\..*)?\.helper
+    | gpg(\..*)?\.(program|defaultkeycommand) | remote\..*\.(uploadpack|receivepack|vcs) | submodule\..*\.update""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+# A quick look at the file: without any of these words at the start of a setting it names no program.
+_SUSPICIOUS = re.compile(
+    rb"""\[\s*include | (^|[\]\s])(clean|smudge|process|driver|command|textconv|external|sshcommand|askpass|gitproxy
+    |alternaterefscommand|attributesfile|helper|program|defaultkeycommand|uploadpack|receivepack|vcs|update)\s*[=\\]""",
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+_NEUTRAL = {
+    "driver": "false",  # an empty driver would succeed with "ours"
+    "sshcommand": "ssh",
+    "uploadpack": "git-upload-pack",
+    "receivepack": "git-receive-pack",
+    "update": "checkout",
+}
+_cache: dict[tuple[object, ...], tuple[str, ...]] = {}
+
+
+def neutral_options(git_folder: Path, env: Mapping[str, str], list_config: Callable[[], bytes]) -> tuple[str, ...]:
+    """Return the ``-c`` options that disable the programs of the repository's own configuration; mostly none.
+
+    ``list_config`` returns the output of ``git config --list --show-scope -z``.
+    """
+    files = [path for path in _config_files(git_folder) if path.is_file()]
+    if not any(_is_suspicious(path) for path in files):
+        return ()
+    key = (git_folder, env.get("GIT_CONFIG_GLOBAL"), env.get("HOME"), env.get("GIT_CONFIG_COUNT"), *map(_stamp, files))
+    if key not in _cache:
+        _cache[key] = tuple(part for setting in _overrides(list_config()) for part in ("-c", setting))
+    return _cache[key]
+
+
+def _config_files(git_folder: Path) -> Iterator[Path]:
+    yield git_folder / "config.worktree"
+    try:
+        common = git_folder / (git_folder / "commondir").read_text("utf-8", "surrogateescape").strip()
+    except OSError:
+        common = git_folder
+    yield common / "config"
+
+
+def _is_suspicious(path: Path) -> bool:
+    try:
+        return _SUSPICIOUS.search(path.read_bytes()) is not None
+    except OSError:
+        return True
+
+
+def _stamp(path: Path) -> tuple[str, int, int, int]:
+    status = path.stat()
+    return str(path), status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _overrides(listed: bytes) -> Iterator[str]:
+    fields = listed.decode("utf-8", "surrogateescape").split("\0")
+    by_key: dict[str, tuple[list[str], list[str]]] = {}
+    for scope, setting in zip(fields[::2], fields[1::2], strict=False):
+        name, _, value = setting.partition("\n")
+        if _PROGRAMS.fullmatch(name):
+            by_key.setdefault(name, ([], []))[scope in ("local", "worktree")].append(value)
+    for name, (outside, inside) in by_key.items():
+        variable = name.rpartition(".")[2]
+        if not inside:
+            continue
+        if variable == "helper":
+            yield from (f"{name}={value}" for value in ("", *outside))  # the empty one resets the list
+        else:
+            yield f"{name}={outside[-1] if outside else _NEUTRAL.get(variable, '')}"
