@@ -108,6 +108,23 @@ class Checkout:
         return [name for name in names.split("\0") if name]
 
 
+SetGlobally = Callable[[str, str], None]
+"""``set_globally(key, value)``: set what the user has in the global git configuration, for one test."""
+
+
+@pytest.fixture
+def set_globally(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SetGlobally:
+    """Give this test its own copy of the global git configuration."""
+    path = tmp_path / "global-gitconfig"
+    path.write_bytes(Path(os.environ["GIT_CONFIG_GLOBAL"]).read_bytes())
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(path))
+
+    def set_one(key: str, value: str) -> None:
+        subprocess.run(["git", "config", "--file", path, key, value], check=True)
+
+    return set_one
+
+
 MakeRepository = Callable[..., Checkout]
 """``make_repository(files={...}, *commits, name=..., branch=...)``, see the fixture."""
 

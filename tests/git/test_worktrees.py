@@ -16,7 +16,7 @@ from orchestra.git.fast_checkout import clear
 from orchestra.git.repository import Repository
 from orchestra.git.worktree_admin import staged
 from orchestra.git.worktrees import Place
-from tests.conftest import Checkout, Content, MakeRepository
+from tests.conftest import Checkout, Content, MakeRepository, SetGlobally
 
 PLAIN: Mapping[str, Content] = {
     "README.md": "# sample\n",
@@ -105,14 +105,14 @@ def test_whatever_the_configuration(make_repository: MakeRepository, config: dic
     check_like_gits(repository, add_all(repository, places(repository, 3)))
 
 
-def test_filters_run_as_git_runs_them(make_repository: MakeRepository) -> None:
+def test_global_filters_run_as_git_runs_them(make_repository: MakeRepository, set_globally: SetGlobally) -> None:
     """As for LFS: what is in the worktree is not what is in the commit, and git calls it clean."""
     attributes = "*.big filter=shout\n*.id ident\n*.sh eol=lf\n*.bat eol=crlf\n"
     repository = make_repository(
         {".gitattributes": attributes, "a.big": "quiet\n", "v.id": "$Id$\n", "x.bat": "echo\n", "y.txt": "t\n"}
     )
-    repository.git("config", "filter.shout.smudge", "tr a-z A-Z")
-    repository.git("config", "filter.shout.clean", "tr A-Z a-z")
+    set_globally("filter.shout.smudge", "tr a-z A-Z")
+    set_globally("filter.shout.clean", "tr A-Z a-z")
     made = add_all(repository, places(repository, 3))
     check_like_gits(repository, made)
     assert (made[2].path / "a.big").read_text() == "QUIET\n"

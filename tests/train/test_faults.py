@@ -24,7 +24,7 @@ from orchestra.train.events import TrainEvent
 from orchestra.train.landing import recover
 from orchestra.train.landing_journal import Landing, journal_path, read_journal, write_journal
 from orchestra.workspace.paths import ASIDE, slots_root
-from tests.conftest import Checkout, MakeRepository
+from tests.conftest import Checkout, MakeRepository, SetGlobally
 from tests.train.train_fixture import TESTS, Train, TrainFixture, landed, make_train, reasons
 
 
@@ -492,9 +492,11 @@ def test_nothing_is_tested_where_a_killed_train_is_still_at_work(
     assert landed(report) == ["two"]
 
 
-def test_the_git_that_fills_a_slot_is_known_as_ours(train: TrainFixture, tmp_path: Path) -> None:
+def test_the_git_that_fills_a_slot_is_known_as_ours(
+    train: TrainFixture, tmp_path: Path, set_globally: SetGlobally
+) -> None:
     seen = tmp_path / "seen"
-    train.checkout.git("config", "filter.look.smudge", f"env >>'{seen}'; cat")
+    set_globally("filter.look.smudge", f"env >>'{seen}'; cat")
     train.approved(one={".gitattributes": "a filter=look\n", "a": "1\n"})
     assert landed(train.merge()) == ["one"]
     assert f"{MARK}=gate-slot\n" in seen.read_text("utf-8")
