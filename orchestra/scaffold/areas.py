@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Final
 
+from orchestra.blueprint.checks import VERBS
 from orchestra.scaffold.code_folders import PLAIN_NAMES, Folders, is_aside, is_test, last_name
 from orchestra.scaffold.detect import slug
 from orchestra.scaffold.stacks.manifests import can_be_named, escape
@@ -250,8 +251,9 @@ def _named(areas: Sequence[Area]) -> tuple[Area, ...]:
     for area in areas:
         folder = slug(area.include[0].removesuffix("/**").replace("\\", ""))
         base = slug(area.name) or "part"
+        base = f"{base}-code" if base in VERBS else base
         numbered = (f"{base}-{number}" for number in range(2, 1000))
-        name = next(name for name in (base, folder, *numbered) if name and name not in taken)
+        name = next(name for name in (base, folder, *numbered) if name and name not in taken | VERBS)
         taken.add(name)
         named.append(Area(name, area.kind, area.where, area.include, area.exclude, area.files))
     return tuple(named)

@@ -35,7 +35,7 @@ _ALWAYS_PROTECTED: Final = (
 _ENVIRONMENT_FILES: Final = (".env", ".env.local", ".env.development", ".env.development.local", ".env.test", ".envrc")
 _NOT_PRODUCT: Final = frozenset("docs doc website site examples example samples demo fixtures test tests e2e".split())
 _NOT_WALKED: Final = frozenset("node_modules venv .venv target build dist vendor __pycache__".split())
-_NO_NAMES: Final = frozenset("root monorepo workspace project app repo repository".split())
+_NO_NAMES: Final = frozenset("root monorepo workspace project app repo repository archive".split())
 _MOST_PARTS: Final = 4
 _MOST_FILES: Final = 50_000
 

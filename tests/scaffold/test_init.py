@@ -227,6 +227,15 @@ def test_an_empty_repository_gets_a_blueprint_that_says_what_is_missing(tmp_path
     assert "EDIT: no test command was detected" in (tmp_path / proposed.blueprint).read_text()
 
 
+def test_folders_named_like_a_command_give_agents_other_names(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    root.mkdir()
+    tracked = [f"{part}/m{n}.py" for part in ("worker", "status", "watch") for n in range(9)]
+    _, blueprint = initialised(root, ["pyproject.toml", *tracked])
+    assert {"worker-code", "status-code", "watch-code"} <= {agent.name for agent in blueprint.agents}
+    assert blueprint.name == "fleet"
+
+
 @pytest.mark.parametrize("word", ["null", "True", "no", "1e3", "007", "y"])
 def test_words_that_yaml_takes_for_something_else_are_names(tmp_path: Path, word: str) -> None:
     root = tmp_path / word
