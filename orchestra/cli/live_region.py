@@ -36,7 +36,7 @@ _DEFAULT_SIZE = (80, 24)
 
 
 def can_draw(stream: IO[str]) -> bool:
-    """Whether a block can be drawn there: a terminal that moves its cursor."""
+    """Return whether a block can be drawn there: a terminal that can move its cursor."""
     return is_terminal(stream) and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
 
 
@@ -74,13 +74,13 @@ class Block:
         texts = ["".join(self._toned(cell) for cell in line) for line in picture.lines] if in_front else []
         if (texts, self.size(), ()) == (self._lines, self._size, tuple(picture.above)):
             return
-        said = [
+        rows_above = [
             self._toned(Cell(row, cell.tone)) for cell in picture.above for row in terminal_safe(cell.text).split("\n")
         ]
         written = self._home() if in_front else ""
-        if self._lines and (said or not texts):
+        if self._lines and (rows_above or not texts):
             written += self._emptied()
-        written += "".join(f"{row}\r\n" for row in said)
+        written += "".join(f"{row}\r\n" for row in rows_above)
         self._lines, self._size = texts, self.size()
         self._write(written + (_BEGIN + self._body() + _END if texts else ""))
 

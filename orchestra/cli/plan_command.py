@@ -1,4 +1,4 @@
-"""The plan as a task: what would happen, where agents will tread on each other, what it takes. Writes nothing."""
+"""``orchestra plan``: what would happen, where agents overlap, and the resources it takes. Read-only."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def plan(
     resolved: bool = False,
     json: bool = False,
 ) -> ExitCode:
-    """Show what spawn would do, the merge order, who treads on whom, what it takes; writes nothing.
+    """Show what spawn would do, the merge order, overlapping scopes and estimated resources; read-only.
 
     Each finding says what to change in the blueprint, with file and line. An error is what spawn or merge would
-    refuse or could not end: exit code 2, or 3 where not the blueprint but the ground is wrong. Warnings and notes
+    refuse: exit code 2, or 3 where the repository or machine is wrong and not the blueprint. Warnings and notes
     change no exit code.
     """
     _check_flags(graph, resolved, json)
@@ -78,9 +78,9 @@ def _say_report(report: PlanReport) -> None:
     for line in draw_plan(report):
         print_result(line)
     print_result()
-    for severity, (first, *rest) in draw_findings(report):
+    for severity, (first, *detail_lines) in draw_findings(report):
         print_result(first, tones[severity])
-        for line in rest:
+        for line in detail_lines:
             print_result(line)
     print_result(count_findings(report.findings))
 
@@ -105,7 +105,7 @@ def _say_resolved(fleet: Fleet) -> ExitCode:
     from orchestra.plan.resolved_blueprint import draw_resolved
 
     home = fleet.repository.home
-    found = resolved(fleet.blueprint.source, blueprint_paths=[home / "blueprints"])
-    for line in draw_resolved(found, home):
+    composed = resolved(fleet.blueprint.source, blueprint_paths=[home / "blueprints"])
+    for line in draw_resolved(composed, home):
         print_result(line)
     return ExitCode.DONE

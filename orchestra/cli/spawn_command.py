@@ -96,7 +96,7 @@ def _overlap_problems(fleet: Fleet) -> list[str]:
     from orchestra.plan.scope_findings import scope_overlaps
 
     overlaps = scope_overlaps(fleet.blueprint)
-    return [f"{found.message}; {found.advice}" for found in overlaps if found.severity is Severity.ERROR]
+    return [f"{overlap.message}; {overlap.advice}" for overlap in overlaps if overlap.severity is Severity.ERROR]
 
 
 def _print_report(fleet: Fleet, report: SpawnReport) -> None:
@@ -105,7 +105,7 @@ def _print_report(fleet: Fleet, report: SpawnReport) -> None:
     for place in report.places:
         ready = place.readiness.state.value
         tone = _TONES.get(ready, Tone.QUIET)
-        rows.append([place.agent, place.branch, str(place.path), place.had.value, Cell(ready, tone)])
+        rows.append([place.agent, place.branch, str(place.path), place.origin.value, Cell(ready, tone)])
     show_table(("agent", "branch", "worktree", "", "set-up"), rows)
     for note in report.notes:
         print_note(note, Tone.WAITING)
@@ -127,7 +127,7 @@ def _to_json(fleet: Fleet, report: SpawnReport) -> Json:
                 "name": place.agent,
                 "branch": place.branch,
                 "worktree": str(place.path),
-                "origin": place.had.value,
+                "origin": place.origin.value,
                 "ready": place.readiness.state.value,
                 "reason": place.readiness.reason,
                 "log": str(place.readiness.log) if place.readiness.log else None,

@@ -86,12 +86,12 @@ def table_lines(status: Status, width: int) -> list[Line]:
     for row in status.rows:
         *cells, look_at = row_cells(row, status.taken_at)
         rows.append(cells)
-        own = [
+        agent_reasons = [
             Cell(" ".join(reason.split()), Tone.WAITING)
             for (_, reason), names in by_reason.items()
             if names == [row.agent.name]
         ]
-        reasons.append([*own, *([look_at] if isinstance(look_at, Cell) and look_at.text else [])])
+        reasons.append([*agent_reasons, *([look_at] if isinstance(look_at, Cell) and look_at.text else [])])
     return fit_table(COLUMNS[:-1], rows, reasons, width)
 
 

@@ -1,7 +1,7 @@
 """The live view of a train in a terminal: the picture at the bottom, what is final above it, once and for good.
 
-Invariant: every line that is final for an agent is printed exactly as the plain lines have it, so that the scrollback
-tells the whole story. Refuses: to hold up the train; the terminal is drawn from a thread of its own.
+Invariant: every line that is final for an agent is printed exactly as the plain lines have it, so the scrollback
+holds everything. The terminal is drawn from a thread of its own and never delays the train.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ def live_view(stream: IO[str]) -> Iterator[Listener]:
         nonlocal state
         with heard:
             state = fold(state, event)
-            if stays(event):
+            if is_final(event):
                 above.append(Cell(event.text, tone_of(event)))
 
     def look(columns: int, rows: int) -> Picture:
         nonlocal above
         with heard:
-            now, said, above = state, above, []
+            now, lines_above, above = state, above, []
         # One column and one row less: the last column wraps in some terminals, and a line above is to be seen.
-        return Picture(render(now, min(columns - 1, _WIDEST), rows - 1, time.time(), marks), said)
+        return Picture(render(now, min(columns - 1, _WIDEST), rows - 1, time.time(), marks), lines_above)
 
     with drawn_again(Block(stream), look, _EVERY_S):
         yield hear
 
 
-def stays(event: TrainEvent) -> bool:
-    """Whether it is final, or worth finding in the scrollback: fates, advice, and gates that did not pass."""
+def is_final(event: TrainEvent) -> bool:
+    """Return whether an event stays in the scrollback: results, advice, and gates that did not pass."""
     red = event.kind == "gate.finished" and event.data.get("outcome") not in _PASSED
     return (red and event.data.get("purpose") != "explain") or event.kind in _STAYS
 

@@ -73,7 +73,7 @@ class TrainState:
     target: str = "the target"
     order: tuple[str, ...] = ()
     rehearsed: bool = False
-    begun: float | None = None
+    started_at: float | None = None
     fates: Mapping[str, Fate] = field(default_factory=_none_yet)
     runs: Mapping[int, Run] = field(default_factory=_no_runs)
     ended: Mapping[int, bool] = field(default_factory=lambda: MappingProxyType({}))
@@ -94,7 +94,7 @@ class TrainState:
         return frozenset(name for name in held if name not in self.fates)
 
     def aboard(self, run: Run) -> tuple[str, ...]:
-        """Whom a run holds beyond the target as it is now: what has landed since is the target."""
+        """Return the agents of a run that have not landed since it started."""
         return tuple(name for name in run.agents if self.fates.get(name, _OPEN).kind != "landed")
 
 
@@ -104,7 +104,7 @@ _BUILDING = "building candidates"
 
 
 def tone_of(event: TrainEvent) -> Tone:
-    """How the line of an event is meant."""
+    """Return the tone of an event's line."""
     return _TONES.get(event.kind, Tone.QUIET)
 
 
@@ -132,14 +132,14 @@ def _started(state: TrainState, event: TrainEvent) -> TrainState:
         target=_text(event, "target") or state.target,
         order=tuple(dict.fromkeys(event.agents)),
         rehearsed=event.data.get("rehearsed") is True,
-        begun=event.at,
+        started_at=event.at,
         doing=_BUILDING,
     )
 
 
 def _progress(state: TrainState, event: TrainEvent) -> TrainState:
-    left = _number(event, "eta_s")
-    return replace(state, eta=None if left is None else (event.at, left))
+    seconds = _number(event, "eta_s")
+    return replace(state, eta=None if seconds is None else (event.at, seconds))
 
 
 def _built(state: TrainState, event: TrainEvent) -> TrainState:
@@ -151,12 +151,12 @@ def _landing(state: TrainState, event: TrainEvent) -> TrainState:
 
 
 def _fate(state: TrainState, event: TrainEvent) -> TrainState:
-    known = dict(state.fates)
+    fates = dict(state.fates)
     for name in event.agents:
-        if known.get(name, _OPEN).at <= event.at:
-            known[name] = Fate(event.kind, event.at)
-    left = any(name not in known for name in state.order) or state.begun is None
-    return replace(state, fates=MappingProxyType(known), doing=state.doing if left else "finishing")
+        if fates.get(name, _OPEN).at <= event.at:
+            fates[name] = Fate(event.kind, event.at)
+    is_open = any(name not in fates for name in state.order) or state.started_at is None
+    return replace(state, fates=MappingProxyType(fates), doing=state.doing if is_open else "finishing")
 
 
 def _queued(state: TrainState, event: TrainEvent) -> TrainState:
@@ -193,17 +193,17 @@ def _seen(state: TrainState, event: TrainEvent, change: Callable[[Run], Run]) ->
         return state
     fresh = Run(number, event.agents, event.data.get("purpose") == "explain", Phase.QUEUED, event.at)
     run = change(replace(state.runs.get(number, fresh), slot=slot, since=event.at))
-    others = {n: r for n, r in state.runs.items() if n != number and (r.slot is None or r.slot != run.slot)}
-    return replace(state, runs=MappingProxyType({**others, number: run}))
+    other_runs = {n: r for n, r in state.runs.items() if n != number and (r.slot is None or r.slot != run.slot)}
+    return replace(state, runs=MappingProxyType({**other_runs, number: run}))
 
 
 def _ended(state: TrainState, event: TrainEvent) -> TrainState:
     number = _count(event, "run")
     if number is None:
         return state
-    told = _text(event, "outcome") != "cancelled" and event.data.get("cached") is not True
+    reached_verdict = _text(event, "outcome") != "cancelled" and event.data.get("cached") is not True
     runs = {n: run for n, run in state.runs.items() if n != number}
-    return replace(state, runs=MappingProxyType(runs), ended=MappingProxyType({**state.ended, number: told}))
+    return replace(state, runs=MappingProxyType(runs), ended=MappingProxyType({**state.ended, number: reached_verdict}))
 
 
 def _interrupted(state: TrainState, event: TrainEvent) -> TrainState:

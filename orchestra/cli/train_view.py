@@ -59,8 +59,8 @@ def render(state: TrainState, width: int, height: int, now: float, marks: Marks 
     if width < 1 or height < 1 or state.finished:
         return ()
     foot = _foot(state, width, now, marks)
-    if state.begun is None or height == 1:
-        return (foot if state.begun is None else _counts(state, width, marks),)
+    if state.started_at is None or height == 1:
+        return (foot if state.started_at is None else _counts(state, width, marks),)
     head = [_counts(state, width, marks)]
     if height >= _TALL:
         head.insert(0, (Cell(marks.rule * width, Tone.QUIET),))
@@ -82,18 +82,18 @@ def _standing(state: TrainState, name: str) -> str:
 
 
 def _counts(state: TrainState, width: int, marks: Marks) -> Line:
-    """The first line, which explains the marks as well."""
+    """Return the first line, which also explains the marks."""
     names = dict.fromkeys((*state.order, *state.fates))
-    found = Counter(_standing(state, name) for name in names)
-    kinds = [kind for kind in _TONES if found[kind]]
+    counts = Counter(_standing(state, name) for name in names)
+    kinds = [kind for kind in _TONES if counts[kind]]
     words = {"landed": "would land"} if state.rehearsed else {}
     target = _plain(state.target)
-    long = [Cell(f"{_mark(marks, k)} {found[k]} {words.get(k) or _WORDS.get(k, k)}", _TONES[k]) for k in kinds]
-    short = [Cell(f"{_mark(marks, kind)}{found[kind]}", _TONES[kind]) for kind in kinds]
+    long = [Cell(f"{_mark(marks, k)} {counts[k]} {words.get(k) or _WORDS.get(k, k)}", _TONES[k]) for k in kinds]
+    short = [Cell(f"{_mark(marks, kind)}{counts[kind]}", _TONES[kind]) for kind in kinds]
     for cells, gap in ((long, _GAP), (short, " ")):
-        left = width - _wide(gap.join(("", *(cell.text for cell in cells))))
-        if left >= min(_wide(target), _SHORT_NAME):
-            return _spaced((Cell(_cut(target, left, marks)), *cells), gap)
+        room = width - _wide(gap.join(("", *(cell.text for cell in cells))))
+        if room >= min(_wide(target), _SHORT_NAME):
+            return _spaced((Cell(_cut(target, room, marks)), *cells), gap)
     return _fitted(_spaced(short, " "), width, marks)
 
 
@@ -101,7 +101,7 @@ def _counts(state: TrainState, width: int, marks: Marks) -> Line:
 
 
 def _order(state: TrainState, width: int, rows: int, marks: Marks) -> Sequence[Line]:
-    """Who rides, in train order, in as much detail as ``rows`` lines hold."""
+    """Return the agents in landing order, in as much detail as fits ``rows`` lines."""
     if rows < 1 or not state.order:
         return ()
     for entries in _details(state, marks):
@@ -116,11 +116,11 @@ def _details(state: TrainState, marks: Marks) -> Iterable[Sequence[Cell]]:
     standing = [(name, _standing(state, name)) for name in state.order]
     for most in (10_000, _SHORT_NAME):
         yield [_entry(name, kind, most, marks) for name, kind in standing]
-    left = [(name, kind) for name, kind in standing if name not in state.fates]
-    for shown in range(len(left), -1, -1):
-        rest = len(left) - shown
-        tail = [Cell(f"{marks.cut} {rest} more", Tone.QUIET)] if rest else []
-        yield [*(_entry(name, kind, _SHORT_NAME, marks) for name, kind in left[:shown]), *tail]
+    undecided = [(name, kind) for name, kind in standing if name not in state.fates]
+    for shown in range(len(undecided), -1, -1):
+        omitted = len(undecided) - shown
+        tail = [Cell(f"{marks.cut} {omitted} more", Tone.QUIET)] if omitted else []
+        yield [*(_entry(name, kind, _SHORT_NAME, marks) for name, kind in undecided[:shown]), *tail]
 
 
 def _entry(name: str, kind: str, most: int, marks: Marks) -> Cell:
@@ -150,7 +150,7 @@ class _Row:
     """One candidate, as columns."""
 
     slot: str
-    what: tuple[str, ...]  # in fewer and fewer words
+    labels: tuple[str, ...]  # from the longest to the shortest
     gate: str
     spent: str
     usual: str
@@ -167,8 +167,8 @@ def _tests(state: TrainState, width: int, most: int, now: float, marks: Marks) -
     shown = runs if len(runs) <= most else runs[: most - 1]
     lines = _columns([_row(state, run, now) for run in shown], width, marks) if shown else []
     if len(shown) < len(runs):
-        more = f"{marks.cut} {len(runs) - len(shown)} more in test"
-        lines.append(_fitted((Cell(more, Tone.QUIET),), width, marks))
+        omitted_runs = f"{marks.cut} {len(runs) - len(shown)} more in test"
+        lines.append(_fitted((Cell(omitted_runs, Tone.QUIET),), width, marks))
     return lines
 
 
@@ -180,12 +180,12 @@ def _row(state: TrainState, run: Run, now: float) -> _Row:
     spent = max(0.0, now - run.since)
     usual = run.expected_s if run.phase is Phase.GATE else None
     late = usual is not None and spent > 2 * usual + 5
-    told = "" if usual is None else f" of ~{_clock(round_estimate(usual))}"
-    return _Row(slot, _what(state, run), gate, _clock(spent), told, Tone.WAITING if late else Tone.PLAIN)
+    usual_text = "" if usual is None else f" of ~{_clock(round_estimate(usual))}"
+    return _Row(slot, _what(state, run), gate, _clock(spent), usual_text, Tone.WAITING if late else Tone.PLAIN)
 
 
 def _what(state: TrainState, run: Run) -> tuple[str, ...]:
-    """Whom a candidate holds, in fewer and fewer words: all names, first..last, the number."""
+    """Return labels for a candidate's agents, from all names over first..last to the number."""
     names, target = [_plain(name) for name in state.aboard(run)], _plain(state.target)
     if run.explains:
         return (f"why {names[0]} fails" if names else "why it fails",)
@@ -203,53 +203,64 @@ def _columns(rows: Sequence[_Row], width: int, marks: Marks) -> list[Line]:
     gates, spent = max(_wide(row.gate) for row in rows), max(len(row.spent) for row in rows)
     usual = max(len(row.usual) for row in rows)
     slots = max(len(row.slot) for row in rows)
-    for label, gate, told in (("slot ", gates, usual), ("", gates, usual), ("", gates, 0), ("", min(gates, 10), 0)):
-        left = len(label) + slots + len(_GAP)
-        right = len(_GAP) + gate + len(_GAP) + spent + told
-        if width - left - right >= _LEAST_WHAT:
+    for label, gate, usual_width in (
+        ("slot ", gates, usual),
+        ("", gates, usual),
+        ("", gates, 0),
+        ("", min(gates, 10), 0),
+    ):
+        slot_width = len(label) + slots + len(_GAP)
+        right = len(_GAP) + gate + len(_GAP) + spent + usual_width
+        if width - slot_width - right >= _LEAST_WHAT:
             break
     else:
-        left, right, gate, spent, told, label = slots + 1 if slots else 0, 0, 0, 0, 0, ""
-    room = max(1, width - left - right)
-    what = min(room, max(_wide(_shortest(row.what, room, marks)) for row in rows))
-    return [_fitted(_line(row, (label, left, what, gate, spent, told), marks), width, marks) for row in rows]
+        slot_width, right, gate, spent, usual_width, label = slots + 1 if slots else 0, 0, 0, 0, 0, ""
+    room = max(1, width - slot_width - right)
+    label_width = min(room, max(_wide(_shortest(row.labels, room, marks)) for row in rows))
+    return [
+        _fitted(_line(row, (label, slot_width, label_width, gate, spent, usual_width), marks), width, marks)
+        for row in rows
+    ]
 
 
 def _line(row: _Row, sizes: tuple[str, int, int, int, int, int], marks: Marks) -> Line:
-    label, left, what, gate, spent, told = sizes
-    slot = _padded(f"{label}{row.slot}" if row.slot else "", left)
-    held = _padded(_shortest(row.what, what, marks), what)
+    label, slot_width, label_width, gate, spent, usual_width = sizes
+    slot = _padded(f"{label}{row.slot}" if row.slot else "", slot_width)
+    held = _padded(_shortest(row.labels, label_width, marks), label_width)
     doing = _GAP + _padded(_cut(row.gate, gate, marks), gate) + _GAP if gate else ""
-    time = (row.spent.rjust(spent) if spent else "") + (row.usual if told else "")
+    time = (row.spent.rjust(spent) if spent else "") + (row.usual if usual_width else "")
     return (Cell(slot, Tone.QUIET), Cell(held), Cell(doing), Cell(time, row.tone))
 
 
-def _shortest(said: Sequence[str], room: int, marks: Marks) -> str:
+def _shortest(variants: Sequence[str], room: int, marks: Marks) -> str:
     """The most words that fit; the fewest, cut, when none do."""
-    return next((text for text in said if _wide(text) <= room), _cut(said[-1], room, marks))
+    return next((text for text in variants if _wide(text) <= room), _cut(variants[-1], room, marks))
 
 
 # -- the last line ------------------------------------------------------------------------------------------------
 
 
 def _foot(state: TrainState, width: int, now: float, marks: Marks) -> Line:
-    """How far, how long, and how to leave; less of it where it is narrow."""
+    """Return progress, time and how to stop; less of it where it is narrow."""
     if state.interrupted:
-        words = [f"interrupted: ending what runs{marks.cut}"]
-    elif state.begun is None:
+        words = [f"interrupted: stopping tests{marks.cut}"]
+    elif state.started_at is None:
         words = [_plain(state.doing)]
     else:
-        done = state.runs_done
-        words = [f"{done} run{'s' * (done != 1)} done", f"{_clock(max(0.0, now - state.begun))} so far"]
+        finished_runs = state.runs_done
+        words = [
+            f"{finished_runs} run{'s' * (finished_runs != 1)} done",
+            f"{_clock(max(0.0, now - state.started_at))} so far",
+        ]
         if state.eta is not None:
-            at, left = state.eta
-            still = left - (now - at)
+            at, seconds = state.eta
+            still = seconds - (now - at)
             words.insert(0, format_remaining(still) if still > 0 else "")
-        words.append("Ctrl-C stops; the same command goes on")
-    said = [word for word in words if word]
-    while len(said) > 1 and _wide(", ".join(said)) > width:
-        said.pop()
-    return _fitted((Cell(", ".join(said), Tone.QUIET),), width, marks)
+        words.append("Ctrl-C stops; the same command continues")
+    variants = [word for word in words if word]
+    while len(variants) > 1 and _wide(", ".join(variants)) > width:
+        variants.pop()
+    return _fitted((Cell(", ".join(variants), Tone.QUIET),), width, marks)
 
 
 def _clock(seconds: float) -> str:
@@ -298,12 +309,12 @@ def _spaced(cells: Sequence[Cell], gap: str) -> Line:
 
 def _fitted(line: Iterable[Cell], width: int, marks: Marks) -> Line:
     """The line, cut where it would be too wide."""
-    kept: list[Cell] = []
-    left = width
+    cells_shown: list[Cell] = []
+    room = width
     for cell in line:
-        text = _cut(cell.text, left, marks)
-        kept.append(Cell(text, cell.tone))
-        left -= _wide(text)
+        text = _cut(cell.text, room, marks)
+        cells_shown.append(Cell(text, cell.tone))
+        room -= _wide(text)
         if text != cell.text:
             break
-    return tuple(kept)
+    return tuple(cells_shown)

@@ -34,7 +34,7 @@ def trust(c: Context, yes: bool = False, repo: str | None = None, blueprint: str
 
 
 def require_trust(fleet: Fleet, *, yes: bool = False) -> None:
-    """Show what an untrusted blueprint executes and ask. Raises UsageError when the answer is no, or nobody can answer.
+    """Show what an untrusted blueprint executes and ask. Raises UsageError without a yes.
 
     ``yes``: remember the trust without asking.
     """

@@ -1,4 +1,4 @@
-"""What is wrong with a command line, said so that it can be mended: the option or task meant, and the form.
+"""Explain what is wrong with a command line: the option or task that was probably meant, and the usage.
 
 Invariant: a command line that cannot be read ends with exit code 2, in all three ways in. Rests on what the
 parser knows (its contexts and the arguments), not on the wording of its messages.
@@ -31,7 +31,7 @@ class OptionForArgument(ParseError):  # noqa: N818
 
 @contextmanager
 def usage_errors(program: Program) -> Iterator[None]:
-    """Turn what the parser refuses into an Exit with a mend and exit code 2; ``TASK --help`` always explains."""
+    """Turn what the parser refuses into an Exit with a hint and exit code 2; ``TASK --help`` always explains."""
     try:
         yield
     except OptionForArgument as error:
@@ -47,9 +47,9 @@ def usage_errors(program: Program) -> Iterator[None]:
         raise Exit(f"error: {_explain(program, error)}\n{form}", code=ExitCode.WRONG_INPUT) from None
 
 
-def meant(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, candidates: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1)
+    near = difflib.get_close_matches(word, list(candidates), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -60,7 +60,7 @@ def _explain(program: Program, error: Exception) -> str:
     tasks = list(program.collection.task_names) if hasattr(program, "collection") else []
     asked = program.args["help"].value
     if isinstance(asked, str) and asked not in tasks:
-        return f"no task {asked!r}{meant(asked, tasks)}"
+        return f"no task {asked!r}{suggestion(asked, tasks)}"
     if error.context is None or not error.context.name:
         return _unknown_start(program, core.unparsed, tasks) or str(error)
     return _wrong_in_task(program, error.context, core.unparsed, tasks) or str(error)
@@ -72,8 +72,8 @@ def _unknown_start(program: Program, words: Sequence[str], tasks: Sequence[str])
         return ""
     word = words[0].partition("=")[0]
     if word.startswith("-"):
-        return f"no option {word!r}{meant(word, program.initial_context.flags)}"
-    return f"no task {word!r}{meant(word, tasks)}"
+        return f"no option {word!r}{suggestion(word, program.initial_context.flags)}"
+    return f"no task {word!r}{suggestion(word, tasks)}"
 
 
 def _wrong_in_task(program: Program, context: ParserContext, words: Sequence[str], tasks: Sequence[str]) -> str:
@@ -86,7 +86,7 @@ def _wrong_in_task(program: Program, context: ParserContext, words: Sequence[str
         if waiting:
             waiting = ""
         elif word.startswith("-") and option not in flags:
-            return f"{name} has no option {option!r}{meant(option, flags)}"
+            return f"{name} has no option {option!r}{suggestion(option, flags)}"
         elif word.startswith("-"):
             takes_value = option in context.flags and context.flags[option].takes_value
             if equals and not takes_value:
@@ -105,7 +105,7 @@ def _stray(name: str, word: str, context: ParserContext, tasks: Sequence[str]) -
     if not word:
         return ""
     takes = len(context.positional_args)
-    return f"{name} takes {takes or 'no'} plain argument{'s'[: takes != 1]}, not {word!r}{meant(word, tasks)}"
+    return f"{name} takes {takes or 'no'} plain argument{'s'[: takes != 1]}, not {word!r}{suggestion(word, tasks)}"
 
 
 def _task_before(option: str, program: Program) -> str:

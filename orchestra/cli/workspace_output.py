@@ -19,7 +19,7 @@ COMMANDS_AT_ONCE = 4  # set-up and teardown commands wait for disks and registri
 def phase_progress(command: str) -> Iterator[Callable[[Progress], None]]:
     """Yield a function that prints how far a command is."""
     with progress(command) as show:
-        yield lambda p: show(f"{p.phase} {p.done}/{p.total} {p.agent}{f': {p.detail}' if p.detail else ''}")
+        yield lambda p: show(f"{p.phase} {p.completed}/{p.total} {p.agent}{f': {p.detail}' if p.detail else ''}")
 
 
 def print_steps(

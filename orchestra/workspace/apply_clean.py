@@ -46,9 +46,9 @@ class Cleaning:
         self._engine = engine
         self._tell = tell
         self._planned: Sequence[Step] = ()
-        self.done: list[Step] = []
+        self.completed: list[Step] = []
         self.skipped: dict[AgentName, str] = {}
-        self.kept: list[Path] = []
+        self.kept_files: list[Path] = []
 
     def run(self, planned: Sequence[Step]) -> None:
         """Execute the steps. Raises DiskFull; what is done by then stays done."""
@@ -83,7 +83,7 @@ class Cleaning:
                     raise
                 self.skipped[agent] = f"{error.filename}: {error.strerror}"
             else:
-                self.done += [step] if happened else []
+                self.completed += [step] if happened else []
             count(agent, self.skipped.get(agent, ""))
 
     def _save(self, step: steps.SaveWork) -> None:
@@ -104,7 +104,7 @@ class Cleaning:
             count(agent, self.skipped.get(agent, ""))
 
         run_commands(
-            self._fleet, commands, engine=self._engine, log_name=TEARDOWN_LOG, began=self.done.append, ended=ended
+            self._fleet, commands, engine=self._engine, log_name=TEARDOWN_LOG, began=self.completed.append, ended=ended
         )
 
     def _remove(self, step: steps.RemoveWorktree) -> None:
@@ -122,13 +122,13 @@ class Cleaning:
             saved=snapshot,
             disposable=lambda name, file: self._is_disposable(step.agent, name, file),
         )
-        self.kept += removed.kept_files
+        self.kept_files += removed.kept_files
 
     def _save_again(self, agent: AgentName, path: Path, snapshot: Snapshot) -> None:
         if saved_as(self._git, self._fleet.name, agent, snapshot) is None:
             save = steps.SaveWork(agent, path, next_saved(self._git, self._fleet.name, agent))
             self._keep(save, snapshot)
-            self.done.append(save)
+            self.completed.append(save)
 
     def _is_disposable(self, agent: AgentName, name: str, file: Path) -> bool:
         """Return whether spawn wrote the file and nobody changed it."""
@@ -142,7 +142,7 @@ class Cleaning:
     def _forget(self, step: steps.ForgetAgent) -> None:
         admins = worktree_admin.admins(self._fleet.repository)
         ours = {real(self._fleet.worktree(agent)) for agent in self._fleet.blueprint.agents}
-        git_excludes.delist_gone(self._fleet, [admin.name for path, admin in admins.items() if path in ours])
+        git_excludes.remove_entries(self._fleet, [admin.name for path, admin in admins.items() if path in ours])
         shutil.rmtree(step.folder / RENDERED, ignore_errors=True)
         for name in STATE:
             if name != RENDERED:
@@ -156,4 +156,4 @@ class Cleaning:
         with contextlib.suppress(OSError):
             step.path.rmdir()
             (self._fleet.folder / MADE_ROOT).unlink(missing_ok=True)
-            self.done.append(step)
+            self.completed.append(step)

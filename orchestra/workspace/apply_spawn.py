@@ -53,14 +53,14 @@ class Progress:
     """``done`` of ``total`` in a phase; ``agent`` is the one that was just done, ``detail`` what went wrong with it."""
 
     phase: Phase
-    done: int
+    completed: int
     total: int
     agent: AgentName
     detail: str = ""
 
 
 class Counter:
-    """Tells progress of one phase, one agent at a time."""
+    """Reports progress of one phase, one agent at a time."""
 
     def __init__(self, phase: Phase, total: int, tell: Callable[[Progress], None]) -> None:
         self._phase, self._total, self._tell, self._done = phase, total, tell, 0
@@ -72,19 +72,19 @@ class Counter:
 
 @contextlib.contextmanager
 def disk_errors(fleet: Fleet) -> Iterator[None]:
-    """What the file system refuses, as an error that a person is shown: DiskFull or GroundError with the path."""
+    """Turn an OSError into DiskFull or a GroundError that names the path."""
     try:
         yield
     except OSError as error:
         raise as_ground_error(error, Path(error.filename or fleet.folder)) from error
 
 
-def record(fleet: Fleet, kind: str, done: Sequence[Step]) -> None:
+def record(fleet: Fleet, kind: str, completed: Sequence[Step]) -> None:
     """Tell the ledger, which is no more than memory: a full disk must not hide the error that it caused."""
-    if done:
-        agents = sorted({step.agent for step in done if step.agent is not None})
+    if completed:
+        agents = sorted({step.agent for step in completed if step.agent is not None})
         with contextlib.suppress(sqlite3.Error, OSError):
-            fleet.ledger.record(kind, steps=len(done), agents=[str(name) for name in agents])
+            fleet.ledger.record(kind, steps=len(completed), agents=[str(name) for name in agents])
 
 
 class Execution:
@@ -98,7 +98,7 @@ class Execution:
         self._planned: Sequence[Step] = ()
         self._contents: dict[AgentName, list[steps.WriteFile | steps.CopyFile]] = {}
         self._failed: dict[AgentName, Failure] = {}
-        self.done: list[Step] = []
+        self.completed: list[Step] = []
 
     def run(self, planned: Sequence[Step]) -> None:
         """Take the steps. Raises MovedError, GitError, GroundError, DiskFull; what is done by then stays done."""
@@ -117,37 +117,37 @@ class Execution:
     def _remember(self) -> None:
         for step in self._all(steps.Remember):
             remember(self._fleet)
-            self.done.append(step)
+            self.completed.append(step)
 
     def _refs(self) -> None:
         pins, branches = self._all(steps.PinBase), self._all(steps.CreateBranch)
         update(self._git, [RefUpdate(pin.ref, pin.commit, None) for pin in pins], reason="pin the base")
         try:
-            made = [RefUpdate(branch_ref(step.branch), step.commit, None) for step in branches]
-            update(self._git, made, reason=f"branches of fleet {self._fleet.name}")
-        except MovedError:  # somebody made such a branch since we looked: it must not count as ours
+            created = [RefUpdate(branch_ref(step.branch), step.commit, None) for step in branches]
+            update(self._git, created, reason=f"branches of fleet {self._fleet.name}")
+        except MovedError:  # such a branch was created since the check: it must not count as the agent's
             update(self._git, [RefUpdate(pin.ref, None, pin.commit) for pin in pins], reason="take back")
             raise
         for step in branches:  # the blueprint may name another branch later
             write_atomically(self._fleet.agent_folder(step.agent) / BRANCH_RECORD, f"{step.branch}\n")
-        self.done += [*pins, *branches]
+        self.completed += [*pins, *branches]
 
     def _hide(self) -> None:
         for hide in self._all(steps.HideFiles):
             git_excludes.write_excludes(self._fleet, hide.text)
             admins = worktree_admin.admins(self._fleet.repository)
             ours = {real(self._fleet.worktree(agent)) for agent in self._fleet.blueprint.agents}
-            git_excludes.enlist(self._fleet, [admin.name for path, admin in admins.items() if path in ours])
-            self.done.append(hide)
+            git_excludes.add_entries(self._fleet, [admin.name for path, admin in admins.items() if path in ours])
+            self.completed.append(hide)
 
     def _worktrees(self) -> None:
         for root in self._all(steps.MakeRoot):
             write_atomically(self._fleet.folder / MADE_ROOT, f"{root.path}\n")
             root.path.mkdir(parents=True, exist_ok=True)
-            self.done.append(root)
+            self.completed.append(root)
         for staged in self._all(steps.KeepStaged):
             if save_lost_index(self._fleet.repository, staged):
-                self.done.append(staged)
+                self.completed.append(staged)
         added = {self._place(step): step for step in self._all(steps.AddWorktree)}
         self._contents = {step.agent: [] for step in added.values()}
         for content in self._planned:
@@ -156,7 +156,7 @@ class Execution:
         count = Counter(Phase.WORKTREES, len(added), self._tell)
 
         def placed(place: Place) -> None:
-            self.done += [added[place], *self._contents[added[place].agent]]
+            self.completed += [added[place], *self._contents[added[place].agent]]
             count(added[place].agent)
 
         for agent in self._fleet.blueprint.agents:  # a kill between the last worktree and this left it empty
@@ -174,11 +174,11 @@ class Execution:
         return Place(real(step.path), step.commit, step.branch, reason)
 
     def _registered(self, names: Mapping[Path, str]) -> None:
-        git_excludes.enlist(self._fleet, names.values())
+        git_excludes.add_entries(self._fleet, names.values())
 
     def _furnish(self, worktree: steps.AddWorktree, folder: Path) -> None:
-        own = self._fleet.agent_folder(worktree.agent)
-        mark(own, Ready.NOT_READY, _UNFINISHED)
+        agent_folder = self._fleet.agent_folder(worktree.agent)
+        mark(agent_folder, Ready.NOT_READY, _UNFINISHED)
         copied = []
         for step in self._contents[worktree.agent]:
             try:
@@ -188,7 +188,7 @@ class Execution:
                     copied.append(step.name)
             except OSError as error:  # what the agent's branch has there is that agent's problem
                 self._fail(step, error)
-        remember_copies(own, folder, copied)
+        remember_copies(agent_folder, folder, copied)
 
     def _fail(self, step: steps.WriteFile | steps.CopyFile, error: OSError) -> None:
         """Mark an agent as not ready for a file that cannot be written. Raises the error where the disk is full."""
@@ -205,7 +205,7 @@ class Execution:
             if step.agent not in new:
                 try:
                     rewrite(self._fleet, step)
-                    self.done.append(step)
+                    self.completed.append(step)
                 except OSError as error:
                     self._fail(step, error)
 
@@ -219,7 +219,7 @@ class Execution:
         with contextlib.closing(run_forked(len(work), lambda n: _share_all(work[n]), shares[0].worktree)) as finished:
             for number in finished:
                 for step in work[number]:
-                    self.done.append(step)
+                    self.completed.append(step)
                     count(step.agent)
 
     def _set_up(self) -> None:
@@ -233,7 +233,7 @@ class Execution:
             count(agent, failure.reason if failure else "")
 
         run_commands(
-            self._fleet, commands, engine=self._engine, log_name=SETUP_LOG, began=self.done.append, ended=ended
+            self._fleet, commands, engine=self._engine, log_name=SETUP_LOG, began=self.completed.append, ended=ended
         )
         ran = {step.agent for step in commands}
         for step in marks:
@@ -242,12 +242,12 @@ class Execution:
 
     def _mark_ready(self, step: steps.MarkReady, *, ran: bool) -> None:
         worktree = self._fleet.worktree(self._fleet.require_agent(step.agent))
-        own = self._fleet.agent_folder(step.agent)
+        agent_folder = self._fleet.agent_folder(step.agent)
         clear_aside(worktree)
-        if ran:  # what set-up made, and nobody changes, clean need not keep
-            remember_copies(own, worktree, find_unsaved(worktree).ignored)
-        mark(own, Ready.READY)
-        self.done.append(step)
+        if ran:  # files that set-up created and that stay unchanged need not be kept by clean
+            remember_copies(agent_folder, worktree, find_unsaved(worktree).ignored)
+        mark(agent_folder, Ready.READY)
+        self.completed.append(step)
 
 
 def save_lost_index(repository: Repository, step: steps.KeepStaged) -> bool:

@@ -43,7 +43,7 @@ class CleanReport:
 
     steps: tuple[Step, ...]
     skipped: tuple[Skipped, ...]
-    kept: tuple[Path, ...]
+    kept_files: tuple[Path, ...]
 
 
 def clean(fleet: Fleet, *, engine: Engine, progress: Callable[[Progress], None] = lambda _: None) -> CleanReport:
@@ -61,8 +61,10 @@ def clean(fleet: Fleet, *, engine: Engine, progress: Callable[[Progress], None] 
         try:
             cleaning.run(plan.steps)
         finally:
-            record(fleet, "clean", cleaning.done)
-    return CleanReport(tuple(cleaning.done), (*plan.skipped, *cleaning.skipped.items()), tuple(cleaning.kept))
+            record(fleet, "clean", cleaning.completed)
+    return CleanReport(
+        tuple(cleaning.completed), (*plan.skipped, *cleaning.skipped.items()), tuple(cleaning.kept_files)
+    )
 
 
 def plan_clean(fleet: Fleet) -> CleanPlan:

@@ -1,4 +1,4 @@
-"""Keeping our files out of the agents' ``git status`` and ``git add --all``, and of nobody else's.
+"""Hide orchestra's files from the agents' ``git status`` and ``git add --all``, and from no other worktree.
 
 ``info/exclude`` holds for every worktree, the user's own checkout too, so it is left alone. Instead the repository's
 configuration gets one entry, for linked worktrees only, that includes ``<state>/worktrees.config``; that one names, for
@@ -57,7 +57,7 @@ def _users_excludes(repository: Repository) -> str:
 
 
 def is_hidden(fleet: Fleet, text: str, worktrees: Collection[str]) -> bool:
-    """Whether all of it is in place, for the worktrees that git calls so."""
+    """Return whether the excludes are in place for the worktrees with these names."""
     entries = _entries(fleet.repository)
     return (
         _included(fleet.repository)
@@ -75,20 +75,20 @@ def write_excludes(fleet: Fleet, text: str) -> None:
         fleet.repository.git.run("config", "--local", "--add", _KEY, _OUR_CONFIG)
 
 
-def enlist(fleet: Fleet, worktrees: Iterable[str]) -> None:
+def add_entries(fleet: Fleet, worktrees: Iterable[str]) -> None:
     """Let the excludes hold in worktrees, by git's names for them."""
     _replace(fleet.repository, _entries(fleet.repository) | dict.fromkeys(worktrees, _relative(fleet)))
 
 
-def delist_gone(fleet: Fleet, there: Collection[str]) -> None:
+def remove_entries(fleet: Fleet, remaining: Collection[str]) -> None:
     """Undo ``enlist`` for every worktree of this fleet but those that git calls ``there``.
 
     With the last entry of all our part of the repository's configuration goes, too.
     """
     ours, entries = _relative(fleet), _entries(fleet.repository)
-    left = {name: path for name, path in entries.items() if path != ours or name in there}
-    _replace(fleet.repository, left)
-    if not left and _included(fleet.repository):
+    entries_left = {name: path for name, path in entries.items() if path != ours or name in remaining}
+    _replace(fleet.repository, entries_left)
+    if not entries_left and _included(fleet.repository):
         key = re.escape(_OUR_CONFIG)
         fleet.repository.git.run("config", "--local", "--unset-all", _KEY, f"^{key}$")
 

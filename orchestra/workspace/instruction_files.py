@@ -1,10 +1,10 @@
-"""The instruction files on disk, and the copies that tell what of them is ours.
+"""The instruction files on disk, and copies of them that show whether they were edited.
 
-A copy of each file as it was rendered is kept in the agent's state folder. A file that equals its copy is ours to
-render anew; any other has been written in by the agent or a person, and is kept. A file is replaced before its copy
-is: a kill between the two leaves one that equals what would be rendered, and the next run adopts it.
+A copy of each file as it was rendered is kept in the agent's state folder. A file that equals its copy is rendered
+again when its text changes; any other was edited by the agent or a person and is kept. A file is replaced before its
+copy is: a kill between the two leaves a file that equals what would be rendered, and the next run adopts it.
 
-Invariant: nothing that somebody wrote is replaced, nothing is written outside the worktree.
+Invariant: no edit is replaced, and nothing is written outside the worktree.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ RENDERED = "rendered"
 
 
 class Verdict(StrEnum):
-    SAME = "same"  # nothing new would be rendered
-    WRITE = "write"  # it is missing, still what was rendered before, or not yet known to be ours
-    KEEP = "keep"  # somebody wrote in it, and something new would be rendered
+    SAME = "same"  # the rendered text has not changed
+    WRITE = "write"  # it is missing, or still as it was rendered
+    KEEP = "keep"  # it was edited, and another text would be rendered
 
 
 def compare(fleet: Fleet, agent: Agent, name: str, text: str) -> Verdict:
-    """What to do with a file whose text would be rendered as ``text`` now."""
+    """Return what to do with a file whose text would be rendered as ``text`` now."""
     worktree = fleet.worktree(agent)
     file = worktree / name
     present, before = _read(file, worktree), _read(copy_path(fleet, agent.name, name))
@@ -41,13 +41,13 @@ def compare(fleet: Fleet, agent: Agent, name: str, text: str) -> Verdict:
 
 
 def is_as_rendered(fleet: Fleet, agent: AgentName, name: str, file: Path) -> bool:
-    """Whether nobody has written in a file of ours."""
+    """Return whether a rendered file is unchanged."""
     copy = _read(copy_path(fleet, agent, name))
     return copy is not None and _read(file) == copy
 
 
 def copy_path(fleet: Fleet, agent: AgentName, name: str) -> Path:
-    """Where the copy of a file as it was rendered is kept."""
+    """Return the path of the copy of a file as it was rendered."""
     return fleet.agent_folder(agent) / RENDERED / name
 
 

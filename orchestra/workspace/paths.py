@@ -42,24 +42,23 @@ class InstructionNames:
 
 
 def instruction_names(repository: Repository, blueprint: Blueprint, base: CommitId) -> InstructionNames:
-    """What the instruction files are called in worktrees cut from ``base``."""
+    """Return the names of the instruction files in worktrees that start from ``base``."""
     return names_with(blueprint, LOCAL_STANDARDS if tracked(repository.git, base, [STANDARDS]) else STANDARDS)
 
 
 def names_with(blueprint: Blueprint, standards: str) -> InstructionNames:
-    """What the instruction files are called where our standards go to the file ``standards``."""
+    """Return the names of the instruction files where the standards go to the file ``standards``."""
     further = sorted(set(blueprint.templates) - {STANDARDS, standards, TASK, NOTES})
     return InstructionNames(standards, further=tuple(further))
 
 
 def tracked(git: Git, commit: CommitId, names: Iterable[str]) -> list[str]:
     """Which of ``names`` are files or folders of ``commit``. Names are literal, not patterns."""
-    found = git.run("ls-tree", "-z", "--name-only", commit, "--", *names)
-    return found.fields
+    return git.run("ls-tree", "-z", "--name-only", commit, "--", *names).fields
 
 
 def stays_inside(target: Path, folder: Path) -> bool:
-    """Whether a file at ``target`` would be in ``folder``: a symbolic link of a commit, or an agent, may lead out."""
+    """Return whether ``target`` is inside ``folder``: a symbolic link of a commit, or an agent, may lead out."""
     return target.parent.resolve().is_relative_to(folder.resolve())
 
 
@@ -85,10 +84,10 @@ def clear_aside(worktree: Path) -> None:
 
 
 def slots_root(fleet: Fleet) -> Path:
-    """Where gates get their worktrees: not inside .git, below which jest and others ignore every file."""
+    """Return the folder of the gates' worktrees: not inside .git, below which jest and others ignore every file."""
     return fleet.worktrees_root / f"{fleet.repository.home.name}.gates"
 
 
 def agent_folder(repository: Repository, fleet: FleetName, agent: AgentName) -> Path:
-    """What orchestra keeps of one agent beside its refs."""
+    """Return the folder of what orchestra stores about one agent in addition to its refs."""
     return repository.state_folder / "fleets" / fleet / "agents" / agent

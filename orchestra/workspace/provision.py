@@ -44,7 +44,7 @@ class Readiness:
 
 
 def readiness(repository: Repository, fleet: FleetName, agent: AgentName) -> Readiness:
-    """What the mark of an agent's set-up says."""
+    """Return how an agent's set-up went."""
     folder = agent_folder(repository, fleet, agent)
     try:
         facts = json.loads((folder / MARK).read_text("utf-8"))
@@ -66,7 +66,7 @@ def agent_environment(fleet: Fleet, agent: Agent) -> dict[str, str]:
     Additions to an environment, not a whole one.
     """
     worktree, repo = str(fleet.worktree(agent)), str(fleet.repository.home)
-    own = {
+    identity = {
         "ORCHESTRA_FLEET": fleet.name,
         "ORCHESTRA_AGENT": agent.name,
         "ORCHESTRA_AGENT_NUMBER": str(agent.number),
@@ -74,7 +74,7 @@ def agent_environment(fleet: Fleet, agent: Agent) -> dict[str, str]:
         "ORCHESTRA_REPO": repo,
     }
     env = fleet.blueprint.worktrees.setup.env
-    return own | render_env(env, agent=agent, fleet=fleet.name, worktree=worktree, repo=repo)
+    return identity | render_env(env, agent=agent, fleet=fleet.name, worktree=worktree, repo=repo)
 
 
 # -- running -------------------------------------------------------------------------------------------------------
@@ -139,8 +139,10 @@ def _queue(fleet: Fleet, name: AgentName, steps: Sequence[RunCommand], log_name:
     log = fleet.agent_folder(name) / log_name
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
-    kept = {key: value for key, value in os.environ.items() if key not in REDIRECTING}
-    return _Queue(agent, [step for step in steps if step.agent == name], log, kept | agent_environment(fleet, agent))
+    inherited = {key: value for key, value in os.environ.items() if key not in REDIRECTING}
+    return _Queue(
+        agent, [step for step in steps if step.agent == name], log, inherited | agent_environment(fleet, agent)
+    )
 
 
 def _submit(engine: Engine, queue: _Queue, running: dict[JobId, _Queue]) -> RunCommand:

@@ -95,7 +95,7 @@ def _shipped(name: str) -> Path:
 
 
 def variables(blueprint: Blueprint, agent: Agent, names: InstructionNames, *, target: str) -> dict[str, object]:
-    """What a template may speak of (``blueprint.naming.RENDER_VARIABLES``)."""
+    """Return the variables of a template (``blueprint.inline_templates.RENDER_VARIABLES``)."""
     return {
         "agent": _agent_view(blueprint, agent),
         "fleet": blueprint.name,
@@ -125,32 +125,32 @@ def _gate_view(gate: Gate) -> GateView:
 
 def _neighbours(blueprint: Blueprint, agent: Agent) -> tuple[Neighbour, ...]:
     """Everybody else in a small fleet; in a big one the agents of the same stage and those declared to wait for it."""
-    others = [other for other in blueprint.agents if other.name != agent.name]
-    if len(others) >= _ALL_NEIGHBOURS:
-        others = [other for other in others if _related(agent, other)]
+    neighbours = [neighbour for neighbour in blueprint.agents if neighbour.name != agent.name]
+    if len(neighbours) >= _ALL_NEIGHBOURS:
+        neighbours = [neighbour for neighbour in neighbours if _related(agent, neighbour)]
     return tuple(
         Neighbour(
-            other.name,
-            other.number,
-            other.title,
-            other.stage,
-            other.scope.include if other.scope else (),
-            other.scope.exclude if other.scope else (),
-            _lands(blueprint, agent.name, other.name),
+            neighbour.name,
+            neighbour.number,
+            neighbour.title,
+            neighbour.stage,
+            neighbour.scope.include if neighbour.scope else (),
+            neighbour.scope.exclude if neighbour.scope else (),
+            _lands(blueprint, agent.name, neighbour.name),
         )
-        for other in others
+        for neighbour in neighbours
     )
 
 
-def _related(agent: Agent, other: Agent) -> bool:
-    same_stage = agent.stage is not None and agent.stage == other.stage
-    return same_stage or other.name in agent.merge_after or agent.name in other.merge_after
+def _related(agent: Agent, neighbour: Agent) -> bool:
+    same_stage = agent.stage is not None and agent.stage == neighbour.stage
+    return same_stage or neighbour.name in agent.merge_after or agent.name in neighbour.merge_after
 
 
-def _lands(blueprint: Blueprint, agent: AgentName, other: AgentName) -> str:
-    if other in blueprint.predecessors.get(agent, frozenset()):
+def _lands(blueprint: Blueprint, agent: AgentName, neighbour: AgentName) -> str:
+    if neighbour in blueprint.predecessors.get(agent, frozenset()):
         return "before"
-    return "after" if agent in blueprint.predecessors.get(other, frozenset()) else ""
+    return "after" if agent in blueprint.predecessors.get(neighbour, frozenset()) else ""
 
 
 # -- templates ----------------------------------------------------------------------------------------------------
@@ -213,16 +213,16 @@ def _compile(path: Path, _changed_at: int) -> Template:
 
 
 def _place(error: BaseException, path: Path) -> tuple[Path, int]:
-    """Where in which template: Jinja makes tracebacks that name its files and lines."""
+    """Return file and line in the template: Jinja's tracebacks name them."""
     line = getattr(error, "lineno", None)
     if line:
         return Path(getattr(error, "filename", None) or path), int(line)
-    found, trace = (path, 1), error.__traceback__
+    place, trace = (path, 1), error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename.endswith(".j2") or _is(trace, path):
-            found = (Path(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
+            place = (Path(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
         trace = trace.tb_next
-    return found
+    return place
 
 
 def _is(trace: TracebackType, path: Path) -> bool:

@@ -45,9 +45,9 @@ class SpawnRefused(GroundError):  # noqa: N818 - says what it is
         super().__init__("\n".join(self.problems))
 
 
-class Had(StrEnum):
+class WorktreeOrigin(StrEnum):
     MADE = "made"  # its worktree was made by this run
-    THERE = "there"  # it had its worktree
+    EXISTING = "there"  # it had its worktree
     SETTLED = "settled"  # its work landed or was discarded: it gets none
 
 
@@ -58,7 +58,7 @@ class AgentPlace:
     agent: AgentName
     branch: str
     path: Path
-    had: Had
+    origin: WorktreeOrigin
     readiness: Readiness
 
 
@@ -70,7 +70,8 @@ class SpawnPlan:
     steps: tuple[Step, ...]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
-    made: tuple[AgentName, ...]
+    new_agents: tuple[AgentName, ...]
+    settled: tuple[AgentName, ...]  # landed or discarded: they get no worktree
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +116,28 @@ def spawn(
         try:
             execution.run(plan.steps)
         finally:
-            record(fleet, "spawn", execution.done)
+            record(fleet, "spawn", execution.completed)
         shown = _shown(fleet, plan)
-    return SpawnReport(plan.base, tuple(execution.done), _places(fleet, agents, plan), (*plan.notes, *shown))
+    return SpawnReport(plan.base, tuple(execution.completed), _places(fleet, agents, plan), (*plan.notes, *shown))
 
 
 def plan_spawn(
     fleet: Fleet, *, agents: Collection[AgentName] | None = None, overlap_problems: Sequence[str] = ()
 ) -> SpawnPlan:
-    """What ``spawn`` would do now. Changes nothing."""
+    """Plan what ``spawn`` would do now, with the same checks. Changes nothing."""
     ground = survey(fleet)
     chosen = [agent for agent in fleet.blueprint.agents if agents is None or agent.name in agents]
     living = [agent for agent in chosen if not _is_settled(ground, agent)]
     notes = [f"{agent.name} {_fate(ground, agent)}: it gets no worktree" for agent in chosen if agent not in living]
+    settled = tuple(agent.name for agent in chosen if agent not in living)
     names = _names(ground)
     problems = [*overlap_problems, *find_problems(ground, living, names)]
     if problems or ground.base is None:
-        return SpawnPlan(ground.base, (), tuple(problems), tuple(notes), ())
+        return SpawnPlan(ground.base, (), tuple(problems), tuple(notes), (), settled)
     planner = _Planner(ground, living, names, find_belongings(fleet))
     planned = tuple(planner.steps())
-    made = tuple(step.agent for step in planned if isinstance(step, steps.AddWorktree))
-    return SpawnPlan(ground.base, planned, (), (*notes, *planner.notes), made)
+    new_agents = tuple(step.agent for step in planned if isinstance(step, steps.AddWorktree))
+    return SpawnPlan(ground.base, planned, (), (*notes, *planner.notes), new_agents, settled)
 
 
 def _is_settled(ground: Ground, agent: Agent) -> bool:
@@ -183,8 +185,8 @@ class _Planner:
 
     def _remember(self) -> Iterator[Step]:
         fleet = self._fleet
-        known = last_blueprint(fleet.repository), spawned_target(fleet.repository, fleet.name)
-        if known != (str(fleet.blueprint.source), fleet.target):
+        recorded = last_blueprint(fleet.repository), spawned_target(fleet.repository, fleet.name)
+        if recorded != (str(fleet.blueprint.source), fleet.target):
             yield steps.Remember(fleet.blueprint.source)
 
     def _refs(self) -> Iterator[Step]:
@@ -198,8 +200,8 @@ class _Planner:
 
     def _worktrees(self) -> Iterator[Step]:
         text = git_excludes.excludes_text(self._fleet, self._hidden())
-        there = [agent for agent in self._agents if agent not in self._new]
-        if self._new or not git_excludes.is_hidden(self._fleet, text, self._git_names(there)):
+        existing = [agent for agent in self._agents if agent not in self._new]
+        if self._new or not git_excludes.is_hidden(self._fleet, text, self._git_names(existing)):
             yield steps.HideFiles(self._fleet.folder / "excludes", text)
         if self._new and not self._fleet.worktrees_root.is_dir():
             yield steps.MakeRoot(self._fleet.worktrees_root)
@@ -232,7 +234,7 @@ class _Planner:
                 yield steps.CopyFile(agent.name, self._belongings.source / name, worktree, name)
 
     def _set_up(self, agent: Agent) -> Iterator[Step]:
-        """What a new worktree, or one whose set-up failed or was interrupted, still needs."""
+        """Yield the missing set-up of a new worktree, or of one whose set-up failed or was interrupted."""
         state = readiness(self._fleet.repository, self._fleet.name, agent.name).state
         if agent not in self._new and state is not Ready.NOT_READY:
             return
@@ -247,10 +249,10 @@ class _Planner:
 
 
 def _shown(fleet: Fleet, plan: SpawnPlan) -> tuple[str, ...]:
-    """A note where a .gitignore of the repository makes git show our files; one worktree tells for all."""
-    if not plan.made:
+    """Note that a .gitignore of the repository makes git show the rendered files; one worktree stands for all."""
+    if not plan.new_agents:
         return ()
-    agent = fleet.require_agent(plan.made[0])
+    agent = fleet.require_agent(plan.new_agents[0])
     written = [step.name for step in plan.steps if isinstance(step, steps.WriteFile) and step.agent == agent.name]
     names = git_excludes.shown(fleet.worktree(agent), written)
     if not names:
@@ -259,14 +261,24 @@ def _shown(fleet: Fleet, plan: SpawnPlan) -> tuple[str, ...]:
 
 
 def _places(fleet: Fleet, agents: Collection[AgentName] | None, plan: SpawnPlan) -> tuple[AgentPlace, ...]:
-    ground = survey(fleet)
-    found = []
+    places = []
     for agent in fleet.blueprint.agents:
         if agents is None or agent.name in agents:
-            had = Had.MADE if agent.name in plan.made else Had.SETTLED if _is_settled(ground, agent) else Had.THERE
+            origin = WorktreeOrigin.MADE if agent.name in plan.new_agents else WorktreeOrigin.EXISTING
+            if agent.name in plan.settled:
+                origin = WorktreeOrigin.SETTLED
             ready = readiness(fleet.repository, fleet.name, agent.name)
-            found.append(AgentPlace(agent.name, agent.branch, fleet.worktree(agent), had, ready))
-    return tuple(found)
+            places.append(AgentPlace(agent.name, agent.branch, fleet.worktree(agent), origin, ready))
+    return tuple(places)
 
 
-__all__ = ["AgentPlace", "Had", "Progress", "SpawnPlan", "SpawnRefused", "SpawnReport", "plan_spawn", "spawn"]
+__all__ = [
+    "AgentPlace",
+    "Progress",
+    "SpawnPlan",
+    "SpawnRefused",
+    "SpawnReport",
+    "WorktreeOrigin",
+    "plan_spawn",
+    "spawn",
+]

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName
-from orchestra.fleet import Fleet, explain_missing_target
+from orchestra.fleet import Fleet, FleetSnapshot, explain_missing_target, newest_target, read_snapshot
 from orchestra.git import worktree_admin
-from orchestra.git.refs import AgentRefs, CommitId, read_fleet, read_refs
-from orchestra.git.remote import tracking_ref
+from orchestra.git.refs import AgentRefs, CommitId
 from orchestra.git.repository import Worktree
 from orchestra.workspace.paths import LOCAL_STANDARDS, STANDARDS, InstructionNames, tracked
 
@@ -54,23 +53,15 @@ def real(path: Path) -> Path:
 
 def survey(fleet: Fleet) -> Ground:
     """Read the state for a spawn of ``fleet``."""
-    git = fleet.repository.git
-    refs = read_fleet(git, fleet.name)
-    branches = {ref.removeprefix("refs/heads/"): commit for ref, commit in read_refs(git, ["refs/heads/"]).items()}
-    registered = {real(known.path): known for known in fleet.repository.worktrees()}
-    return Ground(fleet, refs, branches, registered, _base(fleet, refs))
+    snapshot = read_snapshot(fleet)
+    registered = {real(worktree.path): worktree for worktree in snapshot.worktrees}
+    return Ground(fleet, snapshot.agents, snapshot.branches, registered, _base(snapshot))
 
 
-def _base(fleet: Fleet, refs: Mapping[AgentName, AgentRefs]) -> CommitId | None:
+def _base(snapshot: FleetSnapshot) -> CommitId | None:
     """Return the commit that the fleet started from, else the newest commit of the target."""
-    for agent in fleet.blueprint.agents:
-        if (pinned := refs.get(agent.name, AgentRefs()).base) is not None:
-            return pinned
-    own = fleet.target_tip()
-    theirs = fleet.repository.resolve(tracking_ref(fleet.remote, fleet.target)) if fleet.remote else None
-    if own is None or theirs is None:
-        return own or theirs
-    return theirs if fleet.repository.is_ancestor(own, theirs) else own
+    bases = (snapshot.agent_refs(agent.name).base for agent in snapshot.fleet.blueprint.agents)
+    return next((base for base in bases if base is not None), None) or newest_target(snapshot)
 
 
 def find_problems(ground: Ground, agents: Sequence[Agent], names: InstructionNames) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What an agent's worktree gets beside the files of the commit: untracked files of the main checkout, copied or cloned.
+"""Copy or clone untracked files of the main checkout into an agent's worktree.
 
 Invariant: nothing that is in the worktree is replaced, nothing is written outside it (a tracked symbolic link may lead
 out), and a copied link becomes a copy of what it leads to, so that no agent writes through it. Refuses: folders and
@@ -42,7 +42,7 @@ class Belongings:
 
 
 def find_belongings(fleet: Fleet) -> Belongings | None:
-    """What ``setup.copy``, ``.worktreeinclude`` and ``setup.share`` name; None where no checkout has them."""
+    """Find what ``setup.copy``, ``.worktreeinclude`` and ``setup.share`` name; None where no checkout has them."""
     source = _main_checkout(fleet)
     if source is None:
         return None
@@ -50,9 +50,9 @@ def find_belongings(fleet: Fleet) -> Belongings | None:
     git = Git(source)
     by_pattern = {pattern: _untracked(git, f":(top,glob){pattern}") for pattern in setup.copy}
     folders = tuple(name for name in setup.share if (source / name).is_dir())
-    files = sorted({*_included(git, source), *(name for found in by_pattern.values() for name in found)})
+    files = sorted({*_included(git, source), *(name for matches in by_pattern.values() for name in matches)})
     chosen = tuple(name for name in files if (source / name).is_file() and not _below(name, folders))
-    missing = (*(p for p, found in by_pattern.items() if not found), *(f for f in setup.share if f not in folders))
+    missing = (*(p for p, matches in by_pattern.items() if not matches), *(f for f in setup.share if f not in folders))
     return Belongings(source, chosen, folders, _visible(git, chosen, folders), missing)
 
 
@@ -60,23 +60,23 @@ def _main_checkout(fleet: Fleet) -> Path | None:
     """The main checkout; of a bare repository, the worktree that has the target, if there is one."""
     if not fleet.repository.bare:
         return fleet.repository.home
-    having = [known.path for known in fleet.repository.worktrees() if known.branch == fleet.target]
+    having = [worktree.path for worktree in fleet.repository.worktrees() if worktree.branch == fleet.target]
     return having[0] if having and having[0].is_dir() else None
 
 
 def _untracked(git: Git, *patterns: str) -> list[str]:
     """Files that are not tracked, ignored or not. A name with a final slash is a repository of its own."""
-    found = git.run("ls-files", "-z", "--others", "--", *patterns).fields
-    return [name for name in found if not name.endswith("/")]
+    matches = git.run("ls-files", "-z", "--others", "--", *patterns).fields
+    return [name for name in matches if not name.endswith("/")]
 
 
 def _included(git: Git, source: Path) -> list[str]:
-    """What .worktreeinclude names, in the dialect of .gitignore, as the Claude Code client reads it."""
+    """Return what .worktreeinclude names, in .gitignore syntax, as the Claude Code client reads it."""
     listed = source / INCLUDE_FILE
     if not listed.is_file():
         return []
-    found = git.run("ls-files", "-z", "--others", "--ignored", f"--exclude-from={listed}").fields
-    return [name for name in found if not name.endswith("/")]
+    matches = git.run("ls-files", "-z", "--others", "--ignored", f"--exclude-from={listed}").fields
+    return [name for name in matches if not name.endswith("/")]
 
 
 def _below(name: str, folders: Sequence[str]) -> bool:
@@ -90,7 +90,7 @@ def _visible(git: Git, files: Sequence[str], folders: Sequence[str]) -> tuple[st
         return ()
     literal = [f":(top,literal){name}" for name in names]
     shown = git.run("ls-files", "-z", "--others", "--exclude-standard", "--directory", "--", *literal).fields
-    return tuple(name for name in names if any(_covers(one, name) for one in shown))
+    return tuple(name for name in names if any(_covers(path, name) for path in shown))
 
 
 def _covers(shown: str, name: str) -> bool:
@@ -107,7 +107,7 @@ def remember_copies(folder: Path, worktree: Path, names: Iterable[str]) -> None:
 
 
 def is_as_copied(folder: Path, name: str, file: Path) -> bool:
-    """Whether a file is still what spawn or set-up put there, by the note in the agent's folder."""
+    """Return whether a file is still as spawn or set-up created it."""
     try:
         return bool(json.loads((folder / COPIES).read_text("utf-8"))[name] == _checksum(file))
     except (OSError, ValueError, KeyError, TypeError):
@@ -135,8 +135,10 @@ def copy_file(step: CopyFile, folder: Path) -> bool:
     if os.path.lexists(target) or not step.source.is_file() or not stays_inside(target, folder):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(folder) as aside:  # a new folder: at any name of its own a branch may hold a link that leads out
-        copy = aside / "file"
+    with written_aside(
+        folder
+    ) as temporary:  # a new folder: at any name of its own a branch may hold a link that leads out
+        copy = temporary / "file"
         shutil.copy2(step.source, copy)
         copy.replace(target)
     return True
@@ -148,8 +150,8 @@ def share_folder(step: ShareFolder) -> bool:
     if os.path.lexists(target) or not stays_inside(target, step.worktree):
         return False
     try:
-        with written_aside(step.worktree) as aside:
-            copy = shutil.copytree(step.source, aside / "folder", symlinks=True, copy_function=_clone_or_copy)
+        with written_aside(step.worktree) as temporary:
+            copy = shutil.copytree(step.source, temporary / "folder", symlinks=True, copy_function=_clone_or_copy)
             target.parent.mkdir(parents=True, exist_ok=True)
             copy.rename(target)
     except shutil.Error as error:  # an OSError without a number: what copytree collected, (source, target, why)

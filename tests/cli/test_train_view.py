@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from orchestra.cli.console import Tone
-from orchestra.cli.train_live import stays
+from orchestra.cli.train_live import is_final
 from orchestra.cli.train_state import FATES, Phase, TrainState, fold
 from orchestra.cli.train_view import ASCII, UNICODE, render
 from orchestra.ledger import Json
@@ -66,7 +66,8 @@ def test_a_train_under_way() -> None:
         "slot 2  main + auth, billing  tests 2/3  1:12 of ~1:30",
         "about 3 min left, 1 run done, 1:12 so far",
     ]
-    assert drawn(state, 100)[-1] == "about 3 min left, 1 run done, 1:12 so far, Ctrl-C stops; the same command goes on"
+    expected = "about 3 min left, 1 run done, 1:12 so far, Ctrl-C stops; the same command continues"
+    assert drawn(state, 100)[-1] == expected
 
 
 PHASES: Sequence[tuple[TrainEvent, str]] = [
@@ -107,7 +108,7 @@ def test_the_time_left_runs_down_and_is_not_said_once_it_was_wrong(now: float, s
 def test_before_it_leaves_when_interrupted_and_after_its_end() -> None:
     assert drawn(TrainState()) == ["getting ready"]
     stopped = folded(started(), event("train.interrupted"))
-    assert drawn(stopped)[-1] == "interrupted: ending what runs…"
+    assert drawn(stopped)[-1] == "interrupted: stopping tests…"
     assert drawn(folded(started(), gate(1, 1, "auth"), event("train.finished"))) == []
 
 
@@ -162,7 +163,7 @@ def test_fifty_agents_are_summarised_in_a_few_lines() -> None:
         "slot 2  main + agent-20..agent-29 (10)  tests 2/3  1:12 of ~1:30",
         "slot 3  main + agent-20..agent-34 (15)  tests 2/3  1:12 of ~1:30",
         "slot 4  main + agent-20..agent-39 (20)  tests 2/3  1:12 of ~1:30",
-        "0 runs done, 1:12 so far, Ctrl-C stops; the same command goes on",
+        "0 runs done, 1:12 so far, Ctrl-C stops; the same command continues",
     ]
 
 
@@ -240,7 +241,7 @@ def test_no_event_breaks_it(events: list[TrainEvent], now: float) -> None:
     state = folded(*events)
     render(state, 80, 24, now)
     for one in events:
-        stays(one)
+        is_final(one)
 
 
 @st.composite
@@ -280,8 +281,8 @@ def test_every_phase_is_reached_by_an_event() -> None:
 
 
 def test_what_stays_in_the_scrollback() -> None:
-    kept = [kind for kind in KINDS if stays(event(kind, outcome="passed"))]
+    kept = [kind for kind in KINDS if is_final(event(kind, outcome="passed"))]
     assert set(kept) == {*FATES, "advice", "proposal", "recovered"}
-    assert stays(event("gate.finished", outcome="failed", purpose="land"))
-    assert not stays(event("gate.finished", outcome="cancelled", purpose="land"))
-    assert not stays(event("gate.finished", outcome="failed", purpose="explain"))
+    assert is_final(event("gate.finished", outcome="failed", purpose="land"))
+    assert not is_final(event("gate.finished", outcome="cancelled", purpose="land"))
+    assert not is_final(event("gate.finished", outcome="failed", purpose="explain"))

@@ -45,7 +45,7 @@ def branches(home: Home) -> list[str]:
 def test_nothing_is_settled(spawned: Home) -> None:
     before = spawned.look()
     report = run_clean(spawned)
-    assert (report.steps, report.skipped, report.kept) == ((), (), ())
+    assert (report.steps, report.skipped, report.kept_files) == ((), (), ())
     assert spawned.look() == before
 
 
@@ -61,7 +61,7 @@ def test_the_landed_go_the_others_stay(spawned: Home) -> None:
     assert read_fleet(spawned.fleet().repository.git, spawned.fleet().name)[AgentName("schema")].landed == head
     assert spawned.checkout.git("worktree", "list", "--porcelain").count("worktree ") == 2
     assert run_clean(spawned).steps == ()
-    assert [place.had for place in run_spawn(spawned).places] == ["settled", "there"]
+    assert [place.origin for place in run_spawn(spawned).places] == ["settled", "there"]
 
 
 def test_the_plan_changes_nothing(spawned: Home) -> None:
@@ -133,7 +133,7 @@ def test_notes_and_changed_copies_are_kept_the_rest_is_not_littered(spawned: Hom
     agent.write({"AGENT_NOTES.md": "What I built: all.\n", ".env": "KEY=mine\n"})
     report = run_clean(spawned)
     kept = spawned.checkout.path / ".git/orchestra/fleets/demo/agents/schema/kept"
-    assert sorted(report.kept) == [kept / ".env", kept / "AGENT_NOTES.md"]
+    assert sorted(report.kept_files) == [kept / ".env", kept / "AGENT_NOTES.md"]
     assert (kept / "AGENT_NOTES.md").read_text() == "What I built: all.\n"
     assert (kept / ".env").read_text() == "KEY=mine\n"
 

@@ -15,7 +15,7 @@ from orchestra.git.refs import CommitId, Kind, RefUpdate, agent_ref, update
 from orchestra.workspace import steps
 from orchestra.workspace.apply_spawn import Progress
 from orchestra.workspace.provision import Ready, agent_environment, readiness
-from orchestra.workspace.spawn import Had, SpawnRefused, plan_spawn, spawn
+from orchestra.workspace.spawn import SpawnRefused, WorktreeOrigin, plan_spawn, spawn
 from tests.workspace.conftest import MakeHome, run_spawn
 from tests.workspace.worlds import BLUEPRINT, Home
 
@@ -32,9 +32,9 @@ def test_every_agent_gets_its_place(home: Home) -> None:
     report = run_spawn(home)
     main = home.checkout.git("rev-parse", "main")
     assert report.base == main
-    assert [(place.agent, place.had, place.readiness.state) for place in report.places] == [
-        ("schema", Had.MADE, Ready.READY),
-        ("api", Had.MADE, Ready.READY),
+    assert [(place.agent, place.origin, place.readiness.state) for place in report.places] == [
+        ("schema", WorktreeOrigin.MADE, Ready.READY),
+        ("api", WorktreeOrigin.MADE, Ready.READY),
     ]
     refs = home.checkout.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
     assert sorted(refs) == sorted(
@@ -67,7 +67,7 @@ def test_a_second_run_changes_nothing(home: Home) -> None:
     before = home.look(), _stamps(home.path)
     report = run_spawn(home)
     assert report.steps == ()
-    assert [place.had for place in report.places] == [Had.THERE, Had.THERE]
+    assert [place.origin for place in report.places] == [WorktreeOrigin.EXISTING, WorktreeOrigin.EXISTING]
     assert (home.look(), _stamps(home.path)) == before
 
 
@@ -108,7 +108,7 @@ def test_a_subset_then_the_rest_from_the_same_base(home: Home) -> None:
     report = run_spawn(home)
     assert report.base == first.base
     assert home.agent(1).git("rev-parse", "HEAD") == first.base
-    assert [place.had for place in report.places] == [Had.MADE, Had.THERE]
+    assert [place.origin for place in report.places] == [WorktreeOrigin.MADE, WorktreeOrigin.EXISTING]
 
 
 def test_settled_agents_get_no_worktree(home: Home) -> None:
@@ -119,7 +119,7 @@ def test_settled_agents_get_no_worktree(home: Home) -> None:
     settle(home, "api", Kind.DISCARDED, head)
     report = run_spawn(home)
     assert report.steps == ()
-    assert [place.had for place in report.places] == [Had.SETTLED, Had.SETTLED]
+    assert [place.origin for place in report.places] == [WorktreeOrigin.SETTLED, WorktreeOrigin.SETTLED]
     assert report.notes == ("schema has landed: it gets no worktree", "api was discarded: it gets no worktree")
 
 
@@ -248,7 +248,7 @@ def test_progress_counts_every_agent(home: Home) -> None:
     told: list[Progress] = []
     with LocalEngine(2) as engine:
         spawn(home.fleet(), engine=engine, progress=told.append)
-    by_phase = {(str(p.phase), p.done, p.total) for p in told}
+    by_phase = {(str(p.phase), p.completed, p.total) for p in told}
     assert by_phase == {(phase, n, 2) for phase in ("worktrees", "share", "set-up") for n in (1, 2)}
 
 
