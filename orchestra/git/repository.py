@@ -69,7 +69,7 @@ class Repository:
             return cls(common, common, bare=True)
         if output.code:
             raise GitError(output.argv, output.code, output.stderr)
-        top = Path(output.lines[1]).resolve()
+        top = Path("\n".join(output.lines[1:])).resolve()  # a path may hold newlines
         if top != common.parent and (common.name != ".git" or (top / ".git").is_file()):
             return cls(top, common, bare=False)  # a submodule, or a git folder in another place with core.worktree
         if top != common.parent:

@@ -69,8 +69,8 @@ def test_deletes_its_branch(road: Road) -> None:
     assert road.status()["one"]["head"] is None
     report = road.merge("--agents", "one,two", code=1)
     assert {one["agent"]: one["reason"] for one in report["waiting"]} == {
-        "one": "branch agent/f/one is gone",
-        "two": "branch agent/f/two is gone",
+        "one": "branch agent/f/one does not exist",
+        "two": "branch agent/f/two does not exist",
     }
     for words in (["approve", "one"], ["discard", "one", "--reason", "x"]):
         assert "is gone" in road.refused(*words)

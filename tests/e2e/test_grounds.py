@@ -28,7 +28,7 @@ def walk(road: Road, target: str = "main", *, clean: bool = True) -> None:
 def test_no_commit_yet(make_road: MakeRoad, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", "-b", "main", str(tmp_path / "new")], check=True)
     road = make_road(at=tmp_path / "new")
-    assert "make a first commit" in road.refused("spawn", "--blueprint", str(road.blueprint))
+    assert "no commit yet; commit at least one file there" in road.refused("spawn", "--blueprint", str(road.blueprint))
     assert road.run("status", "--blueprint", str(road.blueprint)).code == 0
     assert "no commit yet" in road.refused("merge", "--blueprint", str(road.blueprint))
     assert road.refs("refs/") == {}

@@ -46,7 +46,7 @@ def test_unmerged_entries_elsewhere(road: Road) -> None:
     git("stash", "pop", ok=False)
     assert git("status", "--porcelain") == "UU README.md"
     content = (road.checkout.path / "README.md").read_text()
-    assert "in the way of what lands: README.md" in road.refused("merge", "--agents", "one")
+    assert "README.md" in road.refused("merge", "--agents", "one")
     assert (road.checkout.path / "README.md").read_text() == content
     assert git("status", "--porcelain") == "UU README.md"
     git("checkout", "-q", "HEAD", "--", "README.md")

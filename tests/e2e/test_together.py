@@ -225,13 +225,12 @@ def test_a_blueprint_that_changes_between_two_commands(road: Road) -> None:
     """An agent that is taken out keeps its work; one that is added is made; a broken file touches nothing."""
     road.ready("one", "two")
     road.fleet("one", {"name": "four"}, *road.declared["agents"][1:])
-    before = road.snapshot()
-    said = road.refused("spawn", code=3)
-    assert "is not ours" in said or "checked out" in said or "exists" in said, said
-    assert road.snapshot() == before
-    road.fleet("one", "two", "three", "four")
-    made = {one["name"]: one["origin"] for one in road.spawn()["agents"]}
-    assert made == {"one": "there", "two": "there", "three": "there", "four": "made"}
+    before = {agent["name"]: agent["worktree"] for agent in road.json("status")["agents"] if agent["name"] != "four"}
+    origins = {agent["name"]: agent["origin"] for agent in road.spawn()["agents"]}
+    assert origins == {"one": "there", "two": "there", "three": "there", "four": "made"}
+    after = {agent["name"]: agent["worktree"] for agent in road.json("status")["agents"]}
+    assert after == before | {"four": after["four"]}, "an inserted agent moves no other agent's worktree"
+    assert after["four"] not in before.values()
     road.blueprint.write_text("version: 1\nname: f\nagents: [\n")
     for task in ("spawn", "status", "merge", "clean"):
         assert ":3:" in road.refused(task, code=2) or ":4:" in road.refused(task, code=2)
