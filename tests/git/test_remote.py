@@ -92,13 +92,13 @@ def test_an_answer_that_is_lost_is_read_from_the_remote(repository: Checkout, ba
     assert push(Git(repository.path), "origin", "main", old, new).outcome is Pushed.DONE
 
 
-def test_the_users_hooks_do_not_run(repository: Checkout, bare: Checkout) -> None:
+def test_a_pre_push_hook_of_the_user_can_decline_the_push(repository: Checkout, bare: Checkout) -> None:
     hook = repository.path / ".git/hooks/pre-push"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     old, new = tip(repository), CommitId(repository.commit("next", {"a": "1\n"}))
-    assert push(Git(repository.path), "origin", "main", old, new).outcome is Pushed.DONE
+    assert push(Git(repository.path), "origin", "main", old, new).outcome is Pushed.DECLINED
 
 
 def test_what_would_lose_work_is_not_even_tried(repository: Checkout, bare: Checkout) -> None:
