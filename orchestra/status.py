@@ -1,8 +1,7 @@
-"""Where every agent stands: facts from git, sessions and set-up in, one row an agent out.
+"""The status of a fleet: facts from git, sessions and set-up in, one row an agent out.
 
-Invariant: derived on every call and stored nowhere (law 4); each state names its source and the age of what it rests
-on. The pure rule is ``session.state.derive``. Refuses to change anything, and to call a tree clean that it could
-not read.
+It is derived on every call and never stored. Each state names its source and the age of the facts behind it; the pure
+rule is ``sessions.state.derive_state``. A worktree that could not be read is unknown, not clean.
 """
 
 from __future__ import annotations
@@ -11,21 +10,22 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestra.blueprint.model import Agent, AgentName
-from orchestra.fleet import Fleet
+from orchestra.fleet import Fleet, read_snapshot
 from orchestra.gates.notes_gate import notes_filled
 from orchestra.gates.scope_gate import ScopeFinding
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Event, Json
-from orchestra.review.branch_forecast import BranchForecast, forecast_branches
+from orchestra.review.branch_forecast import forecast_branches
 from orchestra.review.branch_status import BranchStatus, read_branch_statuses, undeclared_agents
 from orchestra.review.dirty_files import DirtyFiles, Look, look_at_all
 from orchestra.review.verdicts import Verdict, commit_to_land
 from orchestra.sessions.session_facts import read_session_facts
 from orchestra.sessions.state import AgentState, SessionFacts, State, Usage, WorkFacts, derive_state
 from orchestra.sessions.usage import add
+from orchestra.text import format_count
 from orchestra.workspace.provision import readiness
 
 _SETTLED = (State.FINISHED, State.LANDED)
@@ -99,46 +99,36 @@ class Status:
 
 
 def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None, *, look: Look = look_at_all) -> Status:
-    """The status of ``agents`` (None: all), in declared order.
+    """Return the status of ``agents`` (None: all), in declared order.
 
-    ``look``: how the uncommitted files are looked at. A status that something is decided by looks at all of them now.
+    ``look`` reads the uncommitted files. A status on which a decision rests reads all of them now.
     """
-    asked = fleet.blueprint.agents if agents is None else tuple(agents)
-    sessions = read_session_facts(fleet)  # first, so that what is seen of its work is never older than a session's end
-    standings = read_branch_statuses(fleet, asked, trees=False)
-    trees = look(fleet, [standing.agent for standing in standings if standing.spawned])
+    selected = fleet.blueprint.agents if agents is None else tuple(agents)
+    sessions = read_session_facts(fleet)  # first, so that the work that is read is never older than a session's end
+    snapshot = read_snapshot(fleet)
+    statuses = read_branch_statuses(fleet, selected, trees=False, snapshot=snapshot)
+    trees = look(fleet, [status.agent for status in statuses if status.spawned])
     now = time.time()
-    ahead, left_out = forecast_branches(fleet, standings), _last_evictions(fleet)
-    rows = tuple(
-        _row(
-            fleet,
-            standing,
-            trees.get(standing.agent.name, DirtyFiles(there=False)),
-            sessions,
-            ahead,
-            left_out=left_out.get(standing.agent.name),
-        )
-        for standing in standings
-    )
-    return Status(fleet, fleet.target_tip(), rows, tuple(sorted(undeclared_agents(fleet))), now)
+    forecast = forecast_branches(fleet, statuses, snapshot.target_tip)
+    evictions = _last_evictions(fleet)
+    rows = []
+    for status in statuses:
+        name = status.agent.name
+        session, tree = sessions.get(name), trees.get(name, DirtyFiles(there=False))
+        filled = status.notes is not None and notes_filled(status.notes)
+        state = derive_state(_work(fleet, status, tree, filled), session)
+        if status.refs.landed is not None and (reason := forecast.lost.get(name) or _new_work(status)):
+            state = replace(state, reason="; ".join(filter(None, (reason, state.reason))))
+        evicted = _still_evicted(status, evictions.get(name))
+        conflicts, findings = forecast.conflicts.get(name, ()), forecast.scope.get(name, ())
+        rows.append(Row(status, tree, state, session, filled, conflicts, findings, evicted))
+    return Status(fleet, snapshot.target_tip, tuple(rows), tuple(sorted(undeclared_agents(snapshot))), now)
 
 
-def _row(
-    fleet: Fleet,
-    standing: BranchStatus,
-    tree: DirtyFiles,
-    sessions: Mapping[AgentName, SessionFacts],
-    ahead: BranchForecast,
-    *,
-    left_out: Event | None,
-) -> Row:
-    name = standing.agent.name
-    session = sessions.get(name)
-    filled = standing.notes is not None and notes_filled(standing.notes)
-    state = derive_state(_work(fleet, standing, tree, filled), session)
-    evicted = _still_evicted(standing, left_out)
-    conflicts, findings = ahead.conflicts.get(name, ()), ahead.scope.get(name, ())
-    return Row(standing, tree, state, session, filled, conflicts, findings, evicted)
+def _new_work(status: BranchStatus) -> str:
+    if not status.new_commits:
+        return ""
+    return f"{format_count(status.new_commits, 'new commit')} since; orchestra approve {status.agent.name} to land more"
 
 
 def _last_evictions(fleet: Fleet) -> Mapping[str, Event]:

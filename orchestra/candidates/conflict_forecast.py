@@ -1,8 +1,8 @@
-"""Which branches do not merge with one another, for all pairs, before anything is built.
+"""Conflicts between branches, for all pairs, before anything is built.
 
-Invariant: every pair is really merged, in one git process: a filter by paths would miss a renamed folder against a new
-file in it (facts/merge.md 2.7). Refuses: ``--quiet`` (facts/merge.md 0.4), and to call a branch's instruction files a
-conflict, since they never land.
+Every pair is really merged, in one git process: a comparison of paths would miss a renamed folder against a new file in
+it. ``git merge-tree --quiet`` is not used: it reports conflicts of a rename with a deletion as clean (git 2.50). A
+branch's instruction files never land, so they do not conflict.
 """
 
 from __future__ import annotations
@@ -19,46 +19,48 @@ from orchestra.git.merge_tree import Merged, installed, parse_merge, read_merges
 from orchestra.git.refs import CommitId
 
 _BATCH_SINCE = (2, 39)  # merge-tree --stdin
+# An agent may have started a history of its own: that is one more conflict, and no reason to report none of the others.
+_MERGE = ("merge-tree", "--write-tree", "-z", "--messages", "--allow-unrelated-histories")
 
 
 @dataclass(frozen=True, slots=True)
 class BranchConflict:
-    """Two branches that do not merge as text, and where."""
+    """Two branches that do not merge as text, and the paths."""
 
-    one: AgentName
-    other: AgentName
+    first: AgentName
+    second: AgentName
     paths: tuple[str, ...]
 
 
 def forecast_conflicts(git: Git, branches: Sequence[Branch]) -> tuple[BranchConflict, ...]:
-    """Every pair of ``branches`` that conflicts, in their order. One process for all pairs (git 2.39 and newer)."""
+    """Return every pair of ``branches`` that conflicts, in their order, with one process (git 2.39 and newer)."""
     pairs = list(combinations(branches, 2))
-    merges = _merge_all(git, [(one.tip, other.tip) for one, other in pairs])
-    found = []
-    for (one, other), merged in zip(pairs, merges, strict=True):
-        hidden = {*one.kept_out, *other.kept_out}
-        paths = tuple(path for path in merged.conflicted_paths if path not in hidden)
+    merges = merge_pairs(git, [(first.tip, second.tip) for first, second in pairs])
+    conflicts = []
+    for (first, second), merged in zip(pairs, merges, strict=True):
+        kept_out = {*first.kept_out, *second.kept_out}
+        paths = tuple(path for path in merged.conflicted_paths if path not in kept_out)
         if not merged.clean and paths:
-            found.append(BranchConflict(one.agent, other.agent, paths))
-    return tuple(found)
+            conflicts.append(BranchConflict(first.agent, second.agent, paths))
+    return tuple(conflicts)
 
 
-def _merge_all(git: Git, pairs: Sequence[tuple[CommitId, CommitId]]) -> list[Merged]:
+def merge_pairs(git: Git, pairs: Sequence[tuple[CommitId, CommitId]], *, style: str = "merge") -> list[Merged]:
+    """Merge each pair of commits as ``git merge`` would. ``style``: how conflicts are written (merge.conflictStyle)."""
     if not pairs:
         return []
-    args = ("merge-tree", "--write-tree", "-z", "--messages")
+    git = git.with_config({"merge.conflictStyle": style})
     if installed() < _BATCH_SINCE:
-        runs = (git.run(*args, "--allow-unrelated-histories", *pair, ok=(0, 1)) for pair in pairs)
-        return [parse_merge(done.fields, clean=done.code == 0) for done in runs]
-    script = "".join(f"{one} {other}\n" for one, other in pairs).encode()
-    done = git.run(*args, "--allow-unrelated-histories", "--stdin", stdin=script)
-    return list(read_merges(BytesIO(done.stdout)))
+        runs = (git.run(*_MERGE, *pair, ok=(0, 1)) for pair in pairs)
+        return [parse_merge(run.fields, clean=run.code == 0) for run in runs]
+    script = "".join(f"{first} {second}\n" for first, second in pairs).encode()
+    return list(read_merges(BytesIO(git.run(*_MERGE, "--stdin", stdin=script).stdout)))
 
 
-def conflicts_by_agent(clashes: Sequence[BranchConflict]) -> Mapping[AgentName, frozenset[AgentName]]:
-    """Agent -> those whose branches conflict with its own."""
-    found: dict[AgentName, set[AgentName]] = {}
-    for clash in clashes:
-        found.setdefault(clash.one, set()).add(clash.other)
-        found.setdefault(clash.other, set()).add(clash.one)
-    return {name: frozenset(others) for name, others in found.items()}
+def conflicts_by_agent(conflicts: Sequence[BranchConflict]) -> Mapping[AgentName, frozenset[AgentName]]:
+    """Return agent -> those whose branches conflict with its own."""
+    opponents: dict[AgentName, set[AgentName]] = {}
+    for conflict in conflicts:
+        opponents.setdefault(conflict.first, set()).add(conflict.second)
+        opponents.setdefault(conflict.second, set()).add(conflict.first)
+    return {name: frozenset(names) for name, names in opponents.items()}

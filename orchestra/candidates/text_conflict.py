@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from orchestra.blueprint.model import ConflictRule, Forbid, Regenerate, Union
+from orchestra.blueprint.model import Blueprint, ConflictRule, Forbid, Regenerate, Scope, Union
+from orchestra.blueprint.scope import Matcher
 from orchestra.git.git_process import Git
 from orchestra.git.merge_tree import Merged, Stage
 from orchestra.git.objects import Entry, Objects, TreeId
@@ -65,6 +66,21 @@ def few(paths: Sequence[str]) -> str:
 def quote_path(path: str) -> str:
     """A path in a sentence: as it is, or as a JSON string where it holds what no terminal should print."""
     return path if path.isprintable() else json.dumps(path)
+
+
+def conflict_rules(blueprint: Blueprint) -> RuleOf:
+    """Return the rule of ``merge.conflicts`` for a path: that of the first glob that matches."""
+    rules = [(Matcher(Scope((glob,))), rule) for glob, rule in blueprint.merge.conflicts.items()]
+
+    def rule_of(path: str) -> ConflictRule | None:
+        return next((rule for matcher, rule in rules if matcher.matches(path)), None)
+
+    return rule_of
+
+
+def is_resolved_by_rule(rule_of: RuleOf, path: str) -> bool:
+    """Return True when a rule resolves a text conflict in ``path``, so that no agent goes back for it."""
+    return isinstance(rule_of(path), Union | Regenerate)
 
 
 class Resolver:

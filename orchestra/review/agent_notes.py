@@ -1,31 +1,77 @@
-"""What an agent was after, in its own words: its notes, as they are kept with the commit that landed.
-
-Invariant: everything is quoted. Refuses: to guess what is not written down.
-"""
+"""An agent's notes: in its worktree, pinned with an approval, and attached to the commit that landed."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from orchestra.blueprint.model import AgentName, FleetName
+from orchestra.files import read_regular
+from orchestra.gates.notes_gate import NOTES_FILE
 from orchestra.git.git_process import Git
-from orchestra.git.refs import NOTES, CommitId
+from orchestra.git.refs import NOTES, CommitId, RefName, RefUpdate, agent_ref, update
+from orchestra.git.refs import Kind as RefKind
 
 _SECTIONS = ("What I Built", "Key Decisions")
+_NO_SUCH_OBJECT = (0, 1, 128)
+
+
+def read_notes(worktree: Path) -> str | None:
+    """Return AGENT_NOTES.md of a worktree as text, at most a mebibyte; None where it is no regular file."""
+    data = read_regular(worktree / NOTES_FILE)
+    return None if data is None else data.decode("utf-8", "replace")
+
+
+def landed_notes(git: Git, commit: CommitId) -> str | None:
+    """Return the notes that are attached to a landed commit."""
+    notes = git.run("notes", f"--ref={NOTES}", "show", commit, ok=_NO_SUCH_OBJECT)
+    return notes.text if notes.code == 0 else None
+
+
+def read_landed_notes(git: Git, commits: Collection[CommitId]) -> Mapping[CommitId, str]:
+    """Return landed commit -> its notes, for those that have any, with one git process."""
+    if not commits:
+        return {}
+    shape = ("--no-walk=unsorted", "-z", f"--notes={NOTES}", "--format=%H%n%N")
+    log = git.run("log", *shape, *commits, "--", ok=(0, 128))
+    entries = (field.partition("\n") for field in log.fields)
+    return {CommitId(commit): notes.strip() for commit, _, notes in entries if notes.strip()}
 
 
 def summarize_notes(notes: str | None, most: int = 6) -> tuple[str, ...]:
-    """What an agent says of its work: the first lines of the sections that tell what and why."""
-    if not notes:
-        return ()
+    """Return the first lines of the sections that say what was built and why, as they are written."""
     lines: list[str] = []
-    wanted = False
-    for line in notes.splitlines():
+    in_section = False
+    for line in (notes or "").splitlines():
         if line.startswith("#"):
-            wanted = line.strip("# ").strip() in _SECTIONS
-        elif wanted and line.strip() and not line.strip().startswith("<!--"):
+            in_section = line.strip("# ").strip() in _SECTIONS
+        elif in_section and line.strip() and not line.strip().startswith("<!--"):
             lines.append(line.strip())
     return tuple(lines[:most])
 
 
-def landed_notes(git: Git, commit: CommitId) -> str | None:
-    """The notes that are kept with a landed commit."""
-    found = git.run("notes", f"--ref={NOTES}", "show", commit, ok=(0, 1, 128))
-    return found.text if found.code == 0 else None
+# -- the notes that an approval is about --------------------------------------------------------------------------
+# A blob under a ref of its own: the approved commit in the first line, then the notes, so that the notes of another
+# approval are never taken for these.
+
+
+def approved_notes_ref(fleet: FleetName, agent: AgentName) -> RefName:
+    return RefName(f"{agent_ref(fleet, agent, RefKind.APPROVED)}-notes")
+
+
+def pin_notes(git: Git, fleet: FleetName, agent: AgentName, commit: CommitId, notes: str | None) -> None:
+    """Keep the notes as they are at the approval of ``commit``; gates judge these and they land with it."""
+    ref = approved_notes_ref(fleet, agent)
+    content = f"{commit} {'absent' if notes is None else 'notes'}\n{notes or ''}".encode("utf-8", "surrogateescape")
+    blob = CommitId(git.text("hash-object", "-w", "--no-filters", "--stdin", stdin=content))
+    before = git.run("rev-parse", "--verify", "--quiet", ref, ok=_NO_SUCH_OBJECT)
+    update(git, [RefUpdate(ref, blob, CommitId(before.text) if before.code == 0 else None)], reason="approve")
+
+
+def pinned_notes(git: Git, fleet: FleetName, agent: AgentName, commit: CommitId) -> tuple[bool, str | None]:
+    """Return True and the notes that were pinned with the approval of ``commit``; False where none were pinned."""
+    blob = git.run("cat-file", "blob", approved_notes_ref(fleet, agent), ok=_NO_SUCH_OBJECT)
+    head, _, notes = blob.stdout.decode("utf-8", "replace").partition("\n") if blob.code == 0 else ("", "", "")
+    if head.partition(" ")[0] != commit:
+        return False, None
+    return True, notes if head.endswith(" notes") else None

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName, RunGate
+from orchestra.candidates.conflict_forecast import merge_pairs
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
-from orchestra.git.git_process import Git
-from orchestra.git.merge_tree import parse_merge
 from orchestra.git.refs import Kind, agent_ref
 from orchestra.ledger import Event, Json
 from orchestra.review.agent_notes import landed_notes, summarize_notes
@@ -55,21 +54,18 @@ def _eviction(fleet: Fleet, agent: Agent, event: Event) -> Eviction:
 
 
 def _conflicts(fleet: Fleet, agent: Agent) -> Iterator[Conflict]:
-    """What does not merge between the agent's branch and the target, now; nothing where they merge."""
+    """Yield what does not merge between the agent's branch and the target now; nothing where they merge."""
     git = fleet.repository.git
     head, target = fleet.repository.branch_tip(agent.branch), fleet.target_tip()
     if head is None or target is None:
         return
-    options = ("--write-tree", "-z", "--messages", "--allow-unrelated-histories")
-    with_base = git.with_config({"merge.conflictStyle": "diff3"})
-    done = with_base.run("merge-tree", *options, target, head, ok=(0, 1))
-    if done.code == 0 or not done.stdout:
-        return
-    merged = parse_merge(done.fields, clean=False)
-    hidden = instruction_names(fleet.repository, fleet.blueprint, target).all
-    for path in merged.conflicted_paths:
-        if path not in hidden:
-            yield Conflict(path, tuple(_hunks(git, merged.tree, path)))
+    (merged,) = merge_pairs(git, [(target, head)], style="diff3")
+    instructions = instruction_names(fleet.repository, fleet.blueprint, target).all
+    for path in merged.conflicted_paths if not merged.clean else ():
+        if path not in instructions:
+            blob = git.run("cat-file", "blob", f"{merged.tree}:{path}", ok=(0, 128))
+            text = blob.stdout.decode("utf-8", "replace") if blob.code == 0 else ""  # none where it was removed
+            yield Conflict(path, tuple(_HUNK.findall(text)))
 
 
 def _intents(fleet: Fleet, others: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -79,12 +75,6 @@ def _intents(fleet: Fleet, others: Sequence[str]) -> Iterator[tuple[str, tuple[s
         said = summarize_notes(landed_notes(fleet.repository.git, landed)) if landed else ()
         if said:
             yield name, said
-
-
-def _hunks(git: Git, tree: str, path: str) -> list[str]:
-    """The conflicting pieces of a file, with git's markers; none for a binary or a removed one."""
-    found = git.run("cat-file", "blob", f"{tree}:{path}", ok=(0, 128))
-    return _HUNK.findall(found.stdout.decode("utf-8", "replace")) if found.code == 0 else []
 
 
 def end_of(log: str | Path, most_bytes: int = _LOG_BYTES) -> str:

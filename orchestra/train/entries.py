@@ -14,8 +14,9 @@ from orchestra.blueprint.model import Agent, AgentName, Review, Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.candidates.builder import Branch
 from orchestra.fleet import Fleet
-from orchestra.git.refs import AgentRefs, CommitId, RefName, branch_ref, read_refs
-from orchestra.review.branch_status import read_notes
+from orchestra.git.refs import AgentRefs, CommitId, branch_ref, read_refs
+from orchestra.review.agent_notes import pinned_notes, read_notes
+from orchestra.review.landed_work import merged_by_hand
 from orchestra.review.verdicts import Verdict, commit_to_land, uncommitted_paths, verdict
 from orchestra.train.train_report import Waiting
 from orchestra.workspace.paths import NOTES, STANDARDS, instruction_names
@@ -73,7 +74,8 @@ def read_entries(
     waiting: list[Waiting] = []
     excluded: set[AgentName] = set()
     unfinished: Mapping[AgentName, str] | None = None
-    merged = _merged_by_hand(fleet, target, refs)
+    branches = {agent.name: (branch_ref(agent.branch), refs.get(agent.name, AgentRefs())) for agent in blueprint.agents}
+    merged = merged_by_hand(git, target, branches)
     by_name = {agent.name: agent for agent in blueprint.agents}
     for agent in (by_name[name] for name in blueprint.merge_order):
         agent_refs, head = refs.get(agent.name, AgentRefs()), heads.get(branch_ref(agent.branch))
@@ -107,26 +109,10 @@ def read_entries(
         excluded_paths = tuple(sorted(_excluded_paths(fleet, agent, agent_refs.base)))
         strategy = blueprint.merge.strategy
         branch = Branch(agent.name, fleet.name, agent_refs.base, tip, agent.title, strategy, excluded_paths)
-        queued.append(Entry(agent, branch, _read_notes(fleet, agent, head), decision))
+        queued.append(Entry(agent, branch, _read_notes(fleet, agent, head, decision, tip), decision))
     # What is only tested may be tested without those that would have to land before it.
     blocking = frozenset[AgentName]() if accept is Accept.NAMED else frozenset(excluded)
     return Entries(tuple(queued), tuple(waiting), blocking, merged)
-
-
-def _merged_by_hand(
-    fleet: Fleet, target: CommitId, refs: Mapping[AgentName, AgentRefs]
-) -> Mapping[AgentName, CommitId]:
-    """Return agents with commits of their own whose whole branch the target contains, though no train landed it."""
-    by_ref = {branch_ref(agent.branch): agent.name for agent in fleet.blueprint.agents}
-    rows = fleet.repository.git.run("for-each-ref", "--merged", target, "--format=%(refname) %(objectname)", *by_ref)
-    merged: dict[AgentName, CommitId] = {}
-    for row in rows.lines:
-        ref, _, tip = row.partition(" ")
-        agent_refs = refs.get(by_ref.get(RefName(ref), AgentName("")), AgentRefs())
-        undecided = agent_refs.landed is None and agent_refs.discarded is None
-        if RefName(ref) in by_ref and agent_refs.base not in (None, tip) and undecided:
-            merged[by_ref[RefName(ref)]] = CommitId(tip)
-    return merged
 
 
 def _unfinished_reason(fleet: Fleet, agent: Agent, unfinished: Mapping[AgentName, str]) -> str | None:
@@ -146,10 +132,18 @@ def _excluded_paths(fleet: Fleet, agent: Agent, base: CommitId) -> set[str]:
     return paths
 
 
-def _read_notes(fleet: Fleet, agent: Agent, head: CommitId) -> str | None:
-    """Return the agent's notes: the file in its worktree, else the committed one."""
+def _read_notes(fleet: Fleet, agent: Agent, head: CommitId, decision: Verdict, tip: CommitId) -> str | None:
+    """Return the agent's notes: those that were approved with it, else the file in its worktree or in its branch."""
+    if decision is Verdict.APPROVED:
+        pinned, notes = pinned_notes(fleet.repository.git, fleet.name, agent.name, tip)
+        if pinned and notes is not None:
+            return notes
+        if pinned:
+            return _committed_notes(fleet, head)
     notes = read_notes(fleet.worktree(agent))
-    if notes is not None:
-        return notes
+    return notes if notes is not None else _committed_notes(fleet, head)
+
+
+def _committed_notes(fleet: Fleet, head: CommitId) -> str | None:
     blob = fleet.repository.git.run("cat-file", "blob", f"{head}:{NOTES}", ok=(0, 128))
     return blob.stdout.decode("utf-8", "replace") if blob.code == 0 else None

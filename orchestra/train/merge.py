@@ -12,10 +12,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestra.blueprint.model import AgentName, ConflictRule, Regenerate, Scope, Strategy, Union
-from orchestra.blueprint.scope import Matcher
+from orchestra.blueprint.model import AgentName, Strategy
 from orchestra.candidates.conflict_forecast import conflicts_by_agent, forecast_conflicts
-from orchestra.candidates.text_conflict import RuleOf, quote_path
+from orchestra.candidates.text_conflict import conflict_rules, is_resolved_by_rule, quote_path
 from orchestra.engine.job import Engine
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import GroundError, UsageError
@@ -246,27 +245,17 @@ def _announce(fleet: Fleet, entries: Entries, events: EventSink, recorder: Resul
         "rehearsed": rehearsed,
     }
     events.emit("train.started", names, text, **data)
-    rule_of = conflict_rules(fleet)
+    rule_of = conflict_rules(fleet.blueprint)
     conflicts = conflicts_by_agent(
         [
             conflict
             for conflict in forecast_conflicts(fleet.repository.git, [entry.branch for entry in queued])
-            if not all(isinstance(rule_of(path), Union | Regenerate) for path in conflict.paths)
+            if not all(is_resolved_by_rule(rule_of, path) for path in conflict.paths)
         ]
     )
     for sentence in advise(names, fleet.blueprint.predecessors, conflicts):
         events.emit("advice", names, sentence)
         recorder.advice.append(sentence)
-
-
-def conflict_rules(fleet: Fleet) -> RuleOf:
-    """Return the rule of ``merge.conflicts`` for a path: that of the first glob that matches."""
-    rules = [(Matcher(Scope((glob,))), rule) for glob, rule in fleet.blueprint.merge.conflicts.items()]
-
-    def rule_of(path: str) -> ConflictRule | None:
-        return next((rule for matcher, rule in rules if matcher.matches(path)), None)
-
-    return rule_of
 
 
 # -- the train's tools and its result -----------------------------------------------------------------------------
@@ -284,7 +273,7 @@ def _open_context(
         if engine is None:
             engine = stack.enter_context(LocalEngine(places))
         tester = stack.enter_context(Tester(fleet, engine, places, events))
-        integrators = Integrators(fleet, stack, conflict_rules(fleet), Regenerator(fleet, tester.slots))
+        integrators = Integrators(fleet, stack, conflict_rules(fleet.blueprint), Regenerator(fleet, tester.slots))
         try:
             yield TrainContext(
                 fleet,

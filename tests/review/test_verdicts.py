@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from orchestra.blueprint.model import AgentName
 from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import Fleet
 from orchestra.git.refs import AgentRefs, CommitId, Kind, agent_ref
+from orchestra.review.agent_notes import pinned_notes
 from orchestra.review.branch_status import read_branch_statuses
 from orchestra.review.verdicts import Verdict, approve, discard, request_changes, requested_changes, verdict
 from tests.conftest import Checkout, MakeRepository
@@ -59,8 +63,7 @@ def test_what_is_not_committed_is_named(world: World) -> None:
     world.at("schema").commit("work", {"b": "b\n"})
     world.at("schema").write({"a": "changed\n", "new file": "x"})
     (remark,) = approve(world.fleet, world.fleet.require_agent("schema")).remarks
-    assert "not part of it" in remark
-    assert "a, new file" in remark
+    assert "not committed: a and new file" in remark
 
 
 def test_nothing_cannot_be_approved(world: World) -> None:
@@ -148,6 +151,83 @@ def test_empty_words_are_refused(world: World, words: str) -> None:
         discard(world.fleet, agent, words)
 
 
+def test_an_approval_of_another_commit_is_refused_with_both(world: World) -> None:
+    reviewed = world.at("schema").commit("work", {"b": "b\n"})
+    agent = world.fleet.require_agent("schema")
+    head = world.at("schema").commit("more", {"b": "c\n"})
+    for expected in (reviewed, reviewed[:10]):
+        with pytest.raises(UsageError, match="has moved since you looked") as caught:
+            approve(world.fleet, agent, expected=expected)
+        assert head in str(caught.value)
+        assert expected in str(caught.value)
+    with pytest.raises(UsageError, match="too short"):
+        approve(world.fleet, agent, expected=head[:3])
+    assert "demo/schema/approved" not in world.refs()
+    assert approve(world.fleet, agent, expected=head[:12].upper()).commit == head
+
+
+def test_notes_are_pinned_with_the_approval(world: World) -> None:
+    world.at("schema").write({"AGENT_NOTES.md": "as approved\n"})
+    head = CommitId(world.at("schema").commit("work", {"b": "b\n", "AGENT_NOTES.md": "as approved\n"}))
+    agent = world.fleet.require_agent("schema")
+    approve(world.fleet, agent)
+    world.at("schema").write({"AGENT_NOTES.md": "later\n"})
+    git = world.fleet.repository.git
+    assert pinned_notes(git, world.fleet.name, agent.name, head) == (True, "as approved\n")
+    assert pinned_notes(git, world.fleet.name, agent.name, A) == (False, None)
+    (world.at("schema").path / "AGENT_NOTES.md").unlink()
+    approve(world.fleet, agent)
+    assert pinned_notes(git, world.fleet.name, agent.name, head) == (True, None)
+
+
+def test_a_task_that_is_a_link_or_a_pipe_is_replaced_and_not_followed(world: World, tmp_path: Path) -> None:
+    world.at("schema").commit("work", {"b": "b\n"})
+    agent, task = world.fleet.require_agent("schema"), world.at("schema").path / "TASK.md"
+    outside = tmp_path / "outside"
+    outside.write_text("mine\n")
+    task.unlink(missing_ok=True)
+    task.symlink_to(outside)
+    request_changes(world.fleet, agent, "Again.")
+    assert outside.read_text() == "mine\n"
+    assert "Again." in task.read_text()
+    assert not task.is_symlink()
+    task.unlink()
+    os.mkfifo(task)
+    request_changes(world.fleet, agent, "Once more.")
+    assert "Once more." in task.read_text()
+
+
+def test_work_after_a_landing_is_approved_on_top_of_what_landed(world: World) -> None:
+    first = world.at("schema").commit("work", {"b": "b\n"})
+    agent = world.fleet.require_agent("schema")
+    approve(world.fleet, agent)
+    world.checkout.git("cherry-pick", first)
+    landed = world.checkout.git("rev-parse", "HEAD")
+    world.checkout.git("update-ref", agent_ref(world.fleet.name, agent.name, Kind.LANDED), landed)
+    with pytest.raises(UsageError, match=r"has already landed as .* no commits since"):
+        approve(world.fleet, agent)
+    second = world.at("schema").commit("more", {"c": "c\n"})
+    (status,) = read_branch_statuses(world.fleet, [agent])
+    assert status.new_commits == 1
+    assert approve(world.fleet, agent).commit == second
+    refs = world.refs()
+    assert refs["demo/schema/base"] == first
+    assert "demo/schema/landed" not in refs
+    assert _verdict(world, "schema") is Verdict.APPROVED
+
+
+def test_work_that_the_target_lost_is_approved_again(world: World) -> None:
+    head = world.at("schema").commit("work", {"b": "b\n"})
+    agent = world.fleet.require_agent("schema")
+    approve(world.fleet, agent)
+    start = world.checkout.git("rev-parse", "HEAD")
+    world.checkout.git("cherry-pick", head)
+    world.checkout.git("update-ref", agent_ref(world.fleet.name, agent.name, Kind.LANDED), "HEAD")
+    world.checkout.git("reset", "-q", "--hard", start)
+    assert approve(world.fleet, agent).commit == head
+    assert "demo/schema/landed" not in world.refs()
+
+
 def test_what_landed_was_not_spawned_or_is_gone_is_not_judged(world: World) -> None:
     head = world.at("schema").commit("work", {"b": "b\n"})
     agent = world.fleet.require_agent("schema")
@@ -156,7 +236,7 @@ def test_what_landed_was_not_spawned_or_is_gone_is_not_judged(world: World) -> N
         discard(world.fleet, agent, "late")
     api = world.fleet.require_agent("api")
     world.checkout.git("update-ref", "-d", f"refs/heads/{api.branch}")
-    with pytest.raises(GroundError, match="is gone"):
+    with pytest.raises(GroundError, match="does not exist"):
         approve(world.fleet, api)
     world.checkout.git("update-ref", "-d", agent_ref(world.fleet.name, AgentName("api"), Kind.BASE))
     with pytest.raises(UsageError, match="was not spawned"):

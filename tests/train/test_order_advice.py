@@ -73,7 +73,7 @@ def test_the_forecast_sees_every_pair_and_no_instruction_file(train: TrainFixtur
     refs = read_fleet(train.fleet.repository.git, train.fleet.name)
     entries = read_entries(train.fleet, refs, train.tip(), accept=Accept.NAMED, agents=None, read_unfinished=dict)
     found = forecast_conflicts(Git(train.checkout.path), [entry.branch for entry in entries.queued])
-    assert [(clash.one, clash.other, clash.paths) for clash in found] == [("one", "two", ("README.md",))]
+    assert [(clash.first, clash.second, clash.paths) for clash in found] == [("one", "two", ("README.md",))]
     assert conflicts_by_agent(found) == {"one": {"two"}, "two": {"one"}}
 
 

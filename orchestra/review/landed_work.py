@@ -1,0 +1,147 @@
+"""Whether work has landed, looked up in the target instead of remembered.
+
+A ``landed`` ref says that a train landed the agent's commit, or that a person merged its branch. The target may have
+lost the work since, by a force-push or a revert, and the branch may have new commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from orchestra.blueprint.model import AgentName
+from orchestra.candidates.builder import AGENT_TRAILER
+from orchestra.gates.branch_changes import BranchRange, changed_paths
+from orchestra.git.ancestry import merge_base
+from orchestra.git.git_process import Git
+from orchestra.git.refs import AgentRefs, CommitId
+from orchestra.git.tree_diff import changes
+
+_MOST_COMMITS = 1000  # of one landing
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """``commit``: the agent's last commit on the target; ``base`` and ``tip``: the ends of the branch that landed."""
+
+    agent: AgentName
+    base: CommitId
+    tip: CommitId
+    commit: CommitId
+
+
+def landing_of(agent: AgentName, refs: AgentRefs) -> Landing | None:
+    """Return the recorded landing of an agent. The approval that landed is kept, so it names the tip."""
+    if refs.landed is None:
+        return None
+    return Landing(agent, refs.base or refs.landed, refs.approved or refs.landed, refs.landed)
+
+
+def count_new_commits(git: Git, landing: Landing, head: CommitId, target: CommitId | None) -> int:
+    """Return how many commits ``head`` has that neither landed nor are on the target, without merges."""
+    known = [commit for commit in (landing.tip, landing.commit, target) if commit is not None]
+    return int(git.text("rev-list", "--count", "--no-merges", head, "--not", *known, "--"))
+
+
+def lost_landings(
+    git: Git, landings: Collection[Landing], target: CommitId, *, contained: Collection[CommitId]
+) -> Mapping[AgentName, str]:
+    """Return the agents whose landed work the target does not contain any more -> a reason to print.
+
+    ``contained``: the landed commits that are ancestors of the target. Two git processes, and a few more for each
+    agent whose files differ from what landed.
+    """
+    if not landings:
+        return {}
+    ranges = {landing: BranchRange(landing.base, landing.tip) for landing in landings}
+    own_paths = changed_paths(git, ranges.values())
+    # What the target has otherwise than the landed commit; ``fork`` is only the other side of the comparison.
+    since = {landing: BranchRange(target, landing.commit) for landing in landings}
+    differing = changed_paths(git, since.values())
+    lost: dict[AgentName, str] = {}
+    for landing in landings:
+        paths = own_paths[ranges[landing]]
+        if not paths & differing[since[landing]]:
+            continue  # its files are on the target as they landed, by whatever commits
+        if landing.commit not in contained:
+            lost[landing.agent] = "no longer on the target: its history was rewritten without this work"
+        elif _is_reverted(git, landing, paths, target):
+            lost[landing.agent] = "no longer on the target: its changes were reverted"
+    return lost
+
+
+def _is_reverted(git: Git, landing: Landing, paths: Collection[str], target: CommitId) -> bool:
+    """Return True when the target has every file that the landing changed as it was before the landing."""
+    before = _commit_before(git, landing)
+    landed_paths = set(changes(git, before, landing.commit)) & set(paths)
+    return bool(landed_paths) and not landed_paths & set(changes(git, before, target))
+
+
+def _commit_before(git: Git, landing: Landing) -> CommitId:
+    """Return the target as it was before the landing: below the commits with the agent's trailer."""
+    shape = f"--format=%H%x00%P%x00%(trailers:key={AGENT_TRAILER},valueonly,separator=%x2C)"
+    log = git.run(
+        "log", "--first-parent", f"--max-count={_MOST_COMMITS}", shape, landing.commit, f"^{landing.base}", "--"
+    )
+    before = landing.base
+    for number, line in enumerate(log.lines):
+        _, parents, agents = line.split("\0")
+        if landing.agent not in agents.split(","):
+            return before if number else landing.base
+        before = CommitId(parents.split(" ")[0])
+    return before
+
+
+# -- branches that a person merged --------------------------------------------------------------------------------
+
+
+def merged_by_hand(
+    git: Git, target: CommitId, branches: Mapping[AgentName, tuple[str, AgentRefs]]
+) -> Mapping[AgentName, CommitId]:
+    """Return agents with work of their own that a person merged into the target -> the tip of the branch.
+
+    ``branches``: agent -> its full branch ref and refs. That the target contains the tip is not enough: the branch may
+    have been brought up to date with the target, or merged into another branch with ``-s ours``.
+    """
+    by_ref = {ref: name for name, (ref, _) in branches.items()}
+    rows = git.run("for-each-ref", "--merged", target, "--format=%(refname) %(objectname)", *by_ref) if by_ref else None
+    merged: dict[AgentName, CommitId] = {}
+    for row in rows.lines if rows else ():
+        ref, _, tip = row.partition(" ")
+        if ref not in by_ref:
+            continue
+        refs = branches[by_ref[ref]][1]
+        if refs.base is None or refs.base == tip or refs.landed is not None or refs.discarded is not None:
+            continue
+        if _is_merged(git, ref, refs.base, CommitId(tip), target, approved=refs.approved == tip):
+            merged[by_ref[ref]] = CommitId(tip)
+    return merged
+
+
+def _is_merged(git: Git, ref: str, base: CommitId, tip: CommitId, target: CommitId, *, approved: bool) -> bool:
+    containing = set(git.run("rev-list", "--ancestry-path", target, f"^{tip}", "--").lines)
+    history = git.run("rev-list", "--first-parent", "--parents", target, f"^{tip}", "--").lines
+    first = next((row for line in reversed(history) if (row := line.split(" "))[0] in containing), None)
+    if first is None or first[1] == tip:
+        # The tip is itself in the target's first-parent history: a fast-forward of one to the other.
+        return approved or _was_committed_here(git, ref, tip)
+    # A merge commit brought it in: every file of the branch must have come with it.
+    merge, before = CommitId(first[0]), CommitId(first[1])
+    fork = merge_base(git, before, tip) or base
+    paths = set(changes(git, fork, tip))
+    return bool(paths) and not paths & set(changes(git, tip, merge)) - set(changes(git, before, merge))
+
+
+def _was_committed_here(git: Git, ref: str, tip: CommitId) -> bool:
+    """Return True when the branch's reflog says that its tip was made by a commit on this branch."""
+    return any(
+        commit == tip and action.startswith(("commit", "rebase", "cherry-pick", "am"))
+        for commit, action in _reflog(git, ref)
+    )
+
+
+def _reflog(git: Git, ref: str) -> Iterator[tuple[str, str]]:
+    log = git.run("log", "--walk-reflogs", "--format=%H%x00%gs", ref, "--", ok=(0, 128))
+    for line in log.lines if log.code == 0 else ():
+        commit, _, action = line.partition("\0")
+        yield commit, action
