@@ -295,6 +295,8 @@ def test_scope_blocks_warns_and_asks_for_a_reason(train: TrainFixture) -> None:
     assert "elsewhere is outside the agent's scope; x.lock is protected" in out.detail
     assert reasons(with_policy(Policy.JUSTIFY)) == {"one": "scope"}
     train.notes("one", NOTES + "\n`elsewhere` had to change, and so had x.lock\n")
+    assert reasons(with_policy(Policy.JUSTIFY)) == {"one": "scope"}  # the notes were approved with the commit
+    train.approve("one")
     assert dict(with_policy(Policy.JUSTIFY).landed[0].gates) == {"scope": "warned"}
     assert dict(with_policy(Policy.WARN).landed[0].gates) == {"scope": "warned"}
     train.agent("one", may_edit=("*.lock", "elsewhere"))
@@ -305,6 +307,7 @@ def test_the_notes_gate_wants_them_filled(train: TrainFixture) -> None:
     train.gates(BuiltinGate("notes", Builtin.NOTES))
     train.approved(one={"a": "1\n"}, two={"b": "1\n"})
     train.notes("two")
+    train.approve("two")
     report = train.merge()
     assert landed(report) == ["two"]
     assert (report.evicted[0].reason, report.evicted[0].gate) == ("gate", "notes")
