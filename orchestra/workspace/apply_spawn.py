@@ -33,6 +33,7 @@ from orchestra.workspace.paths import clear_aside
 from orchestra.workspace.provision import SETUP_LOG, Failure, Ready, mark, run_commands
 from orchestra.workspace.spawn_checks import real
 from orchestra.workspace.steps import Step
+from orchestra.workspace.submodules import fill_submodules
 from orchestra.workspace.untracked_files import copy_file, remember_copies, share_folder
 
 MADE_ROOT = "made-root"
@@ -42,6 +43,7 @@ StepKind = TypeVar("StepKind", bound=Step)
 
 class Phase(StrEnum):
     WORKTREES = "worktrees"
+    SUBMODULES = "submodules"
     SHARE = "share"
     SETUP = "set-up"
     TEARDOWN = "teardown"
@@ -99,6 +101,7 @@ class Execution:
         self._contents: dict[AgentName, list[steps.WriteFile | steps.CopyFile]] = {}
         self._failed: dict[AgentName, Failure] = {}
         self.completed: list[Step] = []
+        self.notes: list[str] = []
 
     def run(self, planned: Sequence[Step]) -> None:
         """Take the steps. Raises MovedError, GitError, GroundError, DiskFull; what is done by then stays done."""
@@ -108,6 +111,7 @@ class Execution:
         self._hide()
         self._worktrees()
         self._rewrite()
+        self._fill_submodules()
         self._share()
         self._set_up()
 
@@ -208,6 +212,16 @@ class Execution:
                     self.completed.append(step)
                 except OSError as error:
                     self._fail(step, error)
+
+    def _fill_submodules(self) -> None:
+        """One agent after the other: git writes to the configuration that all worktrees share."""
+        fills = self._all(steps.FillSubmodules)
+        count = Counter(Phase.SUBMODULES, len(fills), self._tell)
+        for step in fills:
+            problems = fill_submodules(step.worktree, self._fleet.repository.common_dir, step.base)
+            self.notes += [f"{step.agent}: {problem}" for problem in problems]
+            self.completed.append(step)
+            count(step.agent)
 
     def _share(self) -> None:
         shares = self._all(steps.ShareFolder)

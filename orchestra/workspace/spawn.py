@@ -32,6 +32,7 @@ from orchestra.workspace.provision import Readiness, Ready, readiness
 from orchestra.workspace.render import render_files
 from orchestra.workspace.spawn_checks import Ground, find_problems, real, starting_points, survey
 from orchestra.workspace.steps import Step
+from orchestra.workspace.submodules import has_submodules
 from orchestra.workspace.untracked_files import Belongings, find_belongings
 
 
@@ -118,7 +119,9 @@ def spawn(
         finally:
             record(fleet, "spawn", execution.completed)
         shown = _shown(fleet, plan)
-    return SpawnReport(plan.base, tuple(execution.completed), _places(fleet, agents, plan), (*plan.notes, *shown))
+    return SpawnReport(
+        plan.base, tuple(execution.completed), _places(fleet, agents, plan), (*plan.notes, *execution.notes, *shown)
+    )
 
 
 def plan_spawn(
@@ -167,6 +170,7 @@ class _Planner:
         self._new = [agent for agent in agents if not ground.is_there(agent)]
         self._names = names
         self._belongings = belongings
+        self._has_submodules = ground.base is not None and has_submodules(self._fleet.repository.git, ground.base)
         self._points = starting_points(ground, agents)
         self.notes: list[str] = []
 
@@ -239,6 +243,9 @@ class _Planner:
         if agent not in self._new and state is not Ready.NOT_READY:
             return
         worktree, setup = self._fleet.worktree(agent), self._fleet.blueprint.worktrees.setup
+        base = self._ground.of(agent).base or self._ground.base
+        if base is not None and self._has_submodules:
+            yield steps.FillSubmodules(agent.name, worktree, base)
         if self._belongings is not None:
             for name in self._belongings.folders:
                 if not os.path.lexists(worktree / name):

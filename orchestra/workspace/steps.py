@@ -129,6 +129,18 @@ class ShareFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class FillSubmodules:
+    """The submodules of a new worktree; only URLs that ``base`` declares are contacted."""
+
+    agent: AgentName
+    worktree: Path
+    base: CommitId
+
+    def __str__(self) -> str:
+        return _line("git", "-C", self.worktree, "submodule", "update", "--init", "--recursive")
+
+
+@dataclass(frozen=True, slots=True)
 class RunCommand:
     """A set-up or teardown command of the blueprint, in the agent's worktree."""
 
@@ -227,6 +239,7 @@ Step = (
     | WriteFile
     | CopyFile
     | ShareFolder
+    | FillSubmodules
     | RunCommand
     | MarkReady
     | Remember

@@ -67,6 +67,7 @@ def make_fleet(
     """Two approved agents, the second one red where the gate looks."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     checkout = make_repository({"a": "a\n", "blueprints/demo.yaml": BLUEPRINT.replace("GATE", gate)})
+    assert orchestra("trust", "--yes", "--repo", str(checkout.path), "--blueprint", "demo")[0] == 0
     assert orchestra("spawn", "--repo", str(checkout.path), "--blueprint", "demo")[0] == 0
     for number, name in enumerate(("one", "two"), 1):
         Checkout(tmp_path / "worktrees" / f"agent-{number}").commit("work", {name: "work\n"})
