@@ -9,7 +9,7 @@ every commit. Refuses: to land a tree that plain merging would not give.
             (a merge resolved something), the branch lands as one commit with exactly the merge's tree.
 ``squash``  one commit with the merge's tree.
 ``merge``   a merge commit; the branch's own commits stay as they are, or are cleaned of instruction files. Where the
-            target does not hold what they were begun on, they are moved there first, as ``rebase`` moves them.
+            target does not hold what they are based on, they are moved there first, as ``rebase`` moves them.
 """
 
 from __future__ import annotations
@@ -96,15 +96,15 @@ class CandidateBuilder:
         tree = self.objects.commit(like).tree
         return {path.encode(): self.objects.entry_at(tree, path.encode()) for path in branch.kept_out}
 
-    def _strip(self, tree: TreeId, kept: Mapping[bytes, Entry | None]) -> TreeId:
-        return self.objects.with_entries(tree, kept) if kept else tree
+    def _strip(self, tree: TreeId, instruction_entries: Mapping[bytes, Entry | None]) -> TreeId:
+        return self.objects.with_entries(tree, instruction_entries) if instruction_entries else tree
 
     # -- strategies ---------------------------------------------------------------------------------------------
 
     def _merge(self, onto: CommitId, branch: Branch) -> Candidate:
-        """A merge commit. The branch's commits land as they are, so it counts where they leave ``onto`` itself.
+        """Build a merge commit. The branch's commits land as they are, so the fork is where they leave ``onto``.
 
-        ``onto`` may hold commits that the branch was begun on and the target does not: those of an agent before it.
+        ``onto`` may hold commits that the branch is based on and the target lacks: those of an agent before it.
         """
         clean = self._cleaned(branch)
         tip, base = clean.get(branch.tip, branch.tip), clean.get(branch.base, branch.base)
@@ -118,7 +118,7 @@ class CandidateBuilder:
         return self._join(onto, replace(branch, tip=tip), span, span.fork)
 
     def _merge_moved(self, onto: CommitId, branch: Branch) -> Candidate:
-        """A merge of the branch's own commits, made anew on ``onto``, which does not hold what they were begun on.
+        """Merge the branch's own commits, rebuilt on ``onto``, which does not hold what they are based on.
 
         As they are they would bring in the commits below them: another agent's, or what a rewritten target dropped.
         """
@@ -142,51 +142,53 @@ class CandidateBuilder:
         return replayed if isinstance(joined, BuiltCandidate) else joined
 
     def _replay(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Candidate:
-        kept = self._kept(branch, fork)
+        instruction_entries = self._kept(branch, fork)
         at = onto
-        for own in span.commits:
-            commit = self.objects.commit(own)
+        for branch_commit in span.commits:
+            commit = self.objects.commit(branch_commit)
             if len(commit.parents) > 1:
                 continue
             before = self.objects.commit(commit.parents[0]).tree if commit.parents else self._empty_tree
-            here = self.objects.commit(at).tree
-            merged = self._merger.merge(self._strip(before, kept), here, self._strip(commit.tree, kept))
-            tree = self._settled(merged, here, branch)
+            onto_tree = self.objects.commit(at).tree
+            merged = self._merger.merge(
+                self._strip(before, instruction_entries), onto_tree, self._strip(commit.tree, instruction_entries)
+            )
+            tree = self._settled(merged, onto_tree, branch)
             if tree is None:
-                return _conflict(merged, own, commit)
-            if tree != here:
+                return _conflict(merged, branch_commit, commit)
+            if tree != onto_tree:
                 at = self._write(replace(commit, tree=tree), at, branch)
         return self._built(at, onto, fork)
 
     def _join(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Candidate:
-        """One commit with the tree that ``git merge`` of the branch gives: a squash or a merge commit."""
-        here = self.objects.commit(onto).tree
+        """Build one commit with the tree that ``git merge`` of the branch gives: a squash or a merge commit."""
+        onto_tree = self.objects.commit(onto).tree
         merged = self._true_merge(onto, branch, span, fork)
-        tree = self._settled(merged, here, branch)
+        tree = self._settled(merged, onto_tree, branch)
         if tree is None:
             return _conflict(merged, None, self.objects.commit(branch.tip))
-        if tree == here:
+        if tree == onto_tree:
             return NothingToMerge("the branch changes nothing that the target does not have")
         commit = self._merge_commit(branch) if branch.strategy is Strategy.MERGE else self._squash_commit(branch, span)
         return self._built(self._write(replace(commit, tree=tree), onto, branch), onto, fork)
 
     def _true_merge(self, onto: CommitId, branch: Branch, span: Span, fork: CommitId) -> Merged:
-        kept = self._kept(branch, fork)
+        instruction_entries = self._kept(branch, fork)
         tip = self.objects.commit(branch.tip)
-        theirs = self._strip(tip.tree, kept)
+        theirs = self._strip(tip.tree, instruction_entries)
         if not span.has_merges:  # one merge base, so three trees say it all
-            base = self._strip(self.objects.commit(fork).tree, kept)
+            base = self._strip(self.objects.commit(fork).tree, instruction_entries)
             return self._merger.merge(base, self.objects.commit(onto).tree, theirs)
         # Same merge bases as the tip itself, and no instruction files.
         stand_in = self.objects.write_commit(replace(tip, tree=theirs, parents=(branch.tip,)))
         if not span.rewritten:
             return self._merger.merge_commits(onto, stand_in)
         # The target has the base's work under other names: the base is shared history too, or its work conflicts.
-        here = self.objects.write_commit(replace(self.objects.commit(onto), parents=(onto, fork)))
-        return self._merger.merge_commits(here, stand_in)
+        onto_tree = self.objects.write_commit(replace(self.objects.commit(onto), parents=(onto, fork)))
+        return self._merger.merge_commits(onto_tree, stand_in)
 
     def whole(self, onto: CommitId, branch: Branch) -> Merged | None:
-        """The whole branch merged into ``onto``, as ``git merge`` would, whatever the strategy: conflicts and all.
+        """Merge the whole branch into ``onto`` as ``git merge`` does, whatever the strategy, with its conflicts.
 
         Instruction files are as ``onto`` has them. None: the two share no history.
         """
@@ -196,37 +198,41 @@ class CandidateBuilder:
         return self._opened(self._true_merge(onto, branch, span, span.fork), self.objects.commit(onto).tree, branch)
 
     def resolve(self, merged: Merged, settle: Settle | None = None) -> TreeId | None:
-        """The tree of a merge: by the rules, and where there is none by ``settle``. None: a conflict is left."""
+        """Return the tree of a merge: by the rules, and where there is none by ``settle``. None: a conflict remains."""
         return merged.tree if merged.clean else self._resolver.resolve(merged, settle)
 
-    def _settled(self, merged: Merged, here: TreeId, branch: Branch) -> TreeId | None:
-        """The merge's tree if it is clean, or after the rules resolved it; else None."""
-        return self.resolve(self._opened(merged, here, branch))
+    def _settled(self, merged: Merged, onto_tree: TreeId, branch: Branch) -> TreeId | None:
+        """Return the merge's tree if it is clean, or after the rules resolved it; else None."""
+        return self.resolve(self._opened(merged, onto_tree, branch))
 
-    def _opened(self, merged: Merged, here: TreeId, branch: Branch) -> Merged:
-        """The merge with the instruction files as ``here`` has them, so that conflicts in them are none."""
+    def _opened(self, merged: Merged, onto_tree: TreeId, branch: Branch) -> Merged:
+        """Return the merge with the instruction files as ``onto_tree`` has them, so that conflicts in them are none."""
         if merged.clean:
             return merged
-        aside = {path.encode(): self.objects.entry_at(here, path.encode()) for path in branch.kept_out}
+        instruction_entries = {
+            path.encode(): self.objects.entry_at(onto_tree, path.encode()) for path in branch.kept_out
+        }
         open_stages = tuple(stage for stage in merged.stages if stage.path not in branch.kept_out)
-        tree = self.objects.with_entries(merged.tree, aside)
+        tree = self.objects.with_entries(merged.tree, instruction_entries)
         return replace(merged, clean=bool(merged.stages and not open_stages), tree=tree, stages=open_stages)
 
     def _cleaned(self, branch: Branch) -> Mapping[CommitId, CommitId]:
-        """Every commit that merging the branch may bring into the target -> the one to land, without instruction files.
+        """Map every commit that merging the branch may bring in to the one to land, without instruction files.
 
-        From the target on, not from the base: what the branch was begun on is then cleaned as its own agent's was.
+        From the target on, not from the base: what the branch is based on is then cleaned as that agent's was.
         """
         if branch not in self._clean:
             span = self._spans.on(self.target, branch.tip)
-            kept = self._kept(branch, span.fork) if span.fork else {}
+            instruction_entries = self._kept(branch, span.fork) if span.fork else {}
             now: dict[CommitId, CommitId] = {}
-            for own in span.commits:
-                commit = self.objects.commit(own)
+            for branch_commit in span.commits:
+                commit = self.objects.commit(branch_commit)
                 parents = tuple(now.get(parent, parent) for parent in commit.parents)
-                tree = self._strip(commit.tree, kept)
+                tree = self._strip(commit.tree, instruction_entries)
                 same = tree == commit.tree and parents == commit.parents
-                now[own] = own if same else self.objects.write_commit(replace(commit, tree=tree, parents=parents))
+                now[branch_commit] = (
+                    branch_commit if same else self.objects.write_commit(replace(commit, tree=tree, parents=parents))
+                )
             self._clean[branch] = now
         return self._clean[branch]
 
@@ -237,26 +243,26 @@ class CandidateBuilder:
         return replace(self.objects.commit(branch.tip), parents=(branch.tip,), message=message, encoding=None)
 
     def _squash_commit(self, branch: Branch, span: Span) -> Commit:
-        own = [self.objects.commit(commit) for commit in span.commits]
-        plain = [commit for commit in own if len(commit.parents) <= 1] or own
+        branch_commit = [self.objects.commit(commit) for commit in span.commits]
+        plain = [commit for commit in branch_commit if len(commit.parents) <= 1] or branch_commit
         last = replace(plain[-1], parents=())
         if len(plain) == 1:
             return last
         subjects = "".join(f"* {commit.subject}\n" for commit in plain)
-        others = _co_authors(plain)
-        message = f"{branch.title}\n\n{subjects}\n{others}".rstrip("\n") + "\n"
+        co_authors = _co_authors(plain)
+        message = f"{branch.title}\n\n{subjects}\n{co_authors}".rstrip("\n") + "\n"
         return replace(last, message=message.encode("utf-8", "replace"), encoding=None)
 
     def _write(self, commit: Commit, onto: CommitId, branch: Branch) -> CommitId:
         """``commit`` on top of ``onto`` (further parents of a merge kept), with our committer and trailers."""
         trailers = {AGENT_TRAILER: str(branch.agent), FLEET_TRAILER: str(branch.fleet)}
         further = commit.parents if branch.strategy is Strategy.MERGE else ()
-        # Never before its parent, or git's walks by date grow slow (facts/merge.md 2.9).
+        # Never before its parent, or git's walks by date grow slow .
         seconds = max(commit.committed_at, self.objects.commit(onto).committed_at)
         committer = _dated(self._committer or commit.committer, seconds, commit.committer)
         message = add_trailers(commit.message, trailers)
-        made = replace(commit, parents=(onto, *further), committer=committer, message=message)
-        return self.objects.write_commit(made)
+        landed_commit = replace(commit, parents=(onto, *further), committer=committer, message=message)
+        return self.objects.write_commit(landed_commit)
 
     def _built(self, at: CommitId, onto: CommitId, fork: CommitId) -> Candidate:
         if at == onto:
@@ -274,7 +280,7 @@ def open_builder(
     *,
     style: str = "merge",
 ) -> Iterator[CandidateBuilder]:
-    """An Integrator for that value of the target; its git processes end with the body.
+    """Open a builder for that value of the target; its git processes end with the body.
 
     ``remake`` runs the command of a ``regenerate`` rule; without it such a conflict stays one. ``style`` is how
     conflicts are written into files (git's ``merge.conflictStyle``). ``rung`` is for tests.
@@ -287,7 +293,7 @@ def open_builder(
 
 
 def build_candidate(git: Git, target: CommitId, branch: Branch, rule_of: RuleOf = lambda _: None) -> Candidate:
-    """One branch on the target."""
+    """Build one branch on the target."""
     with open_builder(git, target, rule_of) as build:
         return build.build(target, branch)
 
@@ -295,7 +301,7 @@ def build_candidate(git: Git, target: CommitId, branch: Branch, rule_of: RuleOf 
 def build_chain(
     git: Git, target: CommitId, branches: Iterable[Branch], rule_of: RuleOf = lambda _: None
 ) -> dict[AgentName, Candidate]:
-    """Each branch on top of those before it that fit; what does not fit is left out of what follows."""
+    """Build each branch on top of those before it that fit; one that does not fit is left out of what follows."""
     built: dict[AgentName, Candidate] = {}
     with open_builder(git, target, rule_of) as build:
         at = target
@@ -305,23 +311,25 @@ def build_chain(
     return built
 
 
-def _conflict(merged: Merged, own: CommitId | None, commit: Commit) -> Conflict:
-    told = tuple(message for message in merged.messages if not message.startswith("Auto-merging"))
-    return Conflict(merged.conflicted_paths, told, merged.stages, own, commit.subject)
+def _conflict(merged: Merged, branch_commit: CommitId | None, commit: Commit) -> Conflict:
+    messages = tuple(message for message in merged.messages if not message.startswith("Auto-merging"))
+    return Conflict(merged.conflicted_paths, messages, merged.stages, branch_commit, commit.subject)
 
 
 def _co_authors(commits: Sequence[Commit]) -> str:
     last = commits[-1].author.rpartition(b"> ")[0]
-    others = dict.fromkeys(commit.author.rpartition(b"> ")[0] + b">" for commit in commits)
-    return "".join(f"Co-authored-by: {who.decode('utf-8', 'replace')}\n" for who in others if who != last + b">")
+    co_authors = dict.fromkeys(commit.author.rpartition(b"> ")[0] + b">" for commit in commits)
+    return "".join(
+        f"Co-authored-by: {author.decode('utf-8', 'replace')}\n" for author in co_authors if author != last + b">"
+    )
 
 
 def _committer(git: Git) -> bytes | None:
-    """Name and address of whoever lands; None where git knows nobody, and each commit keeps its own."""
-    found = git.run("var", "GIT_COMMITTER_IDENT", ok=(0, 128))
-    return found.stdout.rpartition(b"> ")[0] + b">" if found.code == 0 else None
+    """Return name and address of the person who lands; None where git has no identity: commits keep theirs."""
+    identity = git.run("var", "GIT_COMMITTER_IDENT", ok=(0, 128))
+    return identity.stdout.rpartition(b"> ")[0] + b">" if identity.code == 0 else None
 
 
-def _dated(who: bytes, seconds: int, like: bytes) -> bytes:
+def _dated(author: bytes, seconds: int, like: bytes) -> bytes:
     zone = like.rpartition(b" ")[2] if ident_seconds(like) else b"+0000"
-    return who.rpartition(b">")[0] + b"> %d %s" % (seconds, zone)
+    return author.rpartition(b">")[0] + b"> %d %s" % (seconds, zone)

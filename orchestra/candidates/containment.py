@@ -39,24 +39,26 @@ def audit(git: Git, step: LandingStep) -> tuple[ContainmentFinding, ...]:
     landed = changes(git, step.onto, step.commit)
     branch = {p: c for p, c in changes(git, step.fork, step.tip).items() if not is_at_or_below(p, step.kept_out)}
     target = changes(git, step.fork, step.onto)
-    found = [*_names(landed), *_kept_out(landed, step.kept_out)]
+    findings = [*_names(landed), *_kept_out(landed, step.kept_out)]
     strangers = {path for path in set(landed) - set(branch) if not is_at_or_below(path, step.kept_out)}
     if strangers:
         moved = renames(git, step.fork, step.onto)
         strangers -= {moved[path] for path in branch if path in moved}
-    found += [
+    findings += [
         ContainmentFinding(path, "changes in the candidate, though its branch did not change it") for path in strangers
     ]
     lost = _not_as_the_branch_has_it(landed, branch, target)
     if lost:  # a file that the branch renamed takes in what the target did to it under its old name
         moved = renames(git, step.fork, step.tip)
         lost -= {new for old, new in moved.items() if old in target}
-    found += [ContainmentFinding(path, "is not as its branch has it, though nobody else changed it") for path in lost]
-    return tuple(sorted(set(found), key=lambda finding: (finding.path, finding.sentence)))
+    findings += [
+        ContainmentFinding(path, "is not as its branch has it, though no other branch changed it") for path in lost
+    ]
+    return tuple(sorted(set(findings), key=lambda finding: (finding.path, finding.sentence)))
 
 
 def is_at_or_below(path: str, names: Collection[str]) -> bool:
-    """Whether a path is one of ``names`` or below one: a branch may hold a folder where a file of ours was."""
+    """Return True for a path in ``names`` or below one: a branch may hold a folder where an instruction file was."""
     return path in names or path.startswith(tuple(f"{name}/" for name in names))
 
 

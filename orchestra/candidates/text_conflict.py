@@ -1,4 +1,4 @@
-"""Text conflicts: what a rule of the blueprint may resolve, and how the rest is told.
+"""Text conflicts: what a rule of the blueprint may resolve, and how the others are reported.
 
 ``union`` keeps both sides' lines (``git merge-file --union``); ``regenerate`` makes the file anew by a command, which
 the caller runs, in a checkout; ``forbid`` always goes back to a person. The first glob that matches rules
@@ -51,10 +51,10 @@ class Conflict:
     def sentence(self) -> str:
         """One sentence for a person."""
         where = f" in {few(self.paths)}" if self.paths else ""
-        what = f"commit {self.commit[:10]} ({self.subject})" if self.commit else "the branch"
+        source = f"commit {self.commit[:10]} ({self.subject})" if self.commit else "the branch"
         if not self.stages and self.messages:
             return self.messages[0]
-        return f"{what} conflicts with the target{where}"
+        return f"{source} conflicts with the target{where}"
 
 
 def few(paths: Sequence[str]) -> str:
@@ -108,10 +108,10 @@ class Resolver:
         tree = self._objects.with_entries(merged.tree, _encoded({**settled, **united, **ours}))
         for path, rule in sorted(rules.items()):
             if isinstance(rule, Regenerate):
-                made = self._remake(tree, path, rule.command) if self._remake else None
-                if made is None:
+                content = self._remake(tree, path, rule.command) if self._remake else None
+                if content is None:
                     return None
-                entry = Entry(ours[path].mode, self._objects.write_blob(made))
+                entry = Entry(ours[path].mode, self._objects.write_blob(content))
                 tree = self._objects.with_entries(tree, _encoded({path: entry}))
         return tree
 
@@ -141,8 +141,8 @@ def merge_text(git: Git, objects: Objects, sides: Mapping[int, Stage], *options:
             place.write_bytes(objects.blob(sides[number].id) if number in sides else b"")
         order = [str(places[number]) for number in (2, 1, 3)]
         # Its exit code is the number of conflicts, at most 127; 255 says that it could not merge (binary).
-        done = git.run("merge-file", "-p", "-q", *options, *order, ok=range(256))
-    return done.stdout if done.code <= 127 else None  # noqa: PLR2004
+        output = git.run("merge-file", "-p", "-q", *options, *order, ok=range(256))
+    return output.stdout if output.code <= 127 else None  # noqa: PLR2004
 
 
 def _only_conflicts(text: str, context: int = 3) -> str:
@@ -161,13 +161,13 @@ def _only_conflicts(text: str, context: int = 3) -> str:
 
 def _one_sided(sides: Mapping[int, Stage]) -> str:
     names = {1: "base", 2: "target", 3: "branch"}
-    there = ", ".join(f"{names[n]} {stage.mode} {stage.id[:10]}" for n, stage in sorted(sides.items()))
-    gone = [names[n] for n in (2, 3) if n not in sides]
-    return f"({there}{'; absent on the ' + ' and the '.join(gone) + ' side' if gone else ''})"
+    present = ", ".join(f"{names[n]} {stage.mode} {stage.id[:10]}" for n, stage in sorted(sides.items()))
+    missing = [names[n] for n in (2, 3) if n not in sides]
+    return f"({present}{'; absent on the ' + ' and the '.join(missing) + ' side' if missing else ''})"
 
 
 def by_path(merged: Merged) -> dict[str, dict[int, Stage]]:
-    """Conflicted path -> stage number (1 base, 2 ours, 3 theirs) -> that side; a side that is not there is left out."""
+    """Return path -> stage number (1 base, 2 ours, 3 theirs) -> that side, for the sides that exist."""
     sides: dict[str, dict[int, Stage]] = {}
     for stage in merged.stages:
         sides.setdefault(stage.path, {})[stage.number] = stage

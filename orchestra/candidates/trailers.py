@@ -19,14 +19,14 @@ def add_trailers(message: bytes, trailers: Mapping[str, str]) -> bytes:
     """``message`` with each of ``trailers`` set: earlier lines with the same key in its trailer block are dropped."""
     body, block = _split(message)
     ours = {key.lower().encode(): f"{key}: {value}\n".encode("ascii") for key, value in trailers.items()}
-    kept = b"".join(line for line in _unfolded(block) if _key(line) not in ours)
-    return body + kept + b"".join(ours.values())
+    remaining = b"".join(line for line in _unfolded(block) if _key(line) not in ours)
+    return body + remaining + b"".join(ours.values())
 
 
 def trailer_values(message: bytes, key: str) -> tuple[str, ...]:
     """The values of ``key`` in the trailer block, in order."""
-    wanted = key.lower().encode()
-    lines = (line for line in _unfolded(_split(message)[1]) if _key(line) == wanted)
+    lower_key = key.lower().encode()
+    lines = (line for line in _unfolded(_split(message)[1]) if _key(line) == lower_key)
     return tuple(line.partition(b":")[2].strip().decode("utf-8", "replace") for line in lines)
 
 
@@ -46,15 +46,15 @@ def _split(message: bytes) -> tuple[bytes, bytes]:
 
 
 def _is_block(lines: list[bytes]) -> bool:
-    generated, trailers, others, previous = False, 0, 0, False
+    generated, trailers, plain_lines, previous = False, 0, 0, False
     for line in lines:
         if line[:1] in b" \t" and previous:
             continue  # a folded value
-        own = line.startswith(_GENERATED)
-        generated = generated or own
-        previous = own or _TRAILER.match(line) is not None
-        trailers, others = trailers + previous, others + (not previous)
-    return trailers > 0 and (others == 0 or (generated and trailers * 3 >= others))
+        is_generated = line.startswith(_GENERATED)
+        generated = generated or is_generated
+        previous = is_generated or _TRAILER.match(line) is not None
+        trailers, plain_lines = trailers + previous, plain_lines + (not previous)
+    return trailers > 0 and (plain_lines == 0 or (generated and trailers * 3 >= plain_lines))
 
 
 def _unfolded(block: bytes) -> list[bytes]:
@@ -68,5 +68,5 @@ def _unfolded(block: bytes) -> list[bytes]:
 
 
 def _key(line: bytes) -> bytes:
-    found = _TRAILER.match(line)
-    return found[1].lower() if found else b""
+    match = _TRAILER.match(line)
+    return match[1].lower() if match else b""

@@ -49,7 +49,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of an agent: one of FATES, and when that was told."""
+    """What became of an agent: one of FATES, and when that was reported."""
 
     kind: str
     at: float
@@ -187,7 +187,7 @@ def _cancelled(state: TrainState, event: TrainEvent) -> TrainState:
 
 
 def _seen(state: TrainState, event: TrainEvent, change: Callable[[Run], Run]) -> TrainState:
-    """A run shows a sign of life: it takes its slot from whoever was there, unless it is known to be over."""
+    """A run shows a sign of life: it takes over its slot from an earlier run, unless it has ended."""
     number, slot = _count(event, "run"), _count(event, "slot")
     if number is None or number in state.ended:
         return state

@@ -1,1 +1,1 @@
-"""What must pass before work lands: commands on the candidate, and checks of orchestra's own on the branch."""
+"""What must pass before work lands: commands on the candidate, and built-in checks of the branch."""

@@ -45,7 +45,7 @@ class RehearsedFailures:
         self._believed: dict[str, RehearsedFailure] = {}
 
     def begin(self, *, rehearsed: bool) -> None:
-        """A train leaves: a rehearsal asks anew and keeps what it finds; a merge takes what is there."""
+        """Start a train: a rehearsal tests again and stores what it finds; a merge uses what is stored."""
         self._keeps = rehearsed
         self._believed = {} if rehearsed else {red.key: red for red in map(_read, self._folder.glob("*.json")) if red}
         for path in self._folder.glob("*.json"):
@@ -54,8 +54,8 @@ class RehearsedFailures:
 
     def find(self, key: str, tree: str, retries: int) -> RehearsedFailure | None:
         """The red with that key on that tree, if it was asked as often as a gate with so many retries wants."""
-        found = self._believed.get(key)
-        return found if found and found.tree == tree and found.times > retries else None
+        failure = self._believed.get(key)
+        return failure if failure and failure.tree == tree and failure.times > retries else None
 
     def keep(self, red: RehearsedFailure) -> None:
         """Note one more red run of that key; nothing in a merge, which leaves none behind."""
@@ -68,7 +68,7 @@ class RehearsedFailures:
 def _read(path: Path) -> RehearsedFailure | None:
     """One that is whole and not too old; a damaged one counts as absent."""
     try:
-        found = RehearsedFailure(**json.loads(path.read_text("utf-8")))
-        return found if time.time() - float(found.at) < _BELIEVED_S and int(found.times) > 0 else None
+        failure = RehearsedFailure(**json.loads(path.read_text("utf-8")))
+        return failure if time.time() - float(failure.at) < _BELIEVED_S and int(failure.times) > 0 else None
     except (OSError, ValueError, TypeError):
         return None

@@ -21,7 +21,7 @@ from orchestra.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class GatePass:
-    """A gate passed on a tree. ``seconds`` is how long it took, ``at`` a POSIX timestamp, ``log`` where it was told."""
+    """A gate passed on a tree. ``seconds`` is how long it took, ``at`` a POSIX timestamp, ``log`` its log file."""
 
     key: str
     gate: str
@@ -55,7 +55,7 @@ class PassCache:
 
 
 def forget_unused(folder: Path, days: float = 30.0) -> None:
-    """Drop the files of ``folder`` that nobody has written or used for so long."""
+    """Delete the files of ``folder`` that have not been written or used for so long."""
     border = time.time() - days * 86_400
     for path in folder.glob("*"):
         with suppress(OSError):

@@ -77,7 +77,7 @@ def reason_at(common_dir: Path, path: Path) -> str | None:
 
 
 def _registered_path(admin: Path) -> Path | None:
-    """Return the place of a worktree, also while it is being made or removed and is in a folder beside it."""
+    """Return the place of a worktree, also while it is being made or removed and is in a folder next to it."""
     try:
         text = (admin / "gitdir").read_text("utf-8", "surrogateescape").removesuffix("\n")
     except OSError:
@@ -177,7 +177,7 @@ def _unlink(file: Path) -> None:
 
 
 def belongs_to(folder: Path, repository: Repository) -> bool:
-    """Return True where ``folder``, put aside or not yet in place, is a worktree of ``repository``, or empty."""
+    """Return True where ``folder``, set apart or not yet in place, is a worktree of ``repository``, or empty."""
     try:
         return admin_of(folder).parent.resolve() == (repository.common_dir / "worktrees").resolve()
     except OSError:

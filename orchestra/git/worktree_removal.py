@@ -98,7 +98,7 @@ def settle(repository: Repository, path: Path) -> None:
         worktree_admin.remove_if_empty(retired(path).parent)
         return
     if not worktree_admin.belongs_to(retired(path), repository):
-        return  # another repository that shares the folder of worktrees put it aside
+        return  # another repository that shares the folder of worktrees set it apart
     registered = worktree_admin.admins(repository)
     place = path.parent.resolve()
     admin = registered.get(place / path.name) or registered.get(retired(place / path.name))

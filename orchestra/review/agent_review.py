@@ -57,13 +57,13 @@ def review_agent(fleet: Fleet, agent: Agent) -> AgentReview:
     target = fleet.target_tip()
     since = repository.fork(target, head, standing.refs.base) if target else standing.refs.base
     instructions = instruction_names(repository, fleet.blueprint, standing.refs.base).all
-    found = tuple(c for c in changes(repository, since, head) if not is_at_or_below(c.path, instructions))
-    paths = {path for change in found for path in (change.path, change.renamed_from) if path}
+    changed = tuple(c for c in changes(repository, since, head) if not is_at_or_below(c.path, instructions))
+    paths = {path for change in changed for path in (change.path, change.renamed_from) if path}
     return AgentReview(
         standing=standing,
         since=since,
         commits=commits(repository, since, head),
-        changes=found,
+        changes=changed,
         patch=patch(repository, since, head, leave_out=sorted(instructions)),
         gates=gate_records(fleet, agent),
         requested=requested_changes(fleet, agent),

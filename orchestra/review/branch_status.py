@@ -140,10 +140,10 @@ class _Graph:
 
     def between(self, until: CommitId | None, *since: CommitId | None) -> frozenset[CommitId]:
         """Return the commits of ``until`` that none of ``since`` contains; nothing where either is unknown."""
-        known = [commit for commit in since if commit is not None]
-        if until is None or not known:
+        commits = [commit for commit in since if commit is not None]
+        if until is None or not commits:
             return frozenset()
-        return self._reach(until).difference(*(self._reach(commit) for commit in known))
+        return self._reach(until).difference(*(self._reach(commit) for commit in commits))
 
     def without_merges(self, commits: Iterable[CommitId]) -> Iterator[CommitId]:
         return (commit for commit in commits if len(self._parents[commit]) <= 1)

@@ -36,20 +36,20 @@ def last_eviction(fleet: Fleet, agent: Agent) -> Eviction:
 def _eviction(fleet: Fleet, agent: Agent, event: Event) -> Eviction:
     gate = fleet.blueprint.gates.get(_text(event.data.get("gate")))
     with_ = event.data.get("with")
-    others = [_text(name) for name in with_] if isinstance(with_, list) else []
+    other_agents = [_text(name) for name in with_] if isinstance(with_, list) else []
     reason = _text(event.data.get("reason"))
     conflicts = tuple(_conflicts(fleet, agent))
     return Eviction(
         reason=reason,
         detail=_text(event.data.get("detail")),
         target=fleet.target,
-        other_agents=others,
+        other_agents=other_agents,
         gate=gate.name if gate is not None else "",
         command=gate.run if isinstance(gate, RunGate) else "",
-        # The log of a conflict of text holds what is told here as it is today, unless only single commits conflict.
+        # The log of a conflict of text holds what is quoted here as it is today, unless only single commits conflict.
         log="" if reason == "conflict" and conflicts else end_of(_text(event.data.get("log"))),
         conflicts=conflicts,
-        intents=tuple(_intents(fleet, others)),
+        intents=tuple(_intents(fleet, other_agents)),
     )
 
 
@@ -68,13 +68,13 @@ def _conflicts(fleet: Fleet, agent: Agent) -> Iterator[Conflict]:
             yield Conflict(path, tuple(_HUNK.findall(text)))
 
 
-def _intents(fleet: Fleet, others: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _intents(fleet: Fleet, other_agents: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What those on the other side said of their work, where it has landed."""
-    for name in others:
+    for name in other_agents:
         landed = fleet.repository.resolve(agent_ref(fleet.name, AgentName(name), Kind.LANDED))
-        said = summarize_notes(landed_notes(fleet.repository.git, landed)) if landed else ()
-        if said:
-            yield name, said
+        notes = summarize_notes(landed_notes(fleet.repository.git, landed)) if landed else ()
+        if notes:
+            yield name, notes
 
 
 def end_of(log: str | Path, most_bytes: int = _LOG_BYTES) -> str:

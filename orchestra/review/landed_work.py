@@ -39,8 +39,8 @@ def landing_of(agent: AgentName, refs: AgentRefs) -> Landing | None:
 
 def count_new_commits(git: Git, landing: Landing, head: CommitId, target: CommitId | None) -> int:
     """Return how many commits ``head`` has that neither landed nor are on the target, without merges."""
-    known = [commit for commit in (landing.tip, landing.commit, target) if commit is not None]
-    return int(git.text("rev-list", "--count", "--no-merges", head, "--not", *known, "--"))
+    commits = [commit for commit in (landing.tip, landing.commit, target) if commit is not None]
+    return int(git.text("rev-list", "--count", "--no-merges", head, "--not", *commits, "--"))
 
 
 def lost_landings(

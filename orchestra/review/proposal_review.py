@@ -57,10 +57,10 @@ def review_proposal(fleet: Fleet, agent: Agent) -> ProposalReview:
     commit = require_proposal(agent, standing.refs, standing.head)
     repository = fleet.repository
     with Objects(repository.git) as objects:
-        made = objects.commit(commit)
-    if len(made.parents) != _PARENTS:
+        proposed = objects.commit(commit)
+    if len(proposed.parents) != _PARENTS:
         raise UsageError(f"{commit[:10]} is no proposal", hint=f"git update-ref -d {_ref(fleet, agent)}")
-    head, target = made.parents
+    head, target = proposed.parents
     base = standing.refs.base or head
     hidden = tuple(sorted(instruction_names(repository, fleet.blueprint, base).all))
     found = tuple(change for change in changes(repository, target, commit) if not is_at_or_below(change.path, hidden))
@@ -71,7 +71,7 @@ def review_proposal(fleet: Fleet, agent: Agent) -> ProposalReview:
         commit=commit,
         target=target,
         behind=repository.count_commits(target, now) if now else 0,
-        resolved=resolved_by(made),
+        resolved=resolved_by(proposed),
         decides=_decides(
             fleet, Branch(agent.name, fleet.name, base, head, agent.title, kept_out=hidden), commit, target
         ),
@@ -91,9 +91,9 @@ def _decides(fleet: Fleet, branch: Branch, commit: CommitId, target: CommitId) -
         merged = build.whole(target, branch)
     if merged is None:
         return ""
-    told = patch(fleet.repository, CommitId(merged.tree), commit, leave_out=branch.kept_out)
+    diff = patch(fleet.repository, CommitId(merged.tree), commit, leave_out=branch.kept_out)
     names = {"<": fleet.target, "|": "base", ">": branch.agent}
-    return _LABEL.sub(lambda found: f"{found[1]}{names[found[2][0]]}", told)
+    return _LABEL.sub(lambda found: f"{found[1]}{names[found[2][0]]}", diff)
 
 
 def _gates(fleet: Fleet, agent: Agent, commit: CommitId) -> Mapping[str, str]:

@@ -212,8 +212,8 @@ def agent_environment(blueprint: Blueprint) -> str:
     """Return ``_orchestra_agent_environment COMMAND...``, which becomes COMMAND with the agent's variables."""
     rows = {str(a.name): _variables(blueprint, a).strip() for a in blueprint.agents}
     plain = {"*": ""} if not any(rows.values()) else rows
-    own = " ".join(f'"{name}=${variable}"' for name, variable in _AGENT_VARIABLES.items())
-    return _becomes("_orchestra_agent_environment", "the agent in use", f"exec env {own}", plain)
+    assignments = " ".join(f'"{name}=${variable}"' for name, variable in _AGENT_VARIABLES.items())
+    return _becomes("_orchestra_agent_environment", "the agent in use", f"exec env {assignments}", plain)
 
 
 def gate_environment(blueprint: Blueprint) -> str:

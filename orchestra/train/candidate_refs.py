@@ -21,7 +21,9 @@ class CandidateRefs:
 
     def __init__(self, fleet: Fleet, refs: Mapping[AgentName, AgentRefs]) -> None:
         self._fleet = fleet
-        self._commits = {name: own.candidate for name, own in refs.items() if own.candidate is not None}
+        self._commits = {
+            name: agent_refs.candidate for name, agent_refs in refs.items() if agent_refs.candidate is not None
+        }
 
     def pin(self, agent: AgentName, commit: CommitId) -> None:
         """Protect ``commit`` from ``gc`` until this agent's next candidate is pinned."""

@@ -248,7 +248,11 @@ def find_unrecorded_landings(
     fleet: Fleet, refs: Mapping[AgentName, AgentRefs], target: CommitId
 ) -> Mapping[AgentName, CommitId]:
     """Return the agents whose ``candidate`` the target contains: they landed, even if the journal was lost."""
-    pinned = {name: own.candidate for name, own in refs.items() if own.candidate is not None and own.landed is None}
+    pinned = {
+        name: agent_refs.candidate
+        for name, agent_refs in refs.items()
+        if agent_refs.candidate is not None and agent_refs.landed is None
+    }
     return {name: commit for name, commit in pinned.items() if fleet.repository.is_ancestor(commit, target)}
 
 

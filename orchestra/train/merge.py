@@ -174,7 +174,7 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
 def _recover(fleet: Fleet, events: EventSink) -> list[str]:
     sentences = list(recover_within(fleet.repository))
     refs = read_fleet(fleet.repository.git, fleet.name)
-    pinned = any(own.candidate is not None and own.landed is None for own in refs.values())
+    pinned = any(agent_refs.candidate is not None and agent_refs.landed is None for agent_refs in refs.values())
     target = fleet.target_tip() if pinned else None
     if target is not None and (commits := find_unrecorded_landings(fleet, refs, target)):
         record_landings(fleet, commits)

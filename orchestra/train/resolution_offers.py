@@ -168,7 +168,9 @@ def delete_stale_proposals(fleet: Fleet) -> None:
     """Delete proposals for heads that no branch has any more, and those of agents that are decided."""
     git, refs = fleet.repository.git, read_fleet(fleet.repository.git, fleet.name)
     by_name = {agent.name: branch_ref(agent.branch) for agent in fleet.blueprint.agents}
-    proposed = {name: own for name, own in refs.items() if own.proposed is not None and name in by_name}
+    proposed = {
+        name: agent_refs for name, agent_refs in refs.items() if agent_refs.proposed is not None and name in by_name
+    }
     heads = read_refs(git, [by_name[name] for name in proposed]) if proposed else {}
     for name, agent_refs in proposed.items():
         decided = agent_refs.landed is not None or agent_refs.discarded is not None

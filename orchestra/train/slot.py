@@ -44,7 +44,7 @@ class SlotTrouble(GroundError):  # noqa: N818 - it is the machine's, not the wor
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One slot's folder and its admin folder, with the index that we trust beside git's own."""
+    """One slot's folder and its admin folder, with the index that we trust instead of git's own."""
 
     path: Path
     admin: Path

@@ -38,7 +38,7 @@ from orchestra.workspace.paths import slots_root
 from orchestra.workspace.steps import CopyFile, ShareFolder
 from orchestra.workspace.untracked_files import Belongings, copy_file, find_belongings, share_folder
 
-REGENERATE_SLOT = 0  # the slot where conflicted files are made anew, beside the ones for gates
+REGENERATE_SLOT = 0  # the slot where conflicted files are regenerated; the gates use the others
 _SCRATCH = "orchestra-slot-"
 _WAIT_S = 60.0
 _LEAVE_S, _LOOK_AGAIN_S = 15.0, 0.02  # a keeper ends its job within 5 s of its owner's death
@@ -121,7 +121,7 @@ class Slots:
             raise worktrees.as_ground_error(error, self.path(number)) from error
 
     def drop_scratch(self, number: int) -> None:
-        """Delete the slot's scratch folder, if the link leads to one of ours."""
+        """Delete the slot's scratch folder, if the link leads to one of its slots."""
         link = self._scratch_link(number)
         if not link.is_symlink():
             return
@@ -167,7 +167,7 @@ class Slots:
                 time.sleep(_LOOK_AGAIN_S)
 
     def _ready(self, number: int, commit: CommitId) -> Slot:
-        """The slot, made if it is not there, made again if a job damaged it, holding ``commit``."""
+        """Return the slot holding ``commit``; create it if missing, and again if a job damaged it."""
         for attempt in range(2):
             slot = self._open(number, commit)
             try:

@@ -136,9 +136,9 @@ class MergeReport:
         lines = [f"{item.agent}: {verb} as {item.commit[:10]}{_gates(item.gates)}" for item in self.landed]
         for out in self.evicted:
             log = f" (log: {out.log})" if out.log else ""
-            others = f" with {', '.join(out.with_)}" if out.with_ else ""
-            gone = "would be evicted" if self.rehearsed else "evicted"
-            lines.append(f"{out.agent}: {gone}, {out.reason}{others}: {out.detail}{log}")
+            with_agents = f" with {', '.join(out.with_)}" if out.with_ else ""
+            outcome = "would be evicted" if self.rehearsed else "evicted"
+            lines.append(f"{out.agent}: {outcome}, {out.reason}{with_agents}: {out.detail}{log}")
             lines += [f"{out.agent}: {out.proposal.line}"] if out.proposal else []
         lines += [f"{item.agent}: blocked by {item.by}: {item.reason}" for item in self.blocked]
         lines += [f"{item.agent}: waiting: {item.reason}" for item in self.waiting]
@@ -160,12 +160,12 @@ def _gates(gates: Mapping[str, str]) -> str:
 
 
 def _evicted_json(item: Evicted) -> dict[str, Json]:
-    found: dict[str, Json] = {"agent": item.agent, "reason": item.reason.value, "detail": item.detail}
-    found["with"] = list(item.with_)
-    found["log"] = str(item.log) if item.log else None
-    found["gate"] = item.gate
-    found["proposal"] = _offer_json(item.proposal) if item.proposal else None
-    return found
+    document: dict[str, Json] = {"agent": item.agent, "reason": item.reason.value, "detail": item.detail}
+    document["with"] = list(item.with_)
+    document["log"] = str(item.log) if item.log else None
+    document["gate"] = item.gate
+    document["proposal"] = _offer_json(item.proposal) if item.proposal else None
+    return document
 
 
 def _offer_json(offer: Offer) -> dict[str, Json]:

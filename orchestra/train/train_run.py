@@ -209,7 +209,7 @@ class TrainRun:
         )
 
     def _stop_if_a_gate_moved_the_target(self) -> None:
-        """Stop when the target is at a candidate of ours: only a gate can have put it there.
+        """Stop when the target is at a candidate of this train: only a gate can have moved it there.
 
         Anywhere else a person may have moved it, and the next landing notices.
         """

@@ -28,7 +28,7 @@ from orchestra.workspace.spawn_checks import real
 from orchestra.workspace.steps import Step
 from orchestra.workspace.untracked_files import COPIES, is_as_copied
 
-KEPT = "kept"  # in an agent's state folder: ignored files of its worktree that somebody made or changed
+KEPT = "kept"  # in an agent's state folder: ignored files of its worktree that were made or changed by hand
 STATE = (MARK, COPIES, SETUP_LOG, TEARDOWN_LOG, RENDERED, BRANCH_RECORD)
 StepKind = TypeVar("StepKind", bound=Step)
 
@@ -131,7 +131,7 @@ class Cleaning:
             self.completed.append(save)
 
     def _is_disposable(self, agent: AgentName, name: str, file: Path) -> bool:
-        """Return whether spawn wrote the file and nobody changed it."""
+        """Return True for a file that spawn wrote and that is unchanged."""
         folder = self._fleet.agent_folder(agent)
         return is_as_rendered(self._fleet, agent, name, file) or is_as_copied(folder, name, file)
 

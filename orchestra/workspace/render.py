@@ -124,7 +124,7 @@ def _gate_view(gate: Gate) -> GateView:
 
 
 def _neighbours(blueprint: Blueprint, agent: Agent) -> tuple[Neighbour, ...]:
-    """Everybody else in a small fleet; in a big one the agents of the same stage and those declared to wait for it."""
+    """Return all other agents; in a big fleet those of the same stage and those that wait for this one."""
     neighbours = [neighbour for neighbour in blueprint.agents if neighbour.name != agent.name]
     if len(neighbours) >= _ALL_NEIGHBOURS:
         neighbours = [neighbour for neighbour in neighbours if _related(agent, neighbour)]

@@ -77,7 +77,7 @@ class SpawnPlan:
 
 @dataclass(frozen=True, slots=True)
 class SpawnReport:
-    """``steps`` are those that were executed, in order; a set-up that failed is told by ``places``."""
+    """``steps`` are those that were executed, in order; ``places`` reports a set-up that failed."""
 
     base: CommitId
     steps: tuple[Step, ...]

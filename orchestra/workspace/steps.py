@@ -55,7 +55,7 @@ class CreateBranch:
 
 @dataclass(frozen=True, slots=True)
 class KeepStaged:
-    """A worktree's folder was deleted by somebody; what was staged or committed in it alone is still there to keep."""
+    """A worktree's folder was deleted by hand; what was staged or committed in it alone is still there to keep."""
 
     agent: AgentName
     worktree: Path
@@ -91,7 +91,7 @@ class HideFiles:
 
 @dataclass(frozen=True, slots=True)
 class WriteFile:
-    """An instruction file. ``text`` replaces what we rendered earlier, never what somebody wrote."""
+    """An instruction file. ``text`` replaces what was rendered earlier, never what a person or agent wrote."""
 
     agent: AgentName
     worktree: Path
@@ -197,7 +197,7 @@ class RemoveWorktree:
 
 @dataclass(frozen=True, slots=True)
 class DeleteBranch:
-    """Only while it still points at ``commit``, which a ref of ours holds."""
+    """Only while it still points at ``commit``, which an orchestra ref holds."""
 
     agent: AgentName
     branch: str

@@ -26,7 +26,7 @@ from orchestra.git.objects import Commit, Entry, Objects, TreeId, our_ident
 RESOLVED_TRAILER = "Orchestra-Resolved"
 STYLES = ("merge", "diff3", "zdiff3")  # git's merge.conflictStyle
 
-# What else git tells of a merge (renames, deletions, submodules...) is a question about files, not about their text.
+# Other conflicts that git reports (renames, deletions, submodules...) is a question about files, not about their text.
 _TEXT_CONFLICT = re.compile(r"(?:Auto-merging|CONFLICT \((?:content|add/add)\): Merge conflict in) ")
 _MARKER = re.compile(rb"^(?:<{7,}|>{7,}|\|{7,})(?:[ \r][^\n]*)?$", re.MULTILINE)
 _BINARY_LOOK = 8000  # bytes that git looks at (xdiff-interface.c, FIRST_FEW_BYTES)
@@ -99,9 +99,11 @@ class Proposer:
     def _commit(self, branch: Branch, tree: TreeId, resolved: Mapping[str, str], words: str) -> Commit:
         target = self._build.target
         ends = [self._build.objects.commit(end).committed_at for end in (branch.tip, target)]
-        who = our_ident(max(ends))
+        committer = our_ident(max(ends))
         body = f"{words}\n\nProposed by orchestra, for a person to look at before it lands.\n"
-        return Commit(tree, (branch.tip, target), who, who, _with_resolved(body.encode("utf-8", "replace"), resolved))
+        return Commit(
+            tree, (branch.tip, target), committer, committer, _with_resolved(body.encode("utf-8", "replace"), resolved)
+        )
 
 
 class _Trial:
@@ -122,61 +124,65 @@ class _Trial:
     def settle(self, merged: Merged, paths: tuple[str, ...]) -> Mapping[str, Entry]:
         """``conflict.Settle``: what each path becomes; fewer than ``paths`` when one is left."""
         objects = self._build.objects
-        if odd := [told for told in merged.messages if told.startswith("CONFLICT") and not _TEXT_CONFLICT.match(told)]:
+        if odd := [
+            message
+            for message in merged.messages
+            if message.startswith("CONFLICT") and not _TEXT_CONFLICT.match(message)
+        ]:
             self.why = f"not a conflict of text alone: {odd[0]}"
             return {}
         sides = {path: stages for path, stages in by_path(merged).items() if path in paths}
-        left = {path: _sides(objects, stages) for path, stages in sides.items()}
-        if binary := [path for path, of_path in left.items() if any(_is_binary(side.data) for side in of_path)]:
+        open_sides = {path: _sides(objects, stages) for path, stages in sides.items()}
+        if binary := [path for path, of_path in open_sides.items() if any(_is_binary(side.data) for side in of_path)]:
             self.why = f"{quote_path(binary[0])} is binary"
             return {}
         settled: dict[str, Entry] = {}
         for name, method in self._methods:
-            answers = method(self._question(left)) if left else {}
+            answers = method(self._question(open_sides)) if open_sides else {}
             for path, text in answers.items():
-                if path in left and not leaves_conflict(text, left[path]):
+                if path in open_sides and not leaves_conflict(text, open_sides[path]):
                     settled[path] = Entry(_mode(objects, merged, path), objects.write_blob(text))
                     self.resolved[path] = name
-            left = {path: of_path for path, of_path in left.items() if path not in settled}
-        if left:
+            open_sides = {path: of_path for path, of_path in open_sides.items() if path not in settled}
+        if open_sides:
             self.asked = True
             asked = " and ".join(name for name, _ in self._methods)
             leave = f"{asked} leave{'s' * (len(self._methods) == 1)}" if asked else "there is still"
-            self.why = f"{leave} a conflict in {few(sorted(map(quote_path, left)))}"
+            self.why = f"{leave} a conflict in {few(sorted(map(quote_path, open_sides)))}"
         return settled
 
-    def _question(self, left: Mapping[str, tuple[Side, Side, Side]]) -> Question:
+    def _question(self, open_sides: Mapping[str, tuple[Side, Side, Side]]) -> Question:
         target = self._build.target
 
         def written(style: str) -> Mapping[str, bytes]:
             build = self._styled(style)
             merged = build.whole(target, self._branch)
-            return {path: text for path in left if merged and (text := _text(build.objects, merged.tree, path))}
+            return {path: text for path in open_sides if merged and (text := _text(build.objects, merged.tree, path))}
 
-        return Question(left, self._build.objects.commit(target).tree, written)
+        return Question(open_sides, self._build.objects.commit(target).tree, written)
 
 
 def leaves_conflict(text: bytes, sides: Sequence[Side]) -> bool:
     """Whether a resolution holds conflict markers that none of the sides had: documentation may show some."""
     if _is_binary(text):
         return True
-    known: Counter[bytes] = Counter()
+    present: Counter[bytes] = Counter()
     for side in sides:
-        known |= _markers(side.data)
-    return bool(_markers(text) - known)
+        present |= _markers(side.data)
+    return bool(_markers(text) - present)
 
 
 def resolved_by(commit: Commit) -> Mapping[str, str]:
-    """Path -> method, as a proposal's message tells it; empty for any other commit."""
-    found = {}
+    """Return path -> method as a proposal's message lists them; empty for any other commit."""
+    entry = {}
     for method, _, name in (value.partition(" ") for value in trailer_values(commit.message, RESOLVED_TRAILER)):
         try:
             path = json.loads(name)
         except ValueError:
             continue
         if isinstance(path, str):
-            found[path] = method
-    return found
+            entry[path] = method
+    return entry
 
 
 def _with_resolved(body: bytes, resolved: Mapping[str, str]) -> bytes:
@@ -194,13 +200,13 @@ def _sides(objects: Objects, stages: Mapping[int, Stage]) -> tuple[Side, Side, S
 
 def _mode(objects: Objects, merged: Merged, path: str) -> bytes:
     """As the merge itself decided it: one side may have made the file executable."""
-    found = objects.entry_at(merged.tree, path.encode("utf-8", "surrogateescape"))
-    return found.mode if found else b"100644"
+    entry = objects.entry_at(merged.tree, path.encode("utf-8", "surrogateescape"))
+    return entry.mode if entry else b"100644"
 
 
 def _text(objects: Objects, tree: TreeId, path: str) -> bytes | None:
-    found = objects.entry_at(tree, path.encode("utf-8", "surrogateescape"))
-    return objects.blob(found.id) if found else None
+    entry = objects.entry_at(tree, path.encode("utf-8", "surrogateescape"))
+    return objects.blob(entry.id) if entry else None
 
 
 def _is_binary(data: bytes) -> bool:

@@ -34,15 +34,15 @@ def recall(git: Git, question: Question) -> Mapping[str, bytes]:
     memory = Path(git.text("rev-parse", "--path-format=absolute", "--git-path", "rr-cache"))
     if not memory.is_dir():
         return {}
-    found: dict[str, bytes] = {}
+    memories: dict[str, bytes] = {}
     for style in _styles(git):
-        texts = {path: text for path, text in question.written(style).items() if path not in found}
+        texts = {path: text for path, text in question.written(style).items() if path not in memories}
         if texts:
             try:
-                found.update(_recall(git, question, memory, texts))
+                memories.update(_recall(git, question, memory, texts))
             except (GitError, OSError):  # a name that no file can have here, a memory that git cannot read
                 continue
-    return found
+    return memories
 
 
 def _styles(git: Git) -> tuple[str, ...]:
@@ -82,12 +82,12 @@ class _Aside:
         work.mkdir()
         objects = git.text("rev-parse", "--path-format=absolute", "--git-path", "objects")
         (admin / "objects/info/alternates").write_bytes(os.fsencode(objects) + b"\n")
-        (admin / "HEAD").write_text("ref: refs/heads/aside\n", "ascii")
+        (admin / "HEAD").write_text("ref: refs/heads/scratch\n", "ascii")
         (admin / "config").write_text(_config(git), "utf-8")
-        nobody = folder / "gitconfig"  # the user's own may name programs as filters
-        nobody.touch()
-        own = {"GIT_CONFIG_GLOBAL": str(nobody), "GIT_CONFIG_NOSYSTEM": "1"}
-        return cls(Git(work).with_env(GIT_DIR=str(admin), GIT_WORK_TREE=str(work), **own), admin, work)
+        empty_config = folder / "gitconfig"  # the user's own may name programs as filters
+        empty_config.touch()
+        neutral = {"GIT_CONFIG_GLOBAL": str(empty_config), "GIT_CONFIG_NOSYSTEM": "1"}
+        return cls(Git(work).with_env(GIT_DIR=str(admin), GIT_WORK_TREE=str(work), **neutral), admin, work)
 
     def file(self, path: str) -> Path:
         return self.work / path
@@ -99,16 +99,16 @@ class _Aside:
 
     def stage(self, question: Question, paths: Iterable[str]) -> list[str]:
         """The index as a merge leaves it; the paths that git took: it ignores those that lead out of the work tree."""
-        wanted = {path: question.sides[path] for path in paths}
+        sides = {path: question.sides[path] for path in paths}
         stages = (
             f"{side.mode} {side.id} {number}\t{path}\0"
-            for path, sides in wanted.items()
+            for path, sides in sides.items()
             for number, side in enumerate(sides, 1)
             if side.id
         )
         self.git.run("update-index", "-z", "--index-info", stdin=os.fsencode("".join(stages)))
         taken = set(self.git.run("ls-files", "-z").fields)
-        return [path for path in wanted if path in taken]
+        return [path for path in sides if path in taken]
 
     def write_conflicts(self, texts: Mapping[str, bytes]) -> None:
         """Files as a merge leaves them."""
@@ -129,16 +129,16 @@ class _Aside:
 
     def remember(self, memory: Path) -> bool:
         """Copy what the repository remembers of the open conflicts; False when that is nothing."""
-        known = False
+        is_recorded = False
         for name in {name for name in self.open().values() if _ID.fullmatch(name)}:
             ours = self.admin / "rr-cache" / name
             shutil.rmtree(ours)  # git has just written a preimage there: without it, a memory has none
             ours.mkdir()
             for file in _memories(memory / name):
-                known = known or file.name.startswith("post")
+                is_recorded = is_recorded or file.name.startswith("post")
                 shutil.copyfile(file, ours / file.name)
         (self.admin / "MERGE_RR").unlink(missing_ok=True)
-        return known
+        return is_recorded
 
     def stored(self, path: str) -> bytes:
         """The file as git would store it: line ends as the attributes say."""
@@ -150,8 +150,8 @@ class _Aside:
 def _memories(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    found = (file for file in folder.iterdir() if _MEMORY.fullmatch(file.name) and file.is_file())
-    return sorted(file for file in found if file.stat().st_size <= _MOST_BYTES)
+    memories = (file for file in folder.iterdir() if _MEMORY.fullmatch(file.name) and file.is_file())
+    return sorted(file for file in memories if file.stat().st_size <= _MOST_BYTES)
 
 
 def _config(git: Git) -> str:
