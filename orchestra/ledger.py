@@ -54,7 +54,7 @@ class Ledger:
     def record(self, kind: str, agent: str | None = None, **data: Json) -> None:
         """Append one event. Raises DiskFull where there is no space for it.
 
-        A damaged ledger is set aside as ``ledger.damaged-TIME.db`` and a new one begins. In one that is locked for long
+        A damaged ledger is renamed to ``ledger.damaged-TIME.db`` and a new one begins. In one that is locked for long
         or cannot be written, the event is lost: no command fails for its history.
         """
         row = (time.time(), kind, agent, json.dumps(data))

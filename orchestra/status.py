@@ -43,7 +43,7 @@ class Evicted:
 @dataclass(frozen=True, slots=True)
 class Row:
     """One agent. ``tree``: its uncommitted files, which may be an older look's figure, with its time; the forecast
-    says with whom its branch conflicts today and what it changes outside its scope."""
+    names the branches that its branch conflicts with today and what it changes outside its scope."""
 
     standing: BranchStatus
     tree: DirtyFiles

@@ -1,6 +1,6 @@
 """Text conflicts: what a rule of the blueprint may resolve, and how the others are reported.
 
-``union`` keeps both sides' lines (``git merge-file --union``); ``regenerate`` makes the file anew by a command, which
+``union`` keeps both sides' lines (``git merge-file --union``); ``regenerate`` regenerates the file by a command, which
 the caller runs, in a checkout; ``forbid`` always goes back to a person. The first glob that matches rules
 (CONTRACT.md). Invariant: a path without a rule stays a conflict. Refuses: to resolve anything but plain files (a
 submodule, a symlink, a file deleted on one side), and to run commands.

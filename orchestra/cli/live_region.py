@@ -2,7 +2,7 @@
 
 Invariant: each drawing is one write that leaves the terminal as it found it (line wrap on, no colour, cursor shown), so
 that a process that is killed at any moment leaves a sane terminal; lines given as ``above`` stay in the scrollback,
-whole. Refuses: the alternate screen, hiding the cursor, reading from the terminal, and to hold up whoever is watched: a
+whole. Refuses: the alternate screen, hiding the cursor, reading from the terminal, and delaying the command: a
 terminal that takes nothing (Ctrl-S) stops the drawing thread alone.
 
 Not rich's Live: that one hides the cursor, and blanks its lines in one write and draws them in another. After a resize

@@ -133,7 +133,7 @@ def _finish(path: Path) -> None:
 def inspect(folder: Path, admin: Path, reason: str) -> Snapshot:
     """Return a worktree's work, once nothing but that work prevents its removal.
 
-    Raises NotRemovable or another GroundError: locked by somebody else, in use, unreadable, not ours to delete, or
+    Raises NotRemovable or another GroundError: locked by another program, in use, unreadable, not ours to delete, or
     with work that no commit can hold.
     """
     lock = worktree_admin.lock_reason(admin)

@@ -1,4 +1,4 @@
-"""How many uncommitted files each worktree holds: the dear part of a status, looked at within a budget of time.
+"""How many uncommitted files each worktree holds: the expensive part of a status, read within a time budget.
 
 On a big repository one ``git status`` takes seconds, and a fleet has many worktrees. So status shows what it could look
 at in its time, and of the rest the last known figure with its age; a live view goes round in the background.
@@ -72,7 +72,7 @@ def look_within(patience_s: float) -> Look:
         done: queue.SimpleQueue[tuple[AgentName, DirtyFiles]] = queue.SimpleQueue()
         todo = iter(waiting)
         for _ in range(_AT_ONCE):
-            # Daemons: what is still being read when the time is up is left alone, and nobody waits for it.
+            # Daemons: what is still being read when the time is up is not waited for.
             threading.Thread(target=_work_off, args=(fleet, todo, done, deadline), daemon=True).start()
         fresh: dict[AgentName, DirtyFiles] = {}
         with suppress(queue.Empty):

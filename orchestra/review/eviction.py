@@ -1,6 +1,6 @@
 """Why the train left an agent out, gathered for the agent's own session: what is recorded, and the conflict as it is.
 
-Invariant: reads only; the pieces that conflict are made anew against today's target, since that is what the agent is to
+Invariant: reads only; the conflicting hunks are computed against today's target, since that is what the agent is to
 come to terms with. Refuses to speak of an agent that no train left out.
 """
 

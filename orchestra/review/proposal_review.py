@@ -1,8 +1,8 @@
 """A proposal laid out for a verdict: what it decides where the agent and the target disagree, and what it would change.
 
-Invariant: what it decides is told as the difference from the mechanical merge, which is made anew here with markers,
+Invariant: what it decides is shown as the difference from the mechanical merge, which is rebuilt here with markers,
 base and both sides, so that a method cannot hide what it did elsewhere. Reads only; refuses to run anything, and to
-show a proposal for a head that is not there any more.
+show a proposal for a head that no longer exists.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Gate slots: worktrees for tests, reused for one candidate after the other.
 
-A slot is at ``<root>/<home name>.gates/<n>``, detached and locked. Nobody works in it, so everything in it may be
-deleted; ``<n>.owner`` beside it names the repository that made it.
+A slot is at ``<root>/<home name>.gates/<n>``, detached and locked. No agent works in it, so everything in it may be
+deleted; ``<n>.owner`` next to it names the repository that made it.
 
 Invariant: before a job runs in a slot, its files are the candidate's, and otherwise it holds only what ``setup`` made
 from the same inputs. A slot that could not be verified raises ``SlotTrouble``, which is never a verdict on a branch.

@@ -1,7 +1,7 @@
 """Update the checkouts of the target when it moves; retry later those that could not be updated.
 
 Another git process may take a checkout's ``index.lock`` between our check and the move of the target. The target has
-moved then, and the checkout still shows the old commit, as if somebody had staged its removal. The commit that it shows
+moved then, and the checkout still shows the old commit, as if its removal had been staged. The commit that it shows
 is recorded, and each command that changes something tries again first.
 
 A record is deleted when the files match the branch, or when the checkout is on another branch or its folder is missing.

@@ -80,7 +80,7 @@ def _entries(data: bytes, id_size: int) -> Iterator[tuple[bytes, bytes]]:
 def undeclared_repositories(git: Git, fork: CommitId, tip: CommitId) -> tuple[str, ...]:
     """Return links to other repositories that the branch adds without an entry in .gitmodules.
 
-    ``git add`` makes one of a repository or worktree nested in the folder; nobody else can fill it.
+    ``git add`` makes one of a repository or worktree nested in the folder; no other clone can fill it.
     """
     added = [
         path

@@ -1,7 +1,7 @@
 """Remove the worktrees and branches of agents whose work landed or was discarded.
 
 Invariant: everything that is removed is held by a ref. Uncommitted work is saved under ``saved/N`` first, ignored files
-that somebody created or changed are kept in the agent's state folder, and a branch is deleted only while a verdict's
+created or changed by hand are kept in the agent's state folder, and a branch is deleted only while a verdict's
 ref reaches its tip. An agent that cannot be removed keeps its worktree and is reported with the reason; the others go
 on.
 """

@@ -118,7 +118,7 @@ def run_commands(
 ) -> None:
     """Run each agent's commands in order, agents side by side as far as the engine has places.
 
-    An agent's first failure ends its commands. ``began`` is told of each command, ``ended`` once for each agent.
+    An agent's first failure ends its commands. ``began`` is called for each command, ``ended`` once for each agent.
     """
     queues = {name: _queue(fleet, name, steps, log_name) for name in dict.fromkeys(step.agent for step in steps)}
     running: dict[JobId, _Queue] = {}

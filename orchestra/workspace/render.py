@@ -2,7 +2,7 @@
 
 Invariant: a pure function of the blueprint, the agent and the names; the same input gives the same bytes, so that a
 generated script can carry them. Task text and standards are values, never templates: they speak of Helm charts and
-workflow files full of braces. Refuses: names that nobody defined (with template and line), and templates that reach
+workflow files full of braces. Refuses: undefined names (with template and line), and templates that reach
 out of the sandbox or write without end.
 """
 

@@ -3,8 +3,8 @@
 ``plan_spawn`` looks and returns steps, problems and notes; ``spawn`` takes the lock, plans again and executes exactly
 those steps, so that a second run has nothing to do and a run after a kill does what is left.
 
-Invariant: nothing is made while anything refuses; the base is pinned once for the whole fleet; what somebody else
-made or wrote is left as it is and named. Refuses (``SpawnRefused``) with every problem at once.
+Invariant: nothing is made while anything refuses; the base is pinned once for the whole fleet; what spawn did not
+make is left as it is and named. Refuses (``SpawnRefused``) with every problem at once.
 """
 
 from __future__ import annotations

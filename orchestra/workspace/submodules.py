@@ -1,7 +1,7 @@
 """Fill the submodules of a new worktree, as a person's checkout has them.
 
 Their content comes from the submodules of the main checkout where those hold the commit, without a network. Otherwise
-git clones them, but only from URLs that the fleet's base commit declares: a branch that nobody has approved names no
+git clones them, but only from URLs that the fleet's base commit declares: an unapproved branch names no
 address to contact.
 """
 

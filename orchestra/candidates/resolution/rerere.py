@@ -1,6 +1,6 @@
 """What ``git rerere`` remembers: how a person resolved the same conflict before, in this repository.
 
-Asked aside: a git folder of our own borrows the repository's objects and gets copies of the memories that are about
+It runs apart: a scratch git folder borrows the repository's objects and gets copies of the memories that are about
 these very conflicts; ``git rerere`` works there. Invariant: nothing is written in the repository's ``.git``, neither an
 index nor ``MERGE_RR`` nor a preimage, and no use of a memory is noted. Git itself decides what is the same conflict. It
 hashes what lies between the markers, which depends on the ``merge.conflictStyle`` of the day: all styles are tried, the
