@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestra.errors import GitError, GroundError, UsageError
+from orchestra.files import write_durably
 from orchestra.git import ancestry
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId, RefName, branch_ref, resolve
@@ -151,9 +152,14 @@ class Repository:
     # -- worktrees and config -----------------------------------------------------------------------------------
 
     def worktrees(self) -> tuple[Worktree, ...]:
-        """Every worktree git knows of, the main one first."""
+        """Return every worktree that git knows of, the main one first."""
+        words = ("worktree", "list", "--porcelain", "-z")
+        output = self.git.run(*words, ok=(0, 128))
+        if output.code:  # after a power cut, maybe: git does not sync these files, and then refuses every listing
+            restore_common_dirs(self.common_dir)
+            output = self.git.run(*words)
         entries: list[list[str]] = [[]]
-        for field in self.git.run("worktree", "list", "--porcelain", "-z").fields:
+        for field in output.fields:
             if field:
                 entries[-1].append(field)
             else:
@@ -172,6 +178,14 @@ class Repository:
         if commit is None:
             raise GroundError(f"{name} does not exist in {self.home}")
         return commit
+
+
+def restore_common_dirs(common_dir: Path) -> None:
+    """Write the ``commondir`` files of linked worktrees that are empty or missing; their content is always the same."""
+    for admin in (common_dir / "worktrees").glob("*/"):
+        place = admin / "commondir"
+        if not place.is_file() or place.stat().st_size == 0:
+            write_durably(place, "../..\n")
 
 
 def _find_common_dir(folder: Path) -> Path:

@@ -137,3 +137,11 @@ def test_a_repository_of_another_user_is_named_as_such(repository: Checkout) -> 
     with pytest.raises(GroundError, match="another user owns it") as caught:
         Repository.discover(repository.path)
     assert "safe.directory" in str(caught.value.hint)
+
+
+def test_a_worktree_whose_commondir_a_power_cut_emptied_is_restored(repository: Checkout, tmp_path: Path) -> None:
+    repository.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+    (repository.path / ".git/worktrees/side/commondir").write_text("", "utf-8")
+    paths = [worktree.path for worktree in Repository.discover(repository.path).worktrees()]
+    assert paths == [repository.path, tmp_path / "side"]
+    assert Checkout(tmp_path / "side").git("rev-parse", "--abbrev-ref", "HEAD") == "side"
