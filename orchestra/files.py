@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import secrets
 import stat
 import sys
@@ -57,7 +58,7 @@ def create_below(root: Path, relative: str | PurePath, content: str) -> bool:
     """
     *parents, name = PurePath(relative).parts
     with _open_below(root, parents, create=True) as folder:
-        temporary = f".{name[:200]}.{secrets.token_hex(6)}"
+        temporary = _temporary(name)
         _replace(folder, temporary, content, 0o666, sync=False)
         try:
             os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -148,9 +149,28 @@ def _open_below(root: Path, parents: list[str], *, create: bool = False) -> Iter
         os.close(handle)
 
 
+def _temporary(name: str) -> str:
+    return f".{name[:200]}.{os.getpid()}-{secrets.token_hex(6)}"
+
+
+def _remove_leftovers(folder: int, name: str) -> None:
+    """Delete the temporary files of ``name`` whose writer was killed."""
+    pattern = re.compile(re.escape(f".{name[:200]}.") + r"(\d+)-[0-9a-f]{12}")
+    for entry in os.listdir(folder):
+        if match := pattern.fullmatch(entry):
+            try:
+                os.kill(int(match[1]), 0)
+            except (ProcessLookupError, OverflowError):
+                with suppress(OSError):
+                    os.unlink(entry, dir_fd=folder)
+            except OSError:  # it runs, as another user
+                continue
+
+
 def _replace(folder: int, name: str, content: str | bytes, mode: int, *, sync: bool) -> None:
     data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
-    temporary = f".{name[:200]}.{secrets.token_hex(6)}"
+    temporary = _temporary(name)
+    _remove_leftovers(folder, name)
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, mode, dir_fd=folder)
     try:
         with os.fdopen(handle, "wb") as file:

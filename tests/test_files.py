@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,13 @@ def test_the_tail_of_a_log_is_its_last_bytes(tmp_path: Path) -> None:
     assert read_tail(tmp_path / "log", 3) == b"789"
     assert read_tail(tmp_path / "missing") == b""
     sync_folder(tmp_path)
+
+
+def test_a_write_removes_what_a_killed_writer_left(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    left = tmp_path / f".notes.{int(ended.stdout)}-0123456789ab"
+    at_work = tmp_path / f".notes.{os.getpid()}-0123456789ab"
+    for path in (left, at_work, tmp_path / ".notes.mine"):
+        path.write_text("half")
+    write_atomically(tmp_path / "notes", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([at_work.name, ".notes.mine", "notes"])
