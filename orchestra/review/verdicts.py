@@ -236,13 +236,21 @@ def _move(fleet: Fleet, agent: Agent, kind: Kind, old: CommitId | None, new: Com
     update(fleet.repository.git, [RefUpdate(ref, new, old)], reason=reason)
 
 
+_LONGEST_TASK = 1 << 20  # bytes
+
+
 def _append_to_task(fleet: Fleet, agent: Agent, head: CommitId, message: str) -> None:
     folder = fleet.worktree(agent)
     if not folder.is_dir():
         raise GroundError(
             f"the worktree of {agent.name} does not exist", hint=f"orchestra spawn --agents {agent.name} creates it"
         )
-    text = (read_regular(folder / "TASK.md") or b"").decode("utf-8", "surrogateescape")
+    # The agent may have put a link, a pipe or an endless file in its place; then the text that was rendered counts.
+    content = read_regular(folder / "TASK.md", most=_LONGEST_TASK + 1)
+    if content is None or len(content) > _LONGEST_TASK:
+        rendered = fleet.agent_folder(agent.name) / "rendered" / "TASK.md"
+        content = read_regular(rendered, most=_LONGEST_TASK) or b""
+    text = content.decode("utf-8", "surrogateescape")
     section = f"\n## Changes requested on {head[:10]}\n\n{message.strip()}\n"
     if not text.endswith(section):  # a killed call may have written it already
         write_below(folder, "TASK.md", text + section)

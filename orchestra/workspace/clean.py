@@ -89,7 +89,15 @@ def plan_clean(fleet: Fleet) -> CleanPlan:
         except OSError as error:
             skipped[agent.name] = f"{error.filename} cannot be read: {error.strerror}"
     root = _remove_root(ground, [agent for agent, _ in by_agent])
-    return CleanPlan((*(step for _, planned in by_agent for step in planned), *root), tuple(skipped.items()))
+    ordered = sorted((step for _, planned in by_agent for step in planned), key=lambda step: _ORDER.index(type(step)))
+    return CleanPlan((*ordered, *root), tuple(skipped.items()))
+
+
+# The order in which the steps are executed: all work is saved before anything is removed.
+_ORDER = (
+    *(steps.KeepStaged, steps.SaveWork, steps.RunCommand),
+    *(steps.RemoveWorktree, steps.DeleteBranch, steps.ForgetAgent),
+)
 
 
 def _reason_to_stay(ground: Ground, agent: Agent) -> str | None:

@@ -112,7 +112,7 @@ def test_a_wrong_command_line_ends_with_2_and_a_mend(way: WayIn, line: str, comp
         ("blueprint", 2, "b.yaml:1:1: one\n    hint: h\nb.yaml:2:1: two\n"),
         ("ground", 3, "error: no repository here\n"),
         ("interrupt", 130, "Interrupted. Run the same command again to continue.\n"),
-        ("disk", 3, "error: no space left on the device that holds /some/file\nhint: make space and run"),
+        ("disk", 3, "error: no space left on the device that holds /some/file\nhint: Free some space and run"),
         ("bug", 3, "error: something unexpected happened: ZeroDivisionError: boom\nhint: the traceback is in /"),
         ("child-pipe", 3, "error: something unexpected happened: BrokenPipeError"),
     ],

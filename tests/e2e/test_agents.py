@@ -73,7 +73,7 @@ def test_deletes_its_branch(road: Road) -> None:
         "two": "branch agent/f/two does not exist",
     }
     for words in (["approve", "one"], ["discard", "one", "--reason", "x"]):
-        assert "is gone" in road.refused(*words)
+        assert "does not exist" in road.refused(*words)
     road.run("review", "one", code=2)
     road.checkout.git("branch", "-q", "-m", "agent/f/renamed", "agent/f/two")
     road.checkout.git("branch", "agent/f/one", head)

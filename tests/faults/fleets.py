@@ -1,7 +1,7 @@
 """Fleets on disk for the fault tests: everything is done by the commands themselves, in processes of their own.
 
 ``make_fleet(folder)`` builds a repository and a blueprint below ``folder``; ``copy_fleet`` copies both, so that one
-prepared state serves many runs. Linked worktrees hold absolute paths: a copy is repaired by ``git worktree repair``.
+prepared state serves many runs. Linked worktrees hold absolute paths, which a copy has rewritten.
 """
 
 from __future__ import annotations
@@ -93,9 +93,10 @@ def copy_fleet(fleet: DiskFleet, folder: Path) -> DiskFleet:
     """Copy a fleet with its worktrees to another folder."""
     shutil.copytree(fleet.folder, folder, symlinks=True)
     copy = DiskFleet(folder)
-    trees = [str(copy.worktree(agent)) for agent in AGENTS if copy.worktree(agent).exists()]
-    if trees:
-        copy.git("worktree", "repair", *trees)
+    # Not by git worktree repair: it would follow the copies' .git files and change the original's registrations.
+    pointers = [*copy.repository.glob(".git/worktrees/*/gitdir"), *copy.folder.glob("worktrees/*/.git")]
+    for pointer in pointers:
+        pointer.write_text(pointer.read_text("utf-8").replace(str(fleet.folder), str(folder)), "utf-8")
     return copy
 
 

@@ -102,7 +102,7 @@ def test_a_request_that_cannot_be_judged_now_is_retried(worked: Checkout) -> Non
     leave(fleet, b"rename it\n")
     place, blueprint = worked.path.parent / "worktrees/agent-1", str(worked.path / "blueprints/two.yaml")
     away = place.rename(place.with_name("away"))
-    with pytest.raises(GroundError, match="is gone"):
+    with pytest.raises(GroundError, match="does not exist"):
         run_request_changes(fleet.agent("a"), str(worked.path), blueprint)
     assert requests(fleet) == ["request-changes.taken.md"]
     away.rename(place)
@@ -112,7 +112,7 @@ def test_a_request_that_cannot_be_judged_now_is_retried(worked: Checkout) -> Non
     assert "rename it" in worked.read("answer.txt", "agent/two/a")
     place.rename(away)
     leave(fleet, b"rename it\n")
-    assert "is gone" in run_request_changes(fleet.agent("a"), str(worked.path), blueprint, last=True)
+    assert "does not exist" in run_request_changes(fleet.agent("a"), str(worked.path), blueprint, last=True)
     assert requests(fleet) == ["request-changes.refused.md"]
 
 

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.blueprint.model import Agent, RunGate, Scope, Setup, Worktrees
+from orchestra.blueprint.model import Agent, RunGate, Scope, Setup
 from orchestra.blueprint.scope import Matcher
-from orchestra.fleet import Fleet
+from orchestra.fleet import Fleet, make_fleet
 from orchestra.sessions import hook
 from orchestra.sessions.guard import judge
 from orchestra.sessions.policy import make_policy
@@ -243,9 +243,13 @@ def test_deny_rules_exist_only_where_an_allow_rule_matches(world: World) -> None
 
 def test_a_worktree_inside_the_main_checkout_is_not_shut_with_it(repository: Checkout) -> None:
     world = make_world(repository, "a")
-    inside = replace(world.fleet.blueprint, worktrees=Worktrees(root=".orchestra/worktrees"))
-    fleet = replace(world.fleet, blueprint=inside)
-    policy = make_policy(fleet, inside.agents[0], "base", INSTRUCTIONS)
+    agent = world.fleet.blueprint.agents[0]
+    inside = repository.path / ".orchestra/worktrees/agent-1"
+    inside.parent.mkdir(parents=True)
+    repository.git("worktree", "move", "--force", "--force", str(world.fleet.worktree(agent)), str(inside))
+    fleet = make_fleet(world.fleet.repository, world.fleet.blueprint)
+    assert fleet.worktree(agent) == inside
+    policy = make_policy(fleet, agent, "base", INSTRUCTIONS)
     deny = make_settings(policy, Path("/s"), interactive=False, sandbox=False)["permissions"]["deny"]
     assert f"Edit(/{os.path.realpath(repository.path)}/**)" not in deny
 

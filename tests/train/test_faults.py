@@ -184,7 +184,7 @@ def test_14_a_branch_that_goes_while_it_is_tested_is_said_to_be_gone(train: Trai
         at.git("branch", "-q", "-D", "agent/demo/one")
 
     report = train.merge(agents=["one"], accept_finished=True, progress=once(train, "gate.started", delete))
-    assert reasons(report)["one"] == "it lost its branch while the train ran"
+    assert reasons(report)["one"] == "its branch was deleted while the train ran"
 
 
 def test_15_the_agents_worktree_is_gone_and_its_branch_lands(train: TrainFixture) -> None:
@@ -266,7 +266,7 @@ def test_27_a_conflict_before_a_folder_that_both_change_is_seen(make_repository:
         ("test ! -e a || exit 125", "its gates could not be run to an end: tests exit code 125"),
         ("test ! -e a || exit 126", "gate"),
         ("test ! -e a || no-such-program", "gate"),
-        ("test ! -e a || kill -9 $$", "its gates could not be run to an end: tests was ended by SIGKILL"),
+        ("test ! -e a || kill -9 $$", "its gates could not be run to an end: tests killed by SIGKILL"),
     ],
 )
 def test_29_how_a_gate_ends_decides_who_is_to_blame(train: TrainFixture, command: str, result: str) -> None:

@@ -20,7 +20,8 @@ agents:
   - {name: one, task: Do one.}
   - {name: two, task: Do two.}
 """
-MOST = 18  # fixed, and two for each new worktree; 14 is the aim
+# Fixed, and two for each new worktree; four read the configuration, so that nothing it names runs. The aim is 14.
+MOST = 22
 
 
 def test_spawn_of_two_agents_starts_few_git_processes(
