@@ -69,7 +69,9 @@ class _Profiles:
 
     def __init__(self, root: MapNode, problems: list[Problem]) -> None:
         declared = root.get("profiles")
-        self.declared: Mapping[str, Entry] = declared.entries if isinstance(declared, MapNode) else {}
+        entries = declared.entries if isinstance(declared, MapNode) else {}
+        # The schema accepts null as a profile: it removes an inherited one.
+        self.declared: Mapping[str, Entry] = {name: e for name, e in entries.items() if not _is_absent(e.node)}
         self.problems = problems
         self.layers = Layers(problems)
         self._merged: dict[str, MapNode | None] = {}

@@ -166,3 +166,8 @@ def test_many_agents_with_a_large_profile_are_stopped(tmp_path: Path) -> None:
     many = "".join(f"  - {{name: n{number}, from: p}}\n" for number in range(400))
     found = problems(tmp_path, f"profiles:\n  p: {{task: x, {WIDE}}}\nagents:\n{many}")
     assert any("the agents hold more than 100,000 values" in problem.message for problem in found)
+
+
+def test_a_profile_that_is_null_cannot_be_used(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, "profiles:\n  p: null\nagents:\n  - {name: n, from: p}\n")
+    assert problem.message == 'no profile "p"'

@@ -128,11 +128,11 @@ def test_keys_that_do_not_go_together(server: LanguageServer, blueprints: Path) 
 
 HOVERS = {
     "stages: [a]": "The layers of the merge order, first to last.",
-    "overlap: warn": "What is done about agents whose scopes share a path. Default: warn.\n\n"
+    "overlap: warn": "What happens when two agents' scopes share a path. Default: warn.\n\n"
     "Allowed Values:\n\n"
-    "* `warn`: plan shows each pair, with a path that both scopes hold.\n"
-    "* `allow`: Not looked for.\n"
-    "* `error`: plan shows it, and spawn refuses to start.",
+    "* `warn`: plan reports each pair, with a path that is in both scopes.\n"
+    "* `allow`: Overlaps are not checked.\n"
+    "* `error`: plan reports it, and spawn refuses to start.",
     "gates: {tests: {run: x}}": "Checks that must pass on the candidate, in this order.",
 }
 
@@ -191,7 +191,7 @@ def test_keys_are_offered(server: LanguageServer, blueprints: Path) -> None:
     agent = set(completed(server, blueprints / "mine.yaml", f"{AGENTS}    {MARK}\n"))
     assert agent == {"done_when", "from", "may_edit", "merge_after", "runner", "scope", "stage", "title", "with"}
     gate = set(completed(server, blueprints / "mine.yaml", f"gates:\n  tests:\n    {MARK}\n{AGENTS}"))
-    assert gate == {"run", "builtin", "timeout", "retries", "env", "policy"}
+    assert gate == {"run", "builtin", "timeout", "retries", "env", "inputs", "policy"}
 
 
 def test_an_agents_runner_is_completed_without_undoing_the_fleets(server: LanguageServer, blueprints: Path) -> None:
