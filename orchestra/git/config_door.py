@@ -24,6 +24,12 @@ _SUSPICIOUS = re.compile(
     |alternaterefscommand|attributesfile|helper|program|defaultkeycommand|uploadpack|receivepack|vcs|update)\s*[=\\]""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
+# The includes that git_excludes writes. Their files are read like the configuration itself, so they are no reason.
+_OUR_INCLUDE = re.compile(
+    rb"""^\[includeIf[ ]"gitdir:[^"\n]*"\]\n\tpath[ ]=[ ]
+    (orchestra/worktrees\.config | "fleets/[A-Za-z0-9][^"/\\\n]*/worktree\.config")\n(?=\[|\Z)""",
+    re.VERBOSE | re.MULTILINE,
+)
 _NEUTRAL = {
     "driver": "false",  # an empty driver would succeed with "ours"
     "sshcommand": "ssh",
@@ -55,13 +61,17 @@ def _config_files(git_folder: Path) -> Iterator[Path]:
     except OSError:
         common = git_folder
     yield common / "config"
+    yield common / "orchestra" / "worktrees.config"
+    yield from common.glob("orchestra/fleets/*/worktree.config")
 
 
 def _is_suspicious(path: Path) -> bool:
     try:
-        return _SUSPICIOUS.search(path.read_bytes()) is not None
+        text = path.read_bytes()
     except OSError:
         return True
+    ours = path.name in ("config", "worktrees.config")  # in config.worktree these paths would mean other files
+    return _SUSPICIOUS.search(_OUR_INCLUDE.sub(b"", text) if ours else text) is not None
 
 
 def _stamp(path: Path) -> tuple[str, int, int, int]:

@@ -107,3 +107,42 @@ def test_a_credential_helper_of_the_repository_gives_way_to_the_global_one(
     repository.git("config", "credential.helper", "theirs")
     helpers = Git(repository.path).run("config", "--get-all", "credential.helper").lines
     assert helpers[-2:] == ["", "mine"]
+
+
+def test_our_own_include_is_no_reason_to_list_the_configuration(
+    repository: Checkout, proof: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = repository.path / ".git"
+    fleet = git / "orchestra" / "fleets" / "web"
+    fleet.mkdir(parents=True)
+    repository.git("config", "includeIf.gitdir:./.path", "orchestra/worktrees.config")
+    (git / "orchestra" / "worktrees.config").write_text(
+        '[includeIf "gitdir:../"]\n\tpath = "fleets/web/worktree.config"\n'
+    )
+    (fleet / "worktree.config").write_text('[core]\n\texcludesFile = "/nowhere"\n')
+    trace = tmp_path / "trace"
+    monkeypatch.setenv("GIT_TRACE2_EVENT", str(trace))
+    Git(repository.path).run("status")
+    assert '"--list"' not in trace.read_text()
+    monkeypatch.delenv("GIT_TRACE2_EVENT")
+    repository.commit("attributes", {".gitattributes": "*.x filter=f\n"})
+    for config in (fleet / "worktree.config", git / "orchestra" / "worktrees.config", git / "config"):
+        before = config.read_text()
+        config.write_text(f'{before}[filter "f"]\n\tclean = "{program(proof)}"\n')
+        repository.write({"a.x": f"{config}\n"})
+        take_snapshot(repository.path)
+        assert not proof.exists(), config
+        config.write_text(before)
+
+
+@pytest.mark.parametrize("more", ["\tpath = ../more\n", '[includeIf "gitdir:./"]\n\tpath = fleets/../more\n'])
+def test_another_path_in_our_include_is_looked_at(repository: Checkout, proof: Path, more: str) -> None:
+    repository.commit("attributes", {".gitattributes": "*.x filter=f\n"})
+    repository.git("config", "includeIf.gitdir:./.path", "orchestra/worktrees.config")
+    with (repository.path / ".git" / "config").open("a") as config:
+        config.write(more)
+    for place in (repository.path / "more", repository.path / ".git" / "more"):
+        place.write_text(f'[filter "f"]\n\tclean = "{program(proof)}"\n')
+    repository.write({"a.x": "content\n"})
+    take_snapshot(repository.path)
+    assert not proof.exists()
