@@ -6,20 +6,29 @@ that nothing else knows, and the result becomes ``refs/notes/orchestra`` without
 
 from __future__ import annotations
 
+import re
 import secrets
 
 from orchestra.git.git_process import Git
 from orchestra.git.refs import NOTES, CommitId, RefName, RefUpdate, read_direct, update
 
-_NAME = "orchestra"
+_IDENT = re.compile(r"(?P<name>.*) <(?P<email>[^<>]*)> \d+ [+-]\d{4}", re.DOTALL)
 
 
 def add_note(git: Git, commit: CommitId, text: str) -> None:
-    """Set the note of ``commit``, as the user or, where git knows no user, as orchestra."""
-    if git.run("var", "GIT_COMMITTER_IDENT", ok=(0, 128)).code:
-        git = git.with_env(
-            **{f"GIT_{role}_{part}": _NAME for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
-        )
+    """Set the note of ``commit``, as the user or, where git knows no user, as orchestra.
+
+    The committer is the author, too: git may know the committer alone, from the environment.
+    """
+    ident = _IDENT.fullmatch(git.run("var", "GIT_COMMITTER_IDENT", ok=(0, 128)).text)
+    name, email = (ident["name"], ident["email"]) if ident else ("orchestra", "orchestra@localhost")
+    git = git.with_env(
+        **{
+            f"GIT_{role}_{part}": text
+            for role in ("AUTHOR", "COMMITTER")
+            for part, text in (("NAME", name), ("EMAIL", email))
+        }
+    )
     draft = RefName(f"{NOTES}-{secrets.token_hex(8)}")
     before = read_direct(git, NOTES)
     if before is not None:
