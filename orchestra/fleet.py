@@ -223,10 +223,15 @@ def open_fleet(folder: Path, blueprint: str | None) -> Fleet:
 
 
 def load_named_blueprint(name: str, repository: Repository) -> Blueprint:
-    """Load the blueprint that ``--blueprint`` names: a file, one of the repository's, or a shipped one."""
+    """Load the blueprint that ``--blueprint`` names: a file, one of the repository's, or a shipped one.
+
+    What the main checkout lacks is looked up in the worktree where the command runs.
+    """
+    from orchestra.blueprint.catalog import named_file
     from orchestra.blueprint.load import find_blueprint, load_blueprint
 
-    return load_blueprint(find_blueprint(name, repository.home), blueprint_paths=[repository.home / "blueprints"])
+    root = repository.home if named_file(name, [repository.home / "blueprints"]) else repository.top
+    return load_blueprint(find_blueprint(name, root), blueprint_paths=[root / "blueprints"])
 
 
 def remember(fleet: Fleet) -> None:

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 
 
 def main_checkout(repo: str | None) -> Path | None:
-    """Return the main checkout around ``--repo``; None outside a repository, unless one was named."""
+    """Return the checkout whose blueprints count: the main one, else the current worktree.
+
+    None outside a repository, unless one was named.
+    """
     from orchestra.git.repository import Repository
 
     try:
-        return Repository.discover(Path(repo or ".")).home
+        repository = Repository.discover(Path(repo or "."))
+        return repository.home if (repository.home / "blueprints").is_dir() else repository.top
     except GroundError:
         if repo is not None:
             raise

@@ -27,7 +27,7 @@ def _trust_own(repository: Repository, blueprint: Path) -> None:
     from orchestra.workspace.trust import trust
 
     with suppress(OrchestraError, OSError):
-        trust(make_fleet(repository, load_blueprint(blueprint, blueprint_paths=[repository.home / "blueprints"])))
+        trust(make_fleet(repository, load_blueprint(blueprint, blueprint_paths=[repository.top / "blueprints"])))
 
 
 @task(help={"name": "The blueprint's name. Default: the project's."})
@@ -37,21 +37,23 @@ def init(c: Context, name: str | None = None, repo: str | None = None, json: boo
     Test, lint and set-up commands, protected files, stages and scopes are proposed from the files and the history of
     the repository. The blueprint validates and plans as it is; write the agents' assignments into it.
     """
+    from orchestra.git.refs import resolve
     from orchestra.git.repository import Repository
     from orchestra.plan.repository_scan import read_history
     from orchestra.scaffold.init import init_files, write
 
     repository = Repository.discover(Path(repo or "."))
-    if repository.bare:
+    if repository.top == repository.home and repository.bare:
         hint = f"clone it, and run `orchestra init` in the clone: git clone {shlex.quote(str(repository.home))} FOLDER"
         raise GroundError(f"{repository.home} is a bare repository, and init writes files into a checkout", hint=hint)
-    tracked = repository.git.run("ls-files", "-z").fields
-    tip = repository.resolve("HEAD")
+    git = repository.at(repository.top)
+    tracked = git.run("ls-files", "-z").fields
+    tip = resolve(git, "HEAD")
     history = read_history(repository.git, tip, most_commits=_MOST_COMMITS).changes if tip else ()
-    plan = init_files(repository.home, tracked, history=history, name=name)
+    plan = init_files(repository.top, tracked, history=history, name=name)
     written = write(plan)
-    if repository.home / plan.blueprint in [repository.home / path for path in written]:
-        _trust_own(repository, repository.home / plan.blueprint)
+    if repository.top / plan.blueprint in [repository.top / path for path in written]:
+        _trust_own(repository, repository.top / plan.blueprint)
     if json:
         unchanged = [{"path": str(file.path), "advice": file.advice} for file in plan.existing]
         show_json(

@@ -12,7 +12,7 @@ from orchestra.cli.program import task
 from orchestra.errors import ExitCode, UsageError
 
 
-@task(help={"output": "The folder to write them to. Default: scripts, in the repository."})
+@task(help={"output": "The folder to write them to. Default: scripts, in the current worktree."})
 def scripts(c: Context, repo: str | None = None, blueprint: str | None = None, output: str | None = None) -> ExitCode:
     """Write orchestrate.sh and merge-helper.sh for a blueprint: the same verbs in plain shell, without Python.
 
@@ -31,8 +31,9 @@ def scripts(c: Context, repo: str | None = None, blueprint: str | None = None, o
     if named is None:
         raise UsageError("which blueprint?", hint="--blueprint NAME; orchestra blueprints lists what can be named")
     loaded = load_named_blueprint(named, repository)
-    folder = Path(output) if output else repository.home / "scripts"
-    texts = written(collect_inputs(loaded, _called(loaded.source, repository.home)))
+    folder = Path(output) if output else repository.top / "scripts"
+    root = repository.home if loaded.source.is_relative_to(repository.home) else repository.top
+    texts = written(collect_inputs(loaded, _called(loaded.source, root)))
     for name in texts:
         present = read_regular(folder / name)
         if os.path.lexists(folder / name) and not is_generated((present or b"").decode("utf-8", "replace")):

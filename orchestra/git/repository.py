@@ -6,6 +6,7 @@ Opening changes nothing. What changes a repository is in ``refs``, ``objects``, 
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from orchestra.files import write_durably
 from orchestra.git import ancestry
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId, RefName, branch_ref, resolve
+
+_PLACES = re.compile(r"(.*)\n(?:true|false)\n(.*)\n(?:true|false)(?:\n(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,12 @@ class Repository:
     """One repository, whichever of its worktrees it was found from.
 
     ``home`` is the main checkout, or the bare repository itself where there is no main checkout.
-    ``git`` runs in ``home``.
+    ``top`` is the worktree that it was found from, where commands write; ``git`` runs in ``home``.
     """
 
-    def __init__(self, home: Path, common_dir: Path, *, bare: bool) -> None:
+    def __init__(self, home: Path, common_dir: Path, *, bare: bool, top: Path | None = None) -> None:
         self.home = home
+        self.top = top or home
         self.common_dir = common_dir
         self.bare = bare
         self.git = Git(home).with_env(GIT_DIR=str(common_dir)) if bare else Git(home)
@@ -59,24 +63,30 @@ class Repository:
         """
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder")
-        common = _find_common_dir(folder)
-        git = Git(common.parent).with_env(GIT_DIR=str(common))
-        output = git.run("rev-parse", "--is-bare-repository", "--show-toplevel", ok=(0, 128))
-        if output.lines[:1] == ["true"]:
-            if common.name == ".git" and (common / "index").exists():
-                # Test suites that run git without isolation leave that behind.
-                hint = f"git -C {shlex.quote(str(common.parent))} config core.bare false"
-                raise GroundError(f"{common.parent} is a checkout, but its repository says core.bare=true", hint=hint)
-            return cls(common, common, bare=True)
-        if output.code:
-            raise GitError(output.argv, output.code, output.stderr)
-        top = Path("\n".join(output.lines[1:])).resolve()  # a path may hold newlines
-        if top != common.parent and (common.name != ".git" or (top / ".git").is_file()):
-            return cls(top, common, bare=False)  # a submodule, or a git folder in another place with core.worktree
-        if top != common.parent:
+        common, git_dir, here = _locate(folder)
+        if here is not None and git_dir == common:  # in the main checkout
+            main = here
+        else:
+            git = Git(common.parent).with_env(GIT_DIR=str(common))
+            output = git.run("rev-parse", "--is-bare-repository", "--show-toplevel", ok=(0, 128))
+            if output.lines[:1] == ["true"]:
+                if common.name == ".git" and (common / "index").exists():
+                    # Test suites that run git without isolation leave that behind.
+                    hint = f"git -C {shlex.quote(str(common.parent))} config core.bare false"
+                    raise GroundError(
+                        f"{common.parent} is a checkout, but its repository says core.bare=true", hint=hint
+                    )
+                return cls(common, common, bare=True, top=here)
+            if output.code:
+                raise GitError(output.argv, output.code, output.stderr)
+            main = Path("\n".join(output.lines[1:])).resolve()  # a path may hold newlines
+            if main == common.parent and common.name != ".git":
+                hint = "run it in the main checkout, or name that with --repo"
+                raise GroundError(f"{common} does not say where its main checkout is", hint=hint)
+        if main != common.parent and common.name == ".git" and not (main / ".git").is_file():
             hint = f"git -C {shlex.quote(str(common))} config --unset core.worktree"
-            raise GroundError(f"{common.parent} is a checkout, but its repository says core.worktree={top}", hint=hint)
-        return cls(top if common.name == ".git" else _checkout_around(folder, common), common, bare=False)
+            raise GroundError(f"{common.parent} is a checkout, but its repository says core.worktree={main}", hint=hint)
+        return cls(main, common, bare=False, top=here)
 
     @property
     def state_folder(self) -> Path:
@@ -188,13 +198,20 @@ def restore_common_dirs(common_dir: Path) -> None:
             write_durably(place, "../..\n")
 
 
-def _find_common_dir(folder: Path) -> Path:
-    words = ("rev-parse", "--path-format=absolute", "--git-common-dir")
+def _locate(folder: Path) -> tuple[Path, Path, Path | None]:
+    """Return the common git folder, the git folder and the top of the worktree around ``folder``, all resolved.
+
+    The top is None in a bare repository and inside a git folder.
+    """
+    # The answers "true" or "false" separate the paths, which may hold newlines.
+    places = ("--git-common-dir", "--is-bare-repository", "--git-dir", "--is-bare-repository", "--show-toplevel")
+    words = ("rev-parse", "--path-format=absolute", *places)
     output = Git(folder).run(*words, ok=(0, 128))
-    if output.code and "safe.bareRepository" in output.stderr:
+    if not output.stdout and "safe.bareRepository" in output.stderr:
         output = Git(folder).with_env(GIT_DIR=str(folder.resolve())).run(*words, ok=(0, 128))
-    if output.code == 0:
-        return Path(output.text).resolve()
+    if match := _PLACES.fullmatch(output.text):
+        common, git_dir, top = match.groups()
+        return Path(common).resolve(), Path(git_dir).resolve(), Path(top).resolve() if top else None
     if "dubious ownership" in output.stderr:
         hint = f"if you trust it: git config --global --add safe.directory {shlex.quote(str(folder.resolve()))}"
         raise GroundError(f"git refuses the repository around {folder}: another user owns it", hint=hint)
@@ -203,15 +220,6 @@ def _find_common_dir(folder: Path) -> Path:
         hint = "run it inside a repository, or name one with --repo"
         raise GroundError(f"{folder} is not inside a git repository: {first}", hint=hint)
     raise GroundError(f"git cannot open the repository around {folder}: {first}", hint=f"git -C {folder} status")
-
-
-def _checkout_around(folder: Path, common: Path) -> Path:
-    """Return the checkout of a git folder that lies elsewhere (``git init --separate-git-dir``)."""
-    inside = Git(folder).run("rev-parse", "--path-format=absolute", "--git-dir", "--show-toplevel", ok=(0, 128))
-    if inside.code == 0 and Path(inside.lines[0]).resolve() == common:
-        return Path(inside.lines[1]).resolve()
-    hint = "run it in the main checkout, or name that with --repo"
-    raise GroundError(f"{common} does not say where its main checkout is", hint=hint)
 
 
 def _worktree(fields: Sequence[str]) -> Worktree:
