@@ -57,6 +57,8 @@ def make_blueprint(*names: str, root: str = "../worktrees", fleet: str = "demo")
         never=(),
         templates=MappingProxyType({}),
         protected=(),
+        requires=(),
+        starter=None,
         stages=(),
         overlap=Overlap.WARN,
         gates=MappingProxyType({}),

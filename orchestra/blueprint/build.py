@@ -33,6 +33,8 @@ def build(data: Data, root: MapNode, source: Path) -> Blueprint:
         description=data.get("description", ""),
         target=data.get("target"),
         remote=data.get("remote"),
+        requires=tuple(data.get("requires", ())),
+        starter=data.get("starter"),
         worktrees=worktrees,
         standards=MappingProxyType({heading: tuple(rules) for heading, rules in data.get("standards", {}).items()}),
         never=tuple(data.get("never", ())),

@@ -29,6 +29,16 @@ def shipped_blueprints() -> Path:
     return shipped_data_folder() / "blueprints"
 
 
+def shipped_starters() -> Path:
+    """Return the folder with one folder of files for each starter."""
+    return shipped_blueprints() / "starters"
+
+
+def starter_names() -> list[str]:
+    folder = shipped_starters()
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+
+
 def named_file(name: str, folders: Sequence[Path], *, but: Path | None = None) -> Path | None:
     """Return the first of ``folder/name``, ``folder/name.yaml``, ``folder/name.yml`` that is a file, other than
     ``but``.
@@ -50,8 +60,9 @@ def names_in(folder: Path) -> Iterator[str]:
     Looks at 2,000 entries at most: ``folder`` may be the root of anything, next to a blueprint.
     """
     names = []
+    starters = shipped_starters()  # their YAML files are no blueprints
     for entry in islice(_entries(folder, _LEVELS), _MOST_ENTRIES):
-        if entry.suffix in SUFFIXES and _is_file(entry):
+        if starters not in entry.parents and entry.suffix in SUFFIXES and _is_file(entry):
             names.append(entry.relative_to(folder).with_suffix("").as_posix())
     yield from sorted(names)
 

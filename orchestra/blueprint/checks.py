@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from orchestra.blueprint.catalog import starter_names
 from orchestra.blueprint.duration import parse_duration
 from orchestra.blueprint.git_names import branch_problem, folded
 from orchestra.blueprint.merge_order import Member, OrderCycle, merge_order
@@ -142,6 +143,7 @@ def _check_patterns(findings: Findings) -> None:
 
 def _pattern_lists(findings: Findings) -> Iterator[Key]:
     yield ("protected",)
+    yield ("requires",)
     yield ("worktrees", "setup", "copy")
     yield ("worktrees", "setup", "share")
     for owner in ("agents", "profiles"):
@@ -164,6 +166,13 @@ def _check_pattern(findings: Findings, place: Key, pattern: str, *, key: bool) -
         shown = pattern if len(pattern) <= len("x" * 60) else f"{pattern[:60]}..."
         note = findings.at_key if key else findings.at_value
         note(place, f'the pattern "{shown}" {bad.message}', bad.hint)
+
+
+def _check_starter(findings: Findings) -> None:
+    starter = findings.text(("starter",))
+    if starter is not None and starter not in (starters := starter_names()):
+        hint = did_you_mean(starter, starters, otherwise=f"available: {', '.join(starters)}" if starters else None)
+        findings.at_value(("starter",), f'no starter "{starter}" ships with orchestra', hint)
 
 
 def _check_durations(findings: Findings) -> None:
@@ -211,6 +220,7 @@ _CHECKS = (
     _check_stages,
     _check_order,
     _check_patterns,
+    _check_starter,
     _check_durations,
     _check_runners,
 )

@@ -232,6 +232,8 @@ class Blueprint:
     description: str
     target: str | None  # None: the remote's default branch, else the current one
     remote: str | None  # None: origin where there is one
+    requires: tuple[str, ...]  # patterns of what the target must have before anything is spawned
+    starter: str | None  # the skeleton that ``init --from`` writes
     worktrees: Worktrees
     standards: Mapping[str, tuple[str, ...]]
     never: tuple[str, ...]

@@ -67,7 +67,8 @@ def _planned(fleet: Fleet) -> PlanReport:
 
     would = plan_spawn(fleet)
     steps = tuple((step.agent, str(step)) for step in would.steps)
-    return plan(fleet, spawning=Spawning(would.base, steps, would.problems, would.notes))
+    problems = tuple(problem for problem in would.problems if problem not in would.blueprint_errors)
+    return plan(fleet, spawning=Spawning(would.base, steps, problems, would.notes))
 
 
 def _say_report(report: PlanReport) -> None:

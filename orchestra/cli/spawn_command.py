@@ -51,11 +51,10 @@ def spawn(
     if blueprint is not None:
         _note_shadowing(fleet, blueprint)
     names = select_names(fleet, agents)
-    overlaps = _overlap_problems(fleet)
     if dry_run:
-        plan = plan_spawn(fleet, agents=names, overlap_problems=overlaps)
+        plan = plan_spawn(fleet, agents=names)
         if plan.problems:
-            raise SpawnRefused(plan.problems, overlaps)
+            raise SpawnRefused(plan.problems, plan.blueprint_errors)
         print_steps([str(step) for step in plan.steps], json=json, nothing="Nothing to do.")
         for note in plan.notes:
             print_note(note, Tone.WAITING)
@@ -63,7 +62,7 @@ def spawn(
     require_trust(fleet, yes=yes)
     recover_landing(fleet)
     with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("spawn") as listener:
-        report = run(fleet, engine=engine, agents=names, overlap_problems=overlaps, progress=listener)
+        report = run(fleet, engine=engine, agents=names, progress=listener)
     if json:
         show_json(_to_json(fleet, report))
     else:
@@ -88,15 +87,6 @@ def _note_shadowing(fleet: Fleet, blueprint: str) -> None:
         print_note(
             f"{blueprint} is {fleet.blueprint.source}, which hides the shipped blueprint of that name", Tone.WAITING
         )
-
-
-def _overlap_problems(fleet: Fleet) -> list[str]:
-    """Return the overlapping scopes that the blueprint calls errors."""
-    from orchestra.plan.finding import Severity
-    from orchestra.plan.scope_findings import scope_overlaps
-
-    overlaps = scope_overlaps(fleet.blueprint)
-    return [f"{overlap.message}; {overlap.advice}" for overlap in overlaps if overlap.severity is Severity.ERROR]
 
 
 def _print_report(fleet: Fleet, report: SpawnReport) -> None:

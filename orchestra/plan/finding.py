@@ -34,6 +34,7 @@ class Code(StrEnum):
     DISK_FULL = "disk-full"  # the worktrees do not fit
     DISK_TIGHT = "disk-tight"  # the worktrees alone take most of the free space
     COST_UNBOUNDED = "cost-unbounded"  # no budget is declared
+    REQUIRED_MISSING = "required-missing"  # the target lacks a file that the blueprint requires
     NO_COMMIT = "no-commit"  # the target has no commit to start from
     SPAWN_REFUSED = "spawn-refused"  # spawn would refuse: a branch or folder belongs to another fleet, ...
 

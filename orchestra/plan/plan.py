@@ -20,6 +20,7 @@ from orchestra.plan.pattern_findings import pattern_findings
 from orchestra.plan.plan_report import HistoryRead, PlannedAgent, PlanReport, Spawning
 from orchestra.plan.repository_scan import Survey, survey
 from orchestra.plan.required_commands import command_findings, needed_commands
+from orchestra.plan.requirements import requirement_findings
 from orchestra.plan.scope_findings import overlap_findings
 
 
@@ -38,6 +39,7 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
     money = cost(blueprint)
     findings = [
         *_tree_findings(fleet, ground, index, tree),
+        *requirement_findings(blueprint, fleet.target, index.paths),
         *command_findings(blueprint, machine.missing, ground.sizes, ground.scripts),
         *capacity_findings(blueprint, needs, space, money),
     ]

@@ -28,7 +28,9 @@ def draw_plan(report: PlanReport) -> list[str]:
         ["agents", *(f"  {line}" for line in _agents(report))],
         _protected(report),
         ["resources", *(f"  {line}" for line in _takes(report))],
-        ["spawn would", *(f"  {line}" for line in _spawning(report.spawning))] if report.spawning else [],
+        ["spawn would", *(f"  {line}" for line in _spawning(report.spawning, refuses=bool(report.errors)))]
+        if report.spawning
+        else [],
     )
     return [line for section in sections if section for line in (*section, "")][:-1]
 
@@ -132,7 +134,7 @@ def _takes(report: PlanReport) -> list[str]:
     return [f"{name:<8} {text}" for name, text in lines]
 
 
-def _spawning(spawning: Spawning) -> list[str]:
+def _spawning(spawning: Spawning, *, refuses: bool) -> list[str]:
     """Return the steps of the fleet and of its first agent in full; the other agents' steps are similar."""
     agents = list(dict.fromkeys(agent for agent, _ in spawning.steps if agent is not None))
     shown = [step for agent, step in spawning.steps if agent in (None, *agents[:1])]
@@ -140,7 +142,7 @@ def _spawning(spawning: Spawning) -> list[str]:
     if omitted:
         shown.append(f"... {plural(omitted, 'step')} more for {', '.join(agents[1:])} (spawn --dry-run shows them all)")
     if not spawning.steps:
-        shown.append("refuse, for the reasons below" if spawning.problems else "have nothing to do")
+        shown.append("refuse, for the errors below" if refuses else "have nothing to do")
     return [*shown, *(f"note: {note}" for note in spawning.notes)]
 
 

@@ -24,6 +24,7 @@ from orchestra.git import worktree_admin, worktree_removal
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId, Kind, agent_ref
 from orchestra.git.unsaved_work import next_saved
+from orchestra.plan.requirements import blueprint_errors
 from orchestra.workspace import git_excludes, steps
 from orchestra.workspace.apply_spawn import Execution, Progress, disk_errors, record
 from orchestra.workspace.instruction_files import Verdict, compare
@@ -73,6 +74,7 @@ class SpawnPlan:
     notes: tuple[str, ...]
     new_agents: tuple[AgentName, ...]
     settled: tuple[AgentName, ...]  # landed or discarded: they get no worktree
+    blueprint_errors: tuple[str, ...] = ()  # those of the problems that are in the blueprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +100,20 @@ def spawn(
     *,
     engine: Engine,
     agents: Collection[AgentName] | None = None,
-    overlap_problems: Sequence[str] = (),
     progress: Callable[[Progress], None] = _silent,
 ) -> SpawnReport:
     """Make what is missing. Raises SpawnRefused, LockHeld, DiskFull; run again, it goes on where it was.
 
-    ``agents`` None means all; ``overlap_problems`` are findings that the blueprint calls errors. A set-up command
-    that fails raises nothing: it is in the report, and the next spawn tries it again.
+    ``agents`` None means all. A set-up command that fails raises nothing: it is in the report, and the next spawn
+    tries it again.
     """
     with disk_errors(fleet), exclusive(fleet.repository.state_folder, "spawn"):
         for agent in fleet.blueprint.agents:  # a clean that was killed may have put a worktree out of sight
             with contextlib.suppress(GroundError):  # the checks below say what is in the way
                 worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
-        plan = plan_spawn(fleet, agents=agents, overlap_problems=overlap_problems)
+        plan = plan_spawn(fleet, agents=agents)
         if plan.problems or plan.base is None:
-            raise SpawnRefused(plan.problems, overlap_problems)
+            raise SpawnRefused(plan.problems, plan.blueprint_errors)
         execution = Execution(fleet, engine, progress)
         try:
             execution.run(plan.steps)
@@ -124,9 +125,7 @@ def spawn(
     )
 
 
-def plan_spawn(
-    fleet: Fleet, *, agents: Collection[AgentName] | None = None, overlap_problems: Sequence[str] = ()
-) -> SpawnPlan:
+def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None) -> SpawnPlan:
     """Plan what ``spawn`` would do now, with the same checks. Changes nothing."""
     ground = survey(fleet)
     chosen = [agent for agent in fleet.blueprint.agents if agents is None or agent.name in agents]
@@ -134,9 +133,11 @@ def plan_spawn(
     notes = [f"{agent.name} {_fate(ground, agent)}: it gets no worktree" for agent in chosen if agent not in living]
     settled = tuple(agent.name for agent in chosen if agent not in living)
     names = _names(ground)
-    problems = [*overlap_problems, *find_problems(ground, living, names)]
+    creates_worktrees = not all(ground.is_there(agent) for agent in living)
+    declared = blueprint_errors(fleet, ground.base, creates_worktrees=creates_worktrees)
+    problems = (*declared, *find_problems(ground, living, names))
     if problems or ground.base is None:
-        return SpawnPlan(ground.base, (), tuple(problems), tuple(notes), (), settled)
+        return SpawnPlan(ground.base, (), problems, tuple(notes), (), settled, declared)
     planner = _Planner(ground, living, names, find_belongings(fleet))
     planned = tuple(planner.steps())
     new_agents = tuple(step.agent for step in planned if isinstance(step, steps.AddWorktree))

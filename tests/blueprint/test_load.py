@@ -38,6 +38,7 @@ worktrees:
 standards:
   Code conventions: ["TypeScript with strict mode"]
 never: ["Commit secrets"]
+requires: [package.json, "src/**"]
 protected: [package.json]
 stages: [infrastructure, services]
 gates:
@@ -97,6 +98,7 @@ def test_everything_that_is_declared_is_there(tmp_path: Path) -> None:
     blueprint = loaded(tmp_path, WHOLE)
     assert (blueprint.version, blueprint.name, blueprint.title) == (1, "mvp5", "5-agent MVP")
     assert (blueprint.description, blueprint.target, blueprint.remote) == ("A small service.", "main", "upstream")
+    assert (blueprint.requires, blueprint.starter) == (("package.json", "src/**"), None)
     assert blueprint.overlap is model.Overlap.ERROR
     assert blueprint.worktrees.setup == model.Setup(
         copy=(".env",),

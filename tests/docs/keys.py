@@ -26,7 +26,10 @@ _PATTERNS: Final = (
     " crosses folders, a plain path means that file or everything below that folder."
 )
 _DURATION: Final = " A duration: 90s, 15m, 1h30m, 2d, or a number of seconds; at most 30d."
-_TOP: Final = "version name title description extends target remote protected stages overlap never standards templates"
+_TOP: Final = (
+    "version name title description extends target remote requires starter protected stages overlap never standards"
+    " templates"
+)
 _NAMED: Final = {
     "worktrees": "worktrees",
     "worktrees.setup": "worktrees.setup",

@@ -139,7 +139,7 @@ def test_why_spawn_would_refuse_is_told_in_its_own_words(repository: Checkout, w
         (Code.SPAWN_REFUSED, "agent-1 is somebody's"),
     ]
     assert report.exit_code is ExitCode.WRONG_GROUND
-    assert "spawn would\n  refuse, for the reasons below\n" in written_out(report)
+    assert "spawn would\n  refuse, for the errors below\n" in written_out(report)
     assert valid(report)["steps"] == []
 
 

@@ -31,10 +31,10 @@ def home(make: MakeHome) -> Home:
     return make()
 
 
-def run_spawn(home: Home, agents: Collection[str] | None = None, overlap_problems: Collection[str] = ()) -> SpawnReport:
+def run_spawn(home: Home, agents: Collection[str] | None = None) -> SpawnReport:
     names = None if agents is None else [AgentName(name) for name in agents]
     with LocalEngine(2) as engine:
-        return spawn(home.fleet(), engine=engine, agents=names, overlap_problems=[*overlap_problems])
+        return spawn(home.fleet(), engine=engine, agents=names)
 
 
 def run_clean(home: Home) -> CleanReport:

@@ -22,7 +22,7 @@ from tests.conftest import Checkout
 from tests.workspace.conftest import MakeHome, run_clean, run_spawn
 from tests.workspace.test_clean import land
 from tests.workspace.test_kills import drive
-from tests.workspace.worlds import BLUEPRINT, Home
+from tests.workspace.worlds import BLUEPRINT, OVERLAPPING, Home
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAIN = BLUEPRINT.partition("  setup:")[0] + "agents:" + BLUEPRINT.partition("agents:")[2]
@@ -169,14 +169,33 @@ def test_a_commit_that_would_write_into_git_is_refused_by_git(make: MakeHome, na
     assert list((home.path / "worktrees").iterdir()) == []
 
 
-def test_overlapping_scopes_alone_are_the_blueprints_fault(home: Home) -> None:
+def test_errors_in_the_blueprint_alone_end_with_exit_code_2(make: MakeHome) -> None:
+    home = make(OVERLAPPING)
     with pytest.raises(SpawnRefused) as caught:
-        run_spawn(home, overlap_problems=["schema and api overlap"])
+        run_spawn(home)
     assert caught.value.exit_code == 2
     home.checkout.git("branch", "agent")
     with pytest.raises(SpawnRefused) as caught:
-        run_spawn(home, overlap_problems=["schema and api overlap"])
+        run_spawn(home)
     assert caught.value.exit_code == 3
+
+
+def test_a_target_without_a_required_file_stops_spawn_before_anything_is_made(make: MakeHome) -> None:
+    home = make(f'requires: ["src/*.txt", package.json, go.sum]\n{BLUEPRINT}')
+    before = home.look()
+    for _ in range(2):
+        with pytest.raises(SpawnRefused) as caught:
+            run_spawn(home)
+        assert caught.value.exit_code == 2
+        assert caught.value.problems == (
+            "main has no package.json and go.sum, which demo requires; "
+            "commit package.json and go.sum to main, or remove it from `requires`",
+        )
+        assert home.look() == before
+    home.checkout.commit("needs", {"package.json": "{}", "go.sum": ""})
+    assert not run_spawn(home).not_ready
+    home.checkout.commit("removed", {"package.json": None})
+    assert run_spawn(home).steps == ()  # nothing to make: nothing is required
 
 
 def test_a_spawn_after_a_clean_that_was_killed_brings_the_worktree_back(home: Home) -> None:

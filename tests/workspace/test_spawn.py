@@ -17,7 +17,7 @@ from orchestra.workspace.apply_spawn import Progress
 from orchestra.workspace.provision import Ready, agent_environment, readiness
 from orchestra.workspace.spawn import SpawnRefused, WorktreeOrigin, plan_spawn, spawn
 from tests.workspace.conftest import MakeHome, run_spawn
-from tests.workspace.worlds import BLUEPRINT, Home
+from tests.workspace.worlds import BLUEPRINT, OVERLAPPING, Home
 
 PLAIN = BLUEPRINT.partition("  setup:")[0] + "agents:" + BLUEPRINT.partition("agents:")[2]
 
@@ -327,13 +327,14 @@ def refused(home: Home, **options: object) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_all_problems_are_told_at_once_and_nothing_is_made(home: Home) -> None:
+def test_all_problems_are_reported_at_once_and_nothing_is_made(make: MakeHome) -> None:
+    home = make(OVERLAPPING)
     home.checkout.git("branch", "agent/demo/schema")
     home.agent(2).path.mkdir(parents=True)
     (home.agent(2).path / "theirs").write_text("precious")
     home.checkout.commit("notes", {"TASK.md": "ours", "AGENT_NOTES.md": "ours"})
-    problems = refused(home, overlap_problems=["schema and api overlap at src/x"])
-    assert problems[0] == "schema and api overlap at src/x"
+    problems = refused(home)
+    assert problems[0].startswith("schema and api may both change src/x: ")
     assert [problem.split(":")[0] for problem in problems[1:]] == [
         "the repository tracks AGENT_NOTES.md, which orchestra would have to overwrite in every worktree",
         "the repository tracks TASK.md, which orchestra would have to overwrite in every worktree",

@@ -33,6 +33,11 @@ agents:
   - {name: api, task: "Build the API."}
 """
 
+OVERLAPPING = BLUEPRINT.replace('schema."}', 'schema.", scope: ["src/**"]}').replace(
+    'API."}', 'API.", scope: ["src/x"]}\noverlap: error'
+)
+"""Two agents that may change the same path, which this blueprint calls an error."""
+
 
 @dataclass(frozen=True)
 class Home:

@@ -1,0 +1,59 @@
+"""Check what a blueprint needs before anything is spawned: ``plan`` shows it, and ``spawn`` refuses with it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterator
+
+from orchestra.blueprint.catalog import SUFFIXES, named_file, shipped_blueprints
+from orchestra.blueprint.model import Blueprint
+from orchestra.fleet import Fleet
+from orchestra.git.refs import CommitId
+from orchestra.plan.finding import Code, Finding, Severity, place
+from orchestra.plan.ownership import PathIndex
+from orchestra.plan.repository_scan import read_tree
+from orchestra.plan.scope_findings import scope_overlaps
+from orchestra.text import format_list
+
+
+def blueprint_errors(fleet: Fleet, base: CommitId | None, *, creates_worktrees: bool) -> tuple[str, ...]:
+    """Return the errors of the blueprint for which ``spawn`` refuses, each with its fix.
+
+    ``base`` is the commit that the agents would start from (None: the target has none); it is read only where
+    worktrees are to be created.
+    """
+    blueprint = fleet.blueprint
+    findings = list(scope_overlaps(blueprint))
+    if creates_worktrees and blueprint.requires:
+        tracked = read_tree(fleet.repository.git, base, sizes=False) if base is not None else ()
+        findings += requirement_findings(blueprint, fleet.target, tracked)
+    return tuple(f"{found.message}; {found.advice}" for found in findings if found.severity is Severity.ERROR)
+
+
+def requirement_findings(blueprint: Blueprint, target: str, tracked: Collection[str]) -> Iterator[Finding]:
+    """Find the patterns of ``requires`` that no tracked path matches."""
+    index = PathIndex(tracked)
+    missing = [pattern for pattern in blueprint.requires if not index.matching(pattern)]
+    if missing:
+        names = format_list(missing)
+        message = f"{target} has no {names}, which {blueprint.name} requires"
+        where = place(blueprint, "requires", blueprint.requires.index(missing[0]))
+        yield Finding(
+            Severity.ERROR,
+            Code.REQUIRED_MISSING,
+            message,
+            _way_to_get(blueprint, target, names),
+            where,
+            (),
+            (*missing,),
+        )
+
+
+def _way_to_get(blueprint: Blueprint, target: str, names: str) -> str:
+    """Return the command that adds what is missing: the starter of a shipped fleet, else a commit by hand."""
+    name = blueprint.source.name.removesuffix(blueprint.source.suffix)
+    if blueprint.starter and blueprint.source.suffix in SUFFIXES and named_file(name, [shipped_blueprints()]):
+        return (
+            f"run `orchestra init --from={shlex.quote(name)}`, which adds the starter {blueprint.starter} to {target}"
+        )
+    return f"commit {names} to {target}, or remove it from `requires`"
