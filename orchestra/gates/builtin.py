@@ -10,11 +10,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent, Blueprint, Builtin, BuiltinGate, Policy
-from orchestra.errors import UsageError
 from orchestra.gates.notes_gate import NOTES_FILE, justifies, notes_filled
 from orchestra.gates.scope_gate import ScopeFinding, scope_findings
 
-_SUPPORTED = frozenset({Builtin.SCOPE, Builtin.NOTES})
 _MOST_SHOWN = 3
 
 
@@ -30,18 +28,6 @@ class BuiltinResult:
     @property
     def stops(self) -> bool:
         return self.outcome == "failed"
-
-
-def require_supported_builtins(blueprint: Blueprint) -> None:
-    """Raise UsageError naming the line of a built-in gate that is not supported."""
-    for name, gate in blueprint.gates.items():
-        if isinstance(gate, BuiltinGate) and gate.builtin not in _SUPPORTED:
-            origin = blueprint.origins.get(("gates", name, "builtin")) or blueprint.origins.get(("gates", name))
-            where = f"{origin}: " if origin else ""
-            raise UsageError(
-                f"{where}gate {name}: the built-in {gate.builtin} is not supported yet",
-                hint=f"remove the gate, or run a program of your own: {name}: {{run: ...}}",
-            )
 
 
 def run_builtin_gates(

@@ -14,7 +14,7 @@ import platform
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from orchestra.blueprint.judging_files import BUILD_FILES, MANIFESTS
@@ -60,14 +60,9 @@ def gate_environment(
     return {**without_checkouts(passed, checkouts), **_FIXED}
 
 
-def environment_rules() -> dict[str, object]:
-    """Return the rules of ``gate_environment`` as data, for the client's stop hook, which runs without this package."""
-    return {"names": sorted(_ALLOWED), "prefixes": list(_ALLOWED_PREFIXES), "fixed": dict(_FIXED)}
-
-
 def without_checkouts(environment: Mapping[str, str], checkouts: Collection[Path]) -> dict[str, str]:
     """Return ``environment`` without the folders that would run code of one of ``checkouts``."""
-    removed = {(name, entry) for name, entry in checkout_entries(environment, checkouts)}
+    removed = checkout_entries(environment, checkouts)
     result = dict(environment)
     for name in {name for name, _ in removed}:
         entries = [entry for entry in environment[name].split(os.pathsep) if (name, entry) not in removed]
@@ -80,27 +75,31 @@ def without_checkouts(environment: Mapping[str, str], checkouts: Collection[Path
     return result
 
 
-def checkout_entries(environment: Mapping[str, str], checkouts: Collection[Path]) -> Iterator[tuple[str, str]]:
-    """Yield each variable and folder in it that lead into one of ``checkouts``.
+def describe_removed(environment: Mapping[str, str], checkouts: Collection[Path]) -> str:
+    """Return a sentence that names what ``without_checkouts`` removes; empty when that is nothing."""
+    removed = checkout_entries(environment, checkouts)
+    names = ", ".join(f"{entry} from {name}" for name, entry in removed)
+    return f"removed {names}: it runs code of a checkout of this repository" if removed else ""
+
+
+def checkout_entries(environment: Mapping[str, str], checkouts: Collection[Path]) -> list[tuple[str, str]]:
+    """Return each variable with the folders in it that lead into one of ``checkouts``.
 
     That is a folder inside a checkout, or the programs of a virtual environment elsewhere that has packages of a
     checkout installed in editable mode. A checkout that holds the home directory is left out: all tools lie below it.
     """
     home = os.path.realpath(environment.get("HOME") or Path.home())
     roots = [root for root in map(os.path.realpath, checkouts) if not f"{home}/".startswith(f"{root}/")]
-    for name in (*_SEARCH_PATHS, *_PREFIXES):
+    entries = []
+    for name in (*_SEARCH_PATHS, *_PREFIXES) if roots else ():
         value = environment.get(name, "")
-        entries = value.split(os.pathsep) if name in _SEARCH_PATHS else [value]
-        for entry in entries:
-            if value and roots and (_is_inside(entry, roots) or _links_into(Path(entry), roots)):
-                yield name, entry
-
-
-def _is_inside(folder: str, roots: Collection[str]) -> bool:
-    if not Path(folder).is_absolute():
-        return False  # seen from the gate's own checkout
-    places = {os.path.realpath(folder), os.path.normpath(folder)}
-    return any(place == root or place.startswith(f"{root}/") for place in places for root in roots)
+        for entry in dict.fromkeys(value.split(os.pathsep) if name in _SEARCH_PATHS else [value]):
+            # A relative folder is seen from the gate's own checkout.
+            places = {os.path.realpath(entry), os.path.normpath(entry)} if Path(entry).is_absolute() else set()
+            is_inside = any(place == root or place.startswith(f"{root}/") for place in places for root in roots)
+            if value and (is_inside or _links_into(Path(entry), roots)):
+                entries.append((name, entry))
+    return entries
 
 
 def _links_into(folder: Path, roots: Collection[str]) -> bool:
@@ -136,7 +135,7 @@ def result_key(
         "schema": _SCHEMA,
         "run": gate.run,
         "env": {k: v for k, v in sorted(env.items()) if k not in _PLACES} | dict(gate.env),
-        "tools": [_fingerprint(word, env.get("PATH")) for word in _programs(gate.run)],
+        "tools": _tools(gate.run, env.get("PATH")),
         "machine": [platform.system(), platform.machine()],
         "setup": setup,
         "tree": tree,
@@ -151,6 +150,7 @@ _MENTIONS_GIT = re.compile(
     rb"|setuptools.?scm|hatch.?vcs|versioneer|dunamai|versioningit|sign.?off|\bdco\b|lerna|\bnx\b|changeset|\bjj\b",
     re.IGNORECASE,
 )
+_SCRIPT_NAME = re.compile(r"/|\.(sh|bash|py|js|ts|mjs|cjs|rb|pl|mk)$")
 _MANIFEST_RUNNERS = frozenset(("npm", "npx", "yarn", "pnpm", "bun", "tox", "nox", "hatch", "poe"))
 _MOST_FILES = 40
 
@@ -168,7 +168,14 @@ def depends_on_commit(gate: RunGate, read_file: ReadFile) -> bool:
         text = queue.pop()
         if _MENTIONS_GIT.search(text):
             return True
-        for path in _scripts_in(text) - seen:
+        # What it may run: words that look like files, and build files by convention.
+        words = {word.decode() for word in re.findall(rb"[A-Za-z0-9_.][A-Za-z0-9_./-]*", text[:_LONGEST_LINK_FILE])}
+        paths = {word.removeprefix("./") for word in words if _SCRIPT_NAME.search(word)}
+        paths.update(file for program, files in BUILD_FILES.items() if program in words for file in files)
+        paths |= MANIFESTS if words & _MANIFEST_RUNNERS else set()
+        for path in paths - seen:
+            if ".." in path.split("/") or path.startswith("/"):
+                continue
             seen.add(path)
             content = read_file(path) if len(seen) <= _MOST_FILES else None
             if content is not None:
@@ -176,30 +183,16 @@ def depends_on_commit(gate: RunGate, read_file: ReadFile) -> bool:
     return False
 
 
-def _scripts_in(text: bytes) -> set[str]:
-    """Return the paths that a command or script may run: words that look like files, and build files by convention."""
-    words = {word.decode() for word in re.findall(rb"[A-Za-z0-9_.][A-Za-z0-9_./-]*", text[:_LONGEST_LINK_FILE])}
-    paths = {word.removeprefix("./") for word in words if re.search(r"/|\.(sh|bash|py|js|ts|mjs|cjs|rb|pl|mk)$", word)}
-    conventions = {file for program, files in BUILD_FILES.items() if program in words for file in files}
-    if words & _MANIFEST_RUNNERS:
-        conventions |= MANIFESTS
-    return {path for path in paths | conventions if ".." not in path.split("/") and not path.startswith("/")}
-
-
-def _programs(command: str) -> list[str]:
-    """Return every word of a command that could be a program; too many do no harm."""
+def _tools(command: str, path: str | None) -> list[str]:
+    """Return which file each word of a command is as a program, with its size and time; other words do no harm."""
     try:
         words = shlex.split(command, comments=True)
     except ValueError:
         words = command.split()
-    return sorted({word for word in words if re.fullmatch(r"[\w./+-]+", word)})
-
-
-def _fingerprint(word: str, path: str | None) -> str:
-    """Return which file a program is, with its size and time; the empty text when there is no such program."""
-    program = shutil.which(word, path=path) if "/" not in word or word.startswith("/") else None
-    if program is None:
-        return ""
-    real = Path(program).resolve()
-    facts = real.stat()
-    return f"{real} {facts.st_size} {facts.st_mtime_ns}"
+    tools = []
+    for word in sorted({word for word in words if re.fullmatch(r"[\w./+-]+", word)}):
+        program = shutil.which(word, path=path) if "/" not in word or word.startswith("/") else None
+        real = Path(program).resolve() if program is not None else None
+        facts = real.stat() if real is not None else None
+        tools.append(f"{real} {facts.st_size} {facts.st_mtime_ns}" if facts is not None else "")
+    return tools

@@ -196,21 +196,22 @@ def _failing_gates(policy: Json, folder: Path) -> Iterator[str]:
     if not policy["checks"]:
         return
     from orchestra.engine.process import capture
+    from orchestra.gates.environment import describe_removed, gate_environment
     from orchestra.sessions.sandbox import confined
 
-    rules = policy["environment"]
-    prefixes = tuple(rules["prefixes"])
-    passed = {name: value for name, value in os.environ.items() if name in rules["names"] or name.startswith(prefixes)}
+    checkouts = [Path(path) for path in policy.get("checkouts", ())]
+    passed, removed = gate_environment(checkouts=checkouts), describe_removed(os.environ, checkouts)
     worktree = Path(policy["worktree"])
     with confined(worktree, _settings(folder).get("sandbox")) as (prefix, sandbox_env):
         for check in policy["checks"]:
-            env = {**passed, **rules["fixed"], **sandbox_env, **check["env"]}
+            env = {**passed, **sandbox_env, **check["env"]}
             command = (*prefix, "/bin/sh", "-c", check["run"])
             result = capture(command, cwd=worktree, env=env, timeout_s=check["timeout"])
             if result.code in _NO_VERDICT or (prefix and result.stderr.startswith(f"{prefix[0]}: ")):
                 continue
             output = (result.stdout + result.stderr)[-_TAIL:]
-            yield f"`{check['run']}` fails (exit {result.code}); it must pass:\n{output}"
+            remark = f" ({removed})" if removed else ""
+            yield f"`{check['run']}` fails (exit {result.code}); it must pass{remark}:\n{output}"
 
 
 def _answer_stop(folder: Path, event: Json, reminders: int, missing: list[str]) -> str:

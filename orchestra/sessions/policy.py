@@ -16,7 +16,7 @@ from orchestra.blueprint.model import Agent, RunGate, Scope
 from orchestra.blueprint.scope import compile_patterns
 from orchestra.blueprint.scope_overlap import OverlapUndecided, overlap
 from orchestra.fleet import Fleet
-from orchestra.gates.environment import environment_rules
+from orchestra.git import worktree_admin
 from orchestra.workspace.paths import NOTES
 
 QUICK_S = 300.0
@@ -26,6 +26,8 @@ QUICK_S = 300.0
 def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[str]) -> dict[str, Any]:
     """Build the policy. ``instructions``: files in the worktree that orchestra wrote; agents must not change them."""
     blueprint, scope = fleet.blueprint, agent.scope
+    own = os.path.realpath(fleet.worktree(agent))
+    checkouts = [path for path in (fleet.repository.home, *worktree_admin.admins(fleet.repository)) if str(path) != own]
     instruction_files = sorted(name for name in instructions if name != NOTES)
     run_gates = [gate for gate in blueprint.gates.values() if isinstance(gate, RunGate)]
     # The blueprint runs these programs on an agent's work anyway, so the agent may run them, too.
@@ -34,7 +36,7 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
     return {
         "fleet": fleet.name,
         "agent": agent.name,
-        "worktree": os.path.realpath(fleet.worktree(agent)),
+        "worktree": own,
         "home": os.path.realpath(fleet.repository.home),
         "state": os.path.realpath(fleet.repository.state_folder),
         "branch": agent.branch,
@@ -52,7 +54,7 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
         "checks": [
             {"name": gate.name, "run": gate.run, "timeout": gate.timeout_s, "env": dict(gate.env)} for gate in quick
         ],
-        "environment": environment_rules(),
+        "checkouts": [os.path.realpath(path) for path in checkouts],
         "programs": sorted({word for command in commands for word in _first_words(command)}),
         "allow": list(agent.runner.allow),
     }

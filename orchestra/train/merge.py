@@ -6,6 +6,7 @@ the target, its checkouts or the blueprint are reported before anything runs.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +21,8 @@ from orchestra.engine.local import LocalEngine
 from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import Fleet
 from orchestra.gates.branch_changes import BranchRange, judging_manifests, landing_paths, own_commits
-from orchestra.gates.builtin import require_supported_builtins, run_builtin_gates
+from orchestra.gates.builtin import run_builtin_gates
+from orchestra.gates.environment import describe_removed
 from orchestra.git.checkout import changed_among, in_the_way
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId, read_fleet
@@ -109,7 +111,6 @@ def rebase_and_test(
 def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine | None) -> MergeReport:
     started = time.monotonic()
     repository = fleet.repository
-    require_supported_builtins(fleet.blueprint)
     for name in request.agents or ():
         fleet.require_agent(name)
     if request.push and fleet.remote is None:
@@ -273,6 +274,9 @@ def _open_context(
         if engine is None:
             engine = stack.enter_context(LocalEngine(places))
         tester = stack.enter_context(Tester(fleet, engine, places, events))
+        if removed := describe_removed(os.environ, tester.slots.checkouts):
+            recorder.advice.append(f"gates: {removed}")
+            events.emit("advice", (), f"gates: {removed}")
         integrators = Integrators(fleet, stack, conflict_rules(fleet.blueprint), Regenerator(fleet, tester.slots))
         try:
             yield TrainContext(

@@ -92,10 +92,10 @@ class Slots:
             "ORCHESTRA_FLEET": str(blueprint.name),
             "ORCHESTRA_GATE_SLOT": name,
         }
-        return {**gate_environment(checkouts=self._checkouts), **fixed, **own}
+        return {**gate_environment(checkouts=self.checkouts), **fixed, **own}
 
     @cached_property
-    def _checkouts(self) -> tuple[Path, ...]:
+    def checkouts(self) -> tuple[Path, ...]:
         """The repository's checkouts but for the slots: code of theirs must not run in a gate."""
         slots = slots_root(self._fleet)
         worktrees = (worktree.path for worktree in self._fleet.repository.worktrees())

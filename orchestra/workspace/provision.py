@@ -1,8 +1,8 @@
 """From a fresh worktree to one that builds: the commands of ``setup``, and the mark that says how they went.
 
 Invariant: an agent is ready only when every command of its set-up ended with exit code 0; one that is not ready stops
-no other, and the next spawn tries it again. Commands run in the agent's worktree with the user's environment and the
-agent's own variables, each with the blueprint's time limit, their output in a log. Refuses: nothing; it reports.
+no other, and the next spawn tries it again. Commands run in the agent's worktree with the user's environment, without
+what leads into another checkout of the repository, and the agent's own variables. Their output is in a log.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from orchestra.blueprint.model import Agent, AgentName, FleetName
 from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Result
 from orchestra.files import write_atomically
 from orchestra.fleet import Fleet
+from orchestra.gates.environment import describe_removed, without_checkouts
+from orchestra.git import worktree_admin
 from orchestra.git.git_process import REDIRECTING
 from orchestra.git.repository import Repository
 from orchestra.workspace.paths import agent_folder
@@ -97,13 +99,15 @@ class _Queue:
     steps: list[RunCommand]
     log: Path
     env: Mapping[str, str]
+    removed: str  # from the environment, as a sentence
     failure: Failure | None = None
 
     def conclude(self, result: Result) -> None:
         """Take a command off; after one that did not pass there are none left."""
         step = self.steps.pop(0)
         if result.outcome is not Outcome.PASSED:
-            self.failure = Failure(step.command, _reason(step, result), self.log)
+            remark = f" ({self.removed})" if self.removed else ""
+            self.failure = Failure(step.command, _reason(step, result) + remark, self.log)
             self.steps.clear()
 
 
@@ -120,7 +124,9 @@ def run_commands(
 
     An agent's first failure ends its commands. ``began`` is called for each command, ``ended`` once for each agent.
     """
-    queues = {name: _queue(fleet, name, steps, log_name) for name in dict.fromkeys(step.agent for step in steps)}
+    checkouts = (fleet.repository.home, *worktree_admin.admins(fleet.repository))
+    names = dict.fromkeys(step.agent for step in steps)
+    queues = {name: _queue(fleet, name, steps, log_name, checkouts) for name in names}
     running: dict[JobId, _Queue] = {}
     for queue in queues.values():
         began(_submit(engine, queue, running))
@@ -134,15 +140,20 @@ def run_commands(
                     ended(ended_queue.agent.name, ended_queue.failure)
 
 
-def _queue(fleet: Fleet, name: AgentName, steps: Sequence[RunCommand], log_name: str) -> _Queue:
+def _queue(
+    fleet: Fleet, name: AgentName, steps: Sequence[RunCommand], log_name: str, checkouts: Sequence[Path]
+) -> _Queue:
     agent = fleet.require_agent(name)
     log = fleet.agent_folder(name) / log_name
     log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_bytes(b"")
     inherited = {key: value for key, value in os.environ.items() if key not in REDIRECTING}
-    return _Queue(
-        agent, [step for step in steps if step.agent == name], log, inherited | agent_environment(fleet, agent)
-    )
+    # An active virtual environment of the main checkout would be changed, and used, instead of the agent's own.
+    own = fleet.worktree(agent).resolve()
+    others = [path for path in checkouts if path.resolve() != own]
+    removed = describe_removed(inherited, others)
+    log.write_text(f"# {removed}\n" if removed else "", "utf-8", "surrogateescape")
+    env = without_checkouts(inherited, others) | agent_environment(fleet, agent)
+    return _Queue(agent, [step for step in steps if step.agent == name], log, env, removed)
 
 
 def _submit(engine: Engine, queue: _Queue, running: dict[JobId, _Queue]) -> RunCommand:

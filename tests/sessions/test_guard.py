@@ -451,6 +451,15 @@ def test_a_quick_gate_sees_no_token(folder: Path, world: World, monkeypatch: pyt
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_quick_gate_sees_no_environment_of_another_checkout(folder: Path, world: World) -> None:
+    inside = world.fleet.repository.home / ".venv/bin"
+    inside.mkdir(parents=True)
+    with_gate(folder, world, 'case ":$PATH:" in *.venv*) exit 0;; esac; exit 1', sandbox=False)
+    done = call("gate", folder, stop_event(), env={**os.environ, "PATH": f"{inside}:{os.environ['PATH']}"})
+    assert done.returncode == 2
+    assert f"removed {inside} from PATH" in done.stderr
+
+
 def test_a_quick_gate_of_a_sandboxed_session_runs_in_the_sandbox(folder: Path, world: World, tmp_path: Path) -> None:
     if not sandbox_available():
         pytest.skip("no sandbox on this machine")
