@@ -23,14 +23,13 @@ from orchestra.errors import DiskFull
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
+_DAMAGE = ("not a database", "malformed", "no such table", "no column", "no such column")
 _ROOM = 64 * 1024  # bytes: what SQLite makes that file grow by, and as much again
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
   id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, agent TEXT, data TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_by_kind ON events (kind, agent, id);
 """
-
-
 _PATIENCE_S = 10.0
 _LOCKED: set[Path] = set()  # ledgers that this process once waited for in vain
 
@@ -70,35 +69,25 @@ class Ledger:
                 if "locked" in str(error):
                     _LOCKED.add(self.path)
                     return
-                if is_last or not self._is_damaged(error):
+                is_damaged = self.path.is_dir() or any(sign in str(error) for sign in _DAMAGE)
+                if is_last or not is_damaged:
                     return
+                damaged = self.path.with_name(f"ledger.damaged-{time.time_ns()}.db")
                 with suppress(OSError):
-                    self._set_aside()
+                    for suffix in ("-wal", "-shm", ""):
+                        with suppress(FileNotFoundError):
+                            Path(f"{self.path}{suffix}").rename(f"{damaged}{suffix}")
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise DiskFull(self.path) from error
                 return
 
-    def _is_damaged(self, error: sqlite3.Error) -> bool:
-        signs = ("not a database", "malformed", "no such table", "no column", "no such column")
-        return self.path.is_dir() or any(sign in str(error) for sign in signs)
-
-    def _set_aside(self) -> None:
-        damaged = self.path.with_name(f"ledger.damaged-{time.time_ns()}.db")
-        for suffix in ("-wal", "-shm", ""):
-            with suppress(FileNotFoundError):
-                Path(f"{self.path}{suffix}").rename(f"{damaged}{suffix}")
-
     def _is_full(self, error: sqlite3.Error) -> bool:
         """Recognise SQLITE_FULL, and no room for the shared memory of a write-ahead log: an I/O error to SQLite."""
-        named = getattr(error, "sqlite_errorname", "")
-        no_memory = named in (
-            "SQLITE_IOERR_SHMSIZE",
-            "SQLITE_IOERR_SHMOPEN",
-            "SQLITE_IOERR_SHMMAP",
-            "SQLITE_IOERR_WRITE",
-        )
-        return named == "SQLITE_FULL" or (no_memory and shutil.disk_usage(self.path.parent).free < _ROOM)
+        name = getattr(error, "sqlite_errorname", "").removeprefix("SQLITE_")
+        if name not in ("IOERR_SHMSIZE", "IOERR_SHMOPEN", "IOERR_SHMMAP", "IOERR_WRITE"):
+            return bool(name == "FULL")
+        return shutil.disk_usage(self.path.parent).free < _ROOM
 
     def events(self, kind: str | None = None, agent: str | None = None) -> list[Event]:
         """Return events in the order they were recorded; ``kind`` also matches its dotted children.

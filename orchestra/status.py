@@ -6,10 +6,8 @@ rule is ``sessions.state.derive_state``. A worktree that could not be read is un
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orchestra.blueprint.model import Agent, AgentName
@@ -110,32 +108,21 @@ def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None, *, look: Lo
     trees = look(fleet, [status.agent for status in statuses if status.spawned])
     now = time.time()
     forecast = forecast_branches(fleet, statuses, snapshot.target_tip)
-    evictions = _last_evictions(fleet)
+    evictions = {str(event.agent): event for event in fleet.ledger.events("evicted")}
     rows = []
     for status in statuses:
         name = status.agent.name
         session, tree = sessions.get(name), trees.get(name, DirtyFiles(there=False))
         filled = status.notes is not None and notes_filled(status.notes)
         state = derive_state(_work(fleet, status, tree, filled), session)
-        if status.refs.landed is not None and (reason := forecast.lost.get(name) or _new_work(status)):
+        new_commits = format_count(status.new_commits, "new commit") if status.new_commits else ""
+        more = f"{new_commits} since; orchestra approve {name} to land more" if new_commits else ""
+        if status.refs.landed is not None and (reason := forecast.lost.get(name) or more):
             state = replace(state, reason="; ".join(filter(None, (reason, state.reason))))
         evicted = _still_evicted(status, evictions.get(name))
         conflicts, findings = forecast.conflicts.get(name, ()), forecast.scope.get(name, ())
         rows.append(Row(status, tree, state, session, filled, conflicts, findings, evicted))
     return Status(fleet, snapshot.target_tip, tuple(rows), tuple(sorted(undeclared_agents(snapshot))), now)
-
-
-def _new_work(status: BranchStatus) -> str:
-    if not status.new_commits:
-        return ""
-    return f"{format_count(status.new_commits, 'new commit')} since; orchestra approve {status.agent.name} to land more"
-
-
-def _last_evictions(fleet: Fleet) -> Mapping[str, Event]:
-    """Agent -> the last time that a merge left it out; nothing where the ledger cannot be read."""
-    with suppress(sqlite3.Error):
-        return {str(event.agent): event for event in fleet.ledger.events("evicted")}
-    return {}
 
 
 def _still_evicted(standing: BranchStatus, event: Event | None) -> Evicted | None:
@@ -165,6 +152,9 @@ def _work(fleet: Fleet, standing: BranchStatus, tree: DirtyFiles, filled: bool) 
 
 def _row_json(row: Row, now: float) -> dict[str, Json]:
     standing, agent = row.standing, row.agent
+    evicted: Json = None
+    if (eviction := row.evicted) is not None:
+        evicted = {"reason": eviction.reason, "detail": eviction.detail, "with": list(eviction.others)}
     used = row.session.usage if row.session is not None else Usage()
     age, looked = row.state.age_s(now), row.tree.age_s(now)
     return {
@@ -188,15 +178,11 @@ def _row_json(row: Row, now: float) -> dict[str, Json]:
         "verdict": standing.verdict.value,
         "proposal": standing.proposal,
         "landed": standing.refs.landed,
-        "evicted": _evicted_json(row.evicted),
+        "evicted": evicted,
         "conflicts_with": list(row.conflicts_with),
         "scope_findings": [{"path": finding.path, "reason": finding.reason} for finding in row.scope_findings],
         **_usage_json(used),
     }
-
-
-def _evicted_json(out: Evicted | None) -> Json:
-    return None if out is None else {"reason": out.reason, "detail": out.detail, "with": list(out.others)}
 
 
 def _usage_json(used: Usage) -> dict[str, Json]:

@@ -6,7 +6,7 @@ from invoke.context import Context
 
 from orchestra.cli.context import load_fleet
 from orchestra.cli.program import task
-from orchestra.cli.verdict_recording import print_decision, require_tip, verdict_lock
+from orchestra.cli.verdict_recording import print_decision, verdict_lock
 from orchestra.errors import ExitCode
 
 
@@ -38,6 +38,6 @@ def approve(
     name, _, reviewed = agent.partition("@")
     declared = fleet.require_agent(name)
     with verdict_lock(fleet, "approve"):
-        require_tip(fleet, declared, commit or reviewed or None)
-        print_decision(verdicts.approve(fleet, declared, proposal=proposal))
+        decision = verdicts.approve(fleet, declared, proposal=proposal, reviewed=commit or reviewed or None)
+        print_decision(decision)
     return ExitCode.DONE

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from orchestra.blueprint.model import AgentName
 from orchestra.cli.console import Tone, ask, print_note
 from orchestra.cli.review_screen import show
-from orchestra.cli.verdict_recording import print_decision, require_tip, verdict_lock
+from orchestra.cli.verdict_recording import print_decision, verdict_lock
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
 from orchestra.review import verdicts
@@ -39,19 +39,19 @@ def review_undecided(fleet: Fleet, names: Collection[AgentName] | None) -> bool:
             continue
         question = {"request-changes": "What to change?", "discard": "Why?"}.get(answer)
         text = _read_line(question) if question else ""
+        shown_commit = examined.standing.head  # the agent may have gone on since it was shown
+        decision: Decision
         with verdict_lock(fleet, answer):
-            decision: Decision
             try:
-                require_tip(fleet, agent, examined.standing.head)  # the agent may have gone on since it was shown
+                if answer == "approve":
+                    decision = verdicts.approve(fleet, agent, reviewed=shown_commit)
+                elif answer == "request-changes":
+                    decision = verdicts.request_changes(fleet, agent, text, reviewed=shown_commit)
+                else:
+                    decision = verdicts.discard(fleet, agent, text, reviewed=shown_commit)
             except UsageError as error:
                 print_note(f"{agent.name}: no verdict: {error.message}", Tone.WAITING)
                 continue
-            if answer == "approve":
-                decision = verdicts.approve(fleet, agent)
-            elif answer == "request-changes":
-                decision = verdicts.request_changes(fleet, agent, text)
-            else:
-                decision = verdicts.discard(fleet, agent, text)
         print_decision(decision)
     return True
 

@@ -1,8 +1,10 @@
-"""Gate results that are kept: a pass is a fact about a tree, so it holds for every candidate with that tree.
+"""Results of gates that are kept for later runs: passes for good, failures of a rehearsal for one merge.
 
-Invariant: only passes are kept here, each in one file that is written whole or not at all and says itself what it is
-about; a damaged or foreign one counts as absent. Interrupted runs are never kept, red ones only by ``reds``. Deleting
-the folder costs time and nothing else.
+A pass is a fact about a tree, so it holds for every candidate with that tree. A failure may have been the machine's
+fault. So only a rehearsal keeps failures, where the gate itself failed (no timeout, signal or full disk). The next
+merge takes all of them when it starts and leaves none behind, also when it is killed; the next rehearsal deletes them.
+
+Each result is one file that is written whole; a damaged one counts as absent. Deleting the folder costs only time.
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from orchestra.files import write_atomically
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Ledger
+
+_LONGEST_FAILURE_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,17 @@ class GatePass:
     log: str
 
 
+@dataclass(frozen=True, slots=True)
+class RehearsedFailure(GatePass):
+    """A gate failed on a tree, ``times`` times; ``detail`` is the reason of the last run."""
+
+    detail: str = ""
+    times: int = 1
+
+
+Result = TypeVar("Result", bound=GatePass)
+
+
 class PassCache:
     """The passes of one repository, by key."""
 
@@ -38,24 +54,65 @@ class PassCache:
         self._folder = folder
 
     def find(self, key: str, tree: str) -> GatePass | None:
-        """The pass with that key on that tree, or None."""
+        """Return the pass with that key on that tree, or None."""
         path = self._folder / f"{key}.json"
-        try:
-            found = GatePass(**json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
+        result = _read(path, GatePass)
+        if result is None or (result.key, result.tree) != (key, tree):
             return None
-        if (found.key, found.tree) != (key, tree):
-            return None
-        with suppress(OSError):  # it has just been of use
+        with suppress(OSError):  # mark it as used
             os.utime(path)
-        return found
+        return result
 
-    def keep(self, found: GatePass) -> None:
-        write_atomically(self._folder / f"{found.key}.json", json.dumps(asdict(found)) + "\n")
+    def keep(self, result: GatePass) -> None:
+        _write(self._folder, result)
+
+
+class RehearsedFailures:
+    """The failures of one repository that the last rehearsal found."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rehearsed = False
+        self._known: dict[str, RehearsedFailure] = {}
+
+    def begin(self, *, rehearsed: bool) -> None:
+        """Start a train: a rehearsal tests again and stores what it finds; a merge uses what is stored."""
+        self._rehearsed = rehearsed
+        paths = list(self._folder.glob("*.json"))
+        failures = () if rehearsed else (_read(path, RehearsedFailure) for path in paths)
+        self._known = {failure.key: failure for failure in failures if failure is not None}
+        for path in paths:
+            with suppress(OSError):
+                path.unlink()
+
+    def find(self, key: str, tree: str, retries: int) -> RehearsedFailure | None:
+        """Return the failure with that key on that tree, if the gate ran as often as its ``retries`` require."""
+        failure = self._known.get(key)
+        if failure is None or failure.tree != tree or failure.times <= retries:
+            return None
+        return failure if time.time() - failure.at < _LONGEST_FAILURE_S else None
+
+    def keep(self, failure: RehearsedFailure) -> None:
+        """Count one more failure of that key; a merge keeps none."""
+        if self._rehearsed:
+            before = _read(self._folder / f"{failure.key}.json", RehearsedFailure)
+            _write(self._folder, replace(failure, times=before.times + 1 if before else 1))
+
+
+def _read(path: Path, kind: type[Result]) -> Result | None:
+    try:
+        result = kind(**json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return result if isinstance(result.at, int | float) and isinstance(getattr(result, "times", 1), int) else None
+
+
+def _write(folder: Path, result: GatePass) -> None:
+    write_atomically(folder / f"{result.key}.json", json.dumps(asdict(result)) + "\n")
 
 
 def forget_unused(folder: Path, days: float = 30.0) -> None:
-    """Delete the files of ``folder`` that have not been written or used for so long."""
+    """Delete the files of ``folder`` that were not written or used for that long."""
     border = time.time() - days * 86_400
     for path in folder.glob("*"):
         with suppress(OSError):
@@ -64,17 +121,17 @@ def forget_unused(folder: Path, days: float = 30.0) -> None:
 
 
 def past_durations(ledger: Ledger) -> dict[str, list[float]]:
-    """Gate -> how many seconds its passes took before, as the ledger remembers."""
-    found: dict[str, list[float]] = {}
+    """Return gate -> how many seconds each of its recorded passes took."""
+    durations: dict[str, list[float]] = {}
     for event in ledger.events("gate"):
         gate, seconds = event.data.get("gate"), event.data.get("seconds")
         if isinstance(gate, str) and isinstance(seconds, int | float) and event.data.get("outcome") == "passed":
-            found.setdefault(gate, []).append(float(seconds))
-    return found
+            durations.setdefault(gate, []).append(float(seconds))
+    return durations
 
 
 def new_log_path(folder: Path, commit: CommitId, gate: str) -> Path:
-    """Where a run writes: ``<commit>.<gate>.<n>.log`` in ``folder``, which is made; never a log that is there."""
+    """Return the first free path ``<commit>.<gate>.<n>.log`` in ``folder``, which is created."""
     folder.mkdir(parents=True, exist_ok=True)
     number = 1
     while (path := folder / f"{commit[:12]}.{gate}.{number}.log").exists():

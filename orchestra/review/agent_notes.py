@@ -50,11 +50,8 @@ def summarize_notes(notes: str | None, most: int = 6) -> tuple[str, ...]:
     return tuple(lines[:most])
 
 
-# -- the notes that an approval is about --------------------------------------------------------------------------
-# A blob under a ref of its own: the approved commit in the first line, then the notes, so that the notes of another
-# approval are never taken for these.
-
-
+# The notes that were approved: a blob under a ref of its own, with the approved commit in the first line, so that the
+# notes of another approval are never taken for these.
 def approved_notes_ref(fleet: FleetName, agent: AgentName) -> RefName:
     return RefName(f"{agent_ref(fleet, agent, RefKind.APPROVED)}-notes")
 

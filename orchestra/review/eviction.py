@@ -1,13 +1,12 @@
-"""Why the train left an agent out, gathered for the agent's own session: what is recorded, and the conflict as it is.
+"""Explain to an agent's session why the last merge evicted its work. Reads only.
 
-Invariant: reads only; the conflicting hunks are computed against today's target, since that is what the agent is to
-come to terms with. Refuses to speak of an agent that no train left out.
+The conflicting hunks are computed against today's target, since the agent has to resolve those.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName, RunGate
@@ -15,7 +14,7 @@ from orchestra.candidates.conflict_forecast import merge_pairs
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
 from orchestra.git.refs import Kind, agent_ref
-from orchestra.ledger import Event, Json
+from orchestra.ledger import Json
 from orchestra.review.agent_notes import landed_notes, summarize_notes
 from orchestra.sessions.eviction_message import Conflict, Eviction
 from orchestra.workspace.paths import instruction_names
@@ -25,31 +24,34 @@ _LOG_BYTES = 64 * 1024
 
 
 def last_eviction(fleet: Fleet, agent: Agent) -> Eviction:
-    """The newest eviction of ``agent`` by a merge. UsageError where there is none."""
+    """Return the newest eviction of ``agent`` by a merge. UsageError where there is none."""
     events = fleet.ledger.events("evicted", agent.name)
     if not events:
         hint = f'orchestra request-changes {agent.name} --message "..." sends it back in your own words'
         raise UsageError(f"no merge has evicted {agent.name}", hint=hint)
-    return _eviction(fleet, agent, events[-1])
-
-
-def _eviction(fleet: Fleet, agent: Agent, event: Event) -> Eviction:
-    gate = fleet.blueprint.gates.get(_text(event.data.get("gate")))
-    with_ = event.data.get("with")
+    data = events[-1].data
+    gate = fleet.blueprint.gates.get(_text(data.get("gate")))
+    with_ = data.get("with")
     other_agents = [_text(name) for name in with_] if isinstance(with_, list) else []
-    reason = _text(event.data.get("reason"))
+    reason = _text(data.get("reason"))
     conflicts = tuple(_conflicts(fleet, agent))
+    # What the other agents wrote about their work, where it has landed.
+    intents = []
+    for name in other_agents:
+        landed = fleet.repository.resolve(agent_ref(fleet.name, AgentName(name), Kind.LANDED))
+        if landed and (notes := summarize_notes(landed_notes(fleet.repository.git, landed))):
+            intents.append((name, notes))
     return Eviction(
         reason=reason,
-        detail=_text(event.data.get("detail")),
+        detail=_text(data.get("detail")),
         target=fleet.target,
         other_agents=other_agents,
         gate=gate.name if gate is not None else "",
         command=gate.run if isinstance(gate, RunGate) else "",
         # The log of a conflict of text holds what is quoted here as it is today, unless only single commits conflict.
-        log="" if reason == "conflict" and conflicts else end_of(_text(event.data.get("log"))),
+        log="" if reason == "conflict" and conflicts else end_of(_text(data.get("log"))),
         conflicts=conflicts,
-        intents=tuple(_intents(fleet, other_agents)),
+        intents=tuple(intents),
     )
 
 
@@ -68,17 +70,8 @@ def _conflicts(fleet: Fleet, agent: Agent) -> Iterator[Conflict]:
             yield Conflict(path, tuple(_HUNK.findall(text)))
 
 
-def _intents(fleet: Fleet, other_agents: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What those on the other side said of their work, where it has landed."""
-    for name in other_agents:
-        landed = fleet.repository.resolve(agent_ref(fleet.name, AgentName(name), Kind.LANDED))
-        notes = summarize_notes(landed_notes(fleet.repository.git, landed)) if landed else ()
-        if notes:
-            yield name, notes
-
-
 def end_of(log: str | Path, most_bytes: int = _LOG_BYTES) -> str:
-    """The last bytes of a log, as text; empty where it cannot be read."""
+    """Return the last bytes of a log as text; empty where it cannot be read."""
     try:
         with Path(log).open("rb") as stream:
             stream.seek(max(0, Path(log).stat().st_size - most_bytes))

@@ -72,24 +72,17 @@ def lost_landings(
 
 def _is_reverted(git: Git, landing: Landing, paths: Collection[str], target: CommitId) -> bool:
     """Return True when the target has every file that the landing changed as it was before the landing."""
-    before = _commit_before(git, landing)
+    # The target before the landing is below the newest commits with the agent's trailer.
+    shape = f"--format=%P%x00%(trailers:key={AGENT_TRAILER},valueonly,separator=%x2C)"
+    most = f"--max-count={_MOST_COMMITS}"
+    before = landing.base
+    for line in git.run("log", "--first-parent", most, shape, landing.commit, f"^{landing.base}", "--").lines:
+        parents, agents = line.split("\0")
+        if landing.agent not in agents.split(","):
+            break
+        before = CommitId(parents.split(" ")[0])
     landed_paths = set(changes(git, before, landing.commit)) & set(paths)
     return bool(landed_paths) and not landed_paths & set(changes(git, before, target))
-
-
-def _commit_before(git: Git, landing: Landing) -> CommitId:
-    """Return the target as it was before the landing: below the commits with the agent's trailer."""
-    shape = f"--format=%H%x00%P%x00%(trailers:key={AGENT_TRAILER},valueonly,separator=%x2C)"
-    log = git.run(
-        "log", "--first-parent", f"--max-count={_MOST_COMMITS}", shape, landing.commit, f"^{landing.base}", "--"
-    )
-    before = landing.base
-    for number, line in enumerate(log.lines):
-        _, parents, agents = line.split("\0")
-        if landing.agent not in agents.split(","):
-            return before if number else landing.base
-        before = CommitId(parents.split(" ")[0])
-    return before
 
 
 # -- branches that a person merged --------------------------------------------------------------------------------
@@ -123,21 +116,17 @@ def _is_merged(git: Git, ref: str, base: CommitId, tip: CommitId, target: Commit
     history = git.run("rev-list", "--first-parent", "--parents", target, f"^{tip}", "--").lines
     first = next((row for line in reversed(history) if (row := line.split(" "))[0] in containing), None)
     if first is None or first[1] == tip:
-        # The tip is itself in the target's first-parent history: a fast-forward of one to the other.
-        return approved or _was_committed_here(git, ref, tip)
+        # The tip is itself in the target's first-parent history: a fast-forward of one to the other. It is the agent's
+        # work where the branch's reflog says that the tip was made by a commit on this branch.
+        return approved or any(
+            commit == tip and action.startswith(("commit", "rebase", "cherry-pick", "am"))
+            for commit, action in _reflog(git, ref)
+        )
     # A merge commit brought it in: every file of the branch must have come with it.
     merge, before = CommitId(first[0]), CommitId(first[1])
     fork = merge_base(git, before, tip) or base
     paths = set(changes(git, fork, tip))
     return bool(paths) and not paths & set(changes(git, tip, merge)) - set(changes(git, before, merge))
-
-
-def _was_committed_here(git: Git, ref: str, tip: CommitId) -> bool:
-    """Return True when the branch's reflog says that its tip was made by a commit on this branch."""
-    return any(
-        commit == tip and action.startswith(("commit", "rebase", "cherry-pick", "am"))
-        for commit, action in _reflog(git, ref)
-    )
 
 
 def _reflog(git: Git, ref: str) -> Iterator[tuple[str, str]]:

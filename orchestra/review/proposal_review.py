@@ -1,8 +1,7 @@
-"""A proposal laid out for a verdict: what it decides where the agent and the target disagree, and what it would change.
+"""Show a proposal for a verdict: what it decides where the agent and the target disagree, and what it would change.
 
-Invariant: what it decides is shown as the difference from the mechanical merge, which is rebuilt here with markers,
-base and both sides, so that a method cannot hide what it did elsewhere. Reads only; refuses to run anything, and to
-show a proposal for a head that no longer exists.
+What it decides is the difference from the mechanical merge, which is rebuilt here with markers, base and both sides, so
+that a method cannot hide what it did elsewhere. Reads only.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from orchestra.fleet import Fleet
 from orchestra.gates.scope_gate import ScopeFinding, scope_findings
 from orchestra.git.log import FileChange, changes, patch
 from orchestra.git.objects import Objects
-from orchestra.git.refs import CommitId, Kind, RefName, agent_ref
+from orchestra.git.refs import CommitId, Kind, agent_ref
 from orchestra.ledger import Json
 from orchestra.review.branch_status import BranchStatus, read_branch_statuses
 from orchestra.review.verdicts import require_proposal
@@ -52,38 +51,38 @@ class ProposalReview:
 
 
 def review_proposal(fleet: Fleet, agent: Agent) -> ProposalReview:
-    """The proposal for ``agent``. UsageError where there is none for its branch as it is."""
+    """Return the proposal for ``agent``. UsageError where there is none for its branch as it is."""
     (standing,) = read_branch_statuses(fleet, [agent])
     commit = require_proposal(agent, standing.refs, standing.head)
     repository = fleet.repository
     with Objects(repository.git) as objects:
         proposed = objects.commit(commit)
     if len(proposed.parents) != _PARENTS:
-        raise UsageError(f"{commit[:10]} is no proposal", hint=f"git update-ref -d {_ref(fleet, agent)}")
+        ref = agent_ref(fleet.name, agent.name, Kind.PROPOSED)
+        raise UsageError(f"{commit[:10]} is no proposal", hint=f"git update-ref -d {ref}")
     head, target = proposed.parents
     base = standing.refs.base or head
     hidden = tuple(sorted(instruction_names(repository, fleet.blueprint, base).all))
-    found = tuple(change for change in changes(repository, target, commit) if not is_at_or_below(change.path, hidden))
-    touched = {path for change in found for path in (change.path, change.renamed_from) if path}
+    visible = tuple(change for change in changes(repository, target, commit) if not is_at_or_below(change.path, hidden))
+    touched = {path for change in visible for path in (change.path, change.renamed_from) if path}
     now = fleet.target_tip()
+    # What the gates said when it was made, as the ledger remembers; the train runs them again anyway.
+    events = reversed(fleet.ledger.events("proposal", agent.name))
+    recorded = next((event.data.get("gates") for event in events if event.data.get("commit") == commit), None)
+    gates = {name: str(outcome) for name, outcome in recorded.items()} if isinstance(recorded, dict) else {}
+    branch = Branch(agent.name, fleet.name, base, head, agent.title, kept_out=hidden)
     return ProposalReview(
         standing=standing,
         commit=commit,
         target=target,
         behind=repository.count_commits(target, now) if now else 0,
         resolved=resolved_by(proposed),
-        decides=_decides(
-            fleet, Branch(agent.name, fleet.name, base, head, agent.title, kept_out=hidden), commit, target
-        ),
-        changes=found,
+        decides=_decides(fleet, branch, commit, target),
+        changes=visible,
         patch=patch(repository, target, commit, leave_out=hidden),
         findings=scope_findings(fleet.blueprint, agent, touched),
-        gates=_gates(fleet, agent, commit),
+        gates=MappingProxyType(gates),
     )
-
-
-def _ref(fleet: Fleet, agent: Agent) -> RefName:
-    return agent_ref(fleet.name, agent.name, Kind.PROPOSED)
 
 
 def _decides(fleet: Fleet, branch: Branch, commit: CommitId, target: CommitId) -> str:
@@ -96,17 +95,8 @@ def _decides(fleet: Fleet, branch: Branch, commit: CommitId, target: CommitId) -
     return _LABEL.sub(lambda found: f"{found[1]}{names[found[2][0]]}", diff)
 
 
-def _gates(fleet: Fleet, agent: Agent, commit: CommitId) -> Mapping[str, str]:
-    """As the ledger remembers; a ledger that was lost knows nothing, and the train asks the gates again anyway."""
-    for event in reversed(fleet.ledger.events("proposal", agent.name)):
-        gates = event.data.get("gates")
-        if event.data.get("commit") == commit and isinstance(gates, dict):
-            return MappingProxyType({name: str(outcome) for name, outcome in gates.items()})
-    return MappingProxyType({})
-
-
 def to_json(shown: ProposalReview) -> dict[str, Json]:
-    """As ``review --proposal --json`` prints it."""
+    """Return it as ``review --proposal --json`` prints it."""
     standing = shown.standing
     return {
         "agent": standing.agent.name,

@@ -33,6 +33,7 @@ from orchestra.text import format_list
 
 _MOST_SHOWN = 3
 _SHORTEST_ID = 7
+_LONGEST_TASK = 1 << 20  # bytes
 
 
 class Verdict(StrEnum):
@@ -71,14 +72,13 @@ def commit_to_land(refs: AgentRefs, head: CommitId | None) -> CommitId | None:
     return refs.approved if accepted and head is not None and refs.proposed_for == head else head
 
 
-def approve(fleet: Fleet, agent: Agent, *, proposal: bool = False, expected: str | None = None) -> Decision:
+def approve(fleet: Fleet, agent: Agent, *, proposal: bool = False, reviewed: str | None = None) -> Decision:
     """Pin the branch's tip, or the ``proposal`` for it, as what may land, with the agent's notes as they are now.
 
-    ``expected``: the commit that was reviewed, at least 7 digits of it; UsageError when the branch is at another one.
-    Work that has landed can be approved again where the branch has new commits, or the target lost the work.
+    ``reviewed``: the commit that the verdict is about, at least 7 digits of it; UsageError when the branch is at
+    another one. Work that has landed can be approved again where the branch has new commits, or the target lost it.
     """
-    refs, head = _require_undecided(fleet, agent)
-    _require_expected(agent, head, expected)
+    refs, head = _require_undecided(fleet, agent, reviewed)
     git = fleet.repository.git
     if (landing := landing_of(agent.name, refs)) is not None:
         refs = _reopen(fleet, agent, refs, landing, head)
@@ -94,18 +94,6 @@ def approve(fleet: Fleet, agent: Agent, *, proposal: bool = False, expected: str
     uncommitted = uncommitted_paths(fleet, agent) if folder.is_dir() else ()
     remarks = [f"not included, because not committed: {format_list(uncommitted, most=_MOST_SHOWN)} (in {folder})"]
     return Decision(agent.name, Verdict.APPROVED, commit, tuple(remarks if uncommitted else ()))
-
-
-def _require_expected(agent: Agent, head: CommitId, expected: str | None) -> None:
-    if expected is None:
-        return
-    if len(expected) < _SHORTEST_ID:
-        raise UsageError(f"{expected!r} is too short for a commit", hint=f"give at least {_SHORTEST_ID} digits of it")
-    if not head.startswith(expected.lower()):
-        raise UsageError(
-            f"{agent.name} is at {head}, not at {expected}: its branch has moved since you looked",
-            hint=f"orchestra review {agent.name}, then orchestra approve {agent.name}@{head[:12]}",
-        )
 
 
 def _reopen(fleet: Fleet, agent: Agent, refs: AgentRefs, landing: Landing, head: CommitId) -> AgentRefs:
@@ -149,13 +137,26 @@ def require_proposal(agent: Agent, refs: AgentRefs, head: CommitId | None) -> Co
     return refs.proposed
 
 
-def request_changes(fleet: Fleet, agent: Agent, message: str) -> Decision:
+def request_changes(fleet: Fleet, agent: Agent, message: str, *, reviewed: str | None = None) -> Decision:
     """Send the work back: the message goes into TASK.md, the ledger and a tag object under the agent's refs."""
     if not message.strip():
         raise UsageError("a request for changes needs a message", hint='--message "what is to change"')
-    refs, head = _require_undecided(fleet, agent)
+    refs, head = _require_undecided(fleet, agent, reviewed)
     _require_not_landed(agent, refs)
-    _append_to_task(fleet, agent, head, message)
+    folder = fleet.worktree(agent)
+    if not folder.is_dir():
+        raise GroundError(
+            f"the worktree of {agent.name} does not exist", hint=f"orchestra spawn --agents {agent.name} creates it"
+        )
+    # The agent may have put a link, a pipe or an endless file in its place; then the text that was rendered counts.
+    content = read_regular(folder / "TASK.md", most=_LONGEST_TASK + 1)
+    if content is None or len(content) > _LONGEST_TASK:
+        rendered = fleet.agent_folder(agent.name) / "rendered" / "TASK.md"
+        content = read_regular(rendered, most=_LONGEST_TASK) or b""
+    text = content.decode("utf-8", "surrogateescape")
+    section = f"\n## Changes requested on {head[:10]}\n\n{message.strip()}\n"
+    if not text.endswith(section):  # a killed call may have written it already
+        write_below(folder, "TASK.md", text + section)
     _move(fleet, agent, Kind.APPROVED, refs.approved, None, reason="request changes")
     git = fleet.repository.git
     # An identity of our own where the user has none: a verdict must not fail on an empty git configuration.
@@ -168,11 +169,11 @@ def request_changes(fleet: Fleet, agent: Agent, message: str) -> Decision:
     return Decision(agent.name, Verdict.CHANGES_REQUESTED, head)
 
 
-def discard(fleet: Fleet, agent: Agent, reason: str) -> Decision:
+def discard(fleet: Fleet, agent: Agent, reason: str, *, reviewed: str | None = None) -> Decision:
     """Take the work out. Its head stays under a ref, and the remarks say how to bring it back."""
     if not reason.strip():
         raise UsageError("a discard needs a reason", hint='--reason "why it is not wanted"')
-    refs, head = _require_undecided(fleet, agent)
+    refs, head = _require_undecided(fleet, agent, reviewed)
     _require_not_landed(agent, refs)
     ref = agent_ref(fleet.name, agent.name, Kind.DISCARDED)
     _move(fleet, agent, Kind.DISCARDED, None, head, reason=f"discard: {reason}")
@@ -202,8 +203,11 @@ def uncommitted_paths(fleet: Fleet, agent: Agent) -> Sequence[str]:
     return [field[3:] for field in fields]
 
 
-def _require_undecided(fleet: Fleet, agent: Agent) -> tuple[AgentRefs, CommitId]:
-    """Return the agent's refs and its branch's tip. Raises where it was not spawned or discarded, or has no branch."""
+def _require_undecided(fleet: Fleet, agent: Agent, reviewed: str | None) -> tuple[AgentRefs, CommitId]:
+    """Return the agent's refs and its branch's tip.
+
+    Raises where it was not spawned or was discarded, and where it has no branch or one at another commit.
+    """
     branch = branch_ref(agent.branch)
     all_refs = read_refs(fleet.repository.git, [f"{PREFIX}{fleet.name}/{agent.name}/", branch])
     refs = group_by_agent(all_refs, fleet.name).get(agent.name, AgentRefs())
@@ -216,6 +220,13 @@ def _require_undecided(fleet: Fleet, agent: Agent) -> tuple[AgentRefs, CommitId]
     if head is None:
         hint = f"its base is {refs.base[:10]}; if you know the last commit: git branch {agent.branch} COMMIT"
         raise GroundError(f"branch {agent.branch} of {agent.name} does not exist", hint=hint)
+    if reviewed is not None and len(reviewed) < _SHORTEST_ID:
+        raise UsageError(f"{reviewed!r} is too short for a commit", hint=f"give at least {_SHORTEST_ID} digits of it")
+    if reviewed is not None and not head.startswith(reviewed.lower()):
+        raise UsageError(
+            f"{agent.branch} is at {head[:12]}, not at {reviewed}: it has moved since you looked",
+            hint=f"orchestra review {agent.name}, then orchestra approve {agent.name}@{head[:12]}",
+        )
     return refs, head
 
 
@@ -234,23 +245,3 @@ def _move(fleet: Fleet, agent: Agent, kind: Kind, old: CommitId | None, new: Com
     if kind is Kind.CHANGES_REQUESTED and old is not None:  # a tag object, while AgentRefs has the commit
         old = CommitId(fleet.repository.git.text("rev-parse", "--verify", ref))
     update(fleet.repository.git, [RefUpdate(ref, new, old)], reason=reason)
-
-
-_LONGEST_TASK = 1 << 20  # bytes
-
-
-def _append_to_task(fleet: Fleet, agent: Agent, head: CommitId, message: str) -> None:
-    folder = fleet.worktree(agent)
-    if not folder.is_dir():
-        raise GroundError(
-            f"the worktree of {agent.name} does not exist", hint=f"orchestra spawn --agents {agent.name} creates it"
-        )
-    # The agent may have put a link, a pipe or an endless file in its place; then the text that was rendered counts.
-    content = read_regular(folder / "TASK.md", most=_LONGEST_TASK + 1)
-    if content is None or len(content) > _LONGEST_TASK:
-        rendered = fleet.agent_folder(agent.name) / "rendered" / "TASK.md"
-        content = read_regular(rendered, most=_LONGEST_TASK) or b""
-    text = content.decode("utf-8", "surrogateescape")
-    section = f"\n## Changes requested on {head[:10]}\n\n{message.strip()}\n"
-    if not text.endswith(section):  # a killed call may have written it already
-        write_below(folder, "TASK.md", text + section)

@@ -24,8 +24,15 @@ from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Resu
 from orchestra.errors import DiskFull, GitError, GroundError
 from orchestra.fleet import Fleet
 from orchestra.gates.environment import result_key
-from orchestra.gates.rehearsed_failures import RehearsedFailure, RehearsedFailures
-from orchestra.gates.result_cache import GatePass, PassCache, forget_unused, new_log_path, past_durations
+from orchestra.gates.result_cache import (
+    GatePass,
+    PassCache,
+    RehearsedFailure,
+    RehearsedFailures,
+    forget_unused,
+    new_log_path,
+    past_durations,
+)
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import tree_of
 from orchestra.ledger import Json

@@ -157,13 +157,13 @@ def test_an_approval_of_another_commit_is_refused_with_both(world: World) -> Non
     head = world.at("schema").commit("more", {"b": "c\n"})
     for expected in (reviewed, reviewed[:10]):
         with pytest.raises(UsageError, match="has moved since you looked") as caught:
-            approve(world.fleet, agent, expected=expected)
-        assert head in str(caught.value)
+            approve(world.fleet, agent, reviewed=expected)
+        assert head[:12] in str(caught.value)
         assert expected in str(caught.value)
     with pytest.raises(UsageError, match="too short"):
-        approve(world.fleet, agent, expected=head[:3])
+        approve(world.fleet, agent, reviewed=head[:3])
     assert "demo/schema/approved" not in world.refs()
-    assert approve(world.fleet, agent, expected=head[:12].upper()).commit == head
+    assert approve(world.fleet, agent, reviewed=head[:12].upper()).commit == head
 
 
 def test_notes_are_pinned_with_the_approval(world: World) -> None:
