@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
+from typing import BinaryIO
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -89,10 +90,19 @@ def read_regular(path: Path, *, below: Path | None = None, most: int = LONGEST_R
         return None
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading. Raises OSError for a link, a pipe or a device, without blocking."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _NO_LINK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(f"{path} is not a regular file")
+    return os.fdopen(handle, "rb")
+
+
 def read_tail(path: Path, most: int = 1 << 16) -> bytes:
-    """Return the last ``most`` bytes of a log; nothing where it cannot be read."""
+    """Return the last ``most`` bytes of a regular file; nothing where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - most))
             return file.read(most)
     except OSError:

@@ -80,6 +80,14 @@ def test_the_tail_of_a_log_is_its_last_bytes(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"0123456789")
     assert read_tail(tmp_path / "log", 3) == b"789"
     assert read_tail(tmp_path / "missing") == b""
+
+
+def test_the_tail_of_a_pipe_or_link_is_empty_and_read_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "log").write_bytes(b"text")
+    (tmp_path / "link").symlink_to("log")
+    assert read_tail(tmp_path / "pipe") == b""
+    assert read_tail(tmp_path / "link") == b""
     sync_folder(tmp_path)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.cli.status_table import format_cost, remarks, row_cells
-from orchestra.engine.process import Ending
+from orchestra.engine.job import Ending
 from orchestra.ledger import Json
 from orchestra.review.verdicts import approve, discard, request_changes
 from orchestra.sessions.state import SessionResult, State, Stop, Usage

@@ -1,8 +1,7 @@
 """A job, to any engine: values in, events and a result out.
 
-An engine runs shell commands in folders and knows nothing of agents, fleets or refs. The local one
-(``local.py``) runs them here; a cluster can stand behind the same port. Times are seconds; wall-clock moments
-are POSIX timestamps.
+An engine runs commands in folders and knows nothing of agents, fleets or refs. The local one (``local.py``) runs them
+here; a cluster can stand behind the same port. Times are seconds; wall-clock moments are POSIX timestamps.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import NewType, Protocol
 
 JobId = NewType("JobId", str)
+LOG_LIMIT = 64 << 20  # bytes of one stream that are kept whole; past it, only the last megabyte
 
 
 class Outcome(StrEnum):
@@ -25,19 +25,49 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class JobSpec:
-    """One command to run. ``env`` is the whole environment. Output, both streams, is appended to ``log``."""
+class Job:
+    """One program to run. ``env`` is the whole environment; who runs it adds a mark (process.marked)."""
 
     id: JobId
-    command: str  # for /bin/sh -c
+    argv: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
-    log: Path
+    log: Path  # both streams are appended, or only standard output where ``errlog`` is given
     timeout_s: float | None = None
+    errlog: Path | None = None
+    stdin: Path | None = None  # None: /dev/null
+    grace_s: float = 5.0  # between TERM and KILL
+    log_limit: int = LOG_LIMIT
+    record: Path | None = None  # where its keeper leaves its ``Ending``
+    mark: str = ""  # identifies its processes; empty: not marked yet
+
+
+def shell_job(
+    job: JobId, command: str, cwd: Path, env: Mapping[str, str], log: Path, *, timeout_s: float | None = None
+) -> Job:
+    """Return the job that runs ``command`` in /bin/sh."""
+    return Job(job, ("/bin/sh", "-c", command), cwd, env, log, timeout_s=timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a job ended, as its keeper reports it (see shim.py for ``why``)."""
+
+    why: str
+    exit_code: int | None
+    signal: int | None
+    started_at: float
+    ended_at: float
+    detail: str = ""
+    disk_full: bool = False  # the log could not be written
+    left_out: int = 0  # bytes of output not kept
+    stragglers: int = 0  # processes that had to be ended after, or besides, the leader
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
+    """What an ending means for those who wait for the job."""
+
     outcome: Outcome
     exit_code: int | None  # None when it did not exit by itself
     signal: int | None
@@ -64,7 +94,7 @@ Event = Started | Finished
 class Engine(Protocol):
     """Runs jobs. Not thread-safe: one owner submits and reads."""
 
-    def submit(self, job: JobSpec) -> None:
+    def submit(self, job: Job) -> None:
         """Queue a job; it starts when a place is free. An id is used once."""
 
     def cancel(self, job: JobId) -> None:

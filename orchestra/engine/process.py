@@ -21,50 +21,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from orchestra.engine import process_tree
+from orchestra.engine.job import Ending, Job
 from orchestra.engine.process_tree import MARK, ProcessId
 from orchestra.errors import GroundError
 
-LOG_LIMIT = 64 << 20  # bytes of one stream that are kept whole; past it, only the last megabyte
 _ROOT = Path(__file__).resolve().parents[2]
 _KEEPER = "import sys; sys.path.append(sys.argv[1]); from orchestra.engine.shim import main; sys.exit(main())"
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a keeper runs. ``env`` is the whole environment; the mark is added to it. Times are seconds."""
-
-    id: str
-    argv: tuple[str, ...]
-    cwd: Path
-    env: Mapping[str, str]
-    log: Path  # both streams are appended, or only standard output where ``errlog`` is given
-    errlog: Path | None = None
-    stdin: Path | None = None  # None: /dev/null
-    timeout_s: float | None = None
-    grace_s: float = 5.0  # between TERM and KILL
-    log_limit: int = LOG_LIMIT
-    record: Path | None = None  # where the keeper leaves its ``Ending``
-    mark: str = ""  # empty: one is made up
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a job ended, as its keeper reports it (see shim.py for ``why``)."""
-
-    why: str
-    exit_code: int | None
-    signal: int | None
-    started_at: float
-    ended_at: float
-    detail: str = ""
-    disk_full: bool = False  # the log could not be written
-    left_out: int = 0  # bytes of output not kept
-    stragglers: int = 0  # processes that had to be ended after, or besides, the leader
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,37 +94,24 @@ def foreground(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str
             signal.signal(signal.SIGINT, before)
 
 
-def marked(work: Work) -> Work:
-    """Return the work with a unique mark, by which every process that it starts can be found."""
-    mark = work.mark or f"{work.id}.{secrets.token_hex(8)}"
-    return replace(work, mark=mark, env={**work.env, MARK: mark})
+def marked(job: Job) -> Job:
+    """Return the job with a unique mark, by which every process that it starts can be found."""
+    mark = job.mark or f"{job.id}.{secrets.token_hex(8)}"
+    return replace(job, mark=mark, env={**job.env, MARK: mark})
 
 
-def order(work: Work) -> bytes:
-    """Return the line that makes a keeper run ``work``, which must be ``marked``."""
-    values: dict[str, Any] = {
-        "id": work.id,
-        "argv": work.argv,
-        "cwd": str(work.cwd),
-        "env": dict(work.env),
-        "log": str(work.log),
-        "errlog": work.errlog and str(work.errlog),
-        "stdin": work.stdin and str(work.stdin),
-        "timeout_s": work.timeout_s,
-        "grace_s": work.grace_s,
-        "log_limit": work.log_limit,
-        "record": work.record and str(work.record),
-    }
-    return json.dumps({"run": values}).encode() + b"\n"
+def order(job: Job) -> dict[str, Any]:
+    """Return the order that makes a keeper run ``job``, which must be ``marked``."""
+    return {"run": {field.name: getattr(job, field.name) for field in fields(job)}}
 
 
-def stop_order(job: str) -> bytes:
-    """Return the line that makes a keeper end that job."""
-    return json.dumps({"end": job}).encode() + b"\n"
+def _line(order: Mapping[str, Any]) -> bytes:
+    """Return an order as a keeper reads it; paths become text."""
+    return json.dumps(order, default=str).encode() + b"\n"
 
 
 def ending(event: Mapping[str, Any]) -> Ending:
-    """A keeper's "finished" event as a value."""
+    """Return a keeper's "finished" event as a value."""
     return Ending(**{name: event[name] for name in Ending.__slots__})
 
 
@@ -176,17 +130,17 @@ class LeashedKeeper:
             cwd="/",
             start_new_session=True,
         )
-        self._heard = b""
+        self._unread = b""
 
     def fileno(self) -> int:
         """Return the descriptor of its output."""
         return self._process.stdout.fileno() if self._process.stdout else -1
 
-    def send(self, line: bytes) -> None:
+    def send(self, order: Mapping[str, Any]) -> None:
         """Send an order. A keeper that has died is noticed by ``read_events``."""
         if self._process.stdin:
             with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write(line)
+                self._process.stdin.write(_line(order))
                 self._process.stdin.flush()
 
     def read_events(self) -> list[dict[str, Any]] | None:
@@ -194,7 +148,7 @@ class LeashedKeeper:
         data = os.read(self.fileno(), 1 << 16)
         if not data:
             return None
-        *lines, self._heard = (self._heard + data).split(b"\n")
+        *lines, self._unread = (self._unread + data).split(b"\n")
         return [json.loads(line) for line in lines]
 
     def dismiss(self, timeout_s: float) -> None:
@@ -211,10 +165,10 @@ class LeashedKeeper:
             self._process.stdout.close()
 
 
-def start_detached(work: Work) -> ProcessId:
-    """Start ``marked`` work that outlives us and the terminal; return its keeper's id.
+def start_detached(job: Job) -> ProcessId:
+    """Start a ``marked`` job that outlives us and the terminal; return its keeper's id.
 
-    Ending: ``end_detached``, or SIGTERM to the keeper. The outcome is in ``work.record``; no record and no living
+    Ending: ``end_detached``, or SIGTERM to the keeper. The outcome is in ``job.record``; no record and no living
     keeper means that the keeper itself was killed or the machine stopped. The environment goes through a pipe,
     so that no secret in it is written to disk. Raises GroundError when the machine cannot start a process.
     """
@@ -226,10 +180,10 @@ def start_detached(work: Work) -> ProcessId:
         cwd="/",
         start_new_session=True,
     ) as process:
-        started = process.communicate(order(work))[0]
+        started = process.communicate(_line(order(job)))[0]
     keeper = process_tree.identity(int(started)) if started.strip().isdigit() else None
     if keeper is None:
-        raise GroundError(f"the keeper of {work.id} did not start", hint="see orchestra doctor")
+        raise GroundError(f"the keeper of {job.id} did not start", hint="see orchestra doctor")
     return keeper
 
 
@@ -249,12 +203,12 @@ def start_daemon(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log:
 
 
 def pane_command(fifo: Path) -> tuple[str, ...]:
-    """The argv of a keeper for a terminal, such as a tmux pane: it waits for ``give_order`` at ``fifo``."""
+    """Return the argv of a keeper for a terminal, such as a tmux pane: it waits for ``give_order`` at ``fifo``."""
     return _keeper_argv("--pane", str(fifo))
 
 
-def give_order(fifo: Path, work: Work, timeout_s: float = 10.0) -> None:
-    """Hand ``marked`` work to the keeper that waits at ``fifo``. GroundError when none does for ``timeout_s``."""
+def give_order(fifo: Path, job: Job, timeout_s: float = 10.0) -> None:
+    """Hand a ``marked`` job to the keeper that waits at ``fifo``. GroundError when none does for ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:
@@ -263,12 +217,12 @@ def give_order(fifo: Path, work: Work, timeout_s: float = 10.0) -> None:
         except OSError as error:
             if error.errno != errno.ENXIO or time.monotonic() > deadline:
                 raise GroundError(
-                    f"{work.id} cannot start: its terminal does not read {fifo}: {error.strerror}"
+                    f"{job.id} cannot start: its terminal does not read {fifo}: {error.strerror}"
                 ) from error
             time.sleep(0.01)
     os.set_blocking(writing, True)
     with os.fdopen(writing, "wb") as pipe:
-        pipe.write(order(work))
+        pipe.write(_line(order(job)))
 
 
 def end_detached(keeper: ProcessId, mark: str, *, grace_s: float = 5.0) -> tuple[ProcessId, ...]:
@@ -289,27 +243,22 @@ def wait_gone(process: ProcessId, timeout_s: float) -> bool:
         remaining_s = deadline - time.monotonic()
         if remaining_s <= 0:
             return False
-        _await_exit(process.pid, remaining_s)
+        if not hasattr(os, "pidfd_open"):
+            time.sleep(min(remaining_s, 0.05))
+            continue
+        try:
+            handle = os.pidfd_open(process.pid)
+        except ProcessLookupError:
+            return True
+        try:  # a pidfd becomes readable when its process ends, also for one that is no child
+            select.select([handle], [], [], remaining_s)
+        finally:
+            os.close(handle)
     return True
 
 
-def _await_exit(pid: int, timeout_s: float) -> None:
-    """pidfd_open(2): a pidfd becomes readable when its process ends, also for one that is no child."""
-    if not hasattr(os, "pidfd_open"):
-        time.sleep(min(timeout_s, 0.05))
-        return
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        select.select([handle], [], [], timeout_s)
-    finally:
-        os.close(handle)
-
-
 def _keeper_argv(*options: str) -> tuple[str, ...]:
-    """-I and -S: no site-packages, no user's PYTHON* variables."""
+    """Return the argv of a keeper. -I and -S: no site-packages, no user's PYTHON* variables."""
     return (sys.executable, "-I", "-S", "-c", _KEEPER, str(_ROOT), *options)
 
 

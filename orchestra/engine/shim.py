@@ -1,23 +1,23 @@
-"""The keeper: a small process that is the parent of one job at a time and outlives nothing of it.
+"""The keeper: a small process that is the parent of one job at a time and does not outlive it.
 
 It reads orders as JSON lines from its standard input and writes events as JSON lines to its standard output:
 
-    {"run": {id, argv, cwd, env, log, errlog, stdin, timeout_s, grace_s, log_limit, record, tty}}
+    {"run": {...}}                               the fields of job.Job
     {"end": id}                                  end it: TERM, grace, KILL, report why = "cancelled"
     -> {"event": "started", "id", "pid"}
-    -> {"event": "finished", "id", "why", "exit_code", "signal", "started_at", "ended_at", "detail", "left_out",
-        "disk_full", "stragglers"}               why: exited | timeout | cancelled | terminated | orphaned | unstarted
+    -> {"event": "finished", "id", ...}          and the fields of job.Ending, with
+                                                 why: exited | timeout | cancelled | terminated | orphaned | unstarted
 
 On a leash (``--leash``) the end of its input means that its owner has died: it ends the job (why = "orphaned") and
-exits. Detached (``--detach``) it takes one order, puts the last event into the
-file ``record`` and goes when the job has gone. In a terminal (``--pane FIFO``, for tmux) it does the same, but takes
-the order from a FIFO, so that its job has the terminal, and says nothing there. SIGTERM, and in a terminal SIGHUP,
-ends the job (why = "terminated"), then it goes.
+exits. Detached (``--detach``) it takes one order, puts the last event into the file ``record`` and exits after the job.
+In a terminal (``--pane FIFO``, for tmux) it does the same, but takes the order from a FIFO, so that its job has the
+terminal, and prints nothing there. SIGTERM, and in a terminal SIGHUP, ends the job (why = "terminated") and then it.
 
 Invariant: when "finished" is written, no process of the job is left: descendants (it is a subreaper), its group,
 and every process with its mark. The job itself dies with its keeper (PR_SET_PDEATHSIG). Output is pumped, never
 stored whole: past ``log_limit`` bytes only the last megabyte is kept. Refuses: shells, threads, site-packages.
-Started as ``python -I -S -c ... orchestra.engine.shim``: the standard library only.
+Started as ``python -I -S -c ... orchestra.engine.shim``: the standard library only, and of orchestra files.py, which is
+imported before the job starts, so that an upgrade of orchestra meanwhile does not cost the record.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from orchestra.engine import process_tree
+from orchestra.files import write_atomically
 
 _SUBREAPER, _DEATH_SIGNAL = 36, 1  # prctl(2): PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG
 _TAIL = 1 << 20
@@ -59,12 +60,10 @@ class Log:
         now, later = data[: self._room], data[self._room :]
         self._room -= len(now)
         self._append(now)
-        if later:
-            self._hold(later)
-
-    def _hold(self, data: bytes) -> None:
-        self._tail.append(data)
-        self._held += len(data)
+        if not later:
+            return
+        self._tail.append(later)
+        self._held += len(later)
         while self._held - len(self._tail[0]) >= _TAIL:
             dropped = len(self._tail.popleft())
             self._held -= dropped
@@ -88,7 +87,7 @@ class Log:
 
 
 @dataclass
-class Job:
+class RunningJob:
     """A job under way. ``status`` is the wait status of its leader once that has been reaped."""
 
     order: dict[str, Any]
@@ -99,7 +98,7 @@ class Job:
     why: str = ""
     detail: str = ""
     logs: dict[int, Log] = field(default_factory=dict)  # by the pipe's reading end
-    spent: list[Log] = field(default_factory=list)
+    closed_logs: list[Log] = field(default_factory=list)
 
 
 class Keeper:
@@ -112,7 +111,7 @@ class Keeper:
         self._orders = b""
         self._input_open = True
         self._terminated = False
-        self._job: Job | None = None
+        self._job: RunningJob | None = None
         self._next: dict[str, Any] | None = None
         self._unwanted: set[str] = set()  # ids of jobs to end
         self._selector = selectors.DefaultSelector()
@@ -173,25 +172,54 @@ class Keeper:
                     job.status = reaped[1]
 
     def _run(self, order: dict[str, Any]) -> None:
-        job = self._job = Job(order)
+        """Run one job to its end, and report it when no process of it is left."""
+        job = self._job = RunningJob(order)
         try:
             self._start(job)
         except OSError as error:
             job.why, job.detail = "unstarted", f"{error.strerror}: {error.filename}"
         if job.pid:
-            self._say({"event": "started", "id": order["id"], "pid": job.pid})
+            self._report({"event": "started", "id": order["id"], "pid": job.pid})
             self._watch(job)
         stragglers = self._end(job)
-        self._drain(job)
+        # What is still in its pipes.
+        for reading in tuple(job.logs):
+            while reading in job.logs and self._pump(job, reading):
+                pass
+            if reading in job.logs:
+                self._close_log(job, reading)
         self._job = None
         self._unwanted.discard(order["id"])
-        self._finish(job, stragglers)
+        code = os.waitstatus_to_exitcode(job.status) if job.status is not None else None
+        event = {
+            "event": "finished",
+            "id": order["id"],
+            "why": job.why,
+            "exit_code": code if code is not None and code >= 0 else None,
+            "signal": -code if code is not None and code < 0 else None,
+            "started_at": job.started_at,
+            "ended_at": time.time(),
+            "detail": job.detail,
+            "left_out": sum(log.left_out for log in job.closed_logs),
+            "disk_full": any(log.disk_full for log in job.closed_logs),
+            "stragglers": stragglers,
+        }
+        if order["record"]:
+            try:
+                write_atomically(Path(order["record"]), json.dumps(event) + "\n")
+            except OSError as error:  # a full disk leaves none: readers then see that the keeper has ended
+                print(f"orchestra keeper: cannot write {order['record']}: {error}", file=sys.stderr)
+        self._report(event)
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: RunningJob) -> None:
         order = job.order
         if order["timeout_s"] is not None:
             job.deadline = time.monotonic() + order["timeout_s"]
-        streams = None if self._terminal else self._open_streams(job)
+        streams = None
+        if not self._terminal:
+            out = self._open_log(job, order["log"])
+            err = self._open_log(job, order["errlog"]) if order["errlog"] else out
+            streams = (os.open(order["stdin"] or os.devnull, os.O_RDONLY | os.O_CLOEXEC), out, err)
         failure_end, child_end = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -206,12 +234,7 @@ class Keeper:
             raise OSError(int(number), os.strerror(int(number)), subject)
         job.pid = pid
 
-    def _open_streams(self, job: Job) -> tuple[int, int, int]:
-        out = self._open_log(job, job.order["log"])
-        err = self._open_log(job, job.order["errlog"]) if job.order["errlog"] else out
-        return os.open(job.order["stdin"] or os.devnull, os.O_RDONLY | os.O_CLOEXEC), out, err
-
-    def _open_log(self, job: Job, path: str) -> int:
+    def _open_log(self, job: RunningJob, path: str) -> int:
         log = Log(path, job.order["log_limit"])
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
@@ -219,7 +242,7 @@ class Keeper:
         self._selector.register(reading, selectors.EVENT_READ, lambda: self._pump(job, reading))
         return writing
 
-    def _pump(self, job: Job, reading: int) -> bool:
+    def _pump(self, job: RunningJob, reading: int) -> bool:
         try:
             data = os.read(reading, _CHUNK)
         except BlockingIOError:
@@ -230,14 +253,14 @@ class Keeper:
         self._close_log(job, reading)
         return False
 
-    def _close_log(self, job: Job, reading: int) -> None:
+    def _close_log(self, job: RunningJob, reading: int) -> None:
         self._selector.unregister(reading)
         os.close(reading)
         log = job.logs.pop(reading)
         log.close()
-        job.spent.append(log)
+        job.closed_logs.append(log)
 
-    def _watch(self, job: Job) -> None:
+    def _watch(self, job: RunningJob) -> None:
         """Wait until the leader has exited or there is a reason to end it, which may exist from the start."""
         pause: float | None = 0.0
         while job.status is None and not job.why:
@@ -255,49 +278,23 @@ class Keeper:
         if job.status is not None:
             job.why = "exited"
 
-    def _end(self, job: Job) -> int:
+    def _end(self, job: RunningJob) -> int:
         """End every member; return how many outlived the leader or had to be signalled."""
-        met: set[int] = set()
+        seen: set[int] = set()
 
         def find() -> tuple[process_tree.ProcessId, ...]:
-            led = job.pid and not self._terminal and (job.status is None or sys.platform != "linux")
-            group = job.pid if led else None
+            leads_group = job.pid and not self._terminal and (job.status is None or sys.platform != "linux")
+            group = job.pid if leads_group else None
             members = process_tree.members(job.order["env"].get(process_tree.MARK), os.getpid(), group)
-            met.update(member.pid for member in members)
+            seen.update(member.pid for member in members)
             return members
 
         process_tree.end(find, job.order["grace_s"], self._turn)
         while job.pid and job.status is None and process_tree.identity(job.pid) is None:
             self._turn(0.005)
-        return len(met - {job.pid})
+        return len(seen - {job.pid})
 
-    def _drain(self, job: Job) -> None:
-        for reading in tuple(job.logs):
-            while reading in job.logs and self._pump(job, reading):
-                pass
-            if reading in job.logs:
-                self._close_log(job, reading)
-
-    def _finish(self, job: Job, stragglers: int) -> None:
-        code = os.waitstatus_to_exitcode(job.status) if job.status is not None else None
-        event = {
-            "event": "finished",
-            "id": job.order["id"],
-            "why": job.why,
-            "exit_code": code if code is not None and code >= 0 else None,
-            "signal": -code if code is not None and code < 0 else None,
-            "started_at": job.started_at,
-            "ended_at": time.time(),
-            "detail": job.detail,
-            "left_out": sum(log.left_out for log in job.spent),
-            "disk_full": any(log.disk_full for log in job.spent),
-            "stragglers": stragglers,
-        }
-        if job.order["record"]:
-            _record(Path(job.order["record"]), event)
-        self._say(event)
-
-    def _say(self, event: dict[str, Any]) -> None:
+    def _report(self, event: dict[str, Any]) -> None:
         """Write an event for the owner. It may have died: the leash notices that."""
         if self._terminal:
             return
@@ -343,16 +340,6 @@ def _become(
         os.write(failure, f"{error.errno} {subject}".encode("utf-8", "replace"))
     finally:
         os._exit(127)
-
-
-def _record(path: Path, event: dict[str, Any]) -> None:
-    """Write the record atomically. A full disk leaves none: readers then see that the keeper has ended."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(json.dumps(event) + "\n", encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        print(f"orchestra keeper: cannot write {path}: {error}", file=sys.stderr)
 
 
 def _detach() -> None:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from orchestra.blueprint.model import RunnerMode
 from orchestra.engine import process, process_tree
-from orchestra.engine.process import Ending, Work
+from orchestra.engine.job import Ending, Job, JobId
 from orchestra.errors import GroundError
 from orchestra.sessions import tmux
 from orchestra.sessions.runners.protocol import Launch
@@ -46,9 +46,9 @@ def launch(agent: AgentFolder, request: SessionRequest, cap_usd: float | None) -
         mark = f"{agent.name}.{folder.number}.{secrets.token_hex(8)}"
         write_json(folder.path / "launch.json", {"mark": mark, "argv": how.argv})
         events_before = agent.events_size
-        work = process.marked(
-            Work(
-                id=f"{agent.name}.{folder.number}",
+        job = process.marked(
+            Job(
+                id=JobId(f"{agent.name}.{folder.number}"),
                 argv=how.argv,
                 cwd=Path(request.worktree),
                 env=_environment(request, how),
@@ -62,9 +62,9 @@ def launch(agent: AgentFolder, request: SessionRequest, cap_usd: float | None) -
             )
         )
         if request.mode is RunnerMode.TMUX:
-            run = _start_in_window(agent, folder, work, cap_usd)
+            run = _start_in_window(agent, folder, job, cap_usd)
         else:
-            run = Run(folder.number, time.time(), process.start_detached(work), mark, cap_usd)
+            run = Run(folder.number, time.time(), process.start_detached(job), mark, cap_usd)
         run = replace(run, events_before=events_before)
         write_json(folder.path / "run.json", asdict(run))
         return folder, run
@@ -76,17 +76,17 @@ def launch(agent: AgentFolder, request: SessionRequest, cap_usd: float | None) -
     return folder, None
 
 
-def _start_in_window(agent: AgentFolder, folder: RunFolder, work: Work, cap_usd: float | None) -> Run:
+def _start_in_window(agent: AgentFolder, folder: RunFolder, job: Job, cap_usd: float | None) -> Run:
     fifo = folder.path / "request.fifo"
     os.mkfifo(fifo, 0o600)
     session = tmux.session_name(agent.path.parents[1])
-    pane = tmux.open_window(session, agent.name, process.pane_command(fifo), work.mark)
+    pane = tmux.open_window(session, agent.name, process.pane_command(fifo), job.mark)
     keeper = process_tree.identity(pane.pid)
     if keeper is None:
         raise GroundError(f"the tmux window of {agent.name} closed at once", hint=tmux.HEADLESS)
-    process.give_order(fifo, work)
+    process.give_order(fifo, job)
     fifo.unlink()
-    return Run(folder.number, time.time(), keeper, work.mark, cap_usd, pane.id)
+    return Run(folder.number, time.time(), keeper, job.mark, cap_usd, pane.id)
 
 
 def _environment(request: SessionRequest, how: Launch) -> dict[str, str]:

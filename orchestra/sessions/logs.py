@@ -14,10 +14,11 @@ from typing import Any
 from orchestra.blueprint.model import Agent, RunnerKind, RunnerMode
 from orchestra.engine import process_tree
 from orchestra.errors import UsageError
+from orchestra.files import read_tail
 from orchestra.fleet import Fleet
 from orchestra.sessions.runners.output_parsers import as_object
 from orchestra.sessions.store import FleetFolder, RunFolder
-from orchestra.sessions.tail import Tail, read_end
+from orchestra.sessions.tail import Tail
 
 _WIDTH = 160
 _LOOK_S = 0.3
@@ -55,7 +56,7 @@ def read_log(fleet: Fleet, agent: Agent, *, follow: bool = False, raw: bool = Fa
 
 
 def _closing(run: RunFolder) -> Iterator[str]:
-    errors = _clean(read_end(run.err, 1 << 16).decode("utf-8", "replace"))
+    errors = _clean(read_tail(run.err, 1 << 16).decode("utf-8", "replace"))
     yield from (f"stderr: {line}" for line in errors.splitlines()[-20:] if line.strip())
     stop, ending = run.stop, run.ending
     if stop is not None:

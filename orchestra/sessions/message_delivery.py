@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from orchestra.blueprint.model import RunnerKind
 from orchestra.errors import GroundError
+from orchestra.files import open_regular
 from orchestra.sessions import tmux
 from orchestra.sessions.message import (
     DeliveryState,
@@ -28,7 +29,6 @@ from orchestra.sessions.message import (
 )
 from orchestra.sessions.session_facts import takes_prompts
 from orchestra.sessions.store import AgentFolder, FleetFolder, Run, RunFolder, SessionRequest
-from orchestra.sessions.tail import open_regular
 
 _TYPING_S = 20.0  # after a person's last key, half a prompt may be in the window
 FIRST_PAUSE_S = 1.0  # then twice as long each time: Enter is pressed after 0, 1, 3, 7 and 15 s

@@ -20,6 +20,7 @@ from orchestra.blueprint.inline_templates import render_all, render_env
 from orchestra.blueprint.model import Agent, AgentName, RunnerKind
 from orchestra.engine import process, process_tree
 from orchestra.errors import GroundError
+from orchestra.files import read_tail
 from orchestra.fleet import Fleet
 from orchestra.git.refs import CommitId, read_fleet
 from orchestra.sessions import prompts
@@ -31,7 +32,6 @@ from orchestra.sessions.runners.registry import runner_of
 from orchestra.sessions.scheduler import BackoffState
 from orchestra.sessions.state import AgentState, State
 from orchestra.sessions.store import AgentFolder, FleetFolder, Limits, SessionRequest, write_json
-from orchestra.sessions.tail import read_end
 from orchestra.workspace.paths import instruction_names
 from orchestra.workspace.provision import SETUP_LOG, agent_environment
 
@@ -243,7 +243,7 @@ def ensure_supervisor(folder: FleetFolder) -> int | None:
     if folder.supervisor != started and not is_held and any(agent.request for agent in folder.agents()):
         with folder.supervising() as free:
             if free:  # no other supervisor was faster: this one failed
-                last_words = read_end(folder.supervisor_log).decode("utf-8", "replace").strip().splitlines()[-1:]
+                last_words = read_tail(folder.supervisor_log).decode("utf-8", "replace").strip().splitlines()[-1:]
                 reason = f": {last_words[0]}" if last_words else ""
                 raise GroundError(
                     f"the supervisor ended at once{reason}",

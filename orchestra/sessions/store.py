@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
-from orchestra.engine.process import Ending, ending
+from orchestra.engine.job import Ending
+from orchestra.engine.process import ending
 from orchestra.engine.process_tree import ProcessId
 from orchestra.files import read_regular, write_atomically
 from orchestra.sessions.state import SessionResult, Stop, Usage

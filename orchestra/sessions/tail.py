@@ -7,22 +7,13 @@ its start again. An agent without a sandbox may have put a link or a pipe in its
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+
+from orchestra.files import open_regular, read_tail
 
 _CHUNK = 1 << 20
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading; raises OSError for a link, a pipe or a device."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(f"{path} is not a regular file")
-    return os.fdopen(handle, "rb")
 
 
 class Tail:
@@ -55,15 +46,5 @@ class Tail:
 
 def last_line(path: Path, size: int = 1 << 14) -> bytes:
     """Return the last complete line of a file, b"" for none; reads at most ``size`` bytes of its end."""
-    whole = read_end(path, size).split(b"\n")[:-1]
+    whole = read_tail(path, size).split(b"\n")[:-1]
     return whole[-1] if whole else b""
-
-
-def read_end(path: Path, size: int = 1 << 14) -> bytes:
-    """Return the last ``size`` bytes of a regular file; nothing where it cannot be read."""
-    try:
-        with open_regular(path) as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - size))
-            return file.read(size)
-    except OSError:
-        return b""

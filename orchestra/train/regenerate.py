@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from pathlib import Path
 
-from orchestra.engine.job import JobId, JobSpec, Outcome
+from orchestra.engine.job import JobId, Outcome, shell_job
 from orchestra.engine.local import run
 from orchestra.fleet import Fleet
 from orchestra.git.objects import Commit, Objects, TreeId, our_ident
@@ -63,4 +63,4 @@ class Regenerator:
         job = JobId(f"regenerate-{tree[:12]}-{secrets.token_hex(4)}")
         limit = self._fleet.blueprint.worktrees.setup.timeout_s
         env = self._slots.environment(REGENERATE_SLOT)
-        return run(JobSpec(job, command, self._slots.path(REGENERATE_SLOT), env, log, limit)).outcome
+        return run(shell_job(job, command, self._slots.path(REGENERATE_SLOT), env, log, timeout_s=limit)).outcome

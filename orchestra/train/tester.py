@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from orchestra.blueprint.model import AgentName, RunGate
-from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Result
+from orchestra.engine.job import Engine, Finished, JobId, Outcome, Result, shell_job
 from orchestra.errors import DiskFull, GitError, GroundError
 from orchestra.fleet import Fleet
 from orchestra.gates.environment import result_key
@@ -243,7 +243,7 @@ class Tester:
         text = f"{gate} on {request.title}"
         self._events.emit("gate.started", request.agents, text, gate=gate, slot=running.slot, **data)
         folder = self.slots.path(running.slot)
-        self._engine.submit(JobSpec(running.job, command, folder, env, running.log, timeout_s))
+        self._engine.submit(shell_job(running.job, command, folder, env, running.log, timeout_s=timeout_s))
 
     def _job_ended(self, job: JobId, result: Result) -> None:
         running = next((running for running in self._running if running.job == job), None)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from orchestra.blueprint.inline_templates import render_env
 from orchestra.blueprint.model import Agent, AgentName, FleetName
-from orchestra.engine.job import Engine, Finished, JobId, JobSpec, Outcome, Result
+from orchestra.engine.job import Engine, Finished, JobId, Outcome, Result, shell_job
 from orchestra.files import write_atomically
 from orchestra.fleet import Fleet
 from orchestra.gates.environment import describe_removed, without_checkouts
@@ -162,7 +162,7 @@ def _submit(engine: Engine, queue: _Queue, running: dict[JobId, _Queue]) -> RunC
         log.write(f"$ {step.command}\n")
     job = JobId(f"{queue.log.stem}/{step.agent}/{secrets.token_hex(4)}")
     running[job] = queue
-    engine.submit(JobSpec(job, step.command, step.worktree, queue.env, queue.log, step.timeout_s))
+    engine.submit(shell_job(job, step.command, step.worktree, queue.env, queue.log, timeout_s=step.timeout_s))
     return step
 
 

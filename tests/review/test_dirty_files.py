@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
-from orchestra.engine.process import Ending
+from orchestra.engine.job import Ending
 from orchestra.review.dirty_files import BackgroundLooks, DirtyFiles, look_at_all, look_within
 from orchestra.sessions.state import State
 from orchestra.sessions.store import FleetFolder, SessionRequest, write_json

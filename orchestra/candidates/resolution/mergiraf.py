@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from orchestra.candidates.resolution.proposal import Question, Side
-from orchestra.engine.job import JobId, JobSpec, Outcome
+from orchestra.engine.job import JobId, Outcome, shell_job
 from orchestra.engine.local import run
 
 PROGRAM = "mergiraf"
@@ -52,7 +52,8 @@ def _merge(program: str, path: str, sides: tuple[Side, Side, Side], log: Path, l
         argv = [program, "merge", *map(str, names), "--output", str(out), f"--path-name={path}"]
         log.parent.mkdir(parents=True, exist_ok=True)
         job = JobId(f"mergiraf-{secrets.token_hex(4)}")
-        ended = run(JobSpec(job, shlex.join(argv), place, _environment(place), log, limit_s), grace_s=_GRACE_S)
+        merge = shell_job(job, shlex.join(argv), place, _environment(place), log, timeout_s=limit_s)
+        ended = run(merge, grace_s=_GRACE_S)
         text = _result(out, _SPARE + sum(len(side.data) for side in sides))
     if ended.outcome is not Outcome.PASSED or text is None:
         return None
