@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Final
@@ -20,7 +20,15 @@ PLAIN_NAMES: Final = frozenset(
 _ASIDE: Final = frozenset(
     "docs doc documentation website examples example samples demo demos playground playgrounds".split()
 )
+_NO_CODE: Final = re.compile(
+    r"(.*\.(md|rst|txt|adoc|json|ya?ml|toml|lock|cfg|ini|xml|csv|svg|png|gif|jpg|pdf)|[^.]*)\Z"
+)
+"""Names of files that are no source code, in a repository of an unknown language."""
 _TESTS_ANYWHERE: Final = (".py", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".mts")
+_TEST_STYLE: Final = re.compile(
+    r"(test_|)(?!conftest|__init__|index|_?helper|_?util)[^.]+?((?:[._-](?:test|spec))?\.\w+)"
+)
+_DOCS_FOLDERS: Final = ("doc/", "docs/", "documentation/")
 _MOSTLY: Final = 0.85
 """A folder with this share of its parent's code represents it; one with a plain name needs only half."""
 
@@ -47,26 +55,29 @@ class Folders:
     def __init__(self, paths: Sequence[str], suffixes: Collection[str], changes: Mapping[str, int]) -> None:
         self.paths = paths
         self._changes = changes
-        endings = tuple(suffixes)
-        self.code = [
-            path for path in paths if path.endswith(endings or "") and not is_test(path) and not is_aside(path)
-        ]
         self._weights: dict[str, float] = defaultdict(float)
         self._files: dict[str, int] = defaultdict(int)
         self._children: dict[str, set[str]] = defaultdict(set)
+        endings = tuple(suffixes)
+        docs = {top: Counter(path.endswith(endings) for path in paths if path.startswith(top)) for top in _DOCS_FOLDERS}
+        self.code_named_docs = tuple(top for top, of_code in docs.items() if of_code[True] > of_code[False])
+        """Folders such as ``doc/`` that hold a package, not pages."""
+        self.code = [
+            path
+            for path in paths
+            if (path.endswith(endings) if endings else not _NO_CODE.match(path.rpartition("/")[2]))
+            and not is_test(path)
+            and (not is_aside(path) or path.startswith(self.code_named_docs))
+        ]
         for path in paths:
-            self._enter(path)
+            below = ""
+            for folder in reversed(_parents(path)[:-1]):
+                self._children[below].add(folder)
+                below = folder
         for path in self.code:
             for folder in _parents(path):
                 self._weights[folder] += self.file_weight(path)
                 self._files[folder] += 1
-
-    def _enter(self, path: str) -> None:
-        below = ""
-        for folder in reversed(_parents(path)):
-            if folder:
-                self._children[below].add(folder)
-            below = folder
 
     def file_weight(self, path: str) -> float:
         """Return 1 for a file that never changes, about 5 for one that was changed fifteen times."""
@@ -125,15 +136,22 @@ class Folders:
         code = [path for path in self.code if path.startswith(inside)] if inside else []
         return not tests and any(path.endswith(_TESTS_ANYWHERE) for path in code)
 
-    def new_tests(self, name: str, roots: Sequence[str]) -> str:
-        """Return a folder for new tests, in the test folder with most files, or in its part for unit tests.
+    def new_test_file(self, name: str, roots: Sequence[str]) -> str | None:
+        """Return a new file for tests, named like most files next to it; None where tests lie in subfolders only.
 
-        In Python it is called ``test_json``: a package ``tests/json`` would stand before the ``json`` that it tests.
+        A folder that holds tests today is one where the test runner looks.
         """
-        home = max(roots, key=lambda root: sum(path.startswith(root) for path in self.paths))
-        home = next((f"{home}{unit}" for unit in ("unit/", "units/") if f"{home}{unit}" in self._all), home)
-        python = any(path.endswith(".py") for path in self.paths if path.startswith(home))
-        return f"{home}test_{name.replace('-', '_')}/" if python else f"{home}{name}/"
+        homes = [f"{root}{unit}" for root in roots for unit in ("", "unit/", "units/")]
+        styles: Counter[tuple[str, str, str]] = Counter()
+        for path in self.paths:
+            home, _, file = path.rpartition("/")
+            style = _TEST_STYLE.fullmatch(file)
+            if f"{home}/" in homes and style and path.endswith(_TESTS_ANYWHERE):
+                styles[f"{home}/", style[1], style[2]] += 1
+        for (home, before, after), _ in styles.most_common(1):
+            path = f"{home}{before}{name.replace('-', '_') if after.endswith('.py') else name}{after}"
+            return path if path not in self.paths else None
+        return None
 
 
 def _parents(path: str) -> list[str]:

@@ -5,10 +5,10 @@ Reads files below the root and runs nothing; the caller passes the tracked files
 
 from __future__ import annotations
 
-import os
 import re
+import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,7 @@ from typing import Final
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import BadPattern, Matcher
 from orchestra.scaffold.stacks import compiled, java, node, python
-from orchestra.scaffold.stacks.manifests import Command, Part, StackFolder, can_be_named, table
+from orchestra.scaffold.stacks.manifests import Command, Part, StackFolder, can_be_named, strings, table
 
 _FINDERS: Final[Sequence[Callable[[StackFolder], Part | None]]] = (
     node.find,
@@ -34,10 +34,14 @@ _ALWAYS_PROTECTED: Final = (
 ).split()
 _ENVIRONMENT_FILES: Final = (".env", ".env.local", ".env.development", ".env.development.local", ".env.test", ".envrc")
 _NOT_PRODUCT: Final = frozenset("docs doc website site examples example samples demo fixtures test tests e2e".split())
-_NOT_WALKED: Final = frozenset("node_modules venv .venv target build dist vendor __pycache__".split())
+_NOT_WALKED: Final = frozenset("node_modules venv target build dist vendor".split())
 _NO_NAMES: Final = frozenset("root monorepo workspace project app repo repository archive".split())
 _MOST_PARTS: Final = 4
-_MOST_FILES: Final = 50_000
+_MAIN_CHECKOUT: Final = r"\$\{?(?:ROOT_WORKTREE_PATH|CONDUCTOR_ROOT_PATH)\}?"
+_COPY: Final = re.compile(rf"""cp (?:-\w+ )?["']?{_MAIN_CHECKOUT}["']?/([\w./-]+)["']? \S+""")
+_NOT_ONE_LINE: Final = re.compile(
+    rf"{_MAIN_CHECKOUT}|\\$|^(if|then|else|fi|for|while|do|done|case|esac|function)\b|[({{]$|^[)}}]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Stack:
     name: str  # of the project, a slug
     parts: tuple[Part, ...]
     setup: tuple[str, ...]
+    setup_source: str | None  # the file that declares the set-up; None where it was derived from manifests
     gates: Mapping[str, Command]
     protected: tuple[str, ...]  # patterns, each matches a tracked file
     regenerate: Mapping[str, str]  # lock file -> command that regenerates it
@@ -64,98 +69,114 @@ class Stack:
         return next((part.port for part in self.parts if part.port), None)
 
 
-def detect(root: Path, tracked: Collection[str] | None = None) -> Stack:
-    """Detect the stacks of the repository at ``root``. ``tracked``: paths with ``/``; None: every file on disk,
-    bounded."""
-    files = frozenset(_on_disk(root) if tracked is None else tracked)
-    parts = _parts(root, files)
+def detect(
+    root: Path,
+    tracked: Collection[str],
+    *,
+    has_uv: bool = False,
+    is_ignored: Callable[[str], bool] = lambda _: True,
+) -> Stack:
+    """Detect the stacks of the repository at ``root``. ``tracked``: paths with ``/``.
+
+    ``has_uv``: environments are made with uv instead of venv and pip. ``is_ignored``: what git says of a folder.
+    """
+    files = frozenset(tracked)
+    ground = StackFolder(root, files, has_uv=has_uv)
+    parts = _parts(ground)
+    source, setup, copy = _declared_setup(ground)
+    if source is None:
+        # A folder that the set-up makes and git does not ignore would count as the agent's uncommitted work.
+        made = dict.fromkeys(folder for part in parts for folder in part.makes if not is_ignored(folder))
+        setup = [
+            *(command for part in parts for command in part.setup),
+            *(f"mkdir -p {shlex.quote(folder)} && echo '*' >{shlex.quote(folder)}.gitignore" for folder in made),
+        ]
+    patterns = [*_ALWAYS_PROTECTED, *(pattern for part in parts for pattern in part.protected)]
     return Stack(
-        name=_name(root, files, parts),
+        name=_name(ground, parts),
         parts=parts,
-        setup=tuple(dict.fromkeys(command for part in parts for command in part.setup)),
+        setup=tuple(dict.fromkeys(setup)),
+        setup_source=source,
         gates=_gates(parts),
-        protected=_present([*_ALWAYS_PROTECTED, *(pattern for part in parts for pattern in part.protected)], files),
+        protected=tuple(pattern for pattern in dict.fromkeys(patterns) if _matches_any(pattern, files)),
         regenerate={lock: run for part in parts for lock, run in part.regenerate.items()},
-        copy=tuple(name for name in _ENVIRONMENT_FILES if name not in files and (root / name).is_file()),
+        copy=tuple(name for name in (*_ENVIRONMENT_FILES, *copy) if name not in files and (root / name).is_file()),
         suffixes=frozenset(suffix for part in parts for suffix in part.suffixes),
     )
 
 
 def slug(text: str) -> str:
     """Return a name that a fleet or an agent may have, made of ``text``; "" where nothing of it can be used."""
-    cleaned = (
-        re.sub(r"[^a-z0-9]+", "-", re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", text).lower()).strip("-")[:40].strip("-")
-    )
+    words = re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", text).lower()
+    cleaned = re.sub(r"[^a-z0-9]+", "-", words).strip("-")[:40].strip("-")
     return f"n{cleaned}" if cleaned.isdigit() else cleaned
 
 
-def _on_disk(root: Path) -> Iterator[str]:
-    count = 0
-    for folder, names, files in os.walk(root):
-        names[:] = sorted(name for name in names if name not in _NOT_WALKED and name != ".git")
-        for name in files:
-            count += 1
-            if count > _MOST_FILES:
-                return
-            yield Path(folder, name).relative_to(root).as_posix()
-
-
-def _name(root: Path, files: frozenset[str], parts: Sequence[Part]) -> str:
+def _name(ground: StackFolder, parts: Sequence[Part]) -> str:
     """Return the project's name as the manifest of its main stack has it, else that of the folder."""
-    ground = StackFolder(root, files)
+    project = ground.toml("pyproject.toml")
+    package = ground.json("package.json").get("name")
     declared: Mapping[str, tuple[object, ...]] = {
-        "JavaScript": (ground.json("package.json").get("name"),),
-        "TypeScript": (ground.json("package.json").get("name"),),
+        "JavaScript": (package,),
+        "TypeScript": (package,),
         "Rust": (table(ground.toml("Cargo.toml"), "package").get("name"),),
-        "Python": tuple(
-            table(ground.toml("pyproject.toml"), *keys).get("name") for keys in (("project",), ("tool", "poetry"))
-        ),
+        "Python": (table(project, "project").get("name"), table(project, "tool", "poetry").get("name")),
     }
-    for name in (*declared.get(parts[0].language if parts else "", ()), root.resolve().name):
+    for name in (*declared.get(parts[0].language if parts else "", ()), ground.root.resolve().name):
         candidate = slug(name.rpartition("/")[2]) if isinstance(name, str) else ""
         if candidate and candidate not in _NO_NAMES:
             return candidate
     return "fleet"
 
 
-# Stacks
+def _declared_setup(ground: StackFolder) -> tuple[str | None, list[str], list[str]]:
+    """Return the set-up that the repository declares for another tool's worktrees: its file, commands, files to copy.
+
+    Conductor, Cursor and Codex have such files. A script with control flow or variables of the tool is not taken.
+    """
+    cursor = ground.at(".cursor/").json("worktrees.json")
+    declared = {
+        "conductor.json": table(ground.json("conductor.json"), "scripts").get("setup"),
+        ".cursor/worktrees.json": cursor.get("setup-worktree-unix", cursor.get("setup-worktree")),
+        ".codex/environments/environment.toml": table(
+            ground.at(".codex/environments/").toml("environment.toml"), "setup"
+        ).get("script"),
+    }
+    for source, script in declared.items():
+        text = "\n".join(strings(script)) if isinstance(script, list) else script if isinstance(script, str) else ""
+        lines = [line.strip() for line in text.splitlines()]
+        copies = [match[1] for line in lines if (match := _COPY.fullmatch(line))]
+        commands = [line for line in lines if line and not line.startswith("#") and not _COPY.fullmatch(line)]
+        if commands and not any(map(_NOT_ONE_LINE.search, commands)):
+            return source, commands, copies
+    return None, [], []
 
 
-def _parts(root: Path, files: frozenset[str]) -> tuple[Part, ...]:
+def _parts(ground: StackFolder) -> tuple[Part, ...]:
     """Return the stacks at the root, then those of folders below it in other languages; the one with most files
     first."""
-    root_parts = [part for find in _FINDERS if (part := find(StackFolder(root, files))) is not None]
+    root_parts = [part for find in _FINDERS if (part := find(ground)) is not None]
     languages = {part.suffixes for part in root_parts}
-    below = [part for part in _below(root, files) if part.suffixes not in languages]
-    counts = Counter(Path(path).suffix for path in files)
-    ranked = sorted([*root_parts, *below], key=lambda part: -_files(part, counts))
-    useful = [part for part in ranked if part.commands or (not part.setup and part.tool != "Make")]
-    useful = useful or ranked[:1]
-    make = compiled.find_make(StackFolder(root, files))
-    if make is not None:
-        useful = _with_make(useful, make, counts)
+    tops = sorted(filter(can_be_named, {path.partition("/")[0] for path in ground.tracked if "/" in path}))
+    tops = [top for top in tops if not top.startswith(".") and top.lower() not in _NOT_PRODUCT | _NOT_WALKED]
+    below = [part for top in tops for find in _FINDERS if (part := find(ground.at(f"{top}/"))) is not None]
+    counts = Counter(Path(path).suffix for path in ground.tracked)
+
+    def files(parts: Iterable[Part]) -> int:
+        return sum(counts.get(suffix, 0) for part in parts for suffix in part.suffixes)
+
+    other_languages = [part for part in below if part.suffixes not in languages]
+    ranked = sorted([*root_parts, *other_languages], key=lambda part: -files([part]))
+    useful = [part for part in ranked if part.commands or (not part.setup and part.tool != "Make")] or ranked[:1]
+    make = compiled.find_make(ground)
+    if make is not None and make.commands and files([make]) > files(useful):
+        useful = [make, *useful]  # most code is in C
+    elif make is not None:
+        # Elsewhere Make adds the gates that no tool chain has.
+        gates = {command.gate for part in useful for command in part.commands}
+        commands = tuple(command for command in make.commands if command.gate not in gates)
+        useful += [replace(make, commands=commands, suffixes=())] if commands else []
     return tuple(useful[:_MOST_PARTS])
-
-
-def _below(root: Path, files: frozenset[str]) -> Iterator[Part]:
-    for folder in sorted(filter(can_be_named, {path.partition("/")[0] for path in files if "/" in path})):
-        if folder.startswith(".") or folder.lower() in _NOT_PRODUCT or folder.lower() in _NOT_WALKED:
-            continue
-        ground = StackFolder(root, files, f"{folder}/")
-        yield from (part for find in _FINDERS if (part := find(ground)) is not None)
-
-
-def _with_make(parts: list[Part], make: Part, counts: Mapping[str, int]) -> list[Part]:
-    """Put Make first where most code is in C; elsewhere it adds the gates that no tool chain has."""
-    if make.commands and _files(make, counts) > sum(_files(part, counts) for part in parts):
-        return [make, *parts]
-    gates = {command.gate for part in parts for command in part.commands}
-    commands = tuple(command for command in make.commands if command.gate not in gates)
-    return [*parts, replace(make, commands=commands, suffixes=())] if commands else parts
-
-
-def _files(part: Part, counts: Mapping[str, int]) -> int:
-    return sum(counts.get(suffix, 0) for suffix in part.suffixes)
 
 
 def _gates(parts: Sequence[Part]) -> dict[str, Command]:
@@ -165,18 +186,10 @@ def _gates(parts: Sequence[Part]) -> dict[str, Command]:
         for part in parts:
             for command in part.commands:
                 if command.gate == kind:
-                    named[_free(kind, part, named)] = command
+                    numbered = (f"{kind}-{number}" for number in range(2, 100))
+                    names = (kind, f"{kind}-{slug(part.language.lower())}", *numbered)
+                    named[next(name for name in names if name not in named)] = command
     return named
-
-
-def _free(kind: str, part: Part, taken: Collection[str]) -> str:
-    names = (kind, f"{kind}-{slug(part.language.lower())}", *(f"{kind}-{number}" for number in range(2, 100)))
-    return next(name for name in names if name not in taken)
-
-
-def _present(patterns: Sequence[str], files: Collection[str]) -> tuple[str, ...]:
-    """Return the patterns that match a tracked file, each once."""
-    return tuple(pattern for pattern in dict.fromkeys(patterns) if _matches_any(pattern, files))
 
 
 def _matches_any(pattern: str, files: Collection[str]) -> bool:

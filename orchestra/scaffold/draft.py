@@ -1,4 +1,4 @@
-"""Write the text of a first blueprint: stacks, agents with scopes, and comments where a person decides.
+"""Write the text of a first blueprint: set-up, gates, agents with scopes, and a marked line where a person decides.
 
 The text loads without a problem and its scopes share no path. The default tasks do no harm when they are spawned
 unread.
@@ -6,100 +6,88 @@ unread.
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from orchestra.scaffold.areas import Area, Kind
 from orchestra.scaffold.detect import Stack
-from orchestra.scaffold.draft_texts import HEAD, PROFILES, RULES
-from orchestra.scaffold.stacks.manifests import Command
+from orchestra.scaffold.draft_texts import HEAD, LIMITS, PROFILES, RULES
 
 _WIDTH: Final = 118
-_LOG_FILES: Final = ("CHANGELOG.md", "CHANGES.md", "CHANGES.rst", "HISTORY.md", "NEWS.md", "CHANGELOG.rst")
+_CHANGE_LOG: Final = re.compile(r"(changelog|changes|history|news|releases)(\.(md|rst|txt))?", re.IGNORECASE)
 _DOLLARS_EACH: Final = 10
 _MOST_AT_ONCE: Final = 6
+_MOST_UNOWNED: Final = 5
 _NOT_STRINGS: Final = frozenset("null true false yes no on off y n".split())
 _TITLES: Final = {
     Kind.INFRASTRUCTURE: "Scripts and deployment",
-    Kind.TESTS: "The test suite as a whole",
+    Kind.TESTS: "End-to-end tests",
     Kind.DOCS: "Documentation and examples",
-    Kind.REST: "Everything else",
-}
-_PROFILE: Final = {
-    Kind.CODE: "code",
-    Kind.INTERFACE: "code",
-    Kind.INFRASTRUCTURE: "scripts",
-    Kind.TESTS: "suite",
-    Kind.DOCS: "docs",
-    Kind.REST: "rest",
 }
 
 
-def draft_blueprint(stack: Stack, areas: Sequence[Area], tracked: Iterable[str], *, name: str | None = None) -> str:
-    """Return the blueprint's YAML. ``areas`` is never empty; ``tracked`` has the lock and log files."""
-    stack = replace(stack, name=name or stack.name)
-    files = frozenset(tracked)
-    kinds = [kind.value for kind in Kind if any(area.kind is kind for area in areas)]
-    parts = (
-        _head(stack, areas),
-        *_extends(stack),
-        f"stages: [{', '.join(kinds)}]   # all start together and land in this order\n",
-        "overlap: error                      # plan and spawn refuse scopes that share a file\n",
+def draft_blueprint(
+    stack: Stack, areas: Sequence[Area], tracked: Collection[str], *, name: str, unowned: Sequence[str] = ()
+) -> str:
+    """Return the blueprint's YAML. ``tracked`` has the lock files and change logs; ``unowned`` is in no scope."""
+    count = f"{len(areas)} agent" + ("s" if len(areas) > 1 else "")
+    detected = ", ".join(str(part) for part in stack.parts) or "no known build tool"
+    head = HEAD.format(
+        detected=textwrap.fill(
+            f"Drafted by `orchestra init`. Detected: {detected}.",
+            _WIDTH,
+            initial_indent="# ",
+            subsequent_indent="# ",
+        ),
+        name=_plain(name),
+        title=_text(f"{count} for {name}"),
+        description=f"{count} for {name}, each with its own part of the repository.",
+    )
+    limits = LIMITS.format(each=_DOLLARS_EACH, at_once=min(len(areas), _MOST_AT_ONCE), all=_DOLLARS_EACH * len(areas))
+    used = dict.fromkeys(area.kind for area in areas)
+    agents = [*map(_agent, areas)]
+    if unowned:
+        names = [re.sub(r"[^ -~]", "?", path) for path in unowned[:_MOST_UNOWNED]]
+        listed = ", ".join([*names, *(["..."] if len(unowned) > _MOST_UNOWNED else [])])
+        count = "1 file is" if len(unowned) == 1 else f"{len(unowned):,} files are"
+        edit = f"EDIT: {count} in no agent's scope ({listed}). Add to a scope what the work needs."
+        agents.append(textwrap.fill(edit, _WIDTH, initial_indent="  # ", subsequent_indent="  # ") + "\n")
+    conflicts = [f"    {_text(path)}: union" for path in sorted(tracked) if _CHANGE_LOG.fullmatch(path)]
+    locks = {lock: run for lock, run in stack.regenerate.items() if lock in tracked}
+    conflicts += [f"    {_text(lock)}: {{regenerate: {_text(run)}}}" for lock, run in locks.items()]
+    sections = [
+        head,
         RULES,
-        _protected(stack),
         *_setup(stack),
         _gates(stack),
-        *_merge(stack, files),
-        _limits(areas),
-        _profiles(areas),
-        _agents(areas),
-    )
-    return "\n".join(parts)
-
-
-def _head(stack: Stack, areas: Sequence[Area]) -> str:
-    made_of = ", ".join(str(part) for part in stack.parts) or "no known build tool"
-    count = f"{len(areas)} agent" + ("s" if len(areas) > 1 else "")
-    detected = f"Drafted by `orchestra init`. Detected: {made_of}."
-    description = f"{count} for {stack.name}, each with its own part of the repository."
-    return HEAD.format(
-        detected=textwrap.fill(detected, _WIDTH, initial_indent="# ", subsequent_indent="# "),
-        name=_plain(stack.name),
-        title=_text(f"{count} for {stack.name}"),
-        description=description,
-    )
-
-
-def _extends(stack: Stack) -> Iterator[str]:
+        *(["\n".join(["merge:", "  conflicts:", *conflicts]) + "\n"] if conflicts else []),
+        limits,
+        "profiles:\n" + "\n".join(PROFILES[kind.value] for kind in used),
+        "agents:\n" + "\n".join(agents),
+    ]
+    if stack.protected:
+        start = "protected:                          # changed only by you, or by an agent with `may_edit`"
+        sections.insert(2, "\n".join([start, *(f"  - {_text(value)}" for value in stack.protected)]) + "\n")
     if stack.packs:
-        packs = ", ".join(stack.packs)
-        yield (
-            "# For a service (REST, PostgreSQL, Docker ...) you can extend shipped standards with rules and gates:\n"
-            f"# extends: [{packs}]\n"
-        )
-
-
-def _protected(stack: Stack) -> str:
-    if not stack.protected:
-        return "protected: []                       # changed only by you, or by an agent with `may_edit`\n"
-    return _block(
-        "protected:                          # changed only by you, or by an agent with `may_edit`", stack.protected
-    )
+        line = "# Shipped standards for services (REST, PostgreSQL, Docker ...), with rules and gates:\n"
+        sections.insert(1, f"{line}# extends: [{', '.join(stack.packs)}]\n")
+    return "\n".join(sections)
 
 
 def _setup(stack: Stack) -> Iterator[str]:
     """Return the set-up section; nothing where no set-up is needed."""
-    lines = ["worktrees:", "  setup:"]
+    lines = []
     if stack.copy:
         lines.append(f"    copy: [{', '.join(map(_text, stack.copy))}]   # untracked files that a fresh worktree lacks")
     if stack.setup:
-        lines += ["    run:", *(f"      - {_text(command)}" for command in stack.setup)]
+        source = f"   # from {stack.setup_source}" if stack.setup_source else ""
+        lines += [f"    run:{source}", *(f"      - {_text(command)}" for command in stack.setup)]
     if stack.port is not None:
         lines.append(f'    env: {{PORT: "{{{{ {stack.port} + agent.number }}}}"}}   # a separate port for each agent')
-    if len(lines) > len(("worktrees:", "setup:")):
-        yield "\n".join(lines) + "\n"
+    if lines:
+        yield "\n".join(["worktrees:", "  setup:", *lines]) + "\n"
 
 
 def _gates(stack: Stack) -> str:
@@ -108,86 +96,33 @@ def _gates(stack: Stack) -> str:
         "  scope: {builtin: scope, policy: block}",
         "  notes: {builtin: notes}",
     ]
-    lines += [f"  {name}: {_gate(command)}   # {command.source}" for name, command in stack.gates.items()]
+    for name, command in stack.gates.items():
+        env = ", ".join(f"{name}: {_text(value)}" for name, value in command.env.items())
+        timeout = "15m" if command.gate == "tests" else "5m"
+        gate = f"run: {_text(command.run)}, timeout: {timeout}{f', env: {{{env}}}' if env else ''}"
+        lines.append(f"  {name}: {{{gate}}}   # {command.source}")
     if not any(command.gate == "tests" for command in stack.gates.values()):
         lines.append("  # EDIT: no test command was detected. Without one, work lands untested.")
         lines.append('  # tests: {run: "make test", timeout: 15m}')
     return "\n".join(lines) + "\n"
 
 
-def _gate(command: Command) -> str:
-    timeout = "15m" if command.gate == "tests" else "5m"
-    env = ", ".join(f"{name}: {_text(value)}" for name, value in command.env.items())
-    return f"{{run: {_text(command.run)}, timeout: {timeout}{f', env: {{{env}}}' if env else ''}}}"
-
-
-def _merge(stack: Stack, files: frozenset[str]) -> Iterator[str]:
-    rules = [f"    {_text(name)}: union" for name in _LOG_FILES if name in files]
-    rules += [
-        f"    {_text(lock)}: {{regenerate: {_text(run)}}}" for lock, run in stack.regenerate.items() if lock in files
-    ]
-    if rules:
-        yield "\n".join(["merge:", "  conflicts:", *rules]) + "\n"
-
-
-def _limits(areas: Sequence[Area]) -> str:
-    return (
-        "runner:\n"
-        "  kind: claude\n"
-        "  max_turns: 200\n"
-        f"  max_budget_usd: {_DOLLARS_EACH}                # for each agent\n"
-        "\n"
-        "limits:\n"
-        f"  agents: {min(len(areas), _MOST_AT_ONCE)}                         # sessions at once\n"
-        "  gates: 2                          # candidates under test at once\n"
-        f"  budget_usd: {_DOLLARS_EACH * len(areas)}                    # for the fleet\n"
-    )
-
-
-def _profiles(areas: Sequence[Area]) -> str:
-    used = dict.fromkeys(_PROFILE[area.kind] for area in areas)
-    return "profiles:\n" + "\n".join(PROFILES[name] for name in used)
-
-
-def _agents(areas: Sequence[Area]) -> str:
-    return "agents:\n" + "\n".join(_agent(area) for area in areas)
-
-
 def _agent(area: Area) -> str:
     title = _TITLES.get(area.kind)
+    note = f"   # {area.files:,} {'file' if area.files == 1 else 'files'}"
+    include = ", ".join(map(_text, area.include))
+    scope = [f"    scope: [{include}]{note}"]
+    if area.exclude:
+        exclude = [f"        - {_text(pattern)}" for pattern in area.exclude]
+        scope = [f"    scope:{note}", f"      include: [{include}]", "      exclude:", *exclude]
     lines = [
         f"  - name: {_plain(area.name)}",
         *([f"    title: {title}"] if title else []),
-        f"    from: {_PROFILE[area.kind]}",
+        f"    from: {area.kind.value}",
         f"    with: {{where: {_text(area.where)}}}",
-        f"    stage: {area.kind.value}",
-        *_scope(area),
+        *scope,
     ]
     return "\n".join(lines) + "\n"
-
-
-def _scope(area: Area) -> list[str]:
-    note = f"   # {area.files:,} {'file' if area.files == 1 else 'files'}"
-    include = ", ".join(map(_text, area.include))
-    if not area.exclude:
-        return [f"    scope: [{include}]{note}"]
-    exclude = _wrapped(area.exclude, 16)
-    return [f"    scope:{note}", f"      include: [{include}]", f"      exclude: [{exclude}]"]
-
-
-def _wrapped(values: Sequence[str], indent: int) -> str:
-    """Return the values, several to a line; a line break between two entries of a flow list means nothing."""
-    lines, line = [], ""
-    for value in map(_text, values):
-        if line and indent + len(line) + len(value) > _WIDTH:
-            lines.append(line.rstrip())
-            line = ""
-        line += f"{value}, "
-    return ("\n" + " " * indent).join([*lines, line]).removesuffix(", ")
-
-
-def _block(head: str, values: Sequence[str]) -> str:
-    return "\n".join([head, *(f"  - {_text(value)}" for value in values)]) + "\n"
 
 
 def _plain(name: str) -> str:
@@ -197,10 +132,7 @@ def _plain(name: str) -> str:
 
 def _text(value: str) -> str:
     """Return a YAML double-quoted string on one line. (JSON's escapes do not do: YAML knows no surrogate pairs.)"""
-    return f'"{"".join(map(_escaped, value))}"'
-
-
-def _escaped(character: str) -> str:
-    if character in '\\"':
-        return f"\\{character}"
-    return character if character.isprintable() else f"\\U{ord(character):08x}"
+    escaped = [
+        f"\\{char}" if char in '\\"' else char if char.isprintable() else f"\\U{ord(char):08x}" for char in value
+    ]
+    return f'"{"".join(escaped)}"'

@@ -13,12 +13,26 @@ HEAD: Final = """\
 # This is a draft. `orchestra plan` shows what it would do, `orchestra spawn` starts it. Adapt:
 #   - the tasks: an agent's own `task:` and `done_when:` replace those of its profile;
 #   - the agents: remove those that you don't need, divide a scope between two; the scopes below share no path;
-#   - the gates, which must pass before anything lands. They must pass on the target as it is now.
+#   - the gates, which must pass before anything lands. `orchestra check` runs them on the target as it is now.
 version: 1
 name: {name}
 title: {title}
 description: >-
   {description}
+
+overlap: error                      # plan and spawn refuse scopes that share a file
+# stages: [first, second]           # EDIT: only where some agents' work must land before that of others
+"""
+LIMITS: Final = """\
+runner:
+  kind: claude
+  max_turns: 200
+  max_budget_usd: {each}                # for each agent
+
+limits:
+  agents: {at_once}                         # sessions at once
+  gates: 1                          # candidates under test at once. 2 needs tests without fixed ports or shared files
+  budget_usd: {all}                    # for the fleet
 """
 RULES: Final = """\
 standards:                          # sections of every agent's CLAUDE.md
@@ -58,8 +72,8 @@ PROFILES: Final = {
       - "Every fixed defect has a test that fails without the fix"
       - "The gates pass in this worktree, and nothing that callers use was renamed or removed"
 """,
-    "suite": """\
-  suite:
+    "e2e": """\
+  e2e:
     task: |
       **Goal.** The tests in <<where>> are reliable: they pass when the product works and fail when it does not.
 
@@ -92,8 +106,8 @@ PROFILES: Final = {
       - "No link within the repository is broken"
       - "Each changed statement agrees with the code; AGENT_NOTES.md names the place"
 """,
-    "scripts": """\
-  scripts:
+    "infrastructure": """\
+  infrastructure:
     task: |
       **Goal.** Scripts and deployment in <<where>> behave the same on every machine, and stop on errors.
 
@@ -108,21 +122,5 @@ PROFILES: Final = {
       - "Each changed script was run, or AGENT_NOTES.md says why it could not be and how it was checked instead"
       - "A second run of a script does no harm, or its head comment warns of it"
       - "Names and options that the pipeline uses are unchanged"
-""",
-    "rest": """\
-  rest:
-    task: |
-      **Goal.** The files outside the other agents' parts are correct and up to date.
-
-      **Steps.**
-      1. Read <<where>>. Write down in AGENT_NOTES.md what each file is for.
-      2. Fix clear errors: instructions that do not work, names that no longer exist, broken links.
-      3. Propose removals and changed settings in AGENT_NOTES.md; do not make them.
-
-      **Out of scope.** Files in another agent's scope; protected files; removing files that may be in use.
-    done_when:
-      - "AGENT_NOTES.md states for each changed file what was wrong and how it was found"
-      - "Nothing was removed that is mentioned anywhere in the repository"
-      - "The gates pass in this worktree"
 """,
 }

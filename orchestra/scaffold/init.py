@@ -1,4 +1,4 @@
-"""Plan and write the files of ``init``: a first blueprint, editor settings, and ``tasks.py`` for Invoke.
+"""Plan and write the files of ``init``: a first blueprint, settings for editors, and on request ``tasks.py``.
 
 Writing creates missing files and changes no existing file, even one that appears at the same moment.
 """
@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from orchestra.blueprint.catalog import shipped_data_folder
+from orchestra.blueprint.catalog import names_in, shipped_blueprints, shipped_data_folder
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.errors import DiskFull, GroundError
 from orchestra.files import create_below, read_regular
-from orchestra.scaffold.areas import Area, propose_areas
-from orchestra.scaffold.detect import Stack, detect
+from orchestra.scaffold.areas import propose_areas, unowned_files
+from orchestra.scaffold.detect import detect
 from orchestra.scaffold.draft import draft_blueprint
 
 SCHEMA: Final = PurePosixPath(".orchestra/blueprint.schema.json")
 EDITOR: Final = PurePosixPath(".vscode/settings.json")
 TASKS: Final = PurePosixPath("tasks.py")
+_TASKS_FILES: Final = (TASKS, PurePosixPath("tasks/__init__.py"))
 _TASKS_TEXT: Final = '''\
 """Invoke tasks of this repository. ``inv --list`` shows them; add your own below."""
 
@@ -55,53 +56,69 @@ class ExistingFile:
 
 @dataclass(frozen=True, slots=True)
 class InitPlan:
-    """The files that ``write`` creates, and what they are derived from."""
+    """The files that ``write`` creates."""
 
     root: Path
-    stack: Stack
-    areas: tuple[Area, ...]
     blueprint: PurePosixPath
     new: tuple[NewFile, ...]
     existing: tuple[ExistingFile, ...]
 
 
 def init_files(
-    root: Path, tracked: Collection[str], *, history: Iterable[Collection[str]] = (), name: str | None = None
+    root: Path,
+    tracked: Collection[str],
+    *,
+    history: Iterable[Collection[str]] = (),
+    name: str | None = None,
+    invoke: bool = False,
+    has_uv: bool = False,
+    is_ignored: Callable[[str], bool] = lambda _: True,
 ) -> InitPlan:
-    """Plan the files that ``init`` writes for the repository at ``root``. Reads files, writes nothing.
+    """Plan the files of a first blueprint for the repository at ``root``. Reads files, writes nothing.
 
     ``tracked``: the paths of the tip's tree, with ``/``. ``history``: the paths that each commit changed, in any order;
-    a few hundred commits are enough. ``name``: of the blueprint, a slug; None: the project's.
+    a few hundred commits are enough. ``name``: of the blueprint, a slug; None: the project's. ``invoke``: write a
+    tasks.py too. Raises GroundError where there is nothing to divide.
     """
-    stack = detect(root, tracked)
-    guarded = Matcher(Scope(stack.protected))
-    protected = {path for path in tracked if guarded.matches(path)}
-    areas = propose_areas(tracked, stack.suffixes, protected=protected, history=history)
-    blueprint = PurePosixPath("blueprints") / f"{name or stack.name}.yaml"
-    text = draft_blueprint(stack, areas, tracked, name=name)
+    stack = detect(root, tracked, has_uv=has_uv, is_ignored=is_ignored)
+    areas = propose_areas(tracked, stack.suffixes, history=history)
+    if not areas:
+        fleets = [name for name in names_in(shipped_blueprints()) if "/" not in name]
+        raise GroundError(
+            f"{root} has no source code that could be divided among agents",
+            hint=f"start from a shipped fleet: `orchestra init --from=NAME`, NAME one of {', '.join(fleets)}. "
+            "It writes the fleet and the project that it builds on; `orchestra blueprints` describes them",
+        )
+    name = name or stack.name
+    unowned = unowned_files(areas, tracked, Matcher(Scope(stack.protected)))
+    text = draft_blueprint(stack, areas, tracked, name=name, unowned=unowned)
+    return plan_files(root, PurePosixPath("blueprints") / f"{name}.yaml", {}, text, invoke=invoke)
+
+
+def plan_files(
+    root: Path, blueprint: PurePosixPath, others: Mapping[PurePosixPath, str], text: str, *, invoke: bool = False
+) -> InitPlan:
+    """Plan ``blueprint`` with this ``text``, the settings that editors need for it, and ``others``."""
     schema = (shipped_data_folder() / "schemas" / SCHEMA.name).read_text("utf-8")
-    texts = {blueprint: text, SCHEMA: schema, EDITOR: _EDITOR_TEXT, TASKS: _TASKS_TEXT}
-    files = [NewFile(path, text) for path, text in texts.items()]
-    new = tuple(file for file in files if not _is_taken(root, file.path))
-    existing = tuple(_kept(root, file) for file in files if _is_taken(root, file.path))
-    return InitPlan(root, stack, areas, blueprint, new, existing)
-
-
-def _is_taken(root: Path, path: PurePosixPath) -> bool:
-    """Return a dangling link counts, and so does a package ``tasks/``, which Invoke would load in its place."""
-    return os.path.lexists(root / path) or (path == TASKS and (root / "tasks" / "__init__.py").is_file())
-
-
-def _kept(root: Path, file: NewFile) -> ExistingFile:
-    if file.path == TASKS:
-        advice = None if _WAY_IN in _read(root, TASKS) else f'for `inv` verbs, add "{_WAY_IN} ns"'
-        return ExistingFile(file.path, advice)
-    if file.path == EDITOR:
-        advice = None if "!append" in _read(root, EDITOR) else f"so that VS Code accepts !append, add {_TAG}"
-        return ExistingFile(file.path, advice)
-    if file.path == SCHEMA and _read(root, SCHEMA) != file.text:
-        return ExistingFile(file.path, f"`orchestra json-schema --write {SCHEMA}` updates it")
-    return ExistingFile(file.path)
+    texts = {blueprint: text, SCHEMA: schema, EDITOR: _EDITOR_TEXT, **others}
+    has_tasks = any(os.path.lexists(root / path) for path in _TASKS_FILES)
+    if invoke or (has_tasks and "invoke" in "".join(_read(root, path) for path in _TASKS_FILES)):
+        texts[TASKS] = _TASKS_TEXT
+    new, existing = [], []
+    for path, content in texts.items():
+        # A dangling link counts, and so does a package tasks/, which Invoke would load in place of tasks.py.
+        if not os.path.lexists(root / path) and not (path == TASKS and has_tasks):
+            new.append(NewFile(path, content))
+            continue
+        advice = None
+        if path == TASKS and _WAY_IN not in _read(root, TASKS):
+            advice = f'for `inv` verbs, add "{_WAY_IN} ns"'
+        elif path == EDITOR and "!append" not in _read(root, EDITOR):
+            advice = f"so that VS Code accepts !append, add {_TAG}"
+        elif path == SCHEMA and _read(root, SCHEMA) != content:
+            advice = f"`orchestra json-schema --write {SCHEMA}` updates it"
+        existing.append(ExistingFile(path, advice))
+    return InitPlan(root, blueprint, tuple(new), tuple(existing))
 
 
 def _read(root: Path, path: PurePosixPath) -> str:

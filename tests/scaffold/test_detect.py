@@ -292,11 +292,48 @@ def test_a_manifest_that_is_a_link_out_of_the_repository_is_not_read(tmp_path: P
     assert detect(root, ["package.json"]).gates == {}
 
 
-def test_without_a_list_the_files_on_disk_count(tmp_path: Path) -> None:
-    (tmp_path / "go.mod").write_text("")
-    (tmp_path / "node_modules/x").mkdir(parents=True)
-    (tmp_path / "node_modules/x/package.json").write_text(json.dumps(PACKAGE))
-    assert [part.language for part in detect(tmp_path).parts] == ["Go"]
+def test_uv_makes_the_environment_where_it_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("pytest\n")
+    stack = detect(tmp_path, ["requirements.txt", "a.py"], has_uv=True, is_ignored=lambda _: False)
+    assert stack.setup == (
+        "uv venv --quiet --allow-existing .venv",
+        "uv pip install --quiet --python .venv -r requirements.txt",
+    )
+
+
+def test_folders_of_the_set_up_that_git_does_not_ignore_get_a_gitignore(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/package.json").write_text(json.dumps(PACKAGE))
+    (tmp_path / "requirements.txt").write_text("pytest\n")
+    tracked = ["requirements.txt", "a.py", "b.py", "web/package.json", "web/a.ts"]
+    stack = detect(tmp_path, tracked, is_ignored=lambda folder: folder == "web/node_modules/")
+    assert stack.setup[-1] == "mkdir -p .venv/ && echo '*' >.venv/.gitignore"
+    assert not any("mkdir -p web/node_modules" in command for command in stack.setup)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("conductor.json", '{"scripts": {"setup": "cp $CONDUCTOR_ROOT_PATH/.env.secret .env.secret\\nmake deps"}}'),
+        (".cursor/worktrees.json", '{"setup-worktree": ["cp $ROOT_WORKTREE_PATH/.env.secret .", "make deps"]}'),
+        (".codex/environments/environment.toml", '[setup]\nscript = "# deps\\nmake deps\\n"'),
+    ],
+)
+def test_the_set_up_declared_for_another_tool_is_taken(tmp_path: Path, source: str, text: str) -> None:
+    (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / source).write_text(text)
+    (tmp_path / ".env.secret").write_text("")
+    stack = detect(tmp_path, [source, "package.json", "a.js"])
+    assert (stack.setup_source, stack.setup) == (source, ("make deps",))
+    assert stack.copy == ((".env.secret",) if "cp " in text else ())
+
+
+@pytest.mark.parametrize(
+    "script", ["if [ -f x ]; then\nmake\nfi", "ln -s $CONDUCTOR_ROOT_PATH/data data", "make \\\n all"]
+)
+def test_a_declared_set_up_that_is_more_than_commands_is_left(tmp_path: Path, script: str) -> None:
+    (tmp_path / "conductor.json").write_text(json.dumps({"scripts": {"setup": script}}))
+    assert detect(tmp_path, ["conductor.json"]).setup_source is None
 
 
 @pytest.mark.parametrize(

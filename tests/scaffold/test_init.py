@@ -21,7 +21,8 @@ from orchestra.fleet import make_fleet
 from orchestra.git.repository import Repository
 from orchestra.plan.finding import Code, Severity
 from orchestra.plan.plan import plan
-from orchestra.scaffold.detect import slug
+from orchestra.scaffold.areas import propose_areas
+from orchestra.scaffold.detect import detect, slug
 from orchestra.scaffold.init import InitPlan, init_files, write
 from tests.conftest import Checkout, MakeRepository
 
@@ -42,8 +43,8 @@ def sample(make_repository: MakeRepository) -> Checkout:
     return make_repository(SAMPLE)
 
 
-def initialised(root: Path, tracked: list[str]) -> tuple[InitPlan, Blueprint]:
-    proposed = init_files(root, tracked)
+def initialised(root: Path, tracked: list[str], *, invoke: bool = False) -> tuple[InitPlan, Blueprint]:
+    proposed = init_files(root, tracked, invoke=invoke)
     write(proposed)
     return proposed, load_blueprint(root / proposed.blueprint)
 
@@ -51,8 +52,15 @@ def initialised(root: Path, tracked: list[str]) -> tuple[InitPlan, Blueprint]:
 def test_what_is_written_says_what_was_found(sample: Checkout) -> None:
     (sample.path / ".env").write_text("SECRET=1")
     _, blueprint = initialised(sample.path, list(SAMPLE))
-    assert " ".join(agent.name for agent in blueprint.agents) == "infrastructure orders stock api tests docs rest"
-    assert blueprint.stages == ("infrastructure", "code", "interface", "tests", "docs", "rest")
+    scopes = {agent.name: agent.scope.include for agent in blueprint.agents if agent.scope}
+    assert scopes == {
+        "api": ("src/api/**", "test/api/**"),
+        "orders": ("src/orders/**",),
+        "stock": ("src/stock/**",),
+    }
+    text = (sample.path / "blueprints/shop.yaml").read_text()
+    assert "  # EDIT: 3 files are in no agent's scope (CHANGELOG.md, Dockerfile, docs/guide.md)." in text
+    assert blueprint.limits.gates == 1
     assert list(blueprint.gates) == ["scope", "notes", "lint", "tests"]
     tests = blueprint.gates["tests"]
     assert isinstance(tests, RunGate)
@@ -98,8 +106,10 @@ def test_an_editor_shows_no_error_and_finds_the_schema(sample: Checkout) -> None
     assert list(Draft202012Validator(schema).iter_errors(yaml.safe_load(file.read_text()))) == []
 
 
-def test_tasks_py_is_orchestras_way_in(sample: Checkout) -> None:
+def test_tasks_py_is_written_only_on_request(sample: Checkout) -> None:
     initialised(sample.path, list(SAMPLE))
+    assert not (sample.path / "tasks.py").exists()
+    initialised(sample.path, list(SAMPLE), invoke=True)
     assert "from orchestra.cli import ns\n" in (sample.path / "tasks.py").read_text()
 
 
@@ -109,7 +119,6 @@ def test_planning_writes_nothing(sample: Checkout) -> None:
         "blueprints/shop.yaml",
         ".orchestra/blueprint.schema.json",
         ".vscode/settings.json",
-        "tasks.py",
     ]
     assert sample.git("status", "--porcelain") == ""
 
@@ -123,7 +132,6 @@ def test_a_second_time_changes_nothing(sample: Checkout) -> None:
         "blueprints/shop.yaml": None,
         ".orchestra/blueprint.schema.json": None,
         ".vscode/settings.json": None,
-        "tasks.py": None,
     }
     assert (sample.path / proposed.blueprint).read_text() == "mine"
 
@@ -153,12 +161,12 @@ def test_settings_of_ones_own_are_kept_with_the_line_that_is_missing(sample: Che
 
 def test_a_dangling_link_is_left_alone(sample: Checkout) -> None:
     (sample.path / "tasks.py").symlink_to("nowhere.py")
-    proposed = init_files(sample.path, list(SAMPLE))
+    proposed = init_files(sample.path, list(SAMPLE), invoke=True)
     assert PurePosixPath("tasks.py") in [kept.path for kept in proposed.existing]
 
 
 def test_a_file_that_appears_meanwhile_is_left_as_it_is(sample: Checkout) -> None:
-    proposed = init_files(sample.path, list(SAMPLE))
+    proposed = init_files(sample.path, list(SAMPLE), invoke=True)
     (sample.path / "tasks.py").write_text("mine")
     made = write(proposed)
     assert sample.path / "tasks.py" not in made
@@ -189,7 +197,7 @@ def test_pipes_do_not_hold_init_up(sample: Checkout) -> None:
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)
         os.mkfifo(path)
-    proposed, _ = initialised(sample.path, [*SAMPLE, *names])
+    proposed, _ = initialised(sample.path, [*SAMPLE, *names], invoke=True)
     assert [str(file.path) for file in proposed.existing] == [
         ".orchestra/blueprint.schema.json",
         ".vscode/settings.json",
@@ -201,7 +209,7 @@ def test_a_manifest_is_not_read_through_a_link(sample: Checkout, tmp_path: Path)
     (tmp_path / "package.json").write_text(json.dumps({"name": "secret"}))
     (sample.path / "package.json").unlink()
     (sample.path / "package.json").symlink_to(tmp_path / "package.json")
-    assert init_files(sample.path, list(SAMPLE)).stack.name != "secret"
+    assert init_files(sample.path, list(SAMPLE)).blueprint.stem != "secret"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -220,9 +228,15 @@ def test_a_name_of_ones_own(sample: Checkout) -> None:
     assert load_blueprint(sample.path / "blueprints/mine.yaml").name == "mine"
 
 
-def test_an_empty_repository_gets_a_blueprint_that_says_what_is_missing(tmp_path: Path) -> None:
-    proposed, blueprint = initialised(tmp_path, [])
-    assert [agent.name for agent in blueprint.agents] == ["everything"]
+def test_an_empty_repository_is_refused_with_the_shipped_fleets(tmp_path: Path) -> None:
+    with pytest.raises(GroundError, match="has no source code that could be divided among agents") as refused:
+        init_files(tmp_path, ["README.md"])
+    assert "orchestra init --from=NAME" in str(refused.value.hint)
+    assert "enterprise50, mvp5, production15, refactor6" in str(refused.value.hint)
+
+
+def test_a_repository_without_tests_gets_a_line_that_says_so(tmp_path: Path) -> None:
+    proposed, blueprint = initialised(tmp_path, ["a.lua", "b.lua", "c.lua", "README.md"])
     assert list(blueprint.gates) == ["scope", "notes"]
     assert "EDIT: no test command was detected" in (tmp_path / proposed.blueprint).read_text()
 
@@ -247,8 +261,9 @@ def test_words_that_yaml_takes_for_something_else_are_names(tmp_path: Path, word
 @pytest.mark.parametrize("folder", ["a\nb", "a b", "[x]", "it's", "{a,b}", " lead", "$(x)", "# no", "ü", "\udcff"])
 def test_a_stack_in_a_folder_with_an_odd_name(tmp_path: Path, folder: str) -> None:
     tracked = [f"{folder}/go.mod", f"{folder}/go.sum", *(f"{folder}/m{number}.go" for number in range(9))]
-    proposed, blueprint = initialised(tmp_path, tracked)
-    for name, command in proposed.stack.gates.items():
+    tracked += [f"plain/m{number}.go" for number in range(9)]
+    _, blueprint = initialised(tmp_path, tracked)
+    for name, command in detect(tmp_path, tracked).gates.items():
         gate = blueprint.gates[name]
         assert isinstance(gate, RunGate)
         assert gate.run == command.run
@@ -265,6 +280,7 @@ def test_whatever_the_files_are_called_the_draft_loads(
 ) -> None:
     root = tmp_path_factory.mktemp("odd")
     (root / "package.json").write_text(json.dumps({"name": name, "scripts": {"test": "x"}}), encoding="utf-8")
-    proposed, blueprint = initialised(root, [*paths, "package.json"])
-    assert len(blueprint.agents) == len(proposed.areas)
-    assert [agent.scope.include for agent in blueprint.agents if agent.scope] == [a.include for a in proposed.areas]
+    tracked = [*paths, "package.json", "lib/a.js"]
+    areas = propose_areas(tracked, detect(root, tracked).suffixes)
+    _, blueprint = initialised(root, tracked)
+    assert [agent.scope.include for agent in blueprint.agents if agent.scope] == [area.include for area in areas]

@@ -46,7 +46,11 @@ def find_rust(ground: StackFolder) -> Part | None:
         return None
     locked = "Cargo.lock" in ground.names
     flags = (" --workspace" if "[workspace]" in ground.text("Cargo.toml") else "") + (" --locked" if locked else "")
-    automation = _automation(ground)
+    # The repository's own automation: workflow files, Makefile, justfile.
+    workflows = ground.at(".github/workflows/")
+    flows = [name for name in sorted(workflows.names) if name.endswith((".yml", ".yaml"))][:20]
+    scripts = [ground.text(name) for name in (*_MAKEFILES, "justfile", "Justfile")]
+    automation = "\n".join([*map(workflows.text, flows), *scripts])
     commands = [Command("tests", ground.here(f"cargo test{flags}"), ground.pattern("Cargo.toml"))]
     if re.search(r"cargo (\+\S+ )?fmt\b", automation):
         commands.insert(
@@ -72,16 +76,6 @@ def find_rust(ground: StackFolder) -> Part | None:
             *(ground.pattern(name) for name in protected if name in ground.names),
         ),
         regenerate={ground.pattern("Cargo.lock"): ground.here("cargo update --workspace")} if locked else {},
-    )
-
-
-def _automation(ground: StackFolder) -> str:
-    """Return the text of the repository's own automation: workflow files, Makefile, justfile."""
-    flows = sorted(path for path in ground.tracked if re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml", path))[:20]
-    workflows = StackFolder(ground.root, ground.tracked, ".github/workflows/")
-    texts = [workflows.text(path.rpartition("/")[2]) for path in flows]
-    return "\n".join(
-        [*texts, *(ground.text(name) for name in (*_MAKEFILES, "justfile", "Justfile") if name in ground.names)]
     )
 
 

@@ -44,6 +44,7 @@ class Part:
     suffixes: tuple[str, ...]  # of its source files
     setup: tuple[str, ...] = ()
     commands: tuple[Command, ...] = ()
+    makes: tuple[str, ...] = ()  # folders that the set-up makes, which git should ignore
     protected: tuple[str, ...] = ()
     regenerate: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     pack: str | None = None  # the standards pack for services of this language
@@ -56,10 +57,15 @@ class Part:
 class StackFolder:
     """One folder of a repository, by its tracked files. ``folder`` is "" for the root, else ``web/``."""
 
-    def __init__(self, root: Path, tracked: Collection[str], folder: str = "") -> None:
+    def __init__(self, root: Path, tracked: Collection[str], folder: str = "", *, has_uv: bool = False) -> None:
         self.root = root
         self.folder = folder
         self.tracked = tracked
+        self.has_uv = has_uv
+
+    def at(self, folder: str) -> StackFolder:
+        """Return another folder of the same repository."""
+        return StackFolder(self.root, self.tracked, folder, has_uv=self.has_uv)
 
     @cached_property
     def names(self) -> frozenset[str]:

@@ -70,6 +70,7 @@ def find(ground: StackFolder) -> Part | None:
         suffixes=SUFFIXES,
         setup=(ground.here(manager.setup),),
         commands=tuple(_commands(ground, manager, scripts)),
+        makes=(f"{ground.folder}node_modules/",),
         protected=(*(ground.pattern(pattern) for pattern in _PROTECTED), *local),
         regenerate={ground.pattern(lock): ground.here(manager.relock)} if lock and manager.relock else {},
         pack="standards/typescript-service",
@@ -85,21 +86,17 @@ def _manager(ground: StackFolder, package: Mapping[str, object], lock: str | Non
             name, "pnpm install --frozen-lockfile --prefer-offline", "pnpm run", "pnpm install --lockfile-only"
         )
     if name == "yarn":
-        return _yarn(ground, package)
+        # Yarn 1 and its successors have other commands; the lock file shows which one it is.
+        old = "# yarn lockfile v1" in ground.text("yarn.lock")[:500]
+        if old or str(package.get("packageManager", "")).startswith("yarn@1"):
+            return _Manager(name, "yarn install --frozen-lockfile --prefer-offline", "yarn run", "")
+        return _Manager(name, "yarn install --immutable", "yarn run", "yarn install --mode=update-lockfile")
     if name == "bun":
         return _Manager(name, "bun install --frozen-lockfile", "bun run", "bun install --lockfile-only")
     if lock is None:
         return _Manager(name, "npm install --no-package-lock --no-audit --no-fund", "npm run", "")
     relock = "npm install --package-lock-only --ignore-scripts"
     return _Manager(name, "npm ci --prefer-offline --no-audit --no-fund", "npm run", relock)
-
-
-def _yarn(ground: StackFolder, package: Mapping[str, object]) -> _Manager:
-    """Return the commands of Yarn 1 or of its successors, which differ; the lock file shows which one."""
-    old = "# yarn lockfile v1" in ground.text("yarn.lock")[:500]
-    if old or str(package.get("packageManager", "")).startswith("yarn@1"):
-        return _Manager("yarn", "yarn install --frozen-lockfile --prefer-offline", "yarn run", "")
-    return _Manager("yarn", "yarn install --immutable", "yarn run", "yarn install --mode=update-lockfile")
 
 
 def _commands(ground: StackFolder, manager: _Manager, scripts: Mapping[str, str]) -> list[Command]:

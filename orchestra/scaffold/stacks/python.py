@@ -39,6 +39,7 @@ class _Installer:
     prefix: str  # before each command
     installed: frozenset[str]  # distributions that the set-up names, normalised
     relock: Mapping[str, str]
+    makes: tuple[str, ...] = ()
 
 
 def find(ground: StackFolder) -> Part | None:
@@ -54,6 +55,7 @@ def find(ground: StackFolder) -> Part | None:
         suffixes=SUFFIXES,
         setup=tuple(ground.here(command) for command in installer.setup),
         commands=tuple(_commands(ground, project, installer)),
+        makes=installer.makes,
         protected=tuple(ground.pattern(name) for name in (*_PROTECTED, *requirements) if name in ground.names),
         regenerate={ground.pattern(lock): ground.here(run) for lock, run in installer.relock.items()},
         pack="standards/python-service",
@@ -111,38 +113,30 @@ def _poetry(
 def _pip(
     ground: StackFolder, core: frozenset[str], groups: Mapping[str, object], extras: Mapping[str, object]
 ) -> _Installer:
-    files = list(_requirement_files(ground))
+    """Return the commands of pip, or of uv's faster pip, in an environment of the worktree's own."""
+    files: list[str] = [name for name in _REQUIREMENTS if name in ground.names]
+    texts = [ground.text(name) for name in files]
+    inner = ground.at(f"{ground.folder}requirements/")
+    texts += [inner.text(name) for name in _IN_FOLDER]
+    files += [f"requirements/{name}" for name in _IN_FOLDER if name in inner.names]
     asked = [name for name in _FOR_TESTS if name in groups]
     extra_names = ",".join(name for name in _FOR_TESTS if name in extras)
     arguments = [f"-r {name}" for name in files] + [f"--group {name}" for name in asked]
-    if ground.first("pyproject.toml", "setup.py") and _installs_itself(ground):
-        arguments.append(f"-e '.[{extra_names}]'" if extra_names else "-e .")
-    text = "\n".join(_requirement_text(ground, name) for name in files)
-    installed = core | _of(groups, asked) | _of(extras, _FOR_TESTS) | _distributions(text.splitlines())
-    setup = ["python3 -m venv .venv"]
-    if asked:
-        setup.append(".venv/bin/pip install --quiet --upgrade 'pip>=25.1'")  # the first that knows --group
-    missing = [name for name in ("pytest",) if _uses_pytest(ground) and name not in installed]
-    if arguments or missing:
-        setup.append(" ".join([".venv/bin/pip install --quiet", *arguments, *missing]))
-    return _Installer("pip", tuple(setup), ".venv/bin/", installed | set(missing), {})
-
-
-def _installs_itself(ground: StackFolder) -> bool:
     project = ground.toml("pyproject.toml")
-    return "setup.py" in ground.names or "project" in project or "build-system" in project
-
-
-def _requirement_files(ground: StackFolder) -> Iterator[str]:
-    yield from (name for name in _REQUIREMENTS if name in ground.names)
-    for name in _IN_FOLDER:
-        if f"{ground.folder}requirements/{name}" in ground.tracked:
-            yield f"requirements/{name}"
-
-
-def _requirement_text(ground: StackFolder, name: str) -> str:
-    folder, _, file = name.rpartition("/")
-    return StackFolder(ground.root, ground.tracked, f"{ground.folder}{folder}/" if folder else ground.folder).text(file)
+    if "setup.py" in ground.names or "project" in project or "build-system" in project:
+        arguments.append(f"-e '.[{extra_names}]'" if extra_names else "-e .")
+    installed = core | _of(groups, asked) | _of(extras, _FOR_TESTS) | _distributions("\n".join(texts).splitlines())
+    missing = [name for name in ("pytest",) if _uses_pytest(ground) and name not in installed]
+    if ground.has_uv:
+        setup, install = ["uv venv --quiet --allow-existing .venv"], "uv pip install --quiet --python .venv"
+    else:
+        setup, install = ["python3 -m venv .venv"], ".venv/bin/pip install --quiet"
+        if asked:
+            setup.append(".venv/bin/pip install --quiet --upgrade 'pip>=25.1'")  # the first that knows --group
+    if arguments or missing:
+        setup.append(" ".join([install, *arguments, *missing]))
+    makes = () if ground.has_uv else (f"{ground.folder}.venv/",)  # uv writes a .gitignore into it
+    return _Installer("pip", tuple(setup), ".venv/bin/", installed | set(missing), {}, makes)
 
 
 def _of(source: Mapping[str, object], names: Iterable[str]) -> frozenset[str]:
@@ -167,45 +161,24 @@ def _distributions(requirements: Iterable[str]) -> frozenset[str]:
 
 
 def _commands(ground: StackFolder, project: Mapping[str, object], installer: _Installer) -> Iterator[Command]:
-    tool = table(project, "tool")
-    lint = _lint(ground, tool, installer.installed)
-    if lint:
-        yield Command("lint", ground.here(installer.prefix + lint[0]), lint[1])
-    types = _types(ground, tool, installer.installed)
-    if types:
-        yield Command("types", ground.here(installer.prefix + types[0]), types[1])
-    tests = _tests(ground, installer)
-    if tests:
-        yield Command("tests", ground.here(tests[0]), tests[1])
-
-
-def _lint(ground: StackFolder, tool: Mapping[str, object], installed: frozenset[str]) -> tuple[str, str] | None:
+    tool, installed, prefix = table(project, "tool"), installer.installed, installer.prefix
     if "ruff" in installed and ("ruff" in tool or ground.first("ruff.toml", ".ruff.toml")):
-        return "ruff check .", "ruff is configured and among the dependencies"
-    if "flake8" in installed and (ground.first(".flake8") or _section(ground, "flake8")):
-        return "flake8", "flake8 is configured and among the dependencies"
-    return None
-
-
-def _types(ground: StackFolder, tool: Mapping[str, object], installed: frozenset[str]) -> tuple[str, str] | None:
-    """Return mypy only where its configuration lists what to check; otherwise it needs arguments."""
-    options = table(tool, "mypy")
-    names = bool({"files", "packages", "modules"} & options.keys())
-    names = names or bool(re.search(r"^(files|packages)\s*=", ground.text("mypy.ini"), re.MULTILINE))
-    if "mypy" in installed and names:
-        return "mypy", "mypy is configured with what to check, and among the dependencies"
-    return None
-
-
-def _tests(ground: StackFolder, installer: _Installer) -> tuple[str, str] | None:
-    if _uses_pytest(ground) or "pytest" in installer.installed:
-        return f"{installer.prefix}pytest -q", "pytest is configured or among the dependencies"
-    python = f"{installer.prefix}python"
-    if "manage.py" in ground.names:
-        return f"{python} manage.py test", "manage.py"
-    if any(re.search(r"(^|/)tests?(/|\.py$|_.*\.py$)", path) for path in ground.tracked if path.endswith(".py")):
-        return f"{python} -m unittest", "tests, and no other runner is named"
-    return None
+        yield Command("lint", ground.here(f"{prefix}ruff check ."), "ruff is configured and among the dependencies")
+    elif "flake8" in installed and (ground.first(".flake8") or _section(ground, "flake8")):
+        yield Command("lint", ground.here(f"{prefix}flake8"), "flake8 is configured and among the dependencies")
+    # mypy only where its configuration lists what to check; otherwise it needs arguments.
+    listed = {"files", "packages", "modules"} & table(tool, "mypy").keys()
+    if "mypy" in installed and (listed or re.search(r"^(files|packages)\s*=", ground.text("mypy.ini"), re.MULTILINE)):
+        source = "mypy is configured with what to check, and among the dependencies"
+        yield Command("types", ground.here(f"{prefix}mypy"), source)
+    files = [path for path in ground.tracked if path.endswith(".py")]
+    if _uses_pytest(ground) or "pytest" in installed:
+        yield Command("tests", ground.here(f"{prefix}pytest -q"), "pytest is configured or among the dependencies")
+    elif "manage.py" in ground.names:
+        yield Command("tests", ground.here(f"{prefix}python manage.py test"), "manage.py")
+    elif any(re.search(r"(^|/)tests?(/|\.py$|_.*\.py$)", path) for path in files):
+        run = f"{prefix}python -m unittest"
+        yield Command("tests", ground.here(run), "tests, and no other runner is named")
 
 
 def _uses_pytest(ground: StackFolder) -> bool:
