@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,12 +31,19 @@ def _trust_own(repository: Repository, blueprint: Path) -> None:
         trust(make_fleet(repository, load_blueprint(blueprint, blueprint_paths=[repository.top / "blueprints"])))
 
 
-@task(help={"name": "The blueprint's name. Default: the project's."})
-def init(c: Context, name: str | None = None, repo: str | None = None, json: bool = False) -> ExitCode:
-    """Detect the stack and write a first blueprint, its schema for editors, and a tasks.py; change nothing that exists.
+@task(
+    help={
+        "name": "The blueprint's name. Default: the project's.",
+        "invoke": "Write a tasks.py too, for `inv VERB` with Invoke.",
+    }
+)
+def init(
+    c: Context, name: str | None = None, invoke: bool = False, repo: str | None = None, json: bool = False
+) -> ExitCode:
+    """Detect the stack and write a first blueprint and its schema for editors; change nothing that exists.
 
-    Test, lint and set-up commands, protected files, stages and scopes are proposed from the files and the history of
-    the repository. The blueprint validates and plans as it is; write the agents' assignments into it.
+    Test, lint and set-up commands, protected files and scopes are proposed from the files and the history of the
+    repository. The blueprint validates and plans as it is; write the agents' assignments into it.
     """
     from orchestra.git.refs import resolve
     from orchestra.git.repository import Repository
@@ -50,7 +58,15 @@ def init(c: Context, name: str | None = None, repo: str | None = None, json: boo
     tracked = git.run("ls-files", "-z").fields
     tip = resolve(git, "HEAD")
     history = read_history(repository.git, tip, most_commits=_MOST_COMMITS).changes if tip else ()
-    plan = init_files(repository.top, tracked, history=history, name=name)
+    plan = init_files(
+        repository.top,
+        tracked,
+        history=history,
+        name=name,
+        invoke=invoke,
+        has_uv=shutil.which("uv") is not None,
+        is_ignored=lambda folder: git.run("check-ignore", "--quiet", folder, ok=(0, 1, 128)).code == 0,
+    )
     written = write(plan)
     if repository.top / plan.blueprint in [repository.top / path for path in written]:
         _trust_own(repository, repository.top / plan.blueprint)

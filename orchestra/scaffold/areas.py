@@ -215,6 +215,8 @@ def _add_tests(claims: Sequence[_Claim], folders: Folders) -> None:
         share = (weights[claim.name] - nested) / (folders.weight("") or 1)
         if len(code) == 1 or share >= _MAIN:
             claim.paths += roots
+            if not any(path.startswith("*.") for other in code for path in other.paths):
+                claim.paths += [path for path in folders.code if "/" not in path and not _BUILD_FILE.fullmatch(path)]
             continue
         tests = [path for path in folders.tests_of(start, roots) if path not in taken]
         if roots and not tests and folders.keeps_tests_apart(claim.paths):

@@ -17,6 +17,7 @@ from orchestra.scaffold.draft_texts import HEAD, LIMITS, PROFILES, RULES
 
 _WIDTH: Final = 118
 _CHANGE_LOG: Final = re.compile(r"(changelog|changes|history|news|releases)(\.(md|rst|txt))?", re.IGNORECASE)
+_NO_WORK: Final = re.compile(rf"{_CHANGE_LOG.pattern}|(licen[cs]e|copying)(\.\w+)?", re.IGNORECASE)
 _DOLLARS_EACH: Final = 10
 _MOST_AT_ONCE: Final = 6
 _MOST_UNOWNED: Final = 5
@@ -48,6 +49,7 @@ def draft_blueprint(
     limits = LIMITS.format(each=_DOLLARS_EACH, at_once=min(len(areas), _MOST_AT_ONCE), all=_DOLLARS_EACH * len(areas))
     used = dict.fromkeys(area.kind for area in areas)
     agents = [*map(_agent, areas)]
+    unowned = [path for path in unowned if not path.startswith(".") and not _NO_WORK.fullmatch(path)]
     if unowned:
         names = [re.sub(r"[^ -~]", "?", path) for path in unowned[:_MOST_UNOWNED]]
         listed = ", ".join([*names, *(["..."] if len(unowned) > _MOST_UNOWNED else [])])

@@ -209,3 +209,8 @@ def assert_apart(areas: Sequence[Area]) -> None:
     overlaps = Overlaps([Scope(area.include, area.exclude) for area in areas])
     for one, two in combinations(range(len(areas)), 2):
         assert overlaps.witness(one, two) is None, (areas[one], areas[two])
+
+
+def test_sources_in_the_root_belong_to_the_main_area() -> None:
+    files = [*many("lib", 9, ".js"), "index.js", "build.js", "test/a.js"]
+    assert scopes(propose_areas(files, (".js",))) == {"lib": ("lib/**", "test/**", "index.js")}

@@ -59,7 +59,7 @@ def test_what_is_written_says_what_was_found(sample: Checkout) -> None:
         "stock": ("src/stock/**",),
     }
     text = (sample.path / "blueprints/shop.yaml").read_text()
-    assert "  # EDIT: 3 files are in no agent's scope (CHANGELOG.md, Dockerfile, docs/guide.md)." in text
+    assert "  # EDIT: 2 files are in no agent's scope (Dockerfile, docs/guide.md)." in text
     assert blueprint.limits.gates == 1
     assert list(blueprint.gates) == ["scope", "notes", "lint", "tests"]
     tests = blueprint.gates["tests"]
