@@ -21,7 +21,7 @@ from orchestra.blueprint.inline_templates import (
 )
 from orchestra.blueprint.model import Key, Origin
 from orchestra.blueprint.problems import Findings, problem
-from orchestra.blueprint.yaml_input import Refused, decode, read_limited
+from orchestra.blueprint.strict_yaml import Refused, names_in_folder, read_text
 from orchestra.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class _FileChecker:
             return
         self._seen.add(file)
         try:
-            source = decode(read_limited(file, _MAX_BYTES), file)
+            source = read_text(file, _MAX_BYTES)
         except Refused as stop:
             self._findings.problems.append(stop.problem)
             return
