@@ -38,7 +38,13 @@ def build(data: Data, root: MapNode, source: Path) -> Blueprint:
         worktrees=worktrees,
         standards=MappingProxyType({heading: tuple(rules) for heading, rules in data.get("standards", {}).items()}),
         never=tuple(data.get("never", ())),
-        templates=_templates(data.get("templates", {}), root),
+        templates=MappingProxyType(
+            {
+                name: template_path(value, node.origin)
+                for name, value in data.get("templates", {}).items()
+                if (node := find(root, ("templates", name)))
+            }
+        ),
         protected=tuple(data.get("protected", ())),
         stages=stages,
         overlap=model.Overlap(data.get("overlap", model.Overlap.WARN)),
@@ -66,11 +72,11 @@ def _env(values: Mapping[str, str]) -> Mapping[str, str]:
 def _converted(data: Data, **convert: _Convert) -> dict[str, Any]:
     """Return the keys that are there, some converted; a key ``timeout`` becomes ``timeout_s``."""
     names = {"timeout": "timeout_s"}
-    return {names.get(key, key): convert.get(key, _as_is)(value) for key, value in data.items()}
 
+    def converted(key: str, value: Any) -> Any:
+        return convert[key](value) if key in convert else tuple(value) if isinstance(value, list) else value
 
-def _as_is(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return {names.get(key, key): converted(key, value) for key, value in data.items()}
 
 
 def _worktrees(data: Data) -> model.Worktrees:
@@ -94,6 +100,11 @@ def _runner(data: Data) -> model.Runner:
 
 
 def _merge(data: Data) -> model.Merge:
+    def rule(value: Any) -> model.ConflictRule:
+        if isinstance(value, Mapping):
+            return model.Regenerate(value["regenerate"])
+        return model.Union() if value == "union" else model.Forbid()
+
     return model.Merge(
         **_converted(
             data,
@@ -101,39 +112,19 @@ def _merge(data: Data) -> model.Merge:
             strategy=model.Strategy,
             train=model.Train,
             guarantee=model.Guarantee,
-            conflicts=_conflicts,
-            proposals=_proposals,
+            conflicts=lambda rules: MappingProxyType({pattern: rule(value) for pattern, value in rules.items()}),
+            proposals=lambda names: tuple(map(model.Proposer, names)),
         )
     )
-
-
-def _proposals(names: list[str]) -> tuple[model.Proposer, ...]:
-    return tuple(model.Proposer(name) for name in names)
-
-
-def _conflicts(data: Data) -> Mapping[str, model.ConflictRule]:
-    return MappingProxyType({pattern: _rule(rule) for pattern, rule in data.items()})
-
-
-def _rule(rule: Any) -> model.ConflictRule:
-    if isinstance(rule, Mapping):
-        return model.Regenerate(rule["regenerate"])
-    return model.Union() if rule == "union" else model.Forbid()
-
-
-def _templates(data: Data, root: MapNode) -> Mapping[str, Path]:
-    files = {}
-    for name, value in data.items():
-        node = find(root, ("templates", name))
-        assert node is not None  # noqa: S101 - data was made of it
-        files[name] = template_path(value, node.origin)
-    return MappingProxyType(files)
 
 
 def _agent(data: Data, number: int, blueprint: Data, worktrees: model.Worktrees) -> Agent:
     name, stage = data["name"], data.get("stage")
     title = data.get("title", name)
     seen = Declared((), name, number, title, stage)
+    runner = {**blueprint.get("runner", {}), **data.get("runner", {})}  # the agent's keys over the fleet's
+    if "env" in runner:
+        runner["env"] = {**blueprint.get("runner", {}).get("env", {}), **data.get("runner", {}).get("env", {})}
     return Agent(
         name=AgentName(name),
         number=number,
@@ -146,16 +137,8 @@ def _agent(data: Data, number: int, blueprint: Data, worktrees: model.Worktrees)
         merge_after=tuple(AgentName(predecessor) for predecessor in data.get("merge_after", ())),
         branch=render(worktrees.branch, agent=seen, fleet=blueprint["name"]),
         directory=render(worktrees.directory, agent=seen, fleet=blueprint["name"]),
-        runner=_runner(_over(blueprint.get("runner", {}), data.get("runner", {}))),
+        runner=_runner(runner),
     )
-
-
-def _over(fleet_runner: Data, agent_runner: Data) -> Data:
-    """Return the agent's runner keys over the fleet's; ``env`` merges."""
-    merged = {**fleet_runner, **agent_runner}
-    if "env" in fleet_runner and "env" in agent_runner:
-        merged["env"] = {**fleet_runner["env"], **agent_runner["env"]}
-    return merged
 
 
 def _scope(data: Any) -> model.Scope | None:

@@ -40,31 +40,26 @@ def starter_names() -> list[str]:
 
 
 def named_file(name: str, folders: Sequence[Path], *, but: Path | None = None) -> Path | None:
-    """Return the first of ``folder/name``, ``folder/name.yaml``, ``folder/name.yml`` that is a file, other than
-    ``but``.
-
-    None where none is.
-    """
+    """Return the first of ``folder/name`` and ``folder/name.yaml`` (``.yml``) that is a file, but not ``but``."""
     for folder in folders:
         for suffix in ("", *SUFFIXES):
             candidate = Path(os.path.normpath(folder / f"{name}{suffix}"))
-            if _is_file(candidate) and not (but and candidate.resolve() == but.resolve()):
+            if is_file(candidate) and not (but and candidate.resolve() == but.resolve()):
                 return candidate
     return None
 
 
-def names_in(folder: Path) -> Iterator[str]:
-    """Yield the names that files of ``folder`` and of two levels of folders in it go by, sorted:
-    ``standards/go-service``.
+def names_in(folder: Path) -> list[str]:
+    """Return the names of the files in ``folder`` and in two levels of folders below, sorted: ``standards/go-service``.
 
     Looks at 2,000 entries at most: ``folder`` may be the root of anything, next to a blueprint.
     """
-    names = []
     starters = shipped_starters()  # their YAML files are no blueprints
-    for entry in islice(_entries(folder, _LEVELS), _MOST_ENTRIES):
-        if starters not in entry.parents and entry.suffix in SUFFIXES and _is_file(entry):
-            names.append(entry.relative_to(folder).with_suffix("").as_posix())
-    yield from sorted(names)
+    return sorted(
+        entry.relative_to(folder).with_suffix("").as_posix()
+        for entry in islice(_entries(folder, _LEVELS), _MOST_ENTRIES)
+        if starters not in entry.parents and entry.suffix in SUFFIXES and is_file(entry)
+    )
 
 
 def _entries(folder: Path, levels: int) -> Iterator[Path]:
@@ -86,8 +81,9 @@ def near_names(name: str, folders: Sequence[Path]) -> str | None:
     return did_you_mean(Path(stem).name, known_names) or did_you_mean(stem, known_names, otherwise=listing)
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Return True for a file; False also for a name too long for the file system, or with a NUL."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name too long for the file system, or with a NUL
+    except (OSError, ValueError):
         return False

@@ -25,6 +25,7 @@ VERBS = frozenset(
     stop trust up validate watch worker""".split()
 )
 """The verbs of the command line, present and planned: `orchestra stop merge` would run two verbs."""
+_LONGEST_SHOWN = 60
 PLACEHOLDERS = ("prompt", "prompt_file", "worktree", "session_id", "settings")
 
 
@@ -108,12 +109,10 @@ def _check_order(findings: Findings) -> None:
         members.setdefault(name, Member(AgentName(name), findings.text((*path, "stage")), tuple(after)))
     try:
         merge_order(list(members.values()), stages)
+        return
     except OrderCycle as cycle:
-        _note_cycle(findings, cycle)
-
-
-def _note_cycle(findings: Findings, error: OrderCycle) -> None:
-    """Report the cycle at its first ``merge_after``; stages alone cannot be circular."""
+        error = cycle
+    # Report the cycle at its first merge_after; stages alone cannot be circular.
     paths = {name: path for path, name in reversed(list(agents(findings)))}
     steps = list(pairwise(error.cycle))
     declared = ((paths[later], earlier) for earlier, later in steps)
@@ -134,27 +133,16 @@ def _note_cycle(findings: Findings, error: OrderCycle) -> None:
 
 
 def _check_patterns(findings: Findings) -> None:
-    for path in _pattern_lists(findings):
+    lists: list[Key] = [("protected",), ("requires",), ("worktrees", "setup", "copy"), ("worktrees", "setup", "share")]
+    for path in (*findings.children(("agents",)), *findings.children(("profiles",))):
+        scope = (*path, "scope")
+        in_map = isinstance(findings.node(scope), MapNode)
+        lists += [(*path, "may_edit"), *([(*scope, "include"), (*scope, "exclude")] if in_map else [scope])]
+    for path in lists:
         for place, pattern in findings.texts(path):
             _check_pattern(findings, place, pattern, key=False)
     for path in findings.children(("merge", "conflicts")):
         _check_pattern(findings, path, str(path[-1]), key=True)
-
-
-def _pattern_lists(findings: Findings) -> Iterator[Key]:
-    yield ("protected",)
-    yield ("requires",)
-    yield ("worktrees", "setup", "copy")
-    yield ("worktrees", "setup", "share")
-    for owner in ("agents", "profiles"):
-        for path in findings.children((owner,)):
-            yield (*path, "may_edit")
-            scope = (*path, "scope")
-            if isinstance(findings.node(scope), MapNode):
-                yield (*scope, "include")
-                yield (*scope, "exclude")
-            else:
-                yield scope
 
 
 def _check_pattern(findings: Findings, place: Key, pattern: str, *, key: bool) -> None:
@@ -163,16 +151,9 @@ def _check_pattern(findings: Findings, place: Key, pattern: str, *, key: bool) -
     try:
         check_pattern(pattern)
     except BadPattern as bad:
-        shown = pattern if len(pattern) <= len("x" * 60) else f"{pattern[:60]}..."
+        shown = pattern if len(pattern) <= _LONGEST_SHOWN else f"{pattern[:_LONGEST_SHOWN]}..."
         note = findings.at_key if key else findings.at_value
         note(place, f'the pattern "{shown}" {bad.message}', bad.hint)
-
-
-def _check_starter(findings: Findings) -> None:
-    starter = findings.text(("starter",))
-    if starter is not None and starter not in (starters := starter_names()):
-        hint = did_you_mean(starter, starters, otherwise=f"available: {', '.join(starters)}" if starters else None)
-        findings.at_value(("starter",), f'no starter "{starter}" ships with orchestra', hint)
 
 
 def _check_durations(findings: Findings) -> None:
@@ -189,44 +170,30 @@ def _check_durations(findings: Findings) -> None:
 
 
 def _check_runners(findings: Findings) -> None:
+    def lacks_command(runner: Key) -> bool:
+        return next(findings.children((*runner, "command")), None) is None
+
     fleet: Key = ("runner",)
-    command = _has_command(findings, fleet)
-    if findings.text((*fleet, "kind")) == "command" and not command:
-        paths = [*findings.children(("agents",))]
-        if not paths or not all(_has_command(findings, (*path, "runner")) for path in paths):
-            _note_no_command(findings, fleet)
-    for path in findings.children(("agents",)):
-        agent_runner = (*path, "runner")
-        if (
-            findings.text((*agent_runner, "kind")) == "command"
-            and not command
-            and not _has_command(findings, agent_runner)
-        ):
-            _note_no_command(findings, agent_runner)
-
-
-def _has_command(findings: Findings, runner: Key) -> bool:
-    return next(findings.children((*runner, "command")), None) is not None
-
-
-def _note_no_command(findings: Findings, runner: Key) -> None:
-    message = 'is "command", but no "command" is declared'
-    findings.at_value((*runner, "kind"), message, 'add command: ["my-agent", "{prompt_file}"]')
-
-
-_CHECKS = (
-    _check_presence,
-    _check_names,
-    _check_stages,
-    _check_order,
-    _check_patterns,
-    _check_starter,
-    _check_durations,
-    _check_runners,
-)
+    of_agents: list[Key] = [(*path, "runner") for path in findings.children(("agents",))]
+    if not lacks_command(fleet):
+        return
+    for runner in (fleet, *of_agents):
+        needs = any(map(lacks_command, of_agents)) or not of_agents if runner == fleet else lacks_command(runner)
+        if needs and findings.text((*runner, "kind")) == "command":
+            message = 'is "command", but no "command" is declared'
+            findings.at_value((*runner, "kind"), message, 'add command: ["my-agent", "{prompt_file}"]')
 
 
 def check_parts(findings: Findings) -> None:
     """Run every check of this module."""
-    for check in _CHECKS:
-        check(findings)
+    _check_presence(findings)
+    _check_names(findings)
+    _check_stages(findings)
+    _check_order(findings)
+    _check_patterns(findings)
+    starter, starters = findings.text(("starter",)), starter_names()
+    if starter is not None and starter not in starters:
+        hint = did_you_mean(starter, starters, otherwise=f"available: {', '.join(starters)}" if starters else None)
+        findings.at_value(("starter",), f'no starter "{starter}" ships with orchestra', hint)
+    _check_durations(findings)
+    _check_runners(findings)

@@ -16,7 +16,7 @@ from orchestra.blueprint.catalog import named_file, near_names
 from orchestra.blueprint.overlay import Layers
 from orchestra.blueprint.problems import problem
 from orchestra.blueprint.strict_yaml import load_tree
-from orchestra.blueprint.yaml_tree import Entry, ListNode, MapNode, Node, Scalar, kind
+from orchestra.blueprint.yaml_tree import Entry, ListNode, MapNode, Scalar, kind, map_inside
 from orchestra.errors import Problem
 
 VERSION: Final = "1"
@@ -67,35 +67,22 @@ class _Composer:
             self.broken = True
             return None
         root = _without_extensions(tree.root)
-        self._check_version(root)
-        below: MapNode | None = None
-        for base in self._bases(root, file, chain):
-            below = self.layers.maps(below, base)
-        return self.layers.maps(below, root.without("extends"))
-
-    def _check_version(self, root: MapNode) -> None:
         version = root.get("version")
         if isinstance(version, Scalar) and not version.is_null and version.text != VERSION:
             message = f"version {version.text}: this orchestra reads version {VERSION}"
             self.problems.append(problem(version.origin, message))
-
-    def _bases(self, root: MapNode, file: Path, chain: tuple[Path, ...]) -> list[MapNode]:
+        below: MapNode | None = None
         extends = root.get("extends")
         if extends is None or (isinstance(extends, Scalar) and extends.is_null):
-            return []
-        bases = (self._base(entry, file, chain) for entry in self._entries(extends))
-        return [base for base in bases if base is not None]
-
-    def _entries(self, extends: Node) -> list[Scalar]:
-        items = extends.items if isinstance(extends, ListNode) else (extends,)
-        entries = []
-        for item in items:
+            return root.without("extends")
+        for item in extends.items if isinstance(extends, ListNode) else (extends,):
             if isinstance(item, Scalar) and item.text.strip():
-                entries.append(item)
+                base = self._base(item, file, chain)
+                below = self.layers.maps(below, base) if base is not None else below
             else:
                 message = f"extends: must be a name or a list of names, not {kind(item)}"
                 self.problems.append(problem(item.origin, message, "write: extends: [standards/typescript-service]"))
-        return entries
+        return self.layers.maps(below, root.without("extends"))
 
     def _base(self, entry: Scalar, file: Path, chain: tuple[Path, ...]) -> MapNode | None:
         folders = (file.parent,) if entry.text.startswith(_PATH_STARTS) else (file.parent, *self.folders)
@@ -104,7 +91,9 @@ class _Composer:
             self._fail(entry, f'extends "{entry.text}": no such blueprint', near_names(entry.text, folders))
             return None
         if base_file.resolve() in chain:
-            self._fail(entry, _cycle(base_file, chain), "remove this entry")
+            loop = [file.name for file in chain[chain.index(base_file.resolve()) :]]
+            names = f": {' -> '.join((*loop, loop[0]))}" if len(loop) > 1 else ""
+            self._fail(entry, f"extends itself{names}", "remove this entry")
             return None
         if len(self.files) >= _MAX_FILES:
             self._fail(entry, f"extends more than {_MAX_FILES} files", None)
@@ -116,24 +105,9 @@ class _Composer:
         self.problems.append(problem(entry.origin, message, hint))
 
 
-def _cycle(repeated_file: Path, chain: tuple[Path, ...]) -> str:
-    loop = chain[chain.index(repeated_file.resolve()) :]
-    if len(loop) == 1:
-        return "extends itself"
-    return f"extends itself: {' -> '.join(file.name for file in (*loop, loop[0]))}"
-
-
 def _without_extensions(node: MapNode) -> MapNode:
     """Return the map without ``x-`` keys, at any depth: they are the author's own, and may hold anything."""
-    entries = {
-        key: Entry(entry.key, _kept(entry.node)) for key, entry in node.entries.items() if not key.startswith("x-")
-    }
-    return MapNode(entries, node.origin)
-
-
-def _kept(node: Node) -> Node:
-    if isinstance(node, MapNode):
-        return _without_extensions(node)
-    if isinstance(node, ListNode):
-        return ListNode(tuple(_kept(item) for item in node.items), node.origin, node.append)
-    return node
+    entries = ((key, entry) for key, entry in node.entries.items() if not key.startswith("x-"))
+    return MapNode(
+        {key: Entry(entry.key, map_inside(entry.node, _without_extensions)) for key, entry in entries}, node.origin
+    )

@@ -30,20 +30,19 @@ def branch_problem(name: str) -> str | None:
         return "begins with a dash"
     bad = _NOT_IN_REF.search(name)
     if bad:
-        return f"contains {_spelled(bad.group())}, which git does not allow in a branch name"
+        text = bad.group()
+        shown = "a space" if text == " " else f'"{text}"' if text.isprintable() else "a control character"
+        return f"contains {shown}, which git does not allow in a branch name"
     if name.endswith((".", "/")):
         return f'ends with "{name[-1]}"'
-    return _first(_component_problem(part) for part in name.split("/"))
-
-
-def _component_problem(part: str) -> str | None:
-    if not part:
-        return "contains an empty part (//, or a leading /)"
-    if part.startswith("."):
-        return f'contains "{part}"; git does not allow a part that begins with a dot'
-    if part.casefold().endswith(".lock"):
-        return f'contains "{part}"; git does not allow a part that ends with .lock'
-    return _too_long(part)
+    for part in name.split("/"):
+        if not part:
+            return "contains an empty part (//, or a leading /)"
+        if part.startswith("."):
+            return f'contains "{part}"; git does not allow a part that begins with a dot'
+        if part.casefold().endswith(".lock"):
+            return f'contains "{part}"; git does not allow a part that ends with .lock'
+    return _too_long(name)
 
 
 def directory_problem(path: str) -> str | None:
@@ -55,35 +54,24 @@ def directory_problem(path: str) -> str | None:
     parts = path.split("/")
     if parts[0].casefold().endswith(GATE_FOLDER_SUFFIX):
         return f"ends with {GATE_FOLDER_SUFFIX}, which is reserved for the worktrees of gates"
-    return _first(_folder_problem(part) for part in parts)
+    for part in parts:
+        if part == "..":
+            return "leaves worktrees.root"
+        if part in ("", "."):
+            return "contains an empty part (//, ., or a slash at an end)"
+        if part.casefold() == ".git":
+            return "contains .git, which belongs to git"
+        if part.casefold().startswith(OWN_FOLDER_PREFIX):
+            return f'contains "{part}"; names that begin with {OWN_FOLDER_PREFIX} are reserved for orchestra'
+        if part != part.strip() or part.startswith("-"):
+            return f'contains "{part}", which begins with a dash or has a space at an end'
+    return _too_long(path)
 
 
-def _folder_problem(part: str) -> str | None:
-    if part == "..":
-        return "leaves worktrees.root"
-    if part in ("", "."):
-        return "contains an empty part (//, ., or a slash at an end)"
-    if part.casefold() == ".git":
-        return "contains .git, which belongs to git"
-    if part.casefold().startswith(OWN_FOLDER_PREFIX):
-        return f'contains "{part}"; names that begin with {OWN_FOLDER_PREFIX} are reserved for orchestra'
-    if part != part.strip() or part.startswith("-"):
-        return f'contains "{part}", which begins with a dash or has a space at an end'
-    return _too_long(part)
-
-
-def _too_long(part: str) -> str | None:
-    if len(part.encode("utf-8", "surrogatepass")) > _LONGEST_COMPONENT:
+def _too_long(path: str) -> str | None:
+    if any(len(part.encode("utf-8", "surrogatepass")) > _LONGEST_COMPONENT for part in path.split("/")):
         return f"contains a part longer than {_LONGEST_COMPONENT} bytes"
     return None
-
-
-def _first(problems: Iterator[str | None]) -> str | None:
-    return next((problem for problem in problems if problem), None)
-
-
-def _spelled(text: str) -> str:
-    return "a space" if text == " " else f'"{text}"' if text.isprintable() else "a control character"
 
 
 def folded(name: str) -> str:

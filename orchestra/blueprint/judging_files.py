@@ -31,17 +31,9 @@ BUILD_FILES: Mapping[str, tuple[str, ...]] = {
 """Program -> the files by which it knows what to run."""
 
 _PYTHON_TESTS = ("conftest.py", "pytest.ini", ".pytest.ini", "tox.ini", ".coveragerc", "sitecustomize.py")
-_JAVASCRIPT = (
-    *("jest.config.*", "jest.setup.*", "vitest.config.*", "vitest.workspace.*", ".mocharc*", "karma.conf.*"),
-    *(
-        "playwright.config.*",
-        "cypress.config.*",
-        "ava.config.*",
-        ".eslintrc*",
-        "eslint.config.*",
-        "biome.json",
-        ".npmrc",
-    ),
+_JAVASCRIPT = tuple(
+    """jest.config.* jest.setup.* vitest.config.* vitest.workspace.* .mocharc* karma.conf.* playwright.config.*
+    cypress.config.* ava.config.* .eslintrc* eslint.config.* biome.json .npmrc""".split()
 )
 _CONFIGURATION: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("pytest", "py.test", "tox", "nox", "unittest", "coverage"), _PYTHON_TESTS),
@@ -57,9 +49,9 @@ _CONFIGURATION: Mapping[str, tuple[str, ...]] = {
     "phpunit": ("phpunit.xml*",),
     "cargo": (".cargo/config.toml", ".config/nextest.toml", "clippy.toml"),
 }
-_CI = (
-    *(".github/workflows/*", ".github/actions/*", ".gitlab-ci.yml", ".gitlab/ci/*", ".circleci/*", ".buildkite/*"),
-    *("Jenkinsfile", "azure-pipelines.yml", "bitbucket-pipelines.yml", ".travis.yml", ".drone.yml", ".woodpecker*"),
+_CI = tuple(
+    """.github/workflows/* .github/actions/* .gitlab-ci.yml .gitlab/ci/* .circleci/* .buildkite/* Jenkinsfile
+    azure-pipelines.yml bitbucket-pipelines.yml .travis.yml .drone.yml .woodpecker*""".split()
 )
 _INTERPRETERS = frozenset("sh bash dash zsh python python3 node ruby perl php deno bun tsx ts-node . source".split())
 MANIFESTS = frozenset(("package.json", "pyproject.toml", "setup.cfg"))
@@ -99,7 +91,8 @@ def _decider(blueprint: Blueprint) -> Callable[[str], bool]:
     source = f"/{blueprint.source}"
 
     def decides(path: str) -> bool:
-        suffixes = _suffixes(path)
+        parts = path.split("/")
+        suffixes = ["/".join(parts[start:]) for start in range(len(parts))]
         if any(map(matches, suffixes)) or not scripts.isdisjoint(suffixes):
             return True
         return "/" in source[1:] and source.endswith(f"/{path}")
@@ -146,8 +139,3 @@ def _scripts(command: str) -> set[str]:
         if not (word.startswith("-") and previous in _INTERPRETERS):
             previous = word.rpartition("/")[2] if word.startswith("/") else word
     return scripts
-
-
-def _suffixes(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[start:]) for start in range(len(parts))]

@@ -5,6 +5,7 @@ Raises BlueprintError with the problems of all files, sorted, or UsageError for 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,14 +36,13 @@ __all__ = [
 
 
 def load_blueprint(path: Path, *, blueprint_paths: Sequence[Path] = ()) -> Blueprint:
-    """Return the blueprint in that file. ``blueprint_paths``: folders where names of ``extends`` are looked up,
-    after the
-    file's own folder and before the shipped ones; usually the repository's ``blueprints/``.
+    """Return the blueprint in that file. Raises BlueprintError with every problem.
 
-    Raises BlueprintError with every problem.
+    ``blueprint_paths``: folders where names of ``extends`` are looked up, after the file's own folder and before the
+    shipped ones; usually the repository's ``blueprints/``.
     """
-    checked = _checked(path, blueprint_paths)
-    return build(checked.data, checked.root, path.absolute())
+    data, root, _ = _checked(path, blueprint_paths)
+    return build(data, root, path.absolute())
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +56,13 @@ class Resolved:
 
 def resolved(path: Path, *, blueprint_paths: Sequence[Path] = ()) -> Resolved:
     """Return the composed document for ``plan --resolved``. Raise BlueprintError as ``load_blueprint`` does."""
-    checked = _checked(path, blueprint_paths)
-    root = checked.root.without("profiles")
-    document = {key: value for key, value in checked.data.items() if key != "profiles"}
-    return Resolved(document, origins(root), checked.files)
+    data, root, files = _checked(path, blueprint_paths)
+    document = {key: value for key, value in data.items() if key != "profiles"}
+    return Resolved(document, origins(root.without("profiles")), files)
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    data: dict[str, Plain]
-    root: MapNode
-    files: tuple[Path, ...]
-
-
-def _checked(path: Path, blueprint_paths: Sequence[Path]) -> _Checked:
+def _checked(path: Path, blueprint_paths: Sequence[Path]) -> tuple[dict[str, Plain], MapNode, tuple[Path, ...]]:
+    """Return the plain values of the composed document, its tree, and the files that were read."""
     composed = compose(path, (*blueprint_paths, shipped_blueprints()))
     problems = list(composed.problems)
     if composed.root is None:
@@ -82,22 +75,21 @@ def _checked(path: Path, blueprint_paths: Sequence[Path]) -> _Checked:
     check_templates(findings)
     if problems:
         raise BlueprintError(distinct(problems))
-    return _Checked(data, root, composed.files)
+    return data, root, composed.files
 
 
 # By name
 
 
 def find_blueprint(name_or_path: str, repository_root: Path | None) -> Path:
-    """Return the file that ``--blueprint NAME|PATH`` means: in the repository's ``blueprints/``, then shipped, then
-    as a path.
+    """Return the file that ``--blueprint NAME|PATH`` means: one of the repository's, a shipped one, or a path.
 
     Raises UsageError with the nearest names where there is none.
     """
     folders = blueprint_folders(repository_root)
     named = named_file(name_or_path, folders) if name_or_path.strip() else None
     path = Path(name_or_path)
-    if named is None and name_or_path.strip() and _exists(path):
+    if named is None and name_or_path.strip() and os.path.lexists(path):
         named = path
     if named is None:
         same_folder = (path.parent,) if path.suffix else ()  # a name with a suffix is a path
@@ -109,13 +101,6 @@ def blueprint_folders(repository_root: Path | None) -> tuple[Path, ...]:
     """Return the folders in which names are looked up, in order."""
     repository_folders = (repository_root / "blueprints",) if repository_root else ()
     return (*repository_folders, shipped_blueprints())
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a name too long for the file system, or with a NUL
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +136,6 @@ def _listed(name: str, folder: Path, folders: Sequence[Path]) -> Listed | None:
     try:
         return Listed(name, path, shipped, load_blueprint(path, blueprint_paths=folders[:-1]))
     except BlueprintError as error:
-        if _is_fragment(path, folders):
-            return None
-        return Listed(name, path, shipped, None, error.problems)
-
-
-def _is_fragment(path: Path, folders: Sequence[Path]) -> bool:
-    composed = compose(path, folders).root
-    root = prune(composed) if composed is not None else None
-    return root is not None and "agents" not in root.entries and "name" not in root.entries
+        composed = compose(path, folders).root
+        is_fragment = composed is not None and not {"agents", "name"} & prune(composed).entries.keys()
+        return None if is_fragment else Listed(name, path, shipped, None, error.problems)

@@ -147,12 +147,9 @@ Gate = RunGate | BuiltinGate
 class Runner:
     kind: RunnerKind = RunnerKind.CLAUDE
     mode: RunnerMode = RunnerMode.HEADLESS
-    command: tuple[
-        str, ...
-    ] = ()  # kind command: argv, each a Jinja template, then {prompt} {prompt_file} {worktree} {session_id} {settings}
-    resume: tuple[
-        str, ...
-    ] = ()  # kind command: argv that re-enters a session; empty: command again with the new prompt
+    # kind command: argv, each a Jinja template, then {prompt} {prompt_file} {worktree} {session_id} {settings}
+    command: tuple[str, ...] = ()
+    resume: tuple[str, ...] = ()  # kind command: argv that re-enters a session; empty: command with the new prompt
     allow: tuple[str, ...] = ()  # kind claude: permission rules beyond those derived, such as Bash(docker compose *)
     model: str | None = None
     max_turns: int | None = None
@@ -200,9 +197,8 @@ class Merge:
     train: Train = Train.AUTO
     guarantee: Guarantee = Guarantee.TIP_GREEN
     push: bool = False
-    conflicts: Mapping[str, ConflictRule] = field(
-        default_factory=lambda: MappingProxyType({})
-    )  # glob -> rule, first match
+    # glob -> rule; the first that matches counts
+    conflicts: Mapping[str, ConflictRule] = field(default_factory=lambda: MappingProxyType({}))
     proposals: tuple[Proposer, ...] = ()  # what may propose a resolution of other text conflicts, in the order tried
 
 
@@ -247,9 +243,7 @@ class Blueprint:
     merge: Merge
     agents: tuple[Agent, ...]  # declared order; never empty
     merge_order: tuple[AgentName, ...]  # stages, then merge_after, then declared order
-    predecessors: Mapping[
-        AgentName, frozenset[AgentName]
-    ]  # agents that must land before, by stage and merge_after, transitively
+    predecessors: Mapping[AgentName, frozenset[AgentName]]  # those that must land before, also through others
     source: Path
     origins: Mapping[Key, Origin]  # of every value of the composed document
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from orchestra.blueprint.model import Origin
 from orchestra.blueprint.problems import problem
-from orchestra.blueprint.yaml_tree import Entry, ListNode, MapNode, Node, Scalar, count, kind
+from orchestra.blueprint.yaml_tree import Entry, ListNode, MapNode, Node, Scalar, count, kind, map_inside
 from orchestra.errors import Problem
 
 MAX_MERGED: Final = 200_000
@@ -71,13 +71,5 @@ def prune(node: MapNode) -> MapNode:
         if isinstance(entry.node, Scalar) and entry.node.is_null:
             deleted[key] = entry.key
         else:
-            entries[key] = Entry(entry.key, _pruned(entry.node))
+            entries[key] = Entry(entry.key, map_inside(entry.node, prune))
     return MapNode(entries, node.origin, deleted)
-
-
-def _pruned(node: Node) -> Node:
-    if isinstance(node, MapNode):
-        return prune(node)
-    if isinstance(node, ListNode):
-        return ListNode(tuple(_pruned(item) for item in node.items), node.origin, node.append)
-    return node

@@ -48,7 +48,7 @@ def check_targets(findings: Findings) -> None:
     _check_names(findings, members, fleet, "branch", branch_problem)
     _check_names(findings, members, fleet, "directory", directory_problem)
     _check_root(findings)
-    for path in _fleet_templates(findings):
+    for path in (*findings.children(("worktrees", "setup", "env")), *_runner_templates(findings, ("runner",))):
         _check_template(findings, path, members, fleet)
     for member in members:
         for path in _runner_templates(findings, (*member.path, "runner")):
@@ -107,11 +107,6 @@ def _check_root(findings: Findings) -> None:
         findings.at_value(("worktrees", "root"), message)
 
 
-def _fleet_templates(findings: Findings) -> Iterator[Key]:
-    yield from findings.children(("worktrees", "setup", "env"))
-    yield from _runner_templates(findings, ("runner",))
-
-
 def _runner_templates(findings: Findings, runner: Key) -> Iterator[Key]:
     for key in ("command", "resume", "env"):
         yield from findings.children((*runner, key))
@@ -131,14 +126,8 @@ def _check_template(findings: Findings, path: Key, members: Sequence[Declared], 
             findings.at_value(path, "contains a NUL character, which no program accepts")
             return
     if path[-2] in ("command", "resume"):
-        _check_placeholders(findings, path, template)
-
-
-def _check_placeholders(findings: Findings, path: Key, item: str) -> None:
-    """Report a misspelled placeholder; any other brace belongs to the command."""
-    for match in _PLACEHOLDER.finditer(item):
-        name = match.group(1)
-        meant = nearest(name, PLACEHOLDERS)
-        if name not in PLACEHOLDERS and meant:
-            findings.at_value(path, f'unknown placeholder "{{{name}}}"', f'did you mean "{{{meant}}}"?')
-            return
+        for name in _PLACEHOLDER.findall(template):
+            meant = nearest(name, PLACEHOLDERS)
+            if name not in PLACEHOLDERS and meant:  # any other brace belongs to the command
+                findings.at_value(path, f'unknown placeholder "{{{name}}}"', f'did you mean "{{{meant}}}"?')
+                return

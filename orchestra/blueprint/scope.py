@@ -62,14 +62,7 @@ class BadPattern(ValueError):  # noqa: N818
 
 def check_pattern(pattern: str) -> None:
     """Check a pattern. Raises BadPattern."""
-    _check_text(pattern)
-    _check_parts(pattern)
-    tokens = _parse(pattern)
-    if sum(1 for token in tokens if isinstance(token, Wild) or token.bit_count() > 1) > _MOST_WILDCARDS:
-        raise BadPattern(f"has more than {_MOST_WILDCARDS} wildcards", "split it into several patterns")
-
-
-def _check_text(pattern: str) -> None:
+    # As text
     if not pattern.strip():
         raise BadPattern("is empty", "** is everything")
     if pattern != pattern.strip():
@@ -81,18 +74,12 @@ def _check_text(pattern: str) -> None:
     if pattern.startswith(":"):
         raise BadPattern('begins with ":"', "write the bare path: :(top,glob) is understood")
     if pattern.startswith(("/", "~")) or re.match(r"[A-Za-z]:[/\\]", pattern):
-        raise BadPattern("is absolute", f"patterns are relative to the repository's root{_bare(pattern)}")
+        bare = pattern.lstrip("/") if pattern.startswith("/") else ""
+        write = f': write "{bare}"' if bare else ""
+        raise BadPattern("is absolute", f"patterns are relative to the repository's root{write}")
     if re.search(r"\{[^{}/]*,[^{}/]*\}", pattern):
         raise BadPattern("contains {a,b}, which git takes literally", "write one pattern for each")
-
-
-def _bare(pattern: str) -> str:
-    """Return a hint with the pattern without its leading slash, where that makes it valid."""
-    bare = pattern.lstrip("/")
-    return f': write "{bare}"' if pattern.startswith("/") and bare else ""
-
-
-def _check_parts(pattern: str) -> None:
+    # As a path
     parts = pattern.split("/")
     if ".." in parts:
         raise BadPattern('contains ".."', "patterns are relative to the repository's root and stay inside it")
@@ -103,6 +90,10 @@ def _check_parts(pattern: str) -> None:
         raise BadPattern("names .git, which git never tracks")
     if pattern.endswith("/") and not is_literal(pattern):
         raise BadPattern("ends with a slash after a wildcard, and matches nothing", f'write "{pattern}**"')
+    # As tokens
+    tokens = _parse(pattern)
+    if sum(1 for token in tokens if isinstance(token, Wild) or token.bit_count() > 1) > _MOST_WILDCARDS:
+        raise BadPattern(f"has more than {_MOST_WILDCARDS} wildcards", "split it into several patterns")
 
 
 def is_literal(pattern: str) -> bool:
@@ -129,8 +120,7 @@ def parse_pattern(pattern: str) -> Parsed:
 
 
 def _literal(data: bytes) -> tuple[Token, ...]:
-    """Return the pattern as a plain path. Git tries the pattern as a plain path first, also one that holds wildcards
-    (dir.c, match_pathspec_item)."""
+    """Return the pattern as a plain path, which git tries first, also for wildcards (dir.c, match_pathspec_item)."""
     tail = Wild.BELOW if data.endswith(b"/") else Wild.SELF_OR_BELOW
     return (*(1 << byte for byte in data), tail)
 
@@ -155,7 +145,7 @@ def _token(data: bytes, at: int) -> tuple[Token, int]:
     if byte == b"[":
         return _bracket(data, at)
     if byte == b"\\":
-        if data[at + 1 : at + 2] not in [bytes([byte_value]) for byte_value in _ESCAPABLE]:
+        if not data[at + 1 : at + 2] or data[at + 1] not in _ESCAPABLE:
             raise BadPattern("contains a backslash that escapes no wildcard", "folders are separated by /")
         return 1 << data[at + 1], at + 2
     return 1 << data[at], at + 1
@@ -180,8 +170,7 @@ def _stars(data: bytes, at: int) -> tuple[Token, int]:
 
 
 def _bracket(data: bytes, at: int) -> tuple[Token, int]:
-    """Return ``[...]`` as wildmatch.c reads it: a leading ] is itself, ^ or ! negates, [:class:] and ranges are
-    known."""
+    """Return ``[...]`` as wildmatch.c reads it: a leading ] is itself, ^ or ! negates, classes and ranges are known."""
     start = at + 1
     negated = data[start : start + 1] in (b"!", b"^")
     at = start + negated
@@ -197,7 +186,7 @@ def _bracket(data: bytes, at: int) -> tuple[Token, int]:
         byte = data[at]
         if byte == ord("-") and previous and data[at + 1 : at + 2] not in (b"", b"]"):
             last, at = _bracket_byte(data, at + 1)
-            mask, previous = mask | _range(previous, last), 0
+            mask, previous = mask | sum(1 << each for each in range(previous, last + 1)), 0
             continue
         byte, at = _bracket_byte(data, at)
         mask, previous = mask | 1 << byte, byte
@@ -212,10 +201,6 @@ def _bracket_byte(data: bytes, at: int) -> tuple[int, int]:
     if at >= len(data):
         raise BadPattern("contains a [ that is never closed", "a literal one is written \\[")
     return data[at], at + 1
-
-
-def _range(first: int, last: int) -> Mask:
-    return sum(1 << byte for byte in range(first, last + 1))
 
 
 def _named_class(data: bytes, at: int) -> tuple[Mask, int]:
@@ -244,16 +229,17 @@ class Matcher:
 
 
 def compile_patterns(patterns: Sequence[str]) -> re.Pattern[bytes]:
-    """Return an expression that matches, from its start, the UTF-8 paths that any of the patterns match. Raises
-    BadPattern."""
+    """Return an expression that matches, from its start, the paths (bytes) of any pattern. Raises BadPattern."""
     sources = [_expression(tokens) for pattern in patterns for tokens in parse_pattern(pattern).alternatives]
     return re.compile(b"|".join(sources) if sources else b"(?!)", re.DOTALL)
 
 
 def _expression(tokens: Sequence[Token]) -> bytes:
-    """Return the expression of one alternative, without backtracking into what has matched: of several ways to match
-    a run between wildcards the leftmost is as good
-    as any later one, so each is an atomic group, and a hostile file name costs no more than quadratic time."""
+    """Return the expression of one alternative.
+
+    It never backtracks into what has matched: of several ways to match a run between wildcards the leftmost is as good
+    as any later one, so each is an atomic group, and a hostile file name costs no more than quadratic time.
+    """
     groups = list(_split(tokens, Wild.FOLDERS))
     first, *later_groups = groups
     source = _run(first)
@@ -268,7 +254,12 @@ def _expression(tokens: Sequence[Token]) -> bytes:
 def _run(tokens: Sequence[Token]) -> bytes:
     """Return the expression of tokens without ``**/``: folder by folder, each an atomic group."""
     source = b""
-    for part in _split_after(tokens, _SLASH):
+    folders: list[list[Token]] = [[]]
+    for token in tokens:
+        folders[-1].append(token)
+        if token == _SLASH:
+            folders.append([])
+    for part in folders:
         pieces = list(_split(part, Wild.STAR))
         first, *later_pieces = (b"".join(map(_one, piece)) for piece in pieces)
         inner = b"".join(b"(?>[^/]*?" + piece + b")" for piece in later_pieces[:-1])
@@ -294,14 +285,5 @@ def _split(tokens: Sequence[Token], at: Wild) -> Iterator[Sequence[Token]]:
     for index, token in enumerate(tokens):
         if token is at:
             yield tokens[start:index]
-            start = index + 1
-    yield tokens[start:]
-
-
-def _split_after(tokens: Sequence[Token], at: Mask) -> Iterator[Sequence[Token]]:
-    start = 0
-    for index, token in enumerate(tokens):
-        if token == at:
-            yield tokens[start : index + 1]
             start = index + 1
     yield tokens[start:]

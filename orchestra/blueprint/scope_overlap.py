@@ -3,8 +3,7 @@
 Each scope becomes a nondeterministic automaton over bytes (include and not exclude); the product of two is searched,
 shortest first (A*), with subsets built when reached. The result is exact over all paths that git can track and that
 contain no ``*`` or ``?`` (no file system of Windows can, no repository does; with them, ``src/*`` and ``src/*/**``
-would
-"overlap" in a folder called ``*``). Raises OverlapUndecided after 30,000 states.
+would "overlap" in a folder called ``*``). Raises OverlapUndecided after 30,000 states.
 """
 
 from __future__ import annotations
@@ -24,9 +23,8 @@ _DOT: Final = 1 << ord(".")
 _PREFERRED: Final = b"xabcdefghijklmnopqrstuvwyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. "
 
 _State = tuple[int, int, int]  # of the two scopes, and where the path's last part stands
-_Trail = dict[
-    _State, tuple[int, _State | None, int]
-]  # how each state was reached: bytes so far, from which state, by which class
+# How each state was reached: bytes so far, from which state, by which class.
+_Trail = dict[_State, tuple[int, _State | None, int]]
 _Moves = tuple[tuple[int, int], ...]  # on the classes of a set (bit n: class n), to a state
 
 # Where a path's last part stands, for no part of a path that git tracks is empty, "." or "..".
@@ -136,12 +134,8 @@ class _Machine:
 
     def live(self, state: int) -> _Moves:
         """Return the state after each class of bytes, for those classes after which the scope can still match."""
-        moves = self._live.get(state)
-        if moves is None:
-            moves = self._live[state] = self._stepped(state)
-        return moves
-
-    def _stepped(self, state: int) -> _Moves:
+        if state in self._live:
+            return self._live[state]
         moves = [self._moves[position] for position in _bits(state)]
         after: dict[int, int] = {}
         for number, mask in enumerate(self.classes):
@@ -151,7 +145,8 @@ class _Machine:
                     positions |= to
             if positions & self._alive and not positions & self._settled:
                 after[positions] = after.get(positions, 0) | 1 << number
-        return tuple((classes, positions) for positions, classes in after.items())
+        self._live[state] = tuple((classes, positions) for positions, classes in after.items())
+        return self._live[state]
 
     def _add(self, tokens: Sequence[Token]) -> _Fragment:
         fragment = _fragment(tokens, len(self._moves))
@@ -175,9 +170,11 @@ class _Fragment:
 
 
 def _fragment(tokens: Sequence[Token], base: int) -> _Fragment:
-    """Return one pattern as a part of an automaton. Position ``base + n`` is before token n; then come "all matched",
-    "all below matches too", and two positions
-    for each ``**/``, inside a folder that it passes over: for its name and for the slash that ends it."""
+    """Return one pattern as a part of an automaton.
+
+    Position ``base + n`` is before token n; then come "all matched", "all below matches too", and two positions for
+    each ``**/``, inside a folder that it passes over: for its name and for the slash that ends it.
+    """
     size = len(tokens)
     everything = 1 << (base + size + 1)
     entered = [_entered(tokens, index, base) for index in range(size + 1)]
@@ -195,15 +192,12 @@ def _fragment(tokens: Sequence[Token], base: int) -> _Fragment:
         else:
             moves.append((token & _ALL, entered[index + 1]))
     moves += [(0, 0), (_ALL, everything), *inside]
-    needs = [sum(_fewest(token) for token in tokens[index:]) for index in range(size + 2)]
+    fewest_bytes = [isinstance(token, int) or token is Wild.BELOW for token in tokens]
+    needs = [sum(fewest_bytes[index:]) for index in range(size + 2)]
     needs += [needs[index] for index, token in enumerate(tokens) if token is Wild.FOLDERS for _ in range(2)]
     plain = 1 << (base + size - 1) if tokens[-1] is Wild.SELF_OR_BELOW else 0
     accepting = everything | 1 << (base + size) | plain
     return _Fragment(moves, needs, entered[0], accepting, everything, (1 << (base + len(moves))) - (1 << base))
-
-
-def _fewest(token: Token) -> int:
-    return 1 if isinstance(token, int) or token is Wild.BELOW else 0
 
 
 def _entered(tokens: Sequence[Token], index: int, base: int) -> int:
@@ -229,7 +223,8 @@ def _partition(masks: Iterable[Mask]) -> list[Mask]:
     classes = [_ALL]
     for mask in {_SLASH, _DOT, *masks}:
         classes = [part for part_class in classes for part in (part_class & mask, part_class & ~mask) if part]
-    return sorted(classes, key=lambda mask: _rank(_representative(mask)))
+    rank = {byte: number for number, byte in enumerate(_PREFERRED)}
+    return sorted(classes, key=lambda mask: rank.get(_representative(mask), 1000 + _representative(mask)))
 
 
 def _representative(mask: Mask) -> int:
@@ -239,13 +234,8 @@ def _representative(mask: Mask) -> int:
     return (mask & -mask).bit_length() - 1
 
 
-def _rank(byte: int) -> int:
-    return _PREFERRED.index(byte) if byte in _PREFERRED else 1000 + byte
-
-
 def _part_steps(classes: Sequence[Mask], state: int) -> _Moves:
-    """Return the state of a path's last part after a byte of each class, without classes that no path may continue
-    with."""
+    """Return the state of a path's last part after a byte of each class that a path may continue with."""
     after_dot = {_EMPTY: _ONE_DOT, _ONE_DOT: _TWO_DOTS}.get(state, _NAMED)
     steps: dict[int, int] = {}
     for number, mask in enumerate(classes):

@@ -1,8 +1,8 @@
 """Check a team's template files: they exist, parse, and use only defined variables.
 
-They are parsed, never run, so that a template cannot hang validation. Names are looked up as ``workspace`` does when
-it renders: the shipped templates first (so
-``{% extends "CLAUDE.md.j2" %}`` in a file of that name means the shipped one), then the folder of the file.
+They are parsed, never run, so that a template cannot hang validation. Names are looked up as ``workspace`` does when it
+renders: the shipped templates first, so that ``{% extends "CLAUDE.md.j2" %}`` in a file of that name means the shipped
+one, then the folder of the file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orchestra.blueprint.catalog import is_file
 from orchestra.blueprint.git_names import collisions, directory_problem
 from orchestra.blueprint.inline_templates import (
     AGENT_ATTRIBUTES,
@@ -19,7 +20,7 @@ from orchestra.blueprint.inline_templates import (
     syntax_problem,
     undefined_names,
 )
-from orchestra.blueprint.model import Key, Origin
+from orchestra.blueprint.model import Origin
 from orchestra.blueprint.problems import Findings, problem
 from orchestra.blueprint.strict_yaml import Refused, names_in_folder, read_text
 from orchestra.text import did_you_mean
@@ -58,30 +59,12 @@ def check_templates(findings: Findings) -> None:
         value = findings.text(path)
         node = findings.node(path)
         if value is not None and node is not None:
-            _check_entry(findings, path, template_path(value, node.origin))
-
-
-def _check_entry(findings: Findings, path: Key, file: Path) -> None:
-    if not _is_file(file):
-        near = did_you_mean(file.name, _siblings(file))
-        findings.at_value(path, f"no template file {file}", near)
-        return
-    checker = _FileChecker(findings)
-    checker.check(file, is_include=False)
-
-
-def _siblings(file: Path) -> list[str]:
-    try:
-        return [entry.name for entry in file.parent.iterdir()]
-    except OSError:
-        return []
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # too long for the file system, or with a NUL
-        return False
+            file = template_path(value, node.origin)
+            if is_file(file):
+                _FileChecker(findings).check(file, is_include=False)
+            else:
+                near = did_you_mean(file.name, names_in_folder(file.parent))
+                findings.at_value(path, f"no template file {file}", near)
 
 
 class _FileChecker:
@@ -116,11 +99,11 @@ class _FileChecker:
         folders = template_folders(file)
         for folder in folders:
             candidate = (folder / name).resolve()
-            if _is_file(candidate):
+            if is_file(candidate):
                 if folder != shipped_templates():
                     self.check(candidate, is_include=included)
                 return
-        names = [entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir()]
+        names = [name for folder in folders for name in names_in_folder(folder)]
         hint = did_you_mean(name, names, otherwise="searched among the shipped templates and next to this file")
         self._note(file, TemplateProblem(line, f'template "{name}" not found', hint))
 

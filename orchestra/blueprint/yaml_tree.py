@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from orchestra.blueprint.model import Key, Origin
@@ -43,7 +43,14 @@ class Scalar:
     @property
     def value(self) -> str | int | float | bool | None:
         """The value by YAML 1.2's core schema, less its octal, hexadecimal, infinite and zero-led numbers."""
-        return _resolve(self.text) if self.plain else self.text
+        text = self.text
+        if self.plain and text in _WORDS:
+            return _WORDS[text]
+        if not self.plain or len(text) > _LONGEST_NUMBER:
+            return text
+        if _INT.match(text):
+            return int(text)
+        return float(text) if _FLOAT.match(text) and math.isfinite(float(text)) else text
 
     @property
     def is_null(self) -> bool:
@@ -83,18 +90,6 @@ class MapNode:
 Node = Scalar | ListNode | MapNode
 
 
-def _resolve(text: str) -> str | int | float | bool | None:
-    if text in _WORDS:
-        return _WORDS[text]
-    if len(text) > _LONGEST_NUMBER:
-        return text
-    if _INT.match(text):
-        return int(text)
-    if _FLOAT.match(text) and math.isfinite(float(text)):
-        return float(text)
-    return text
-
-
 def kind(node: Node) -> str:
     """Return the word for this value in messages: ``a list``, ``a map``, ``a number``..."""
     if isinstance(node, MapNode):
@@ -113,6 +108,15 @@ def plain(node: Node) -> Plain:
     if isinstance(node, ListNode):
         return [plain(item) for item in node.items]
     return {key: plain(entry.node) for key, entry in node.entries.items()}
+
+
+def map_inside(node: Node, change: Callable[[MapNode], MapNode]) -> Node:
+    """Return the node with ``change`` applied to it, or to the maps in the lists that it consists of."""
+    if isinstance(node, MapNode):
+        return change(node)
+    if isinstance(node, ListNode):
+        return ListNode(tuple(map_inside(item, change) for item in node.items), node.origin, node.append)
+    return node
 
 
 def walk(node: Node, path: Key = ()) -> Iterator[tuple[Key, Node]]:
