@@ -12,7 +12,7 @@ import re
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import BinaryIO
@@ -22,77 +22,47 @@ _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
 LONGEST_READ = 1 << 20
 
 
-def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:
+def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o666, durable: bool = False) -> None:
     """Replace ``path`` so that a reader, or a kill, sees the old or the new content and nothing between.
 
-    ``mode`` is subject to the umask. The folders above are created. Only for folders that no agent writes.
+    The folders above are created. Only for folders that no agent writes. ``mode`` is subject to the umask.
+    ``durable``: when this returns, the content also survives a power cut.
     """
+    created = [parent for parent in path.parents if not parent.exists()] if durable else []
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _open_folder(path.parent) as folder:
-        _replace(folder, path.name, content, mode, sync=False)
-
-
-def write_durably(path: Path, content: str | bytes, *, mode: int = 0o666) -> None:
-    """Write like ``write_atomically``; when this returns, the content also survives a power cut."""
-    created = [parent for parent in path.parents if not parent.exists()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _open_folder(path.parent) as folder:
-        _replace(folder, path.name, content, mode, sync=True)
+    with _open_below(path.parent) as folder:
+        _replace(folder, path.name, content, mode, durable=durable)
     for parent in created:
-        sync_folder(parent.parent)
+        with _open_below(parent.parent) as folder:
+            os.fsync(folder)
 
 
-def write_below(root: Path, relative: str | PurePath, content: str | bytes, *, mode: int = 0o666) -> None:
+def write_below(
+    root: Path, relative: str | PurePath, content: str | bytes, *, mode: int = 0o666, only_new: bool = False
+) -> bool:
     """Replace the file ``relative`` below ``root``, whose files an agent can change; create missing folders.
 
-    A link at the place itself is replaced, not followed. Raises OSError where a folder on the way is a link.
+    A link at the place itself is replaced, not followed. Raises OSError where a folder on the way is a link or a file.
+    With ``only_new``, what exists at the place stays, and the result is False.
     """
     *parents, name = PurePath(relative).parts
     with _open_below(root, parents, create=True) as folder:
-        _replace(folder, name, content, mode, sync=False)
-
-
-def create_below(root: Path, relative: str | PurePath, content: str) -> bool:
-    """Create the file ``relative`` below ``root``, complete or not at all; return False where something exists there.
-
-    Follows no link. Raises OSError where a folder on the way is a link or a file.
-    """
-    *parents, name = PurePath(relative).parts
-    with _open_below(root, parents, create=True) as folder:
-        temporary = _temporary(name)
-        _replace(folder, temporary, content, 0o666, sync=False)
-        try:
-            os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except FileExistsError:
-            return False
-        finally:
-            os.unlink(temporary, dir_fd=folder)
-    return True
+        return _replace(folder, name, content, mode, only_new=only_new)
 
 
 def read_regular(path: Path, *, below: Path | None = None, most: int = LONGEST_READ) -> bytes | None:
-    """Return at most ``most`` bytes of a regular file; None where there is none, or a link, pipe or device.
-
-    With ``below`` the folders between it and ``path`` are not followed through links either.
-    """
+    """Return at most ``most`` bytes of a regular file, reached from ``below`` without links; None for anything else."""
     *parents, name = path.relative_to(below).parts if below else [path.name]
     try:
-        with _open_below(below or path.parent, parents) as folder:
-            handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _NO_LINK, dir_fd=folder)
-        try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                return None
-            with open(handle, "rb", closefd=False) as file:
-                return file.read(most)
-        finally:
-            os.close(handle)
+        with _open_below(below or path.parent, parents) as folder, open_regular(name, folder) as file:
+            return file.read(most)
     except (OSError, ValueError):
         return None
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading. Raises OSError for a link, a pipe or a device, without blocking."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _NO_LINK)
+def open_regular(path: Path | str, folder: int | None = None) -> BinaryIO:
+    """Open a regular file, below the open ``folder``. Raises OSError for a link, a pipe or a device; never blocks."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _NO_LINK, dir_fd=folder)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(f"{path} is not a regular file")
@@ -115,33 +85,16 @@ def sync_filesystem(path: Path) -> None:
     Agents' git does not sync what it writes, so that the objects of a branch may exist in memory only. A few
     milliseconds where little is unwritten (docs/figures.md). ORCHESTRA_NO_SYNC skips it, for tests.
     """
-    if os.environ.get("ORCHESTRA_NO_SYNC"):
-        return
     if sys.platform != "linux":
         os.sync()
-        return
-    with _open_folder(path) as handle:
-        if ctypes.CDLL(None, use_errno=True).syncfs(handle):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
-
-
-def sync_folder(folder: Path) -> None:
-    """Make creations, renames and removals in ``folder`` survive a power cut."""
-    with _open_folder(folder) as handle:
-        os.fsync(handle)
+    elif not os.environ.get("ORCHESTRA_NO_SYNC"):
+        with _open_below(path) as handle:
+            if ctypes.CDLL(None, use_errno=True).syncfs(handle):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
 
 
 @contextmanager
-def _open_folder(path: str | Path, dir_fd: int | None = None, flags: int = 0) -> Iterator[int]:
-    handle = os.open(path, _FOLDER | flags, dir_fd=dir_fd)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _open_below(root: Path, parents: list[str], *, create: bool = False) -> Iterator[int]:
+def _open_below(root: Path, parents: Sequence[str] = (), *, create: bool = False) -> Iterator[int]:
     """Open the folder ``parents`` below ``root`` one level at a time, so that no link on the way is followed."""
     if ".." in parents:
         raise ValueError(f"{'/'.join(parents)} leaves {root}")
@@ -159,39 +112,39 @@ def _open_below(root: Path, parents: list[str], *, create: bool = False) -> Iter
         os.close(handle)
 
 
-def _temporary(name: str) -> str:
-    return f".{name[:200]}.{os.getpid()}-{secrets.token_hex(6)}"
-
-
-def _remove_leftovers(folder: int, name: str) -> None:
-    """Delete the temporary files of ``name`` whose writer was killed."""
-    pattern = re.compile(re.escape(f".{name[:200]}.") + r"(\d+)-[0-9a-f]{12}")
-    for entry in os.listdir(folder):
-        if match := pattern.fullmatch(entry):
-            try:
-                os.kill(int(match[1]), 0)
-            except (ProcessLookupError, OverflowError):
-                with suppress(OSError):
-                    os.unlink(entry, dir_fd=folder)
-            except OSError:  # it runs, as another user
-                continue
-
-
-def _replace(folder: int, name: str, content: str | bytes, mode: int, *, sync: bool) -> None:
-    data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
-    temporary = _temporary(name)
-    _remove_leftovers(folder, name)
+def _replace(
+    folder: int, name: str, content: str | bytes, mode: int, *, durable: bool = False, only_new: bool = False
+) -> bool:
+    """Write the file under a temporary name and move it to ``name``; return False where ``only_new`` forbids that."""
+    # Remove the temporary files of killed writers.
+    leftover = re.compile(re.escape(f".{name[:200]}.") + r"(\d+)-[0-9a-f]{12}")
+    for match in filter(None, map(leftover.fullmatch, os.listdir(folder))):
+        try:
+            os.kill(int(match[1]), 0)
+        except (ProcessLookupError, OverflowError):
+            with suppress(OSError):
+                os.unlink(match.string, dir_fd=folder)
+        except OSError:  # it runs, as another user
+            continue
+    temporary = f".{name[:200]}.{os.getpid()}-{secrets.token_hex(6)}"
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, mode, dir_fd=folder)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            if sync:
+            file.write(content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content)
+            if durable:
                 file.flush()
                 os.fsync(handle)
-        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
+        if only_new:
+            os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            os.unlink(temporary, dir_fd=folder)
+        else:
+            os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
+        if only_new and isinstance(error, FileExistsError):
+            return False
         raise
-    if sync:
+    if durable:
         os.fsync(folder)
+    return True

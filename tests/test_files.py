@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.files import read_regular, read_tail, sync_folder, write_atomically, write_below, write_durably
+from orchestra.files import read_regular, read_tail, write_atomically, write_below
 
 
-@pytest.mark.parametrize("write", [write_atomically, write_durably])
-def test_a_write_replaces_the_file_and_leaves_no_temporary_one(tmp_path: Path, write) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_write_replaces_the_file_and_leaves_no_temporary_one(tmp_path: Path, durable: bool) -> None:
     place = tmp_path / "deep" / "er" / "file"
-    write(place, "old")
-    write(place, "n\udce9w\n")
+    write_atomically(place, "old", durable=durable)
+    write_atomically(place, "n\udce9w\n", durable=durable)
     assert place.read_bytes() == b"n\xe9w\n"
     assert [entry.name for entry in place.parent.iterdir()] == ["file"]
 
@@ -57,6 +57,15 @@ def test_writing_below_a_folder_follows_no_linked_folder(tmp_path: Path) -> None
     assert (root / "new/deep/file").read_text() == "x"
 
 
+def test_a_new_file_replaces_nothing(tmp_path: Path) -> None:
+    assert write_below(tmp_path, "sub/file", "first", only_new=True)
+    assert not write_below(tmp_path, "sub/file", "second", only_new=True)
+    (tmp_path / "link").symlink_to("missing")
+    assert not write_below(tmp_path, "link", "x", only_new=True)
+    assert (tmp_path / "sub" / "file").read_text() == "first"
+    assert [entry.name for entry in (tmp_path / "sub").iterdir()] == ["file"]
+
+
 def test_reading_accepts_regular_files_only_and_at_most_the_limit(tmp_path: Path) -> None:
     (tmp_path / "notes").write_bytes(b"0123456789")
     (tmp_path / "link").symlink_to("notes")
@@ -88,7 +97,6 @@ def test_the_tail_of_a_pipe_or_link_is_empty_and_read_at_once(tmp_path: Path) ->
     (tmp_path / "link").symlink_to("log")
     assert read_tail(tmp_path / "pipe") == b""
     assert read_tail(tmp_path / "link") == b""
-    sync_folder(tmp_path)
 
 
 def test_a_write_removes_what_a_killed_writer_left(tmp_path: Path) -> None:

@@ -59,17 +59,12 @@ def holds(value: Any, schema: Schema, root: Schema) -> bool:
             return False
     if isinstance(value, list) and "items" in schema and not all(holds(item, schema["items"], root) for item in value):
         return False
-    return _branches_hold(value, schema, root) and (not isinstance(value, dict) or _map_holds(value, schema, root))
-
-
-def _branches_hold(value: Any, schema: Schema, root: Schema) -> bool:
     if "if" in schema:
         branch = schema.get("then" if holds(value, schema["if"], root) else "else")
-        return branch is None or holds(value, branch, root)
-    return True
-
-
-def _map_holds(value: Mapping[str, Any], schema: Schema, root: Schema) -> bool:
+        if branch is not None and not holds(value, branch, root):
+            return False
+    if not isinstance(value, dict):
+        return True
     names = schema.get("propertyNames")
     if names is not None and not all(holds(key, names, root) for key in value):
         return False

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestra.errors import GitError, GroundError, UsageError
-from orchestra.files import write_durably
+from orchestra.files import write_atomically
 from orchestra.git import ancestry
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId, RefName, branch_ref, resolve
@@ -195,7 +195,7 @@ def restore_common_dirs(common_dir: Path) -> None:
     for admin in (common_dir / "worktrees").glob("*/"):
         place = admin / "commondir"
         if not place.is_file() or place.stat().st_size == 0:
-            write_durably(place, "../..\n")
+            write_atomically(place, "../..\n", durable=True)
 
 
 def _locate(folder: Path) -> tuple[Path, Path, Path | None]:

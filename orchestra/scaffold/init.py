@@ -16,7 +16,7 @@ from orchestra.blueprint.catalog import names_in, shipped_blueprints, shipped_da
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.errors import DiskFull, GroundError
-from orchestra.files import create_below, read_regular
+from orchestra.files import read_regular, write_below
 from orchestra.scaffold.areas import propose_areas, unowned_files
 from orchestra.scaffold.detect import detect
 from orchestra.scaffold.draft import draft_blueprint
@@ -134,7 +134,7 @@ def write(plan: InitPlan) -> tuple[Path, ...]:
     for file in plan.new:
         path = plan.root / file.path
         try:
-            if create_below(plan.root, file.path, file.text):
+            if write_below(plan.root, file.path, file.text, only_new=True):
                 created.append(path)
         except OSError as error:
             if error.errno == errno.ENOSPC:
