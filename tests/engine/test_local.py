@@ -20,7 +20,8 @@ from orchestra.engine.process import wait_gone
 from .conftest import JobFolder, read_process
 
 OWNER = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run below nohup
 from pathlib import Path
 from orchestra.engine.job import JobId, shell_job
 from orchestra.engine.local import LocalEngine
