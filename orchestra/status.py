@@ -41,7 +41,8 @@ class Evicted:
 @dataclass(frozen=True, slots=True)
 class Row:
     """One agent. ``tree``: its uncommitted files, which may be an older look's figure, with its time; the forecast
-    names the branches that its branch conflicts with today and what it changes outside its scope."""
+    names the branches that its branch conflicts with today, what it changes outside its scope and what it changes about
+    its own judges."""
 
     standing: BranchStatus
     tree: DirtyFiles
@@ -50,6 +51,7 @@ class Row:
     notes_filled: bool
     conflicts_with: tuple[AgentName, ...]
     scope_findings: tuple[ScopeFinding, ...]
+    judging_changes: tuple[str, ...]
     evicted: Evicted | None
 
     @property
@@ -121,7 +123,8 @@ def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None, *, look: Lo
             state = replace(state, reason="; ".join(filter(None, (reason, state.reason))))
         evicted = _still_evicted(status, evictions.get(name))
         conflicts, findings = forecast.conflicts.get(name, ()), forecast.scope.get(name, ())
-        rows.append(Row(status, tree, state, session, filled, conflicts, findings, evicted))
+        judging = forecast.judging.get(name, ())
+        rows.append(Row(status, tree, state, session, filled, conflicts, findings, judging, evicted))
     return Status(fleet, snapshot.target_tip, tuple(rows), tuple(sorted(undeclared_agents(snapshot))), now)
 
 
@@ -181,6 +184,7 @@ def _row_json(row: Row, now: float) -> dict[str, Json]:
         "evicted": evicted,
         "conflicts_with": list(row.conflicts_with),
         "scope_findings": [{"path": finding.path, "reason": finding.reason} for finding in row.scope_findings],
+        "judging_changes": list(row.judging_changes),
         **_usage_json(used),
     }
 

@@ -21,6 +21,7 @@ _GATE_TONES = {"passed": Tone.GOOD, "failed": Tone.BAD, "timed-out": Tone.BAD}
 
 def show(fleet: Fleet, shown: AgentReview) -> None:
     """Print it in the order in which a reviewer asks: what is it, what does its author say, does it pass, the diff."""
+    _show_judging(shown)
     _show_head(fleet, shown)
     _show_notes(shown)
     _show_gates(shown)
@@ -56,9 +57,23 @@ def to_json(shown: AgentReview) -> dict[str, Json]:
             for c in shown.changes
         ],
         "gates": [{"gate": g.gate, "outcome": g.outcome, "at": g.at, "log": g.log} for g in shown.gates],
+        "judging_changes": [
+            {"path": c.path, "sections": list(c.sections), "allowed": c.allowed} for c in shown.judging
+        ],
         "scope_findings": [{"path": f.path, "reason": f.reason} for f in shown.findings],
         "patch": shown.patch,
     }
+
+
+def _show_judging(shown: AgentReview) -> None:
+    """Begin with what no passing gate can vouch for."""
+    if not shown.judging:
+        return
+    print_result("This branch changes what judges it; read these changes before you believe its gates:", Tone.BAD)
+    for change in shown.judging:
+        remark = "" if change.allowed else " (the agent's may_edit does not name it)"
+        print_result(f"  {change}{remark}", Tone.BAD)
+    print_result()
 
 
 def _show_head(fleet: Fleet, shown: AgentReview) -> None:

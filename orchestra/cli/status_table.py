@@ -170,9 +170,12 @@ def _look_at(row: Row) -> str:
         words.append(f"evicted: {row.evicted.reason}{with_}")
     if row.conflicts_with:
         words.append(f"conflicts with {', '.join(row.conflicts_with)}")
-    if row.scope_findings:
-        first, count = row.scope_findings[0], len(row.scope_findings)
+    touched = [finding for finding in row.scope_findings if finding.reason.name != "JUDGES"]
+    if touched:
+        first, count = touched[0], len(touched)
         words.append(
             f"touches {first.path}" + (f" and {count - 1} more" if count > 1 else "") + f" ({first.reason.short})"
         )
+    if row.judging_changes:
+        words.append(f"changes what judges it: {format_list(row.judging_changes, most=2)}")
     return "; ".join(words)

@@ -6,12 +6,12 @@ that the branch contains can change them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent, Blueprint, Builtin, BuiltinGate, Policy
+from orchestra.gates.branch_content import BranchContent
 from orchestra.gates.notes_gate import NOTES_FILE, justifies, notes_filled
-from orchestra.gates.scope_gate import ScopeFinding, scope_findings
+from orchestra.gates.scope_gate import ScopeFinding, branch_scope_findings
 
 _MOST_SHOWN = 3
 
@@ -31,14 +31,13 @@ class BuiltinResult:
 
 
 def run_builtin_gates(
-    blueprint: Blueprint, agent: Agent, paths: Iterable[str], notes: str | None, judging: Collection[str] = ()
+    blueprint: Blueprint, agent: Agent, content: BranchContent, notes: str | None
 ) -> tuple[BuiltinResult, ...]:
-    """Run every built-in gate on a branch that changes ``paths``; ``notes`` is the text of AGENT_NOTES.md, if any."""
-    changed = tuple(paths)
+    """Run every built-in gate on a branch; ``notes`` is the text of AGENT_NOTES.md, if any."""
     results = []
     for gate in blueprint.gates.values():
         if isinstance(gate, BuiltinGate) and gate.builtin is Builtin.SCOPE:
-            results.append(_scope(gate, scope_findings(blueprint, agent, changed, judging), notes or ""))
+            results.append(_scope(gate, branch_scope_findings(blueprint, agent, content), notes or ""))
         elif isinstance(gate, BuiltinGate) and gate.builtin is Builtin.NOTES:
             results.append(_notes(gate, notes))
     return tuple(results)

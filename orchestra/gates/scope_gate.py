@@ -15,6 +15,8 @@ from enum import StrEnum
 from orchestra.blueprint.judging_files import judging_files
 from orchestra.blueprint.model import Agent, Blueprint, Scope
 from orchestra.blueprint.scope import Matcher
+from orchestra.gates.branch_content import BranchContent
+from orchestra.gates.judging_changes import judging_changes
 
 
 class ScopeReason(StrEnum):
@@ -60,6 +62,12 @@ def scope_findings(
         elif scope is not None and not scope.matches(path):
             findings.append(ScopeFinding(path, ScopeReason.OUT_OF_SCOPE))
     return tuple(sorted(findings))
+
+
+def branch_scope_findings(blueprint: Blueprint, agent: Agent, content: BranchContent) -> tuple[ScopeFinding, ...]:
+    """Return the findings for a branch, with the manifests whose sections for gates it changes."""
+    manifests = {change.path for change in judging_changes(blueprint, agent, content) if change.sections}
+    return scope_findings(blueprint, agent, content.paths, manifests)
 
 
 def _folded(text: str) -> str:

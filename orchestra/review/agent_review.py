@@ -13,8 +13,10 @@ from orchestra.blueprint.model import Agent
 from orchestra.candidates.containment import is_at_or_below
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
+from orchestra.gates.branch_content import BranchSpan, read_branches
+from orchestra.gates.judging_changes import JudgingChange, judging_changes
 from orchestra.gates.notes_gate import notes_filled
-from orchestra.gates.scope_gate import ScopeFinding, scope_findings
+from orchestra.gates.scope_gate import ScopeFinding, branch_scope_findings
 from orchestra.git.log import CommitInfo, FileChange, changes, commits, patch
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Json
@@ -35,7 +37,10 @@ class GateRecord:
 
 @dataclass(frozen=True, slots=True)
 class AgentReview:
-    """One agent's work, laid out for a verdict. Instruction files, which never land, are left out of the changes."""
+    """One agent's work, laid out for a verdict. Instruction files, which never land, are left out of the changes.
+
+    ``judging``: what it changes about its own judges.
+    """
 
     standing: BranchStatus
     since: CommitId
@@ -44,6 +49,7 @@ class AgentReview:
     patch: str
     gates: tuple[GateRecord, ...]
     requested: str | None
+    judging: tuple[JudgingChange, ...]
     findings: tuple[ScopeFinding, ...]
     notes_filled: bool
 
@@ -56,18 +62,21 @@ def review_agent(fleet: Fleet, agent: Agent) -> AgentReview:
     head, repository = standing.head, fleet.repository
     target = fleet.target_tip()
     since = repository.fork(target, head, standing.refs.base) if target else standing.refs.base
-    instructions = instruction_names(repository, fleet.blueprint, standing.refs.base).all
-    changed = tuple(c for c in changes(repository, since, head) if not is_at_or_below(c.path, instructions))
-    paths = {path for change in changed for path in (change.path, change.renamed_from) if path}
+    instructions = tuple(sorted(instruction_names(repository, fleet.blueprint, standing.refs.base).all))
+    span = BranchSpan(standing.refs.base, head, instructions)
+    with read_branches(repository.git, target or since, [span]) as (content,):
+        judging = judging_changes(fleet.blueprint, agent, content) if content is not None else ()
+        findings = branch_scope_findings(fleet.blueprint, agent, content) if content is not None else ()
     return AgentReview(
         standing=standing,
         since=since,
         commits=commits(repository, since, head),
-        changes=changed,
-        patch=patch(repository, since, head, leave_out=sorted(instructions)),
+        changes=tuple(c for c in changes(repository, since, head) if not is_at_or_below(c.path, instructions)),
+        patch=patch(repository, since, head, leave_out=instructions),
         gates=gate_records(fleet, agent),
         requested=requested_changes(fleet, agent),
-        findings=scope_findings(fleet.blueprint, agent, paths),
+        judging=judging,
+        findings=findings,
         notes_filled=standing.notes is not None and notes_filled(standing.notes),
     )
 

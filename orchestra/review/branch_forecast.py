@@ -7,19 +7,20 @@ deleted at any time.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import combinations
+from typing import TypeVar
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.candidates.conflict_forecast import BranchConflict, conflicts_by_agent, merge_pairs
-from orchestra.candidates.containment import is_at_or_below
 from orchestra.candidates.text_conflict import conflict_rules, is_resolved_by_rule
 from orchestra.files import read_regular, write_atomically
 from orchestra.fleet import Fleet
-from orchestra.gates.branch_changes import BranchRange, changed_paths
+from orchestra.gates.branch_content import BranchSpan, read_branches
+from orchestra.gates.judging_changes import judging_changes
 from orchestra.gates.scope_gate import ScopeFinding, ScopeReason, scope_findings
 from orchestra.git.refs import CommitId
 from orchestra.review.branch_status import BranchStatus
@@ -28,53 +29,77 @@ from orchestra.review.verdicts import Verdict
 from orchestra.workspace.paths import instruction_names
 
 _LONGEST_CACHE = 64 << 20
+_JUDGING = "JUDGING"
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
 class BranchForecast:
     """``conflicts``: agent -> agents whose branches do not merge with its own. ``scope``: agent -> findings.
 
-    ``lost``: agent -> why its landed work is not on the target any more.
+    ``judging``: agent -> what it changes about its own judges. ``lost``: agent -> why its landed work is not on the
+    target any more.
     """
 
-    conflicts: Mapping[AgentName, tuple[AgentName, ...]]
-    scope: Mapping[AgentName, tuple[ScopeFinding, ...]]
+    conflicts: Mapping[AgentName, tuple[AgentName, ...]] = field(default_factory=dict)
+    scope: Mapping[AgentName, tuple[ScopeFinding, ...]] = field(default_factory=dict)
+    judging: Mapping[AgentName, tuple[str, ...]] = field(default_factory=dict)
     lost: Mapping[AgentName, str] = field(default_factory=dict)
 
 
-def forecast_branches(fleet: Fleet, statuses: Sequence[BranchStatus], target: CommitId | None = None) -> BranchForecast:
+def forecast_branches(fleet: Fleet, statuses: Sequence[BranchStatus], target: CommitId | None) -> BranchForecast:
     """Look ahead for the agents whose work may still land, and back for those whose work has landed on ``target``."""
-    pending = [status for status in statuses if _is_pending(status)]
-    bases = {status.refs.base for status in pending if status.refs.base is not None}
-    instructions = {base: instruction_names(fleet.repository, fleet.blueprint, base).all for base in bases}
+    if target is None:
+        return BranchForecast()
+    undecided = [s for s in statuses if s.refs.landed is None and s.verdict is not Verdict.DISCARDED]
+    pending = [status for status in undecided if status.commits > 0 and status.head is not None]
+    instructions = {
+        base: tuple(sorted(instruction_names(fleet.repository, fleet.blueprint, base).all))
+        for base in {status.refs.base for status in pending if status.refs.base is not None}
+    }
     cache = _Cache(fleet)
     conflicts = _conflicts(fleet, pending, frozenset().union(*instructions.values()), cache)
-    scope = _scope(fleet, pending, instructions, cache)
-    lost = _lost(fleet, statuses, target, cache) if target is not None else {}
+    scope, judging = _scope(fleet, pending, target, instructions, cache)
+    # Landings whose work the target lost.
+    landings = {
+        f"landed {landing.base} {landing.tip} {landing.commit} {target}": landing
+        for status in statuses
+        if (landing := landing_of(status.agent.name, status.refs)) is not None
+    }
+    contained = {status.refs.landed for status in statuses if status.refs.landed and status.landing_contained}
+    git = fleet.repository.git
+    reasons = cache.answer(
+        landings,
+        lambda missing: [
+            [lost[landing.agent]] if landing.agent in lost else []
+            for lost in [lost_landings(git, missing, target, contained=contained)]
+            for landing in missing
+        ],
+    )
     cache.save()
-    return BranchForecast(conflicts, scope, lost)
-
-
-def _is_pending(status: BranchStatus) -> bool:
-    undecided = status.refs.landed is None and status.verdict is not Verdict.DISCARDED
-    return undecided and status.commits > 0 and status.head is not None
+    lost = {landings[key].agent: reason for key, lines in reasons.items() for reason in lines}
+    return BranchForecast(conflicts, scope, judging, lost)
 
 
 def _conflicts(
     fleet: Fleet, pending: Sequence[BranchStatus], instructions: frozenset[str], cache: _Cache
 ) -> dict[AgentName, tuple[AgentName, ...]]:
     heads = {status.agent.name: status.head for status in pending if status.head is not None}
-    pairs = {names: (heads[names[0]], heads[names[1]]) for names in combinations(heads, 2)}
-    keys = {names: f"merge {first} {second}" for names, (first, second) in pairs.items()}
-    missing = {keys[names]: pair for names, pair in pairs.items() if cache.read(keys[names]) is None}
-    for key, merged in zip(missing, merge_pairs(fleet.repository.git, list(missing.values())), strict=True):
-        cache.write(key, list(merged.conflicted_paths))
+    names = {f"merge {heads[first]} {heads[second]}": (first, second) for first, second in combinations(heads, 2)}
+    pairs = {key: (heads[first], heads[second]) for key, (first, second) in names.items()}
+    merged_paths = cache.answer(
+        pairs,
+        # None: git cannot merge a malformed tree.
+        lambda missing: [
+            list(merged.conflicted_paths) if merged else [] for merged in merge_pairs(fleet.repository.git, missing)
+        ],
+    )
     rule_of = conflict_rules(fleet.blueprint)
     conflicts = []
-    for names, key in keys.items():
-        paths = tuple(path for path in cache.read(key) or () if path not in instructions)
+    for key, conflicted in merged_paths.items():
+        paths = tuple(path for path in conflicted if path not in instructions)
         if any(not is_resolved_by_rule(rule_of, path) for path in paths):
-            conflicts.append(BranchConflict(*names, paths))
+            conflicts.append(BranchConflict(*names[key], paths))
     order = list(heads)
     return {
         name: tuple(sorted(opponents, key=order.index)) for name, opponents in conflicts_by_agent(conflicts).items()
@@ -82,47 +107,43 @@ def _conflicts(
 
 
 def _scope(
-    fleet: Fleet, pending: Sequence[BranchStatus], instructions: Mapping[CommitId, Collection[str]], cache: _Cache
-) -> dict[AgentName, tuple[ScopeFinding, ...]]:
-    ranges = {
-        f"scope {_rules_digest(fleet, status.agent)} {status.refs.base} {status.head}": (
-            status,
-            BranchRange(status.refs.base, status.head, status.own_commits),
-        )
-        for status in pending
-        if status.refs.base is not None and status.head is not None
-    }
-    missing = {key: branch for key, (_, branch) in ranges.items() if cache.read(key) is None}
-    paths = changed_paths(fleet.repository.git, missing.values())
-    for key, branch in missing.items():
-        agent = ranges[key][0].agent
-        names = [path for path in paths[branch] if not is_at_or_below(path, instructions[branch.fork])]
-        cache.write(key, [f"{f.reason.name} {f.path}" for f in scope_findings(fleet.blueprint, agent, names)])
-    findings = {}
-    for key, (status, _) in ranges.items():
-        lines = (line.partition(" ") for line in cache.read(key) or ())
-        findings[status.agent.name] = tuple(ScopeFinding(path, ScopeReason[reason]) for reason, _, path in lines)
-    return findings
+    fleet: Fleet,
+    pending: Sequence[BranchStatus],
+    target: CommitId,
+    instructions: Mapping[CommitId, tuple[str, ...]],
+    cache: _Cache,
+) -> tuple[dict[AgentName, tuple[ScopeFinding, ...]], dict[AgentName, tuple[str, ...]]]:
+    blueprint = fleet.blueprint
+    rules = repr((blueprint.protected, list(blueprint.gates.values()), str(blueprint.source)))
+    branches = {}
+    for status in pending:
+        if status.refs.base is not None and status.head is not None:
+            agent = status.agent
+            digest = sha256(f"{rules} {agent.scope} {agent.may_edit}".encode("utf-8", "surrogateescape")).hexdigest()
+            span = BranchSpan(status.refs.base, status.head, instructions[status.refs.base])
+            # What the target holds decides which commits are the branch's own, and where moved files are.
+            branches[f"scope {digest[:16]} {span.base} {span.tip} {target}"] = (agent, span)
 
+    def look(missing: Sequence[tuple[Agent, BranchSpan]]) -> list[list[str]]:
+        lines = []
+        with read_branches(fleet.repository.git, target, [span for _, span in missing]) as contents:
+            for (agent, _), content in zip(missing, contents, strict=True):
+                changes = judging_changes(blueprint, agent, content) if content is not None else ()
+                paths = content.paths if content is not None else ()
+                findings = scope_findings(
+                    blueprint, agent, paths, {change.path for change in changes if change.sections}
+                )
+                lines.append([f"{_JUDGING} {change}" for change in changes])
+                lines[-1] += [f"{finding.reason.name} {finding.path}" for finding in findings]
+        return lines
 
-def _rules_digest(fleet: Fleet, agent: Agent) -> str:
-    gates = list(fleet.blueprint.gates.values())
-    rules = (agent.scope, agent.may_edit, fleet.blueprint.protected, gates, str(fleet.blueprint.source))
-    return sha256(repr(rules).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def _lost(fleet: Fleet, statuses: Sequence[BranchStatus], target: CommitId, cache: _Cache) -> dict[AgentName, str]:
-    landings = {
-        f"landed {landing.base} {landing.tip} {landing.commit} {target}": landing
-        for status in statuses
-        if (landing := landing_of(status.agent.name, status.refs)) is not None
-    }
-    contained = {status.refs.landed for status in statuses if status.refs.landed and status.landing_contained}
-    missing = {key: landing for key, landing in landings.items() if cache.read(key) is None}
-    lost = lost_landings(fleet.repository.git, list(missing.values()), target, contained=contained)
-    for key, landing in missing.items():
-        cache.write(key, [lost[landing.agent]] if landing.agent in lost else [])
-    return {landing.agent: reason for key, landing in landings.items() for reason in cache.read(key) or ()}
+    scope, judging = {}, {}
+    for key, lines in cache.answer(branches, look).items():
+        words = [line.partition(" ") for line in lines]
+        name = branches[key][0].name
+        scope[name] = tuple(ScopeFinding(path, ScopeReason[kind]) for kind, _, path in words if kind != _JUDGING)
+        judging[name] = tuple(change for kind, _, change in words if kind == _JUDGING)
+    return scope, judging
 
 
 class _Cache:
@@ -134,16 +155,20 @@ class _Cache:
         self._used: dict[str, list[str]] = {}
         with suppress(ValueError):  # missing or damaged: computed again
             stored = json.loads(read_regular(self._path, most=_LONGEST_CACHE) or b"{}")
-            self._stored = dict(stored) if isinstance(stored, dict) else {}
+            rows = stored.items() if isinstance(stored, dict) else ()
+            self._stored = {
+                key: lines for key, lines in rows if isinstance(lines, list) and {*map(type, lines)} <= {str}
+            }
 
-    def read(self, key: str) -> list[str] | None:
-        answer = self._used.get(key, self._stored.get(key))
-        if answer is not None:
-            self._used[key] = answer
-        return answer
-
-    def write(self, key: str, answer: list[str]) -> None:
-        self._used[key] = answer
+    def answer(
+        self, questions: Mapping[str, Item], compute: Callable[[list[Item]], list[list[str]]]
+    ) -> dict[str, list[str]]:
+        """Return key -> answer for all ``questions``; ``compute`` answers those that are not stored, in order."""
+        missing = [key for key in questions if key not in self._stored]
+        computed = dict(zip(missing, compute([questions[key] for key in missing]), strict=True)) if missing else {}
+        answers = {key: computed[key] if key in computed else self._stored[key] for key in questions}
+        self._used |= answers
+        return answers
 
     def save(self) -> None:
         if self._used != self._stored:

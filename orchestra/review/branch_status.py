@@ -25,11 +25,10 @@ _AT_ONCE = 4
 class BranchStatus:
     """One agent's work as git sees it.
 
-    ``commits``: on the branch (or what was kept of it) since its base; ``own_commits``: those without merges that the
-    target lacks; ``behind``: on the target, not in the branch; ``new_commits``: since the branch landed;
-    ``landing_contained``: the target's history contains the landed commit; ``uncommitted``: paths, None when the
-    worktree is missing or cannot be read; ``notes``: AGENT_NOTES.md of the worktree, else as kept with the landed
-    commit, else None.
+    ``commits``: on the branch (or what was kept of it) since its base; ``behind``: on the target, not in the branch;
+    ``new_commits``: since the branch landed; ``landing_contained``: the target's history contains the landed commit;
+    ``uncommitted``: paths, None when the worktree is missing or cannot be read; ``notes``: AGENT_NOTES.md of the
+    worktree, else as kept with the landed commit, else None.
     """
 
     agent: Agent
@@ -40,7 +39,6 @@ class BranchStatus:
     behind: int
     uncommitted: tuple[str, ...] | None
     notes: str | None
-    own_commits: tuple[CommitId, ...] = ()
     new_commits: int = 0
     landing_contained: bool = True
 
@@ -88,7 +86,6 @@ def read_branch_statuses(
             behind=len(graph.between(target, head)) if head is not None else 0,
             uncommitted=read_uncommitted(fleet, agent) if trees and refs.base is not None else None,
             notes=notes or (landed_notes.get(refs.landed) if refs.landed else None),
-            own_commits=tuple(graph.without_merges(graph.between(head, refs.base, target))) if refs.base else (),
             new_commits=sum(1 for _ in graph.without_merges(new_commits)),
             landing_contained=refs.landed is None or graph.contains(target, refs.landed),
         )

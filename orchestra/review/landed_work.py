@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from orchestra.blueprint.model import AgentName
 from orchestra.candidates.builder import AGENT_TRAILER
-from orchestra.gates.branch_changes import BranchRange, changed_paths
+from orchestra.gates.branch_content import compare_commits
 from orchestra.git.ancestry import merge_base
 from orchestra.git.git_process import Git
 from orchestra.git.refs import AgentRefs, CommitId
@@ -48,20 +48,17 @@ def lost_landings(
 ) -> Mapping[AgentName, str]:
     """Return the agents whose landed work the target does not contain any more -> a reason to print.
 
-    ``contained``: the landed commits that are ancestors of the target. Two git processes, and a few more for each
+    ``contained``: the landed commits that are ancestors of the target. One git process, and a few more for each
     agent whose files differ from what landed.
     """
     if not landings:
         return {}
-    ranges = {landing: BranchRange(landing.base, landing.tip) for landing in landings}
-    own_paths = changed_paths(git, ranges.values())
-    # What the target has otherwise than the landed commit; ``fork`` is only the other side of the comparison.
-    since = {landing: BranchRange(target, landing.commit) for landing in landings}
-    differing = changed_paths(git, since.values())
+    pairs = [pair for landing in landings for pair in ((landing.tip, landing.base), (landing.commit, target))]
+    differences = compare_commits(git, pairs)
     lost: dict[AgentName, str] = {}
     for landing in landings:
-        paths = own_paths[ranges[landing]]
-        if not paths & differing[since[landing]]:
+        paths = differences[landing.tip, landing.base].keys()
+        if not paths & differences[landing.commit, target].keys():
             continue  # its files are on the target as they landed, by whatever commits
         if landing.commit not in contained:
             lost[landing.agent] = "no longer on the target: its history was rewritten without this work"

@@ -20,7 +20,7 @@ from orchestra.engine.job import Engine
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import Fleet
-from orchestra.gates.branch_changes import BranchRange, judging_manifests, landing_paths, own_commits
+from orchestra.gates.branch_content import BranchSpan, read_branches
 from orchestra.gates.builtin import run_builtin_gates
 from orchestra.gates.environment import describe_removed
 from orchestra.git.checkout import changed_among, in_the_way
@@ -138,12 +138,7 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
             recorder = ResultRecorder(fleet, events, rehearsed=request.rehearsed)
             for waiting in entries.waiting:
                 recorder.add(waiting)
-            paths: dict[AgentName, tuple[str, ...]] = {}
-            for entry in entries.queued:
-                try:
-                    paths[entry.agent.name] = _check_branch(fleet, position, entry, recorder)
-                except GroundError as error:  # this branch cannot be read; the others go on
-                    recorder.add(Waiting(entry.agent.name, f"its branch cannot be read: {error}"))
+            paths = _check_branches(fleet, position.start, entries.queued, recorder)
             if not request.rehearsed:
                 _require_clear_checkouts(fleet, position, paths)
             _announce(fleet, entries, events, recorder, rehearsed=request.rehearsed)
@@ -198,32 +193,45 @@ def _record_merged_by_hand(
     return (sentence,)
 
 
-def _check_branch(fleet: Fleet, position: TargetPosition, entry: Entry, recorder: ResultRecorder) -> tuple[str, ...]:
-    """Check an entry's trees and run the built-in gates on it; return what the branch itself changes."""
-    branch, git = entry.branch, fleet.repository.git
-    if problems := malformed_trees(git, position.start, branch.tip):
-        recorder.add(Evicted(entry.agent.name, branch.tip, EvictReason.MALFORMED, "; ".join(problems[:3])))
-        return ()
-    fork = fleet.repository.fork(position.start, branch.tip, branch.base)
-    if nested := undeclared_repositories(git, fork, branch.tip):
-        path = quote_path(nested[0])
-        detail = (
-            f"{path} is a nested repository without an entry in .gitmodules, so a clone cannot fill it: "
-            f"git rm --cached {path}, or git submodule add"
-        )
-        recorder.add(Evicted(entry.agent.name, branch.tip, EvictReason.MALFORMED, detail))
-        return ()
-    # What landing the branch touches, also in commits that a later one reverts.
-    commits = () if branch.strategy is Strategy.SQUASH else own_commits(git, position.start, branch.base, branch.tip)
-    branch_range = BranchRange(fork, branch.tip, commits)
-    paths = tuple(landing_paths(git, branch_range, position.start, branch.kept_out))
-    judging = judging_manifests(git, BranchRange(fork, branch.tip), paths)
-    recorder.add_builtin_checks(entry, run_builtin_gates(fleet.blueprint, entry.agent, paths, entry.notes, judging))
+def _check_branches(
+    fleet: Fleet, target: CommitId, queued: Sequence[Entry], recorder: ResultRecorder
+) -> dict[AgentName, frozenset[str]]:
+    """Check each entry's trees and run the built-in gates on it; return what the branches themselves change."""
+    git, paths, sound = fleet.repository.git, dict[AgentName, frozenset[str]](), []
+    for entry in queued:
+        name, tip = entry.agent.name, entry.branch.tip
+        try:
+            problems = malformed_trees(git, target, tip)
+        except GroundError as error:  # this branch cannot be read; the others go on
+            recorder.add(Waiting(name, f"its branch cannot be read: {error}"))
+            continue
+        if problems:
+            recorder.add(Evicted(name, tip, EvictReason.MALFORMED, "; ".join(problems[:3])))
+        else:
+            sound.append(entry)
+    is_squashed = fleet.blueprint.merge.strategy is Strategy.SQUASH
+    spans = [BranchSpan(e.branch.base, e.branch.tip, e.branch.kept_out, is_squashed) for e in sound]
+    with read_branches(git, target, spans) as contents:
+        for entry, content in zip(sound, contents, strict=True):
+            name, tip = entry.agent.name, entry.branch.tip
+            if content is None:
+                recorder.add(Waiting(name, "its branch cannot be read"))
+            elif nested := undeclared_repositories(git, content.fork, tip):
+                path = quote_path(nested[0])
+                detail = (
+                    f"{path} is a nested repository without an entry in .gitmodules, so a clone cannot fill it: "
+                    f"git rm --cached {path}, or git submodule add"
+                )
+                recorder.add(Evicted(name, tip, EvictReason.MALFORMED, detail))
+            else:
+                paths[name] = content.paths
+                checks = run_builtin_gates(fleet.blueprint, entry.agent, content, entry.notes)
+                recorder.add_builtin_checks(entry, checks)
     return paths
 
 
 def _require_clear_checkouts(
-    fleet: Fleet, position: TargetPosition, paths: Mapping[AgentName, tuple[str, ...]]
+    fleet: Fleet, position: TargetPosition, paths: Mapping[AgentName, Collection[str]]
 ) -> None:
     """Refuse before anything runs where a checkout of the target has changes in files that would be updated."""
     touched = set().union(*paths.values())

@@ -19,7 +19,7 @@ TOP = AgentName("top")
 
 
 def _forecast(fleet: Fleet) -> BranchForecast:
-    return forecast_branches(fleet, read_branch_statuses(fleet, fleet.blueprint.agents))
+    return forecast_branches(fleet, read_branch_statuses(fleet, fleet.blueprint.agents), fleet.target_tip())
 
 
 @pytest.fixture

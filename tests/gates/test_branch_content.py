@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from orchestra.blueprint.model import RunGate, Scope
-from orchestra.gates.branch_changes import BranchRange, changed_paths, judging_manifests, landing_paths, own_commits
+from orchestra.gates.branch_content import BranchSpan, compare_commits, read_branches
+from orchestra.gates.judging_changes import JudgingChange, judging_changes
 from orchestra.gates.scope_gate import ScopeReason, scope_findings
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
@@ -21,8 +22,9 @@ def repo(make_repository: MakeRepository) -> Checkout:
 
 
 def paths(repo: Checkout, base: CommitId, tip: CommitId, target: CommitId) -> frozenset[str]:
-    git = Git(repo.path)
-    return landing_paths(git, BranchRange(base, tip, own_commits(git, target, base, tip)), target)
+    with read_branches(Git(repo.path), target, [BranchSpan(base, tip)]) as (content,):
+        assert content is not None
+        return content.paths
 
 
 def test_a_path_that_a_later_commit_takes_back_counts(repo: Checkout) -> None:
@@ -55,10 +57,35 @@ def test_a_file_that_the_target_has_moved_counts_at_both_places(repo: Checkout) 
 
 def test_several_branches_are_read_at_once(repo: Checkout) -> None:
     base = CommitId(repo.commit("base", {"a": "a\n"}))
-    first = BranchRange(base, CommitId(repo.commit("one", {"b": "b\n"})))
-    second = BranchRange(base, CommitId(repo.commit("two", {"c": "c\n"})))
-    same = BranchRange(base, base)
-    assert changed_paths(Git(repo.path), [first, second, same]) == {first: {"b"}, second: {"b", "c"}, same: set()}
+    first = CommitId(repo.commit("one", {"b": "b\n"}))
+    second = CommitId(repo.commit("two", {"c": "c\n"}))
+    spans = [BranchSpan(base, first), BranchSpan(base, second), BranchSpan(first, second), BranchSpan(base, base)]
+    with read_branches(Git(repo.path), base, spans) as contents:
+        assert [content.paths for content in contents if content] == [{"b"}, {"b", "c"}, {"c"}, set()]
+        assert [content.fork for content in contents if content] == [base, base, first, base]
+    compared = compare_commits(Git(repo.path), [(first, base), (base, base), (second, base)])
+    assert [set(changes) for changes in compared.values()] == [{"b"}, set(), {"b", "c"}]
+
+
+def test_what_the_target_brings_into_a_branch_is_not_the_branchs(repo: Checkout) -> None:
+    base = CommitId(repo.commit("base", {"a": "a\n", "both": "1\n2\n3\n4\n5\n"}))
+    repo.commit("target", {"of-target": "t\n"})
+    target = CommitId(repo.git("rev-parse", "HEAD"))
+    repo.git("checkout", "-q", "-b", "work", base)
+    repo.commit("own", {"own": "o\n"})
+    repo.git("merge", "-q", "--no-commit", "--no-ff", target)
+    tip = CommitId(repo.commit("merge with more", {"hidden": "only in the merge\n"}))
+    assert paths(repo, base, tip, target) == {"own", "hidden"}
+
+
+def test_a_branch_that_git_cannot_read_leaves_the_others(repo: Checkout) -> None:
+    base = CommitId(repo.commit("base", {"a": "a\n"}))
+    tip = CommitId(repo.commit("one", {"b": "b\n"}))
+    missing = CommitId("1" * 40)
+    with read_branches(Git(repo.path), base, [BranchSpan(base, missing), BranchSpan(base, tip)]) as contents:
+        assert contents[0] is None
+        assert contents[1] is not None
+        assert contents[1].paths == {"b"}
 
 
 def test_a_manifest_judges_where_its_sections_for_gates_change(repo: Checkout) -> None:
@@ -69,9 +96,15 @@ def test_a_manifest_judges_where_its_sections_for_gates_change(repo: Checkout) -
     changed = CommitId(
         repo.commit("script", {"package.json": '{"scripts": {"test": "true"}}', "new/package.json": "{}"})
     )
-    git, names = Git(repo.path), ("package.json", "new/package.json")
-    assert judging_manifests(git, BranchRange(base, added), names) == set()
-    assert judging_manifests(git, BranchRange(base, changed), names) == {"package.json"}
+    blueprint, agent = make_blueprint("schema"), make_agent("schema")
+    with read_branches(Git(repo.path), base, [BranchSpan(base, added), BranchSpan(base, changed)]) as contents:
+        assert contents[0] is not None
+        assert contents[1] is not None
+        assert judging_changes(blueprint, agent, contents[0]) == ()
+        expected = (JudgingChange("package.json", ("scripts",), False),)
+        assert judging_changes(blueprint, agent, contents[1]) == expected
+        allowed = replace(agent, may_edit=("package.json",))
+        assert [change.allowed for change in judging_changes(blueprint, allowed, contents[1])] == [True]
 
 
 @pytest.mark.parametrize(
