@@ -87,8 +87,7 @@ def _say_report(report: PlanReport) -> None:
 
 
 def _say_graph(fleet: Fleet, graph: str) -> ExitCode:
-    from orchestra.plan.landing_graph import merge_graph
-    from orchestra.plan.merge_order_chart import draw_dot, draw_mermaid, draw_text
+    from orchestra.plan.merge_order_chart import draw_dot, draw_mermaid, draw_text, merge_graph
 
     order = merge_graph(fleet.blueprint)
     drawn = {

@@ -1,16 +1,46 @@
-"""Estimate the resources of a fleet: slots, disk, cost.
+"""Estimate the resources of a fleet on this machine: slots, disk, cost.
 
 Every figure has a source: bytes are tracked bytes, dollars are declared budgets, and what is not counted is listed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestra.blueprint.model import Agent, Blueprint, RunnerKind, RunnerMode
 from orchestra.plan.finding import Code, Finding, Severity, place
-from orchestra.plan.host import Machine
+from orchestra.text import format_count
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """``free_bytes`` and ``block_bytes`` are of the file system where the worktrees will be."""
+
+    cores: int  # that this process may run on
+    memory_bytes: int  # of the whole machine
+    free_bytes: int  # without the part reserved for root
+    block_bytes: int
+    missing: frozenset[str] = frozenset()  # requested commands that are not on PATH
+
+
+def read_machine(root: Path, commands: Iterable[str]) -> Machine:
+    """Return the machine as it is now. ``root`` is where worktrees will be; it may not exist yet."""
+    import psutil
+
+    place = next(folder for folder in (root, *root.parents) if folder.is_dir())
+    space = os.statvfs(place)
+    return Machine(
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_bytes=psutil.virtual_memory().total,
+        free_bytes=space.f_bavail * space.f_frsize,
+        block_bytes=space.f_frsize,
+        missing=frozenset(command for command in commands if shutil.which(command) is None),
+    )
+
 
 CLIENT_BYTES = 200_000_000
 """Resident memory of one Claude Code client, as measured on version 2.1: about 200 MB, 113 MB of it private."""
@@ -74,7 +104,15 @@ def disk(sizes: Collection[int | None], machine: Machine, worktrees: int) -> Dis
 
 def cost(blueprint: Blueprint) -> Cost:
     """Return the bound that the declared budgets give. Only headless sessions of the Claude client keep to a budget."""
-    agents_bound, assumptions = _own_budgets(blueprint.agents)
+    able = [agent for agent in blueprint.agents if _keeps_to_a_budget(agent)]
+    budgets = [budget for agent in able if (budget := agent.runner.max_budget_usd) is not None]
+    agents_bound = sum(budgets) if budgets and len(budgets) == len(able) else None
+    assumptions: list[str] = []
+    if budgets:
+        total = dollars(sum(budgets))
+        assumptions.append(f"max_budget_usd of {_many(budgets)}: {total} together, over all their sessions")
+    if len(budgets) < len(able):
+        assumptions.append(f"{_many(able[len(budgets) :])} without max_budget_usd")
     fleet = blueprint.limits.budget_usd
     if fleet is not None:
         assumptions.append(f"limits.budget_usd: {dollars(fleet)} for the fleet")
@@ -90,73 +128,6 @@ def cost(blueprint: Blueprint) -> Cost:
 
 def capacity_findings(blueprint: Blueprint, slots: Slots, disk: Disk, cost: Cost) -> Iterator[Finding]:
     """Find what does not fit this machine."""
-    yield from _slot_findings(blueprint, slots)
-    yield from _disk_findings(blueprint, disk)
-    if cost.high is None and any(agent.runner.kind is not RunnerKind.NONE for agent in blueprint.agents):
-        yield _unbounded(blueprint)
-
-
-def _unbounded(blueprint: Blueprint) -> Finding:
-    unbounded = [agent for agents in _unbounded_agents(blueprint.agents).values() for agent in agents]
-    if unbounded:
-        message = f"no budget limits the cost of {', '.join(agent.name for agent in unbounded)}"
-        advice = "only `kind: claude` with `mode: headless` enforces a budget; limit the others yourself"
-    else:
-        message = "no budget is declared for this fleet"
-        advice = "set runner.max_budget_usd (each agent) or limits.budget_usd (the fleet)"
-    where = place(blueprint, "runner")
-    return Finding(Severity.NOTE, Code.COST_UNBOUNDED, message, advice, where, tuple(agent.name for agent in unbounded))
-
-
-def dollars(amount: float) -> str:
-    """Return ``$12`` or ``$12.50``."""
-    return f"${amount:,.0f}" if amount == int(amount) else f"${amount:,.2f}"
-
-
-def size(count: float) -> str:
-    """Format bytes: ``812 B``, ``8.4 MB``; powers of 1,000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:  # noqa: PLR2004
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"  # noqa: PLR2004
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def _own_budgets(agents: Collection[Agent]) -> tuple[float | None, list[str]]:
-    """Return the sum of the budgets of those who can keep to one, None where one of them has none; and what to say
-    of it."""
-    able = [agent for agent in agents if _keeps_to_a_budget(agent)]
-    budgets = [budget for agent in able if (budget := agent.runner.max_budget_usd) is not None]
-    assumptions: list[str] = []
-    if budgets:
-        assumptions.append(
-            f"max_budget_usd of {_many(budgets)}: {dollars(sum(budgets))} together, over all their sessions"
-        )
-    if len(budgets) < len(able):
-        assumptions.append(f"{_many(able[len(budgets) :])} without max_budget_usd")
-    return (sum(budgets) if budgets and len(budgets) == len(able) else None), assumptions
-
-
-def _keeps_to_a_budget(agent: Agent) -> bool:
-    return agent.runner.kind is RunnerKind.CLAUDE and agent.runner.mode is RunnerMode.HEADLESS
-
-
-def _unbounded_agents(agents: Collection[Agent]) -> dict[str, list[Agent]]:
-    """Return the agents whose cost orchestra can neither see nor limit, by reason."""
-    unbounded: dict[str, list[Agent]] = {}
-    for agent in agents:
-        if agent.runner.kind is RunnerKind.COMMAND:
-            unbounded.setdefault("with their own command, whose cost orchestra cannot see", []).append(agent)
-        elif agent.runner.kind is RunnerKind.CLAUDE and not _keeps_to_a_budget(agent):
-            unbounded.setdefault("in tmux, where the client does not enforce a budget", []).append(agent)
-    return unbounded
-
-
-def _many(agents: Collection[object]) -> str:
-    return f"{len(agents)} agent" if len(agents) == 1 else f"{len(agents)} agents"
-
-
-def _slot_findings(blueprint: Blueprint, slots: Slots) -> Iterator[Finding]:
     if slots.gates > slots.cores:
         yield Finding(
             Severity.WARNING,
@@ -176,18 +147,56 @@ def _slot_findings(blueprint: Blueprint, slots: Slots) -> Iterator[Finding]:
             f"set limits.agents to {fitting} or less",
             place(blueprint, "limits", "agents"),
         )
+    if disk.needed_bytes is not None and disk.needed_bytes > TIGHT_SHARE * disk.free_bytes:
+        full = disk.needed_bytes > disk.free_bytes
+        yield Finding(
+            Severity.ERROR if full else Severity.WARNING,
+            Code.DISK_FULL if full else Code.DISK_TIGHT,
+            f"{disk.worktrees} worktrees need {size(disk.needed_bytes)} for their tracked files alone; "
+            f"{size(disk.free_bytes)} are free",
+            "put worktrees.root on a bigger disk, free space, or spawn fewer agents at a time "
+            "(`orchestra spawn AGENT...`)",
+            place(blueprint, "worktrees", "root"),
+        )
+    if cost.high is None and any(agent.runner.kind is not RunnerKind.NONE for agent in blueprint.agents):
+        unbounded = [agent for agents in _unbounded_agents(blueprint.agents).values() for agent in agents]
+        message = "no budget is declared for this fleet"
+        advice = "set runner.max_budget_usd (each agent) or limits.budget_usd (the fleet)"
+        if unbounded:
+            message = f"no budget limits the cost of {', '.join(agent.name for agent in unbounded)}"
+            advice = "only `kind: claude` with `mode: headless` enforces a budget; limit the others yourself"
+        names = tuple(agent.name for agent in unbounded)
+        yield Finding(Severity.NOTE, Code.COST_UNBOUNDED, message, advice, place(blueprint, "runner"), names)
 
 
-def _disk_findings(blueprint: Blueprint, disk: Disk) -> Iterator[Finding]:
-    needed = disk.needed_bytes
-    if needed is None or needed <= TIGHT_SHARE * disk.free_bytes:
-        return
-    full = needed > disk.free_bytes
-    yield Finding(
-        Severity.ERROR if full else Severity.WARNING,
-        Code.DISK_FULL if full else Code.DISK_TIGHT,
-        f"{disk.worktrees} worktrees need {size(needed)} for their tracked files alone; "
-        f"{size(disk.free_bytes)} are free",
-        "put worktrees.root on a bigger disk, free space, or spawn fewer agents at a time (`orchestra spawn AGENT...`)",
-        place(blueprint, "worktrees", "root"),
-    )
+def dollars(amount: float) -> str:
+    """Return ``$12`` or ``$12.50``."""
+    return f"${amount:,.0f}" if amount == int(amount) else f"${amount:,.2f}"
+
+
+def size(count: float) -> str:
+    """Format bytes: ``812 B``, ``8.4 MB``; powers of 1,000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"  # noqa: PLR2004
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _keeps_to_a_budget(agent: Agent) -> bool:
+    return agent.runner.kind is RunnerKind.CLAUDE and agent.runner.mode is RunnerMode.HEADLESS
+
+
+def _unbounded_agents(agents: Collection[Agent]) -> dict[str, list[Agent]]:
+    """Return the agents whose cost orchestra can neither see nor limit, by reason."""
+    unbounded: dict[str, list[Agent]] = {}
+    for agent in agents:
+        if agent.runner.kind is RunnerKind.COMMAND:
+            unbounded.setdefault("with their own command, whose cost orchestra cannot see", []).append(agent)
+        elif agent.runner.kind is RunnerKind.CLAUDE and not _keeps_to_a_budget(agent):
+            unbounded.setdefault("in tmux, where the client does not enforce a budget", []).append(agent)
+    return unbounded
+
+
+def _many(agents: Collection[object]) -> str:
+    return format_count(len(agents), "agent")

@@ -97,7 +97,11 @@ def claims(blueprint: Blueprint, index: PathIndex) -> Claims:
     for name, its in held.items():
         for path in its:
             owners[path].add(name)
-    return Claims(_shared(owners), declared | judging, judging, held, shut_out)
+    # The same sets, each kept once: 20,000 paths have few different owners.
+    shared: dict[frozenset[AgentName], frozenset[AgentName]] = {}
+    frozen = ((path, frozenset(names)) for path, names in owners.items())
+    owned = {path: shared.setdefault(names, names) for path, names in frozen}
+    return Claims(owned, declared | judging, judging, held, shut_out)
 
 
 def merge_by_rule(conflicts: Mapping[str, ConflictRule]) -> tuple[str, ...]:
@@ -121,10 +125,3 @@ def scopes_meet(first: Scope, second: Scope) -> bool:
         return bool(first.include and second.include) and overlap(first, second) is not None
     except OverlapUndecided:
         return True
-
-
-def _shared(owners: Mapping[str, set[AgentName]]) -> dict[str, frozenset[AgentName]]:
-    """Return the same sets, each kept once: 20,000 paths have few different owners."""
-    shared_sets: dict[frozenset[AgentName], frozenset[AgentName]] = {}
-    frozen = ((path, frozenset(names)) for path, names in owners.items())
-    return {path: shared_sets.setdefault(names, names) for path, names in frozen}

@@ -22,15 +22,19 @@ def pattern_findings(blueprint: Blueprint, index: PathIndex, tree: Claims) -> It
     for agent in blueprint.agents:
         barred = _all_protected(blueprint, agent)
         for number, pattern in barred:
-            yield _barred(blueprint, agent, number, pattern)
+            message = (
+                f"scope of {agent.name}: everything that {pattern} matches is protected, so it may change none of it"
+            )
+            advice = f"if {agent.name} is to change it, add it to `may_edit`; otherwise remove it from the scope"
+            where = pattern_place(blueprint, agent, "scope", number)
+            yield Finding(Severity.WARNING, Code.SCOPE_ALL_PROTECTED, message, advice, where, (agent.name,))
         yield from _matching_nothing(blueprint, agent, index, folders)
         yield from _shut_out(blueprint, agent, tree.shut_out[agent.name] - index.of(p for _, p in barred))
         yield from _unprotected(blueprint, agent, index, tree)
 
 
 def near_name(pattern: str, folders: dict[str, set[str]]) -> str | None:
-    """Return the tracked path that a pattern seems to mean: its first missing part in other case, number or
-    punctuation.
+    """Return the tracked path that a pattern seems to mean: its first missing part in other case or punctuation.
 
     ``src/Service/**`` means ``src/services``. None where no name comes that close, or the parts all exist.
     """
@@ -109,17 +113,6 @@ def _all_protected(blueprint: Blueprint, agent: Agent) -> list[tuple[int, str]]:
         if not has_free_path and not scopes_meet(Scope((pattern,)), Scope(agent.may_edit)):
             barred.append((number, pattern))
     return barred
-
-
-def _barred(blueprint: Blueprint, agent: Agent, number: int, pattern: str) -> Finding:
-    return Finding(
-        Severity.WARNING,
-        Code.SCOPE_ALL_PROTECTED,
-        f"scope of {agent.name}: everything that {pattern} matches is protected, so the agent may change none of it",
-        f"if {agent.name} is to change it, add it to `may_edit`; otherwise remove it from the scope",
-        pattern_place(blueprint, agent, "scope", number),
-        (agent.name,),
-    )
 
 
 def _shut_out(blueprint: Blueprint, agent: Agent, paths: Collection[str]) -> Iterator[Finding]:

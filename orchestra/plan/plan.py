@@ -9,12 +9,10 @@ from orchestra.blueprint.git_names import GATE_FOLDER_SUFFIX
 from orchestra.blueprint.model import RunGate
 from orchestra.fleet import Fleet, explain_missing_target, newest_target, read_snapshot
 from orchestra.git.refs import CommitId
-from orchestra.plan.capacity import capacity_findings, cost, disk, slots
-from orchestra.plan.change_history import path_demands
+from orchestra.plan.capacity import Machine, capacity_findings, cost, disk, read_machine, slots
 from orchestra.plan.finding import GROUND, Code, Finding, Severity, by_severity, place
-from orchestra.plan.history_findings import history_findings
-from orchestra.plan.host import Machine, read_machine
-from orchestra.plan.landing_graph import merge_graph
+from orchestra.plan.history_findings import history_findings, path_demands
+from orchestra.plan.merge_order_chart import merge_graph
 from orchestra.plan.ownership import Claims, PathIndex, claims
 from orchestra.plan.pattern_findings import pattern_findings
 from orchestra.plan.plan_report import HistoryRead, PlannedAgent, PlanReport, Spawning

@@ -11,7 +11,7 @@ from orchestra.errors import ExitCode
 from orchestra.git.refs import CommitId
 from orchestra.plan.capacity import Cost, Disk, Slots
 from orchestra.plan.finding import GROUND, Finding, Severity
-from orchestra.plan.landing_graph import MergeGraph
+from orchestra.plan.merge_order_chart import MergeGraph
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 

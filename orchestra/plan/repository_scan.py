@@ -69,8 +69,7 @@ def survey(repository: Repository, commit: CommitId | None) -> Survey:
 
 
 def read_tree(git: Git, commit: str, *, sizes: bool = True) -> dict[str, int | None]:
-    """Return every tracked path -> its bytes (0 for a submodule, None for a lost object); without ``sizes`` all
-    None."""
+    """Return every tracked path -> its bytes (0: a submodule, None: a lost object); without ``sizes`` all None."""
     listed = git.run("ls-tree", "-r", "-z", "--full-tree", *(["-l"] if sizes else []), commit)
     tree: dict[str, int | None] = {}
     for entry in listed.fields:
@@ -81,8 +80,7 @@ def read_tree(git: Git, commit: str, *, sizes: bool = True) -> dict[str, int | N
 
 
 def read_scripts(git: Git, commit: str) -> frozenset[str] | None:
-    """Return the script names of package.json at the root of ``commit``, none where it has none; None when
-    unreadable."""
+    """Return the script names of package.json at the root of ``commit``; None where it is unreadable."""
     if not git.text("ls-tree", "--name-only", commit, "--", "package.json"):
         return frozenset()
     blob = git.run("cat-file", "blob", f"{commit}:package.json", ok=(0, 128))
@@ -99,15 +97,10 @@ def read_history(
 ) -> History:
     """Read the paths that each commit up to ``commit`` changed, newest first, until either limit is reached."""
     # %x00 and the terminator make two empty fields before each commit's names; a name is never empty.
-    arguments = (
-        "--root",
-        "--no-merges",
-        "--no-renames",
-        "--name-only",
-        "-z",
-        "--format=tformat:%x00",
+    arguments = [
+        *"--root --no-merges --no-renames --name-only -z --format=tformat:%x00".split(),
         f"-n{most_commits + 1}",
-    )
+    ]
     data = bytearray()
     ended = False
     until = time.monotonic() + most_seconds
@@ -122,20 +115,15 @@ def read_history(
     changes = list(split_log(os.fsdecode(bytes(data))))
     if not ended or process.returncode:
         # The last commit read may lack some of its names.
-        why = (
-            f"git log failed with {process.returncode}"
-            if ended
-            else f"the newest, as far as {most_seconds:g} s allowed"
-        )
-        return _history(changes[:-1], why)
+        failed = f"git log failed with {process.returncode}"
+        return _history(changes[:-1], failed if ended else f"the newest, as far as {most_seconds:g} s allowed")
     if len(changes) > most_commits:
         return _history(changes[:most_commits], "the newest")
     return _history(changes, "")
 
 
 def split_log(output: str) -> Iterator[frozenset[str]]:
-    """Yield the paths of each commit in the output of the ``git log`` above; a commit without any gives the empty
-    set."""
+    """Yield the paths of each commit in the output of the ``git log`` above, also none."""
     fields = iter(output.split("\0")[:-1])
     names: list[str] | None = None
     for field in fields:

@@ -9,14 +9,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterator
 
-from orchestra.blueprint.model import (
-    Agent,
-    Blueprint,
-    RunGate,
-    Runner,
-    RunnerKind,
-    RunnerMode,
-)
+from orchestra.blueprint.model import Agent, Blueprint, RunGate, Runner, RunnerKind, RunnerMode
 from orchestra.plan.finding import Code, Finding, Severity, place
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
@@ -32,8 +25,7 @@ _TEST = frozenset({"test", "t", "tst"})  # npm's words for `npm run test`; npm h
 
 
 def first_word(run: str) -> str | None:
-    """Return the program that a shell command starts with; None where the shell decides that, or it is the shell's
-    own."""
+    """Return the program that a shell command starts with; None where the shell decides that, or has it built in."""
     words = _words(run)
     if not words or words[0] in _OF_THE_SHELL or not _PLAIN_WORD.fullmatch(words[0]):
         return None
@@ -41,8 +33,7 @@ def first_word(run: str) -> str | None:
 
 
 def script_name(run: str) -> str | None:
-    """Return the package.json script at the root that ``npm test``, ``npm run X`` or ``pnpm run X`` runs; None when
-    unsure."""
+    """Return the package.json script at the root that ``npm test`` or ``pnpm run X`` runs; None when unsure."""
     words = _words(run)
     if len(words) < 2 or words[0] not in _SCRIPT_RUNNERS or "--if-present" in words:  # noqa: PLR2004
         return None

@@ -152,7 +152,8 @@ def _overlap(blueprint: Blueprint, pair: Pair, hits: Sequence[str]) -> Finding:
         message = f"the patterns of {names[0]} and {names[1]} are too complex to compare, and count as overlapping"
         at = place(blueprint, "agents", pair.first.number - 1, "scope")
         return Finding(severity, code, message, "write simpler patterns", at, names, tuple(hits))
-    broad, narrow = _claims(blueprint, pair, [pair.witness, *hits[:_MOST_EXPLAINED]])
+    claims = [_claim(blueprint, agent, [pair.witness, *hits[:_MOST_EXPLAINED]]) for agent in (pair.first, pair.second)]
+    broad, narrow = sorted(claims, key=_breadth, reverse=True)  # the broader one is the one to reduce
     today = f"; tracked files: {name_files(hits)}" if hits else ""
     message = f"{names[0]} and {names[1]} may both change {pair.witness}: {broad} and {narrow.with_place(broad)}{today}"
     return Finding(severity, code, message, _way_out(blueprint, broad, narrow), broad.origin, names, tuple(hits))
@@ -178,12 +179,6 @@ class _Claim:
         return f"{self} ({file}{self.origin.line})"
 
 
-def _claims(blueprint: Blueprint, pair: Pair, paths: Sequence[str]) -> tuple[_Claim, _Claim]:
-    """Return why each of the two may change the paths; first the broader claim, the one to reduce."""
-    first, second = (_claim(blueprint, agent, paths) for agent in (pair.first, pair.second))
-    return (first, second) if _breadth(first) >= _breadth(second) else (second, first)
-
-
 def _claim(blueprint: Blueprint, agent: Agent, paths: Sequence[str]) -> _Claim:
     """Return the claim by scope, or by ``may_edit`` where that gives the first of the paths."""
     lists = (("scope", own_scope(agent).include), ("may_edit", agent.may_edit))
@@ -191,9 +186,8 @@ def _claim(blueprint: Blueprint, agent: Agent, paths: Sequence[str]) -> _Claim:
         matchers = [Matcher(Scope((pattern,))) for pattern in patterns]
         why = [number for number, matcher in enumerate(matchers) if any(map(matcher.matches, paths))]
         if any(matchers[number].matches(paths[0]) for number in why):
-            return _Claim(
-                agent, key, tuple(patterns[number] for number in why), pattern_place(blueprint, agent, key, why[0])
-            )
+            where = pattern_place(blueprint, agent, key, why[0])
+            return _Claim(agent, key, tuple(patterns[number] for number in why), where)
     raise AssertionError(f"{agent.name} may change {paths[0]} by none of its patterns")
 
 
@@ -210,9 +204,8 @@ def _way_out(blueprint: Blueprint, broad: _Claim, narrow: _Claim) -> str:
     elif broad.patterns == narrow.patterns:
         advice = f"give {', '.join(broad.patterns)} to one of the two"
     elif narrow.key == "scope" and broad.key == "scope":
-        advice = (
-            f"exclude {', '.join(narrow.patterns)} from the scope of {first.name}: {{include: [...], exclude: [...]}}"
-        )
+        patterns = ", ".join(narrow.patterns)
+        advice = f"exclude {patterns} from the scope of {first.name}: {{include: [...], exclude: [...]}}"
     else:
         advice = f"leave it to one of the two: narrow {broad.key} of {first.name} or {narrow.key} of {second.name}"
     if second.name in blueprint.predecessors.get(first.name, ()):
@@ -231,7 +224,6 @@ def pattern_place(blueprint: Blueprint, agent: Agent, key: str, number: int) -> 
 
 def name_files(paths: Sequence[str]) -> str:
     """Return ``a, b and 3 more files``."""
-    shown, omitted = paths[:MOST_NAMED], len(paths) - MOST_NAMED
-    if omitted <= 0:
-        return ", ".join(shown)
-    return f"{', '.join(shown)} and {omitted} more {'file' if omitted == 1 else 'files'}"
+    omitted = len(paths) - MOST_NAMED
+    more = f" and {omitted} more {'file' if omitted == 1 else 'files'}" if omitted > 0 else ""
+    return ", ".join(paths[:MOST_NAMED]) + more

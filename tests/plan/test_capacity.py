@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.plan.capacity import CLIENT_BYTES, Disk, Slots, capacity_findings, cost, disk, dollars, size, slots
+from orchestra.plan.capacity import (
+    CLIENT_BYTES,
+    Disk,
+    Machine,
+    Slots,
+    capacity_findings,
+    cost,
+    disk,
+    dollars,
+    size,
+    slots,
+)
 from orchestra.plan.finding import Code, Severity
-from orchestra.plan.host import Machine
 from tests.plan.conftest import Written
 
 CALM = Machine(cores=8, memory_bytes=64_000_000_000, free_bytes=10**12, block_bytes=4096)

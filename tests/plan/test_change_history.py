@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.blueprint.model import AgentName
-from orchestra.plan.change_history import FEWEST_COMMITS, LIKELY_SHARE, Likely, PathDemand, path_demands, unowned_units
+from orchestra.plan.history_findings import (
+    FEWEST_COMMITS,
+    LIKELY_SHARE,
+    Likely,
+    PathDemand,
+    path_demands,
+    unowned_units,
+)
 
 API, DB = AgentName("api"), AgentName("db")
 

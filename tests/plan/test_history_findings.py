@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from orchestra.blueprint.model import Blueprint
-from orchestra.plan.change_history import path_demands
 from orchestra.plan.finding import Code, Finding, Severity
-from orchestra.plan.history_findings import MOST, history_findings
+from orchestra.plan.history_findings import MOST, history_findings, path_demands
 from orchestra.plan.ownership import PathIndex, claims
 from tests.plan.conftest import Written
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestra.blueprint.model import AgentName
-from orchestra.plan.landing_graph import critical_path, merge_graph
+from orchestra.plan.merge_order_chart import critical_path, merge_graph
 from tests.plan.conftest import Written
 
 

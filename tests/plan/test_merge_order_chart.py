@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from orchestra.plan.landing_graph import MergeGraph, merge_graph
-from orchestra.plan.merge_order_chart import draw_dot, draw_mermaid, draw_text
+from orchestra.plan.merge_order_chart import MergeGraph, draw_dot, draw_mermaid, draw_text, merge_graph
 from tests.plan.conftest import Written
 
 AGENTS = """

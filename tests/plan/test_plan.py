@@ -18,8 +18,8 @@ from orchestra.errors import ExitCode
 from orchestra.fleet import Fleet, make_fleet
 from orchestra.git.refs import CommitId
 from orchestra.git.repository import Repository
+from orchestra.plan.capacity import Machine, read_machine
 from orchestra.plan.finding import Code, Severity
-from orchestra.plan.host import Machine, read_machine
 from orchestra.plan.plan import plan
 from orchestra.plan.plan_report import PlanReport, Spawning
 from orchestra.plan.plan_text import MOST_OF_A_KIND, count_findings, draw_findings, draw_plan, scope_summary
