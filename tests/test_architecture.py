@@ -41,8 +41,8 @@ STARTS_PROCESSES = {"orchestra.git.git_process", "orchestra.engine.process"}
 FAR_END = "orchestra.engine.shim"  # runs in the process that engine.process starts; its output is the protocol
 FORKS = "orchestra.git.fork_pool"  # copies files on every core; runs no program
 HOLDS_PROCESSES = {"git", "engine"}  # may name subprocess's types and constants
-PURE_PLAN = """capacity merge_order_chart required_commands plan_text finding history_findings landing_graph
-change_history pattern_findings resolved_blueprint scope_findings ownership""".split()
+PURE_PLAN = """capacity merge_order_chart required_commands plan_text finding history_findings
+pattern_findings resolved_blueprint scope_findings ownership""".split()
 PURE = {
     "blueprint",
     "errors",

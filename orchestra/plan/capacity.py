@@ -5,11 +5,8 @@ Every figure has a source: bytes are tracked bytes, dollars are declared budgets
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from orchestra.blueprint.model import Agent, Blueprint, RunnerKind, RunnerMode
 from orchestra.plan.finding import Code, Finding, Severity, place
@@ -25,21 +22,6 @@ class Machine:
     free_bytes: int  # without the part reserved for root
     block_bytes: int
     missing: frozenset[str] = frozenset()  # requested commands that are not on PATH
-
-
-def read_machine(root: Path, commands: Iterable[str]) -> Machine:
-    """Return the machine as it is now. ``root`` is where worktrees will be; it may not exist yet."""
-    import psutil
-
-    place = next(folder for folder in (root, *root.parents) if folder.is_dir())
-    space = os.statvfs(place)
-    return Machine(
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        memory_bytes=psutil.virtual_memory().total,
-        free_bytes=space.f_bavail * space.f_frsize,
-        block_bytes=space.f_frsize,
-        missing=frozenset(command for command in commands if shutil.which(command) is None),
-    )
 
 
 CLIENT_BYTES = 200_000_000

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from orchestra.blueprint.git_names import GATE_FOLDER_SUFFIX
 from orchestra.blueprint.model import RunGate
 from orchestra.fleet import Fleet, explain_missing_target, newest_target, read_snapshot
 from orchestra.git.refs import CommitId
-from orchestra.plan.capacity import Machine, capacity_findings, cost, disk, read_machine, slots
+from orchestra.plan.capacity import Machine, capacity_findings, cost, disk, slots
 from orchestra.plan.finding import GROUND, Code, Finding, Severity, by_severity, place
 from orchestra.plan.history_findings import history_findings, path_demands
 from orchestra.plan.merge_order_chart import merge_graph
@@ -93,3 +96,18 @@ def _worktrees_to_make(fleet: Fleet) -> int:
         return agents
     folder = fleet.worktrees_root / f"{fleet.repository.home.name}{GATE_FOLDER_SUFFIX}"
     return agents + sum(1 for n in range(fleet.blueprint.limits.gates) if not (folder / str(n + 1)).exists())
+
+
+def read_machine(root: Path, commands: Iterable[str]) -> Machine:
+    """Return the machine as it is now. ``root`` is where worktrees will be; it may not exist yet."""
+    import psutil
+
+    place = next(folder for folder in (root, *root.parents) if folder.is_dir())
+    space = os.statvfs(place)
+    return Machine(
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_bytes=psutil.virtual_memory().total,
+        free_bytes=space.f_bavail * space.f_frsize,
+        block_bytes=space.f_frsize,
+        missing=frozenset(command for command in commands if shutil.which(command) is None),
+    )

@@ -1,4 +1,4 @@
-"""The corpus of broken blueprints: what each is told, word for word.
+"""The corpus of broken blueprints, each with its whole error message.
 
 A case is ``broken/NAME.yaml``, or ``broken/NAME/blueprint.yaml`` where it takes several files; what is expected of it
 is ``expected/NAME.txt``. After a change of words read the difference that this leaves in git:
@@ -28,8 +28,8 @@ def blueprint_of(case: str) -> Path:
     return folder / "blueprint.yaml" if folder.is_dir() else BROKEN / f"{case}.yaml"
 
 
-def told(case: str) -> str:
-    """What is said about the case, paths relative to the corpus. Raises AssertionError where nothing is wrong."""
+def error_text(case: str) -> str:
+    """Return the error message of a case, paths relative to the corpus. Raises AssertionError where it is valid."""
     try:
         load_blueprint(blueprint_of(case))
     except BlueprintError as error:
@@ -38,13 +38,13 @@ def told(case: str) -> str:
 
 
 def update() -> None:
-    """Write down what is told now, and forget the cases that are gone."""
+    """Write the current messages, and delete those of removed cases."""
     EXPECTED.mkdir(exist_ok=True)
     for old in EXPECTED.glob("*.txt"):
         if old.stem not in cases():
             old.unlink()
     for case in cases():
-        (EXPECTED / f"{case}.txt").write_text(told(case), encoding="utf-8")
+        (EXPECTED / f"{case}.txt").write_text(error_text(case), encoding="utf-8")
 
 
 if __name__ == "__main__":

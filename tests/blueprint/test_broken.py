@@ -1,4 +1,4 @@
-"""Every broken blueprint is told what is wrong with it, word for word."""
+"""The whole error message of every broken blueprint."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pytest
 
 from orchestra.blueprint.load import load_blueprint
 from orchestra.errors import BlueprintError, ExitCode
-from tests.blueprint.corpus import EXPECTED, blueprint_of, cases, told
+from tests.blueprint.corpus import EXPECTED, blueprint_of, cases, error_text
 
 
 @pytest.mark.parametrize("case", cases())
-def test_says_what_is_wrong(case: str) -> None:
-    assert told(case) == (EXPECTED / f"{case}.txt").read_text(encoding="utf-8")
+def test_problems_and_hints_are_those_of_the_corpus(case: str) -> None:
+    assert error_text(case) == (EXPECTED / f"{case}.txt").read_text(encoding="utf-8")
 
 
 def test_every_expectation_has_its_case() -> None:

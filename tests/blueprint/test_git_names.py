@@ -32,7 +32,7 @@ def test_some_branches_that_git_accepts_are_refused_for_other_machines(name: str
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
         ("a", None),
         ("a b/c", None),
@@ -56,8 +56,8 @@ def test_some_branches_that_git_accepts_are_refused_for_other_machines(name: str
         ("y" * 241, "contains a part longer than 240 bytes"),
     ],
 )
-def test_directories(path: str, said: str | None) -> None:
-    assert directory_problem(path) == said
+def test_directories(path: str, message: str | None) -> None:
+    assert directory_problem(path) == message
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_renders(template: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "line", "said", "hint"),
+    ("template", "line", "message", "hint"),
     [
         ("{{ agent.nmae }}", 1, 'undefined variable "agent.nmae"', 'did you mean "name"?'),
         ("a\n{{ flet }}", 2, 'undefined variable "flet"', 'did you mean "fleet"?'),
@@ -70,10 +70,10 @@ def test_renders(template: str, text: str) -> None:
         ("{{ " + "(" * 900 + ")" * 90 + " }}", 1, "", None),
     ],
 )
-def test_says_what_is_wrong(template: str, line: int, said: str, hint: str | None) -> None:
+def test_a_wrong_template_is_reported_with_its_line(template: str, line: int, message: str, hint: str | None) -> None:
     with pytest.raises(TemplateProblem) as raised:
         rendered(template)
-    assert raised.value.message.startswith(said)
+    assert raised.value.message.startswith(message)
     assert raised.value.line == line
     assert hint is None or raised.value.hint == hint
 

@@ -220,7 +220,7 @@ def test_what_is_quoted_is_one_visible_line(tmp_path: Path) -> None:
     ]
 
 
-def test_of_very_many_problems_the_first_are_told(tmp_path: Path) -> None:
+def test_only_the_first_of_very_many_problems_are_reported(tmp_path: Path) -> None:
     with pytest.raises(BlueprintError) as raised:
         loaded(tmp_path, SMALL + "".join(f"k{number}: 1\n" for number in range(1000)))
     assert len(raised.value.problems) == MOST_PROBLEMS + 1
@@ -267,7 +267,7 @@ def test_finds_by_path(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("./somewhere/mvp.yaml", 'did you mean "mvp5"?'),
     ],
 )
-def test_a_missing_one_is_told_the_nearest(project: Path, name: str, hint: str) -> None:
+def test_a_missing_blueprint_is_reported_with_the_nearest_name(project: Path, name: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
         find_blueprint(name, project)
     assert (raised.value.message, raised.value.hint) == (f'no blueprint "{name}"', hint)
@@ -280,7 +280,7 @@ def test_a_name_like_no_other_lists_what_there_is(project: Path, name: str) -> N
     assert raised.value.hint is not None and "mine" in raised.value.hint
 
 
-def test_a_folder_is_told_what_it_holds(project: Path) -> None:
+def test_a_folder_is_reported_with_its_blueprints(project: Path) -> None:
     with pytest.raises(BlueprintError) as raised:
         load_blueprint(find_blueprint(str(project / "blueprints"), project))
     assert raised.value.problems[0].message == "is a folder, not a file"

@@ -107,13 +107,13 @@ def test_values_are_put_in_as_typed(tmp_path: Path) -> None:
     assert agent.task == "1.10 007 yes"
 
 
-def test_the_same_profile_for_many_agents_is_told_once(tmp_path: Path) -> None:
+def test_a_problem_of_a_profile_is_reported_once_for_many_agents(tmp_path: Path) -> None:
     many = "".join(f"  - {{name: n{number}, from: p}}\n" for number in range(20))
     (problem,) = problems(tmp_path, f"profiles:\n  p:\n    task: x\n    scope: [/abs]\nagents:\n{many}")
     assert (problem.line, problem.message) == (7, 'agent "n0": scope[0]: the pattern "/abs" is absolute')
 
 
-def test_a_slip_in_a_long_text_is_told_to_the_line(tmp_path: Path) -> None:
+def test_a_slip_in_a_long_text_is_reported_at_its_line(tmp_path: Path) -> None:
     text = "profiles:\n  p:\n    task: |\n      one\n      two <<domian>>\n"
     text += "agents:\n  - {name: n, from: p, with: {domain: a}}\n"
     (problem,) = problems(tmp_path, text)
@@ -137,7 +137,7 @@ WIDE = "runner: {env: {" + "".join(f"A{number}: x, " for number in range(5_000))
 
 
 @pytest.mark.parametrize(
-    ("profiles", "said"),
+    ("profiles", "message"),
     [
         (chain(400, "from: {next}") + "  p400: {task: x}\n", "are nested more than 16 deep"),
         ("  p0: {task: '<<a0>>', with: {" + nested(400, "x") + "}}\n", "circular or too deeply nested"),
@@ -157,9 +157,9 @@ WIDE = "runner: {env: {" + "".join(f"A{number}: x, " for number in range(5_000))
         ),
     ],
 )
-def test_nothing_that_doubles_or_nests_gets_far(tmp_path: Path, profiles: str, said: str) -> None:
+def test_nothing_that_doubles_or_nests_gets_far(tmp_path: Path, profiles: str, message: str) -> None:
     found = problems(tmp_path, f"profiles:\n{profiles}agents:\n  - {{name: n, from: p0}}\n")
-    assert any(said in problem.message for problem in found), [problem.message for problem in found]
+    assert any(message in problem.message for problem in found), [problem.message for problem in found]
 
 
 def test_many_agents_with_a_large_profile_are_stopped(tmp_path: Path) -> None:

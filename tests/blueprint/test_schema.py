@@ -94,8 +94,8 @@ def test_what_one_hovers_over_tells_the_default() -> None:
     for path, schema in described(SCHEMA):
         default = schema.get("default")
         if isinstance(default, (str, int, float)) and default != "":
-            told = str(default).lower() if isinstance(default, bool) else default
-            assert schema["description"].endswith(f" Default: {told}."), path
+            default_text = str(default).lower() if isinstance(default, bool) else default
+            assert schema["description"].endswith(f" Default: {default_text}."), path
 
 
 def test_every_choice_is_described() -> None:

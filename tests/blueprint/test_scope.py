@@ -81,7 +81,7 @@ def test_exclude_takes_away_what_git_takes_away(tracked: Checkout, include: list
 
 
 @pytest.mark.parametrize(
-    ("pattern", "said"),
+    ("pattern", "message"),
     [
         ("", "is empty"),
         ("  ", "is empty"),
@@ -110,10 +110,10 @@ def test_exclude_takes_away_what_git_takes_away(tracked: Checkout, include: list
         ("*a" * 25, "has more than 24 wildcards"),
     ],
 )
-def test_refuses_what_would_mean_something_else(pattern: str, said: str) -> None:
+def test_patterns_that_would_match_something_else_are_refused(pattern: str, message: str) -> None:
     with pytest.raises(BadPattern) as refused:
         check_pattern(pattern)
-    assert refused.value.message == said
+    assert refused.value.message == message
 
 
 def test_a_hostile_file_name_costs_little() -> None:

@@ -75,7 +75,7 @@ def test_is_symmetric(first: Scope, second: Scope) -> None:
         (["é/**"], ["??/**"], "é/x"),
     ],
 )
-def test_says_what_a_person_would_say(first: list[str], second: list[str], witness: str | None) -> None:
+def test_finds_the_shortest_common_path(first: list[str], second: list[str], witness: str | None) -> None:
     assert overlap(Scope(tuple(first)), Scope(tuple(second))) == witness
 
 

@@ -135,7 +135,7 @@ def test_a_file_of_50_mb_is_refused_without_reading_it_whole(tmp_path: Path) -> 
     assert only_problem(load_tree(file)).message == "is larger than 5,000 kB"
 
 
-def test_what_is_no_utf8_is_told_where(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_are_reported_at_their_place(tmp_path: Path) -> None:
     file = tmp_path / "latin.yaml"
     file.write_bytes("a: 1\nb: caf\xe9\n".encode("latin-1"))
     problem = only_problem(load_tree(file))
@@ -144,13 +144,13 @@ def test_what_is_no_utf8_is_told_where(tmp_path: Path) -> None:
     assert only_problem(load_tree(file)).message == "is UTF-16, not UTF-8"
 
 
-def test_a_folder_is_told_what_it_holds(tmp_path: Path) -> None:
+def test_a_folder_is_refused_with_its_blueprints(tmp_path: Path) -> None:
     (tmp_path / "mvp.yaml").write_text("a: 1\n")
     problem = only_problem(load_tree(tmp_path))
     assert (problem.message, problem.hint) == ("is a folder, not a file", "it contains mvp.yaml")
 
 
-def test_a_missing_file_is_told_the_nearest(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     (tmp_path / "mvp5.yaml").write_text("a: 1\n")
     problem = only_problem(load_tree(tmp_path / "mpv5.yaml"))
     assert (problem.message, problem.hint) == ("no such file", 'did you mean "mvp5.yaml"?')

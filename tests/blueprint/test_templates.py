@@ -44,7 +44,7 @@ def test_what_is_known_may_be_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "said", "hint"),
+    ("text", "line", "message", "hint"),
     [
         ("a\n{{ agnt.name }}", 2, 'undefined variable "agnt"', 'did you mean "agent"?'),
         ("a\n\n{{ agent.titel }}", 3, 'undefined variable "agent.titel"', 'did you mean "title"?'),
@@ -55,12 +55,12 @@ def test_what_is_known_may_be_named(tmp_path: Path) -> None:
         ("{{ " + "(" * 5000 + " }}", 1, "the template is nested too deep", None),
     ],
 )
-def test_says_what_is_wrong_in_the_template_and_its_line(
-    tmp_path: Path, text: str, line: int, said: str, hint: str | None
+def test_a_wrong_template_is_reported_at_its_line(
+    tmp_path: Path, text: str, line: int, message: str, hint: str | None
 ) -> None:
     (problem,) = problems(tmp_path, out=text)
     assert problem.file == tmp_path / "t" / "out.j2"
-    assert (problem.line, problem.message[: len(said)]) == (line, said)
+    assert (problem.line, problem.message[: len(message)]) == (line, message)
     assert hint is None or problem.hint == hint
 
 
@@ -87,7 +87,7 @@ def test_includes_are_followed_and_may_use_loop_variables(tmp_path: Path) -> Non
     )
 
 
-def test_a_fault_in_an_included_file_is_told_there(tmp_path: Path) -> None:
+def test_a_fault_in_an_included_file_is_reported_there(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, out="{% include 'row.j2' %}", row="one\n{% endif %}")
     assert (problem.file.name, problem.line) == ("row.j2", 2)
 

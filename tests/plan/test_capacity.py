@@ -38,7 +38,7 @@ def test_files_take_whole_blocks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("agents", "more", "high", "said"),
+    ("agents", "more", "high", "message"),
     [
         ("- {name: a}\n- {name: b}", "runner: {max_budget_usd: 12}", 24, "max_budget_usd of 2 agents: $24 together"),
         (
@@ -68,11 +68,11 @@ def test_files_take_whole_blocks() -> None:
     ],
 )
 def test_the_bound_on_cost_is_what_budgets_declare(
-    written: Written, agents: str, more: str, high: float | None, said: str
+    written: Written, agents: str, more: str, high: float | None, message: str
 ) -> None:
-    found = cost(written(agents, more))
-    assert (found.low, found.high) == (0, high)
-    assert any(said in assumption for assumption in found.assumptions), found.assumptions
+    estimate = cost(written(agents, more))
+    assert (estimate.low, estimate.high) == (0, high)
+    assert any(message in assumption for assumption in estimate.assumptions), estimate.assumptions
 
 
 def codes(
@@ -105,18 +105,18 @@ def test_an_undeclared_bound_is_a_note_unless_people_start_the_agents(written: W
     assert codes(written, ROOMY, Disk(1, 1, 100), "runner: {kind: none}") == []
 
 
-def test_who_keeps_to_no_budget_is_named(written: Written) -> None:
+def test_agents_that_keep_to_no_budget_are_named(written: Written) -> None:
     blueprint = written("- {name: a}\n- {name: b, runner: {mode: tmux}}", "runner: {max_budget_usd: 1}")
     (found,) = capacity_findings(blueprint, ROOMY, Disk(1, 1, 100), cost(blueprint))
     assert (found.message, found.agents) == ("no budget limits the cost of b", ("b",))
 
 
 @pytest.mark.parametrize(
-    ("count", "said"),
+    ("count", "message"),
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (8_440_000, "8.4 MB"), (123_456_789, "123 MB"), (5e12, "5.0 TB")],
 )
-def test_sizes(count: float, said: str) -> None:
-    assert size(count) == said
+def test_sizes(count: float, message: str) -> None:
+    assert size(count) == message
 
 
 def test_dollars() -> None:

@@ -1,4 +1,4 @@
-"""What history says: counts of commits, checked against counting by hand."""
+"""Demand by history: counts of commits, checked against counting by hand."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def test_what_an_agent_owns_is_wanted_by_others_only() -> None:
     }
 
 
-def test_a_folder_of_nobody_counts_as_one() -> None:
+def test_a_folder_without_owner_counts_as_one_path() -> None:
     owners = {"api/a": frozenset({API}), **{f"tests/t{number}": frozenset[AgentName]() for number in range(9)}}
     found = path_demands([{"api/a", f"tests/t{number}"} for number in range(9)], owners)
     assert found == (PathDemand("tests/", 9, frozenset(), (Likely(API, 9, 9),)),)
 
 
-def test_a_shared_path_says_nothing_of_whose_work_it_was() -> None:
+def test_a_shared_path_does_not_show_which_agent_a_commit_belongs_to() -> None:
     owners = {"api/a": frozenset({API}), "lock": frozenset({DB})}
     commits = [{"api/a", "lock"}] * 5
     assert [want.path for want in path_demands(commits, owners)] == ["api/a", "lock"]
@@ -63,15 +63,15 @@ def test_paths_that_are_gone_do_not_count() -> None:
     assert path_demands([{"api/a", "gone", "old/gone"}] * 9, owners) == ()
 
 
-def test_the_unit_of_a_path_is_the_topmost_folder_of_which_nobody_owns_anything() -> None:
-    nobody = frozenset[AgentName]()
+def test_the_unit_of_a_path_is_the_topmost_folder_without_owned_files() -> None:
+    unowned = frozenset[AgentName]()
     owners = {
-        "top": nobody,
+        "top": unowned,
         "a/own": frozenset({API}),
-        "a/b/c/x": nobody,
-        "a/b/y": nobody,
-        "a/z": nobody,
-        "d/e/f": nobody,
+        "a/b/c/x": unowned,
+        "a/b/y": unowned,
+        "a/z": unowned,
+        "d/e/f": unowned,
     }
     assert unowned_units(owners) == {"a/b/c/x": "a/b/", "a/b/y": "a/b/", "d/e/f": "d/"}
 

@@ -1,4 +1,4 @@
-"""Findings from history, told in words."""
+"""The words of findings from history."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_file_that_two_agents_will_want_is_hot(written: Written) -> None:
     assert hot.origin.line == 5
 
 
-def test_who_lands_first_is_asked_of_the_merge_order(written: Written) -> None:
+def test_the_advice_names_the_agent_that_lands_first(written: Written) -> None:
     blueprint = written("- {name: api, scope: [api/**], merge_after: [db]}\n- {name: db, scope: [db/**]}")
     (hot,) = found(blueprint, [{"api/x", "app"}, {"db/x", "app"}] * 3)
     assert "the scope of db, which lands first" in hot.advice
@@ -51,7 +51,7 @@ def test_files_that_merge_by_rule_are_not_hot_but_for_a_forbidden_one(written: W
     assert found(written(TWO, 'merge: {conflicts: {"log": forbid}}'), commits)[0].code is Code.HOT_FILE
 
 
-def test_a_folder_in_nobodys_scope_is_told_once(written: Written) -> None:
+def test_a_folder_outside_all_scopes_is_reported_once(written: Written) -> None:
     commits = [{"api/x", f"tests/{number % 2}"} for number in range(8)]
     (outside,) = found(written(TWO), commits)
     assert (outside.severity, outside.code, outside.paths) == (Severity.WARNING, Code.OUTSIDE_SCOPES, ("tests/",))
@@ -66,7 +66,7 @@ def test_a_folder_that_several_want_is_to_be_divided(written: Written) -> None:
     assert outside.advice.startswith("give each its own part of tests/**, or all of it to api")
 
 
-def test_a_protected_file_that_is_wanted_and_nobodys_is_a_note(written: Written) -> None:
+def test_a_protected_file_that_agents_are_likely_to_need_is_a_note(written: Written) -> None:
     commits = [{"api/x", "lock"}, {"db/x", "lock"}] * 3
     (needed,) = found(written(TWO, "protected: [lock]"), commits)
     assert (needed.severity, needed.code, needed.paths) == (Severity.NOTE, Code.PROTECTED_NEEDED, ("lock",))
@@ -81,7 +81,7 @@ def test_many_takers_are_counted(written: Written) -> None:
     assert len(hot.agents) == 7
 
 
-def test_only_the_most_wanted_are_told(written: Written) -> None:
+def test_only_the_most_likely_paths_are_reported(written: Written) -> None:
     files = {f"f{number}" for number in range(MOST + 5)}
     findings = found(written(TWO), [{"api/x", *files}] * 3 + [{"api/x", "f3"}] * 2)
     assert len(findings) == MOST

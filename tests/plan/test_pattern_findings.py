@@ -92,7 +92,7 @@ def test_a_protected_pattern_that_is_given_back_is_in_order(written: Written) ->
     assert found(written("- {name: a, scope: [db/**], may_edit: [db/**]}", "protected: [db/**]")) == []
 
 
-def test_may_edit_of_what_nobody_protects_is_a_warning(written: Written) -> None:
+def test_may_edit_of_an_unprotected_path_is_a_warning(written: Written) -> None:
     blueprint = written("- {name: a, scope: [src/**], may_edit: [package.json, packge.json]}", "protected: ['*.json']")
     assert found(blueprint) == []
     blueprint = written("- {name: a, scope: [src/**], may_edit: [package.json, src/x]}", "protected: [package.json]")

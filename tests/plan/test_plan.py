@@ -18,9 +18,9 @@ from orchestra.errors import ExitCode
 from orchestra.fleet import Fleet, make_fleet
 from orchestra.git.refs import CommitId
 from orchestra.git.repository import Repository
-from orchestra.plan.capacity import Machine, read_machine
+from orchestra.plan.capacity import Machine
 from orchestra.plan.finding import Code, Severity
-from orchestra.plan.plan import plan
+from orchestra.plan.plan import plan, read_machine
 from orchestra.plan.plan_report import PlanReport, Spawning
 from orchestra.plan.plan_text import MOST_OF_A_KIND, count_findings, draw_findings, draw_plan, scope_summary
 from tests.conftest import Checkout, Content, MakeRepository
@@ -55,7 +55,7 @@ def spawning(checkout: Checkout) -> Spawning:
 
 
 def service_history() -> list[dict[str, Content | None]]:
-    """A service as it may be before mvp5: some code, settings, and files that everybody touches."""
+    """A service as it may be before mvp5: some code, settings, and files that all commits touch."""
     package = '{"scripts": {"test": "vitest run"}}'
     first: dict[str, Content | None] = {"package.json": package, "src/version.ts": "1", "README.md": "# Orders\n"}
     history = [first]
@@ -111,7 +111,7 @@ def test_the_same_ground_gives_the_same_plan(make_repository: MakeRepository, wr
     assert plan(fleet(made, blueprint), machine=MACHINE) == plan(fleet(made, blueprint), machine=MACHINE)
 
 
-def test_a_target_without_a_commit_is_told_and_the_rest_still_shown(tmp_path: Path, written: Written) -> None:
+def test_a_target_without_a_commit_is_an_error_and_the_plan_is_still_shown(tmp_path: Path, written: Written) -> None:
     made = Checkout(tmp_path / "empty")
     made.path.mkdir()
     made.git("init", "-q", "-b", "main")
@@ -130,13 +130,13 @@ def test_a_misspelled_target_is_named_with_the_nearest_branch(repository: Checko
     assert error.advice.startswith('did you mean "main"?')
 
 
-def test_why_spawn_would_refuse_is_told_in_its_own_words(repository: Checkout, written: Written) -> None:
+def test_reasons_why_spawn_refuses_are_errors_in_its_words(repository: Checkout, written: Written) -> None:
     ground = fleet(repository, written("- {name: a, scope: [README.md]}"))
-    refused = Spawning(None, (), ("main has no commit yet", "agent-1 is somebody's"))
+    refused = Spawning(None, (), ("main has no commit yet", "agent-1 belongs to another fleet"))
     report = plan(ground, spawning=refused, machine=replace(MACHINE, free_bytes=0))
     assert [(finding.code, finding.message) for finding in report.errors] == [
         (Code.SPAWN_REFUSED, "main has no commit yet"),
-        (Code.SPAWN_REFUSED, "agent-1 is somebody's"),
+        (Code.SPAWN_REFUSED, "agent-1 belongs to another fleet"),
     ]
     assert report.exit_code is ExitCode.WRONG_GROUND
     assert "spawn would\n  refuse, for the errors below\n" in written_out(report)
@@ -208,7 +208,7 @@ def test_many_findings_of_a_kind_do_not_hide_the_others(repository: Checkout, wr
     assert len(valid(report)["findings"]) == len(report.findings)
 
 
-def test_a_partial_clone_says_what_it_does_not_know(
+def test_a_partial_clone_reports_what_it_does_not_know(
     make_repository: MakeRepository, written: Written, tmp_path: Path
 ) -> None:
     made = make_repository(*service_history())

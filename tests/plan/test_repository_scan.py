@@ -76,7 +76,7 @@ def test_reading_stops_when_its_time_is_over(make_repository: MakeRepository) ->
     assert (history.changes, history.cut) == ((), "the newest, as far as 0 s allowed")
 
 
-def test_a_damaged_history_is_told_and_not_believed(make_repository: MakeRepository) -> None:
+def test_a_damaged_history_is_reported_and_not_used(make_repository: MakeRepository) -> None:
     made = make_repository({"a": "1"}, {"a": "2"}, {"a": "3"})
     tree = made.git("rev-parse", "HEAD~1^{tree}")
     (made.path / ".git/objects" / tree[:2] / tree[2:]).unlink()
@@ -109,7 +109,7 @@ def test_a_submodule_is_a_path_without_bytes(repository: Checkout) -> None:
     assert surveyed(repository).sizes["vendor/lib"] == 0
 
 
-def test_a_file_whose_object_is_lost_has_no_size(make_repository: MakeRepository) -> None:
+def test_a_file_with_a_lost_object_has_no_size(make_repository: MakeRepository) -> None:
     checkout = make_repository({"a": "gone\n", "b": "here\n"})
     blob = checkout.git("rev-parse", "HEAD:a")
     (checkout.path / ".git/objects" / blob[:2] / blob[2:]).unlink()

@@ -99,12 +99,12 @@ def test_a_gate_with_a_path_of_its_own_is_not_judged_by_ours(written: Written) -
 
 
 @pytest.mark.parametrize(
-    ("setup", "told"),
+    ("setup", "reported"),
     [("", True), ("worktrees: {setup: {run: [make]}}", False), ("worktrees: {setup: {share: [bin]}}", False)],
 )
-def test_a_file_that_is_not_tracked_and_that_no_setup_could_make(written: Written, setup: str, told: bool) -> None:
+def test_an_untracked_program_that_no_set_up_creates_is_reported(written: Written, setup: str, reported: bool) -> None:
     found = findings(written, f"gates: {{t: {{run: ./bin/check x}}}}\n{setup}", tracked=["bin/other"])
-    assert [f.code for f in found] == [Code.GATE_CANNOT_RUN] * told
+    assert [f.code for f in found] == [Code.GATE_CANNOT_RUN] * reported
 
 
 def test_an_npm_script_that_is_not_there(written: Written) -> None:

@@ -47,7 +47,9 @@ def test_an_overlap_names_the_files_it_hits_today_the_busiest_first(written: Wri
 @pytest.mark.parametrize(
     ("overlap", "severities"), [("allow", []), ("warn", [Severity.WARNING]), ("error", [Severity.ERROR])]
 )
-def test_the_blueprint_says_how_grave_it_is(written: Written, overlap: str, severities: list[Severity]) -> None:
+def test_the_blueprint_sets_the_severity_of_an_overlap(
+    written: Written, overlap: str, severities: list[Severity]
+) -> None:
     assert [found.severity for found in scope_overlaps(written(TWO, f"overlap: {overlap}"))] == severities
 
 
@@ -125,7 +127,7 @@ def test_a_place_in_another_file_is_named_with_that_file(written: Written) -> No
     assert found.message.endswith(f"scope x/* of a and scope x/y of b ({base}:6)")
 
 
-def test_agents_without_a_scope_are_told_once(written: Written) -> None:
+def test_agents_without_a_scope_are_reported_once(written: Written) -> None:
     blueprint = written("- {name: a}\n- {name: b}\n- {name: c, scope: [x]}", "overlap: error\nprotected: [lock]")
     (found,) = scope_overlaps(blueprint)
     assert (found.severity, found.code, found.agents, found.origin.line) == (
@@ -137,16 +139,16 @@ def test_agents_without_a_scope_are_told_once(written: Written) -> None:
     assert found.message.startswith("a, b have no scope, and may change everything that is not protected")
 
 
-def test_one_agent_alone_overlaps_nobody(written: Written) -> None:
+def test_one_agent_alone_overlaps_with_none(written: Written) -> None:
     assert scope_overlaps(written("- {name: a}")) == ()
 
 
 @pytest.mark.parametrize(
-    ("count", "said"),
+    ("count", "message"),
     [(1, "0"), (5, "0, 1, 2, 3, 4"), (6, "0, 1, 2, 3, 4 and 1 more file"), (8, "0, 1, 2, 3, 4 and 3 more files")],
 )
-def test_many_files_are_counted(count: int, said: str) -> None:
-    assert name_files([str(number) for number in range(count)]) == said
+def test_many_files_are_counted(count: int, message: str) -> None:
+    assert name_files([str(number) for number in range(count)]) == message
 
 
 PATTERNS = ["**", "a/**", "a/*", "b/**", "**/x", "a/x", "*/x", "a", "lock", "*.j", "b/?"]
