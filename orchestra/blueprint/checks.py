@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from orchestra.blueprint.catalog import starter_names
 from orchestra.blueprint.duration import parse_duration
-from orchestra.blueprint.git_names import branch_problem, folded
+from orchestra.blueprint.git_names import branch_problem, fleet_name_problem, folded
 from orchestra.blueprint.merge_order import Member, OrderCycle, merge_order
 from orchestra.blueprint.model import AgentName, Key
 from orchestra.blueprint.problems import Findings
@@ -20,11 +20,11 @@ from orchestra.blueprint.yaml_tree import MapNode, Scalar
 from orchestra.text import did_you_mean
 
 VERBS = frozenset(
-    """approve attach blueprints check clean cluster completion demo discard doctor gates init json-schema logs mcp
-    merge next path plan rebase-and-test rehearse report request-changes restore review scripts slot spawn start status
-    stop trust up validate watch worker""".split()
+    """adopt approve attach blueprints check clean cluster completion demo discard doctor gates help init json-schema
+    logs mcp merge next path plan rebase-and-test rehearse report request-changes restore review scripts slot spawn
+    start status stop trust up validate version watch worker""".split()
 )
-"""The verbs of the command line, present and planned: `orchestra stop merge` would run two verbs."""
+"""The verbs of the command line, present and planned: `inv stop merge` would run two tasks."""
 _LONGEST_SHOWN = 60
 PLACEHOLDERS = ("prompt", "prompt_file", "worktree", "session_id", "settings")
 
@@ -53,10 +53,8 @@ def _check_names(findings: Findings) -> None:
     if target is not None and (fault := branch_problem(target)):
         findings.at_value(("target",), f"the branch name {fault}")
     fleet = findings.text(("name",))
-    if fleet and fleet.casefold().endswith(".lock"):
-        findings.at_value(("name",), "ends with .lock, which git does not allow in a branch name")
-    if fleet and fleet.casefold() == "archive":
-        findings.at_value(("name",), "is reserved: refs/orchestra/archive/ is for the refs of earlier rounds")
+    if fleet is not None and (fault := fleet_name_problem(fleet)):
+        findings.at_value(("name",), fault)
     first_agents: dict[str, Key] = {}
     for path, name in agents(findings):
         place = (*path, "name")

@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 _LONGEST_COMPONENT: Final = 240
 """Bytes; 255 is the file systems' limit, and git adds ``.lock`` while it writes a ref."""
 _NOT_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{")
+_NAME = re.compile(r"[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*")  # as in schemas/blueprint.schema.json
+_LONGEST_NAME: Final = 63
 OWN_FOLDER_PREFIX: Final = ".orchestra-"
 """Reserved: folders of worktrees that orchestra is creating or removing begin like that."""
 GATE_FOLDER_SUFFIX: Final = ".gates"
@@ -43,6 +45,17 @@ def branch_problem(name: str) -> str | None:
         if part.casefold().endswith(".lock"):
             return f'contains "{part}"; git does not allow a part that ends with .lock'
     return _too_long(name)
+
+
+def fleet_name_problem(name: str) -> str | None:
+    """Return the reason why a fleet may not have that name, else None."""
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        return f"is not a name (letters and digits, with - _ or . between them, at most {_LONGEST_NAME})"
+    if name.casefold().endswith(".lock"):
+        return "ends with .lock, which git does not allow in a branch name"
+    if name.casefold() == "archive":
+        return "is reserved: refs/orchestra/archive/ is for the refs of earlier rounds"
+    return None
 
 
 def directory_problem(path: str) -> str | None:

@@ -13,12 +13,13 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from orchestra.blueprint.catalog import names_in, shipped_blueprints, shipped_data_folder
+from orchestra.blueprint.git_names import fleet_name_problem
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import Matcher
-from orchestra.errors import DiskFull, GroundError
+from orchestra.errors import DiskFull, GroundError, UsageError
 from orchestra.files import read_regular, write_below
 from orchestra.scaffold.areas import propose_areas, unowned_files
-from orchestra.scaffold.detect import detect
+from orchestra.scaffold.detect import detect, slug
 from orchestra.scaffold.draft import draft_blueprint
 
 SCHEMA: Final = PurePosixPath(".orchestra/blueprint.schema.json")
@@ -89,7 +90,9 @@ def init_files(
             hint=f"start from a shipped fleet: `orchestra init --from=NAME`, NAME one of {', '.join(fleets)}. "
             "It writes the fleet and the project that it builds on; `orchestra blueprints` describes them",
         )
-    name = name or stack.name
+    name = stack.name if name is None else name
+    if fault := fleet_name_problem(name):
+        raise UsageError(f'the name "{name}" {fault}', hint=f"for instance --name={slug(name) or stack.name}-fleet")
     unowned = unowned_files(areas, tracked, Matcher(Scope(stack.protected)))
     text = draft_blueprint(stack, areas, tracked, name=name, unowned=unowned)
     return plan_files(root, PurePosixPath("blueprints") / f"{name}.yaml", {}, text, invoke=invoke)

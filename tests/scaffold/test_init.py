@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from orchestra.blueprint.load import load_blueprint
 from orchestra.blueprint.model import Blueprint, Regenerate, RunGate
-from orchestra.errors import GroundError
+from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import make_fleet
 from orchestra.git.repository import Repository
 from orchestra.plan.finding import Code, Severity
@@ -226,6 +226,17 @@ def test_a_name_of_ones_own(sample: Checkout) -> None:
     proposed = init_files(sample.path, list(SAMPLE), name="mine")
     write(proposed)
     assert load_blueprint(sample.path / "blueprints/mine.yaml").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("archive", "is reserved"), ("Archive", "is reserved"), ("x.lock", "ends with .lock"), ("a/b", "is not a name")],
+)
+def test_a_name_that_validate_refuses_is_refused_before_anything_is_written(
+    sample: Checkout, name: str, reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        init_files(sample.path, list(SAMPLE), name=name)
 
 
 def test_an_empty_repository_is_refused_with_the_shipped_fleets(tmp_path: Path) -> None:
