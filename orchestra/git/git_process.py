@@ -19,7 +19,7 @@ from orchestra.git.config_door import neutral_options
 
 SUBCOMMANDS = frozenset(
     """add branch cat-file check-ignore check-ref-format checkout-index commit-tree config count-objects diff
-    diff-index diff-tree fetch for-each-ref fsck hash-object log ls-files ls-remote ls-tree merge-base
+    diff-index diff-tree fetch for-each-ref fsck hash-object init log ls-files ls-remote ls-tree merge-base
     merge-file merge-tree mktag mktree notes push read-tree rebase remote rerere rev-list rev-parse shortlog show
     show-ref status submodule symbolic-ref unpack-file update-index update-ref var version worktree
     write-tree""".split()

@@ -62,7 +62,9 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
     top = {name.split("/")[0] for name in names}
     assert top == {"orchestra", f"agent_orchestra-{_version()}.dist-info"}
     expected = {"orchestra/py.typed", f"agent_orchestra-{_version()}.dist-info/licenses/LICENSE"}
-    expected |= {f"orchestra/_data/{path.relative_to(ROOT)}" for path in (ROOT / "blueprints").rglob("*.yaml")}
+    expected |= {
+        f"orchestra/_data/{path.relative_to(ROOT)}" for path in (ROOT / "blueprints").rglob("*") if path.is_file()
+    }
     expected |= {f"orchestra/_data/{path.relative_to(ROOT)}" for path in (ROOT / "schemas").glob("*.json")}
     package = [path for path in (ROOT / "orchestra").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     expected |= {str(path.relative_to(ROOT)) for path in package}
@@ -111,3 +113,9 @@ def test_the_installed_demo_runs_to_its_end(installed: Path, tmp_path: Path) -> 
 
 def _version() -> str:
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+
+
+def test_the_installed_command_starts_a_new_product(installed: Path, tmp_path: Path) -> None:
+    result = run(installed / "orchestra", "init", "--from=mvp5", "--dir=shop", "--yes", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "shop/.github/workflows/ci.yaml").is_file()

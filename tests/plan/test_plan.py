@@ -58,6 +58,7 @@ def service_history() -> list[dict[str, Content | None]]:
     """A service as it may be before mvp5: some code, settings, and files that all commits touch."""
     package = '{"scripts": {"test": "vitest run"}}'
     first: dict[str, Content | None] = {"package.json": package, "src/version.ts": "1", "README.md": "# Orders\n"}
+    first |= {"package-lock.json": "{}", "tsconfig.json": "{}"}
     history = [first]
     for number in range(4):
         settings = package + "\n" * number

@@ -1,0 +1,60 @@
+"""``init`` as typed: what it prints, and what it leaves when the answer is no."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Orchestra
+from tests.conftest import MakeRepository
+
+
+def test_from_makes_a_repository_and_commits(orchestra: Orchestra, tmp_path: Path) -> None:
+    code, out, err = orchestra("init", "--from=mvp5", "--dir=shop", "--yes")
+    assert code == 0
+    assert f"wrote {tmp_path / 'shop/blueprints/mvp5.yaml'}\n" in out
+    assert "committed 18 files to main as " in err
+    assert err.endswith(f"Next: cd {tmp_path / 'shop'} && orchestra check --blueprint=mvp5\n")
+    code, out, err = orchestra("init", "--from=mvp5", "--repo=shop", "--yes")
+    assert (code, "and what it requires exist already; nothing was written" in err) == (0, True)
+
+
+def test_from_in_json(orchestra: Orchestra) -> None:
+    code, out, _ = orchestra("init", "--from=mvp5", "--dir=shop", "--yes", "--json")
+    document = json.loads(out)
+    assert (code, document["blueprint"], document["unchanged"]) == (0, "blueprints/mvp5.yaml", [])
+    assert (len(document["written"]), len(document["commit"])) == (18, 40)
+
+
+def test_from_without_a_terminal_needs_yes(orchestra: Orchestra, make_repository: MakeRepository) -> None:
+    checkout = make_repository({"README.md": ""})
+    code, _, err = orchestra("init", "--from=mvp5", "--repo", str(checkout.path))
+    assert code == 2
+    assert "package-lock.json (6," in err
+    assert "hint: add --yes to commit these files" in err
+    assert checkout.git("status", "--porcelain") == ""
+
+
+def test_an_unknown_fleet_makes_no_folder(orchestra: Orchestra, tmp_path: Path) -> None:
+    code, _, err = orchestra("init", "--from=mvp6", "--dir=shop")
+    assert (code, (tmp_path / "shop").exists()) == (2, False)
+    assert err == 'error: no fleet "mvp6" ships with orchestra\nhint: did you mean "mvp5"?\n'
+
+
+def test_options_of_from_need_it(orchestra: Orchestra) -> None:
+    assert orchestra("init", "--dir=shop")[::2] == (2, "error: --dir needs --from=FLEET\n")
+    assert orchestra("init", "--yes")[::2] == (2, "error: --yes needs --from=FLEET\n")
+
+
+def test_a_repository_without_code_is_sent_to_the_fleets(orchestra: Orchestra, make_repository: MakeRepository) -> None:
+    code, _, err = orchestra("init", "--repo", str(make_repository({"README.md": ""}).path))
+    assert code == 3
+    assert "`orchestra init --from=NAME`, NAME one of enterprise50, mvp5, production15, refactor6." in err
+
+
+def test_a_draft_ends_with_what_to_do_next(orchestra: Orchestra, make_repository: MakeRepository) -> None:
+    checkout = make_repository({f"src/m{number}.py": "" for number in range(9)})
+    code, _, err = orchestra("init", "--name=draft", "--repo", str(checkout.path))
+    assert code == 0
+    assert "orchestra check --blueprint=draft" in err
+    assert "orchestra plan --blueprint=draft" in err
