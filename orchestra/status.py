@@ -138,7 +138,7 @@ def _still_evicted(standing: BranchStatus, event: Event | None) -> Evicted | Non
 
 
 def _work(fleet: Fleet, standing: BranchStatus, tree: DirtyFiles, filled: bool) -> WorkFacts:
-    ready = readiness(fleet.repository, fleet.name, standing.agent.name)
+    ready = readiness(fleet, standing.agent.name)
     return WorkFacts(
         spawned=standing.spawned,
         ready={"ready": True, "not-ready": False}.get(ready.state),

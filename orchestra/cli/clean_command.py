@@ -27,12 +27,12 @@ def clean(
     fleet = load_fleet(repo, blueprint)
     if dry_run:
         plan = plan_clean(fleet)
-        print_steps([str(step) for step in plan.steps], plan.skipped, json=json, nothing="Nothing to do.")
+        print_steps(plan.lines(), plan.skipped, json=json, nothing="Nothing to do.")
         return ExitCode.DONE
     require_trust(fleet)
     recover_landing(fleet)
     with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("clean") as listener:
         report = run(fleet, engine=engine, progress=listener)
     nothing = "Nothing to clean: no agent with a worktree or branch has landed or was discarded."
-    print_steps([str(step) for step in report.steps], report.skipped, json=json, nothing=nothing)
+    print_steps(report.steps, report.skipped, json=json, nothing=nothing)
     return ExitCode.DONE

@@ -11,6 +11,7 @@ from orchestra.cli.program import task
 from orchestra.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from orchestra.blueprint.model import AgentName
     from orchestra.fleet import Fleet
     from orchestra.plan.plan_report import PlanReport
 
@@ -63,12 +64,13 @@ def _check_flags(graph: str | None, resolved: bool, json: bool) -> None:
 def _planned(fleet: Fleet) -> PlanReport:
     from orchestra.plan.plan import plan
     from orchestra.plan.plan_report import Spawning
-    from orchestra.workspace.spawn import plan_spawn
+    from orchestra.workspace.spawn_plan import plan_spawn
 
     would = plan_spawn(fleet)
-    steps = tuple((step.agent, str(step)) for step in would.steps)
+    steps: list[tuple[AgentName | None, str]] = [(None, line) for line in would.fleet_lines()]
+    steps += [(agent_spawn.name, line) for agent_spawn in would.agents for line in agent_spawn.lines()]
     problems = tuple(problem for problem in would.problems if problem not in would.blueprint_errors)
-    return plan(fleet, spawning=Spawning(would.base, steps, problems, would.notes))
+    return plan(fleet, spawning=Spawning(would.base, tuple(steps), problems, would.notes))
 
 
 def _say_report(report: PlanReport) -> None:

@@ -44,8 +44,8 @@ def spawn(
     fleet stops it before anything is created. All branches start from one commit, which is recorded for the fleet.
     """
     from orchestra.engine.local import LocalEngine
-    from orchestra.workspace.spawn import SpawnRefused, plan_spawn
     from orchestra.workspace.spawn import spawn as run
+    from orchestra.workspace.spawn_plan import SpawnRefused, plan_spawn
 
     fleet = load_fleet(repo, blueprint)
     if blueprint is not None:
@@ -55,7 +55,7 @@ def spawn(
         plan = plan_spawn(fleet, agents=names)
         if plan.problems:
             raise SpawnRefused(plan.problems, plan.blueprint_errors)
-        print_steps([str(step) for step in plan.steps], json=json, nothing="Nothing to do.")
+        print_steps(plan.lines(), json=json, nothing="Nothing to do.")
         for note in plan.notes:
             print_note(note, Tone.WAITING)
         return ExitCode.DONE
@@ -110,7 +110,7 @@ def _to_json(fleet: Fleet, report: SpawnReport) -> Json:
     return {
         "fleet": fleet.name,
         "base": report.base,
-        "steps": [str(step) for step in report.steps],
+        "steps": list(report.steps),
         "notes": list(report.notes),
         "agents": [
             {

@@ -10,7 +10,7 @@ from orchestra.blueprint.model import AgentName
 from orchestra.cli.console import Tone, print_note, print_result, progress, show_json
 
 if TYPE_CHECKING:
-    from orchestra.workspace.apply_spawn import Progress
+    from orchestra.workspace.progress import Progress
 
 COMMANDS_AT_ONCE = 4  # set-up and teardown commands wait for disks and registries more than for cores
 

@@ -35,7 +35,6 @@ from orchestra.git.worktrees import Place
 from orchestra.train.setup_inputs import setup_inputs
 from orchestra.train.slot import Slot, SlotTrouble
 from orchestra.workspace.paths import slots_root
-from orchestra.workspace.steps import CopyFile, ShareFolder
 from orchestra.workspace.untracked_files import Belongings, copy_file, find_belongings, share_folder
 
 REGENERATE_SLOT = 0  # the slot where conflicted files are regenerated; the gates use the others
@@ -237,11 +236,10 @@ class Slots:
         found = self._find_belongings()
         if found is None:
             return
-        name = self._fleet.blueprint.agents[0].name
         for file in found.files:
-            copy_file(CopyFile(name, found.source / file, folder, file), folder)
+            copy_file(found.source, file, folder)
         for shared in found.folders:
-            share_folder(ShareFolder(name, found.source / shared, folder, shared))
+            share_folder(found.source, shared, folder)
 
     def _find_belongings(self) -> Belongings | None:
         if not self._looked:

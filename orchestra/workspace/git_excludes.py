@@ -23,44 +23,41 @@ from orchestra.git.repository import Repository
 
 _KEY = "includeIf.gitdir:./worktrees/.path"  # the final slash: every linked worktree; ./ is the folder of the config
 _OUR_CONFIG = "orchestra/worktrees.config"
-_HALF_WRITTEN = "/.TASK.md.[0-9]*\n"  # what a killed request for changes may leave
+_AS_WRITTEN = f'[includeIf "gitdir:./worktrees/"]\n\tpath = {_OUR_CONFIG}\n'
+# A request for changes replaces TASK.md while the agent works; a killed one leaves its temporary file (files.py).
+_TEMPORARY = "/.TASK.md.[0-9]*\n"
 _ENTRY = re.compile(r'\[includeIf "gitdir:worktrees/((?:[^"\\]|\\.)*)"\]\n\tpath = "((?:[^"\\]|\\.)*)"\n')
 
 
 def excludes_text(fleet: Fleet, names: Iterable[str]) -> str:
-    """The excludes file of a fleet: the user's own global excludes, then ``names``, each anchored at the top.
+    """Return the excludes file of a fleet: the user's own global excludes, then ``names``, each anchored at the top.
 
     What was hidden before stays so: a copied secret that is gone from the main checkout is still in the worktrees.
     """
-    ours = [f"/{_literal(name)}\n" for name in sorted(names) if "\n" not in name] + [_HALF_WRITTEN]
+    repository = fleet.repository
+    named = repository.git.run("config", "--path", "--get", "core.excludesFile", ok=(0, 1))
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    of_user = _read(repository.home / named.text if named.code == 0 else config / "git" / "ignore") or ""
+    if of_user and not of_user.endswith("\n"):
+        of_user += "\n"
+    ours = [f"/{literal_pattern(name)}\n" for name in sorted(names) if "\n" not in name] + [_TEMPORARY]
     heading = f"# orchestra: files of its own in the worktrees of fleet {fleet.name}\n"
     _, _, before = (_read(_excludes(fleet)) or "").partition(heading)
     earlier = sorted(set(before.splitlines(keepends=True)) - set(ours))
-    return "".join([_users_excludes(fleet.repository), heading, *ours, *earlier])
+    return "".join([of_user, heading, *ours, *earlier])
 
 
-def _literal(name: str) -> str:
-    """A name as a gitignore(5) pattern that matches nothing else."""
+def literal_pattern(name: str) -> str:
+    """Return a name as a gitignore(5) pattern that matches nothing else."""
     escaped = re.sub(r"([\\*?\[])", r"\\\1", name)
     return re.sub(r" (?= *$)", r"\\ ", escaped)
-
-
-def _users_excludes(repository: Repository) -> str:
-    named = repository.git.run("config", "--path", "--get", "core.excludesFile", ok=(0, 1))
-    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    path = repository.home / named.text if named.code == 0 else config / "git" / "ignore"
-    try:
-        text = path.read_text("utf-8", "surrogateescape")
-    except OSError:
-        return ""
-    return text if text.endswith("\n") or not text else f"{text}\n"
 
 
 def is_hidden(fleet: Fleet, text: str, worktrees: Collection[str]) -> bool:
     """Return whether the excludes are in place for the worktrees with these names."""
     entries = _entries(fleet.repository)
     return (
-        _included(fleet.repository)
+        _is_included(fleet.repository)
         and _read(_excludes(fleet)) == text
         and _read(_config(fleet)) == _config_text(fleet)
         and all(entries.get(name) == _relative(fleet) for name in worktrees)
@@ -71,8 +68,9 @@ def write_excludes(fleet: Fleet, text: str) -> None:
     """Put a fleet's excludes in place."""
     _write(_excludes(fleet), text)
     _write(_config(fleet), _config_text(fleet))
-    if not _included(fleet.repository):
-        fleet.repository.git.run("config", "--local", "--add", _KEY, _OUR_CONFIG)
+    if _AS_WRITTEN not in (_read(fleet.repository.common_dir / "config") or ""):
+        # One process that adds the entry, or finds it written in another way.
+        fleet.repository.git.run("config", "--local", "--replace-all", _KEY, _OUR_CONFIG, f"^{re.escape(_OUR_CONFIG)}$")
 
 
 def add_entries(fleet: Fleet, worktrees: Iterable[str]) -> None:
@@ -81,14 +79,14 @@ def add_entries(fleet: Fleet, worktrees: Iterable[str]) -> None:
 
 
 def remove_entries(fleet: Fleet, remaining: Collection[str]) -> None:
-    """Undo ``enlist`` for every worktree of this fleet but those that git calls ``there``.
+    """Remove the entry of every worktree of this fleet but the ``remaining`` ones, by git's names for them.
 
     With the last entry of all our part of the repository's configuration goes, too.
     """
     ours, entries = _relative(fleet), _entries(fleet.repository)
     entries_left = {name: path for name, path in entries.items() if path != ours or name in remaining}
     _replace(fleet.repository, entries_left)
-    if not entries_left and _included(fleet.repository):
+    if not entries_left and _is_included(fleet.repository):
         key = re.escape(_OUR_CONFIG)
         fleet.repository.git.run("config", "--local", "--unset-all", _KEY, f"^{key}$")
 
@@ -120,7 +118,9 @@ def _quoted(value: str) -> str:
     return '"{}"'.format(value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n"))
 
 
-def _included(repository: Repository) -> bool:
+def _is_included(repository: Repository) -> bool:
+    if _AS_WRITTEN in (_read(repository.common_dir / "config") or ""):
+        return True
     return _OUR_CONFIG in repository.git.run("config", "--local", "--get-all", _KEY, ok=(0, 1)).lines
 
 
@@ -130,12 +130,9 @@ def _entries(repository: Repository) -> dict[str, str]:
 
 
 def _replace(repository: Repository, entries: Mapping[str, str]) -> None:
-    text = "".join(_entry(name, entries[name]) for name in sorted(entries))
+    rows = ((_quoted(f"gitdir:worktrees/{name}"), _quoted(entries[name])) for name in sorted(entries))
+    text = "".join(f"[includeIf {condition}]\n\tpath = {path}\n" for condition, path in rows)
     _write(repository.state_folder / "worktrees.config", text)
-
-
-def _entry(name: str, path: str) -> str:
-    return f"[includeIf {_quoted(f'gitdir:worktrees/{name}')}]\n\tpath = {_quoted(path)}\n"
 
 
 def _read(path: Path) -> str | None:

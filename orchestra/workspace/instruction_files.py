@@ -16,7 +16,6 @@ from orchestra.blueprint.model import Agent, AgentName
 from orchestra.files import read_regular, write_atomically, write_below
 from orchestra.fleet import Fleet
 from orchestra.workspace.paths import clear_aside, stays_inside
-from orchestra.workspace.steps import WriteFile
 
 RENDERED = "rendered"
 
@@ -51,18 +50,18 @@ def copy_path(fleet: Fleet, agent: AgentName, name: str) -> Path:
     return fleet.agent_folder(agent) / RENDERED / name
 
 
-def write_new(fleet: Fleet, step: WriteFile, folder: Path) -> None:
+def write_new(fleet: Fleet, agent: AgentName, folder: Path, name: str, text: str) -> None:
     """Write into a worktree that is not in use yet. A link that the branch has there is replaced, not followed."""
-    write_atomically(copy_path(fleet, step.agent, step.name), step.text)
-    write_below(folder, step.name, step.text)
+    write_atomically(copy_path(fleet, agent, name), text)
+    write_below(folder, name, text)
 
 
-def rewrite(fleet: Fleet, step: WriteFile) -> None:
+def rewrite(fleet: Fleet, agent: AgentName, worktree: Path, name: str, text: str) -> None:
     """Replace a file in a worktree where an agent may be working, whole or not at all."""
-    clear_aside(step.worktree)
-    if _read(step.worktree / step.name, step.worktree) != step.text:
-        write_below(step.worktree, step.name, step.text)
-    write_atomically(copy_path(fleet, step.agent, step.name), step.text)
+    clear_aside(worktree)
+    if _read(worktree / name, worktree) != text:
+        write_below(worktree, name, text)
+    write_atomically(copy_path(fleet, agent, name), text)
 
 
 def _read(path: Path, below: Path | None = None) -> str | None:

@@ -7,14 +7,13 @@ what an agent's branch holds (law 6).
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.blueprint.model import AgentName, Blueprint, FleetName
+from orchestra.blueprint.model import Blueprint
 from orchestra.fleet import Fleet
-from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
 from orchestra.git.repository import Repository
 
@@ -43,18 +42,14 @@ class InstructionNames:
 
 def instruction_names(repository: Repository, blueprint: Blueprint, base: CommitId) -> InstructionNames:
     """Return the names of the instruction files in worktrees that start from ``base``."""
-    return names_with(blueprint, LOCAL_STANDARDS if tracked(repository.git, base, [STANDARDS]) else STANDARDS)
+    is_tracked = repository.git.run("ls-tree", "-z", "--name-only", base, "--", STANDARDS).fields
+    return names_with(blueprint, LOCAL_STANDARDS if is_tracked else STANDARDS)
 
 
 def names_with(blueprint: Blueprint, standards: str) -> InstructionNames:
     """Return the names of the instruction files where the standards go to the file ``standards``."""
     further = sorted(set(blueprint.templates) - {STANDARDS, standards, TASK, NOTES})
     return InstructionNames(standards, further=tuple(further))
-
-
-def tracked(git: Git, commit: CommitId, names: Iterable[str]) -> list[str]:
-    """Which of ``names`` are files or folders of ``commit``. Names are literal, not patterns."""
-    return git.run("ls-tree", "-z", "--name-only", commit, "--", *names).fields
 
 
 def stays_inside(target: Path, folder: Path) -> bool:
@@ -86,8 +81,3 @@ def clear_aside(worktree: Path) -> None:
 def slots_root(fleet: Fleet) -> Path:
     """Return the folder of the gates' worktrees: not inside .git, below which jest and others ignore every file."""
     return fleet.worktrees_root / f"{fleet.repository.home.name}.gates"
-
-
-def agent_folder(repository: Repository, fleet: FleetName, agent: AgentName) -> Path:
-    """Return the folder of what orchestra stores about one agent in addition to its refs."""
-    return repository.state_folder / "fleets" / fleet / "agents" / agent

@@ -16,16 +16,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from orchestra.blueprint.inline_templates import render_env
-from orchestra.blueprint.model import Agent, AgentName, FleetName
-from orchestra.engine.job import Engine, Finished, JobId, Outcome, Result, shell_job
+from orchestra.blueprint.model import Agent, AgentName
+from orchestra.engine.job import Engine, Finished, JobId, Outcome, shell_job
 from orchestra.files import write_atomically
 from orchestra.fleet import Fleet
 from orchestra.gates.environment import describe_removed, without_checkouts
 from orchestra.git import worktree_admin
 from orchestra.git.git_process import REDIRECTING
-from orchestra.git.repository import Repository
-from orchestra.workspace.paths import agent_folder
-from orchestra.workspace.steps import RunCommand
 
 SETUP_LOG, TEARDOWN_LOG, MARK = "setup.log", "teardown.log", "setup.json"
 
@@ -45,9 +42,9 @@ class Readiness:
     log: Path | None = None
 
 
-def readiness(repository: Repository, fleet: FleetName, agent: AgentName) -> Readiness:
+def readiness(fleet: Fleet, agent: AgentName) -> Readiness:
     """Return how an agent's set-up went."""
-    folder = agent_folder(repository, fleet, agent)
+    folder = fleet.agent_folder(agent)
     try:
         facts = json.loads((folder / MARK).read_text("utf-8"))
         state, reason = Ready(facts["state"]), str(facts["reason"])
@@ -93,82 +90,66 @@ class Failure:
 
 @dataclass(slots=True)
 class _Queue:
-    """What is left to run for one agent."""
+    """The remaining commands of one agent."""
 
-    agent: Agent
-    steps: list[RunCommand]
+    agent: AgentName
+    worktree: Path
+    commands: list[str]
     log: Path
     env: Mapping[str, str]
     removed: str  # from the environment, as a sentence
-    failure: Failure | None = None
-
-    def conclude(self, result: Result) -> None:
-        """Take a command off; after one that did not pass there are none left."""
-        step = self.steps.pop(0)
-        if result.outcome is not Outcome.PASSED:
-            remark = f" ({self.removed})" if self.removed else ""
-            self.failure = Failure(step.command, _reason(step, result) + remark, self.log)
-            self.steps.clear()
 
 
 def run_commands(
     fleet: Fleet,
-    steps: Sequence[RunCommand],
+    commands: Mapping[AgentName, Sequence[str]],
     *,
     engine: Engine,
     log_name: str,
-    began: Callable[[RunCommand], None],
+    began: Callable[[AgentName, str], None],
     ended: Callable[[AgentName, Failure | None], None],
 ) -> None:
     """Run each agent's commands in order, agents side by side as far as the engine has places.
 
     An agent's first failure ends its commands. ``began`` is called for each command, ``ended`` once for each agent.
     """
-    checkouts = (fleet.repository.home, *worktree_admin.admins(fleet.repository))
-    names = dict.fromkeys(step.agent for step in steps)
-    queues = {name: _queue(fleet, name, steps, log_name, checkouts) for name in names}
     running: dict[JobId, _Queue] = {}
-    for queue in queues.values():
-        began(_submit(engine, queue, running))
+    timeout_s = fleet.blueprint.worktrees.setup.timeout_s
+    inherited = {key: value for key, value in os.environ.items() if key not in REDIRECTING}
+    checkouts = (fleet.repository.home, *worktree_admin.admins(fleet.repository))
+
+    def submit(queue: _Queue) -> None:
+        command = queue.commands[0]
+        with queue.log.open("a", encoding="utf-8") as log:
+            log.write(f"$ {command}\n")
+        job = JobId(f"{queue.log.stem}/{queue.agent}/{secrets.token_hex(4)}")
+        running[job] = queue
+        engine.submit(shell_job(job, command, queue.worktree, queue.env, queue.log, timeout_s=timeout_s))
+        began(queue.agent, command)
+
+    for name, listed in commands.items():
+        agent, log = fleet.require_agent(name), fleet.agent_folder(name) / log_name
+        log.parent.mkdir(parents=True, exist_ok=True)
+        # An active virtual environment of the main checkout would be changed, and used, instead of the agent's own.
+        worktree = fleet.worktree(agent)
+        others = [path for path in checkouts if path.resolve() != worktree.resolve()]
+        removed = describe_removed(inherited, others)
+        log.write_text(f"# {removed}\n" if removed else "", "utf-8", "surrogateescape")
+        env = without_checkouts(inherited, others) | agent_environment(fleet, agent)
+        submit(_Queue(name, worktree, list(listed), log, env, removed))
     while running:
         for event in engine.wait():
-            if isinstance(event, Finished) and (ended_queue := running.pop(event.job, None)) is not None:
-                ended_queue.conclude(event.result)
-                if ended_queue.steps:
-                    began(_submit(engine, ended_queue, running))
-                else:
-                    ended(ended_queue.agent.name, ended_queue.failure)
-
-
-def _queue(
-    fleet: Fleet, name: AgentName, steps: Sequence[RunCommand], log_name: str, checkouts: Sequence[Path]
-) -> _Queue:
-    agent = fleet.require_agent(name)
-    log = fleet.agent_folder(name) / log_name
-    log.parent.mkdir(parents=True, exist_ok=True)
-    inherited = {key: value for key, value in os.environ.items() if key not in REDIRECTING}
-    # An active virtual environment of the main checkout would be changed, and used, instead of the agent's own.
-    own = fleet.worktree(agent).resolve()
-    others = [path for path in checkouts if path.resolve() != own]
-    removed = describe_removed(inherited, others)
-    log.write_text(f"# {removed}\n" if removed else "", "utf-8", "surrogateescape")
-    env = without_checkouts(inherited, others) | agent_environment(fleet, agent)
-    return _Queue(agent, [step for step in steps if step.agent == name], log, env, removed)
-
-
-def _submit(engine: Engine, queue: _Queue, running: dict[JobId, _Queue]) -> RunCommand:
-    step = queue.steps[0]
-    with queue.log.open("a", encoding="utf-8") as log:
-        log.write(f"$ {step.command}\n")
-    job = JobId(f"{queue.log.stem}/{step.agent}/{secrets.token_hex(4)}")
-    running[job] = queue
-    engine.submit(shell_job(job, step.command, step.worktree, queue.env, queue.log, timeout_s=step.timeout_s))
-    return step
-
-
-def _reason(step: RunCommand, result: Result) -> str:
-    if result.outcome is Outcome.FAILED:
-        return f"`{step.command}` failed with exit code {result.exit_code}"
-    if result.outcome is Outcome.TIMED_OUT:
-        return f"`{step.command}` did not end within {step.timeout_s:g} s"
-    return f"`{step.command}` could not be run: {result.detail or result.outcome}"
+            if not isinstance(event, Finished) or (queue := running.pop(event.job, None)) is None:
+                continue
+            command, result = queue.commands.pop(0), event.result
+            if result.outcome is not Outcome.PASSED:
+                reason = {
+                    Outcome.FAILED: f"`{command}` failed with exit code {result.exit_code}",
+                    Outcome.TIMED_OUT: f"`{command}` did not end within {timeout_s:g} s",
+                }.get(result.outcome, f"`{command}` could not be run: {result.detail or result.outcome}")
+                remark = f" ({queue.removed})" if queue.removed else ""
+                ended(queue.agent, Failure(command, reason + remark, queue.log))
+            elif queue.commands:
+                submit(queue)
+            else:
+                ended(queue.agent, None)

@@ -1,50 +1,41 @@
 """Give every agent its place: branch, worktree, instruction files, set-up.
 
-``plan_spawn`` looks and returns steps, problems and notes; ``spawn`` takes the lock, plans again and executes exactly
-those steps, so that a second run has nothing to do and a run after a kill does what is left.
-
-Invariant: nothing is made while anything refuses; the base is pinned once for the whole fleet; what spawn did not
-make is left as it is and named. Refuses (``SpawnRefused``) with every problem at once.
+Run again, ``spawn`` has nothing to do; run after a kill, it does what is left. Refs are made in one transaction,
+worktrees by one writer per core, set-up commands run as the engine has places for them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+import errno
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from orchestra.blueprint.model import Agent, AgentName
+from orchestra.blueprint.model import AgentName
 from orchestra.engine.job import Engine
-from orchestra.errors import ExitCode, GroundError
-from orchestra.fleet import Fleet, last_blueprint, spawned_target
-from orchestra.git import worktree_admin, worktree_removal
+from orchestra.errors import GroundError
+from orchestra.files import write_atomically
+from orchestra.fleet import BRANCH_RECORD, Fleet, remember
+from orchestra.git import worktree_admin, worktree_removal, worktrees
+from orchestra.git.fork_pool import run_forked
 from orchestra.git.lock import exclusive
-from orchestra.git.refs import CommitId, Kind, agent_ref
-from orchestra.git.unsaved_work import next_saved
-from orchestra.plan.requirements import blueprint_errors
-from orchestra.workspace import git_excludes, steps
-from orchestra.workspace.apply_spawn import Execution, Progress, disk_errors, record
-from orchestra.workspace.instruction_files import Verdict, compare
-from orchestra.workspace.paths import ASIDE, InstructionNames, instruction_names
-from orchestra.workspace.provision import Readiness, Ready, readiness
-from orchestra.workspace.render import render_files
-from orchestra.workspace.spawn_checks import Ground, find_problems, real, starting_points, survey
-from orchestra.workspace.steps import Step
-from orchestra.workspace.submodules import has_submodules
-from orchestra.workspace.untracked_files import Belongings, find_belongings
+from orchestra.git.refs import CommitId, RefName, RefUpdate, branch_ref, update
+from orchestra.git.unsaved_work import find_unsaved, keep_snapshot, saved_as, take_lost_snapshot
+from orchestra.git.worktrees import Place
+from orchestra.workspace import git_excludes
+from orchestra.workspace.instruction_files import rewrite, write_new
+from orchestra.workspace.paths import clear_aside
+from orchestra.workspace.progress import Counter, Listener, Phase, disk_errors, record
+from orchestra.workspace.provision import SETUP_LOG, Failure, Readiness, Ready, mark, readiness, run_commands
+from orchestra.workspace.spawn_checks import real
+from orchestra.workspace.spawn_plan import AgentSpawn, SpawnPlan, SpawnRefused, plan_spawn
+from orchestra.workspace.submodules import fill_submodules
+from orchestra.workspace.untracked_files import copy_file, remember_copies, share_folder
 
-
-class SpawnRefused(GroundError):  # noqa: N818 - says what it is
-    """Nothing was made. ``problems`` is never empty; ``declared`` of them are in the blueprint, not on the ground."""
-
-    def __init__(self, problems: Sequence[str], declared: Sequence[str] = ()) -> None:
-        self.problems = tuple(problems)
-        if set(self.problems) <= set(declared):
-            self.exit_code = ExitCode.WRONG_INPUT
-        super().__init__("\n".join(self.problems))
+MADE_ROOT = "made-root"  # in the fleet's folder: the root that spawn made, which clean removes when it is empty
+_UNFINISHED = "its set-up has not finished: run spawn again"
 
 
 class WorktreeOrigin(StrEnum):
@@ -65,24 +56,11 @@ class AgentPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class SpawnPlan:
-    """``base`` is None only where there are problems; ``made`` are the agents that get a worktree."""
-
-    base: CommitId | None
-    steps: tuple[Step, ...]
-    problems: tuple[str, ...]
-    notes: tuple[str, ...]
-    new_agents: tuple[AgentName, ...]
-    settled: tuple[AgentName, ...]  # landed or discarded: they get no worktree
-    blueprint_errors: tuple[str, ...] = ()  # those of the problems that are in the blueprint
-
-
-@dataclass(frozen=True, slots=True)
 class SpawnReport:
-    """``steps`` are those that were executed, in order; ``places`` reports a set-up that failed."""
+    """``steps`` are the lines of the plan that were executed; ``places`` reports a set-up that failed."""
 
     base: CommitId
-    steps: tuple[Step, ...]
+    steps: tuple[str, ...]
     places: tuple[AgentPlace, ...]
     notes: tuple[str, ...]
 
@@ -91,16 +69,12 @@ class SpawnReport:
         return tuple(place for place in self.places if place.readiness.state is Ready.NOT_READY)
 
 
-def _silent(_: Progress) -> None:
-    return None
-
-
 def spawn(
     fleet: Fleet,
     *,
     engine: Engine,
     agents: Collection[AgentName] | None = None,
-    progress: Callable[[Progress], None] = _silent,
+    progress: Listener = lambda _: None,
 ) -> SpawnReport:
     """Make what is missing. Raises SpawnRefused, LockHeld, DiskFull; run again, it goes on where it was.
 
@@ -109,184 +83,222 @@ def spawn(
     """
     with disk_errors(fleet), exclusive(fleet.repository.state_folder, "spawn"):
         for agent in fleet.blueprint.agents:  # a clean that was killed may have put a worktree out of sight
-            with contextlib.suppress(GroundError):  # the checks below say what is in the way
+            with contextlib.suppress(GroundError):  # the plan's checks say what is in the way
                 worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
         plan = plan_spawn(fleet, agents=agents)
         if plan.problems or plan.base is None:
             raise SpawnRefused(plan.problems, plan.blueprint_errors)
-        execution = Execution(fleet, engine, progress)
+        run = _Run(fleet, plan, engine, progress)
         try:
-            execution.run(plan.steps)
+            if plan.remembered:
+                remember(fleet)
+                run.completed(plan.remember_line())
+            run.create_refs()
+            if plan.excludes_file:
+                git_excludes.write_excludes(fleet, plan.excludes)
+                git_excludes.add_entries(fleet, registered_names(fleet))
+                run.completed(plan.excludes_line())
+            if plan.root:
+                write_atomically(fleet.folder / MADE_ROOT, f"{plan.root}\n")
+                plan.root.mkdir(parents=True, exist_ok=True)
+                run.completed(plan.root_line())
+            run.create_worktrees()
+            run.rewrite_files()
+            run.fill_submodules()
+            run.share_folders()
+            run.set_up()
         finally:
-            record(fleet, "spawn", execution.completed)
-        shown = _shown(fleet, plan)
-    return SpawnReport(
-        plan.base, tuple(execution.completed), _places(fleet, agents, plan), (*plan.notes, *execution.notes, *shown)
-    )
-
-
-def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None) -> SpawnPlan:
-    """Plan what ``spawn`` would do now, with the same checks. Changes nothing."""
-    ground = survey(fleet)
-    chosen = [agent for agent in fleet.blueprint.agents if agents is None or agent.name in agents]
-    living = [agent for agent in chosen if not _is_settled(ground, agent)]
-    notes = [f"{agent.name} {_fate(ground, agent)}: it gets no worktree" for agent in chosen if agent not in living]
-    settled = tuple(agent.name for agent in chosen if agent not in living)
-    names = _names(ground)
-    creates_worktrees = not all(ground.is_there(agent) for agent in living)
-    declared = blueprint_errors(fleet, ground.base, creates_worktrees=creates_worktrees)
-    problems = (*declared, *find_problems(ground, living, names))
-    if problems or ground.base is None:
-        return SpawnPlan(ground.base, (), problems, tuple(notes), (), settled, declared)
-    planner = _Planner(ground, living, names, find_belongings(fleet))
-    planned = tuple(planner.steps())
-    new_agents = tuple(step.agent for step in planned if isinstance(step, steps.AddWorktree))
-    return SpawnPlan(ground.base, planned, (), (*notes, *planner.notes), new_agents, settled)
-
-
-def _is_settled(ground: Ground, agent: Agent) -> bool:
-    refs = ground.of(agent)
-    return refs.landed is not None or refs.discarded is not None
-
-
-def _fate(ground: Ground, agent: Agent) -> str:
-    return "has landed" if ground.of(agent).landed else "was discarded"
-
-
-def _names(ground: Ground) -> InstructionNames:
-    if ground.base is None:
-        return InstructionNames("CLAUDE.md")
-    return instruction_names(ground.fleet.repository, ground.fleet.blueprint, ground.base)
-
-
-class _Planner:
-    """The steps that are missing, in the order in which they are taken."""
-
-    def __init__(
-        self, ground: Ground, agents: Sequence[Agent], names: InstructionNames, belongings: Belongings | None
-    ) -> None:
-        self._ground = ground
-        self._fleet = ground.fleet
-        self._agents = agents
-        self._new = [agent for agent in agents if not ground.is_there(agent)]
-        self._names = names
-        self._belongings = belongings
-        self._has_submodules = ground.base is not None and has_submodules(self._fleet.repository.git, ground.base)
-        self._points = starting_points(ground, agents)
-        self.notes: list[str] = []
-
-    def steps(self) -> Iterator[Step]:
-        if not self._agents:
-            return
-        yield from self._remember()
-        yield from self._refs()
-        yield from self._worktrees()
-        for agent in self._agents:
-            yield from self._files(agent)
-        for agent in self._agents:
-            yield from self._set_up(agent)
-        if self._new and self._belongings is not None:
-            self.notes += [f"setup: nothing untracked is called {name}" for name in self._belongings.missing]
-
-    def _remember(self) -> Iterator[Step]:
-        fleet = self._fleet
-        recorded = last_blueprint(fleet.repository), spawned_target(fleet.repository, fleet.name)
-        if recorded != (str(fleet.blueprint.source), fleet.target):
-            yield steps.Remember(fleet.blueprint.source)
-
-    def _refs(self) -> Iterator[Step]:
-        base = self._ground.base
-        for agent in self._agents:
-            if not self._ground.is_ours(agent) and base is not None:
-                yield steps.PinBase(agent.name, agent_ref(self._fleet.name, agent.name, Kind.BASE), base)
-        for agent in self._agents:
-            if agent.branch not in self._ground.branches:
-                yield steps.CreateBranch(agent.name, agent.branch, self._points[agent.name])
-
-    def _worktrees(self) -> Iterator[Step]:
-        text = git_excludes.excludes_text(self._fleet, self._hidden())
-        existing = [agent for agent in self._agents if agent not in self._new]
-        if self._new or not git_excludes.is_hidden(self._fleet, text, self._git_names(existing)):
-            yield steps.HideFiles(self._fleet.folder / "excludes", text)
-        if self._new and not self._fleet.worktrees_root.is_dir():
-            yield steps.MakeRoot(self._fleet.worktrees_root)
-        for agent in self._new:
-            path = self._fleet.worktree(agent)
-            if self._ground.worktree(agent) is not None:
-                ref = next_saved(self._fleet.repository.git, self._fleet.name, agent.name)
-                yield steps.KeepStaged(agent.name, path, ref, self._fleet.name)
-                self.notes.append(f"{agent.name}: {path} was deleted; it is created again from the branch")
-            yield steps.AddWorktree(agent.name, path, agent.branch, self._points[agent.name])
-
-    def _git_names(self, agents: Sequence[Agent]) -> list[str]:
-        admins = worktree_admin.admins(self._fleet.repository)
-        return [admins[place].name for agent in agents if (place := real(self._fleet.worktree(agent))) in admins]
-
-    def _hidden(self) -> set[str]:
-        visible = self._belongings.visible if self._belongings else ()
-        return {*self._names.all, *visible, ASIDE}
-
-    def _files(self, agent: Agent) -> Iterator[Step]:
-        worktree = self._fleet.worktree(agent)
-        for name, text in render_files(self._fleet, agent, self._names).items():
-            verdict = Verdict.WRITE if agent in self._new else compare(self._fleet, agent, name, text)
-            if verdict is Verdict.WRITE:
-                yield steps.WriteFile(agent.name, worktree, name, text)
-            elif verdict is Verdict.KEEP:
-                self.notes.append(f"{agent.name}: {name} was edited or replaced, so it is kept as it is")
-        if agent in self._new and self._belongings is not None:
-            for name in self._belongings.files:
-                yield steps.CopyFile(agent.name, self._belongings.source / name, worktree, name)
-
-    def _set_up(self, agent: Agent) -> Iterator[Step]:
-        """Yield the missing set-up of a new worktree, or of one whose set-up failed or was interrupted."""
-        state = readiness(self._fleet.repository, self._fleet.name, agent.name).state
-        if agent not in self._new and state is not Ready.NOT_READY:
-            return
-        worktree, setup = self._fleet.worktree(agent), self._fleet.blueprint.worktrees.setup
-        base = self._ground.of(agent).base or self._ground.base
-        if base is not None and self._has_submodules:
-            yield steps.FillSubmodules(agent.name, worktree, base)
-        if self._belongings is not None:
-            for name in self._belongings.folders:
-                if not os.path.lexists(worktree / name):
-                    yield steps.ShareFolder(agent.name, self._belongings.source / name, worktree, name)
-        for command in setup.run:
-            yield steps.RunCommand(agent.name, worktree, command, setup.timeout_s)
-        yield steps.MarkReady(agent.name)
-
-
-def _shown(fleet: Fleet, plan: SpawnPlan) -> tuple[str, ...]:
-    """Note that a .gitignore of the repository makes git show the rendered files; one worktree stands for all."""
-    if not plan.new_agents:
-        return ()
-    agent = fleet.require_agent(plan.new_agents[0])
-    written = [step.name for step in plan.steps if isinstance(step, steps.WriteFile) and step.agent == agent.name]
-    names = git_excludes.shown(fleet.worktree(agent), written)
-    if not names:
-        return ()
-    return (f"a .gitignore of this repository makes git status show {', '.join(names)}; they will not land",)
-
-
-def _places(fleet: Fleet, agents: Collection[AgentName] | None, plan: SpawnPlan) -> tuple[AgentPlace, ...]:
+            record(fleet, "spawn", len(run.lines), [planned.name for planned in plan.agents])
+        run.note_shown_files()
     places = []
     for agent in fleet.blueprint.agents:
         if agents is None or agent.name in agents:
             origin = WorktreeOrigin.MADE if agent.name in plan.new_agents else WorktreeOrigin.EXISTING
-            if agent.name in plan.settled:
-                origin = WorktreeOrigin.SETTLED
-            ready = readiness(fleet.repository, fleet.name, agent.name)
+            origin = WorktreeOrigin.SETTLED if agent.name in plan.settled else origin
+            ready = readiness(fleet, agent.name)
             places.append(AgentPlace(agent.name, agent.branch, fleet.worktree(agent), origin, ready))
-    return tuple(places)
+    return SpawnReport(plan.base, tuple(run.lines), tuple(places), (*plan.notes, *run.notes))
+
+
+class _Run:
+    """One run of a spawn plan. ``lines``: what has happened, in order."""
+
+    def __init__(self, fleet: Fleet, plan: SpawnPlan, engine: Engine, progress: Listener) -> None:
+        self._fleet, self._plan, self._engine, self._progress = fleet, plan, engine, progress
+        self._git = fleet.repository.git
+        self._failed: set[AgentName] = set()
+        self.lines: list[str] = []
+        self.notes: list[str] = []
+
+    def completed(self, *lines: str | None) -> None:
+        self.lines += [line for line in lines if line]
+
+    def create_refs(self) -> None:
+        """Pin the bases and create the branches. Bases come first: a branch without one would not count as ours."""
+        agents = self._plan.agents
+        pins = [RefUpdate(*planned.pinned_base, None) for planned in agents if planned.pinned_base]
+        new = [planned for planned in agents if planned.creates_branch]
+        branches = [RefUpdate(branch_ref(planned.agent.branch), planned.tip, None) for planned in new]
+        update(self._git, [*pins, *branches], reason=f"spawn fleet {self._fleet.name}")
+        for planned in agents:  # the blueprint may name another branch later; a killed run may not have come here
+            branch_record = self._fleet.agent_folder(planned.name) / BRANCH_RECORD
+            if planned.creates_branch or not branch_record.exists():
+                write_atomically(branch_record, f"{planned.agent.branch}\n")
+        for planned in agents:
+            self.completed(*planned.ref_lines())
+
+    def create_worktrees(self) -> None:
+        """Create the worktrees, each with its files before it appears."""
+        fleet = self._fleet
+        for planned in self._plan.agents:
+            if planned.lost_index and save_lost_index(fleet, planned.name, planned.worktree, planned.lost_index):
+                self.completed(f"save what was staged in {planned.worktree}, which is gone, as {planned.lost_index}")
+        for agent in fleet.blueprint.agents:  # a kill between the last worktree and this left it empty
+            worktree_admin.remove_if_empty(worktree_admin.staged(real(fleet.worktree(agent))).parent)
+        new = {
+            Place(real(p.worktree), p.tip, p.agent.branch, fleet.lock_reason(p.agent)): p
+            for p in self._plan.agents
+            if p.creates_worktree
+        }
+        count = Counter(Phase.WORKTREES, len(new), self._progress)
+
+        def placed(place: Place) -> None:
+            self.completed(*new[place].worktree_lines())
+            count(new[place].name)
+
+        worktrees.add_all(
+            fleet.repository,
+            list(new),
+            registered=lambda names: git_excludes.add_entries(fleet, names.values()),
+            furnish=lambda place, folder: self._furnish(new[place], folder),
+            placed=placed,
+        )
+
+    def _furnish(self, planned: AgentSpawn, folder: Path) -> None:
+        """Put the instruction files and copies into a worktree that is not in its place yet."""
+        agent_folder, copied = self._fleet.agent_folder(planned.name), []
+        mark(agent_folder, Ready.NOT_READY, _UNFINISHED)
+        for name, text in planned.files.items():
+            with self._one_file(planned, name):
+                write_new(self._fleet, planned.name, folder, name, text)
+        for name in planned.copied:
+            with self._one_file(planned, name):
+                copied += [name] if copy_file(planned.source, name, folder) else []
+        remember_copies(agent_folder, folder, copied)
+
+    def rewrite_files(self) -> None:
+        """Render again what changed in the worktrees that exist."""
+        for planned in self._plan.agents:
+            for name, text in {} if planned.creates_worktree else planned.files.items():
+                with self._one_file(planned, name):
+                    rewrite(self._fleet, planned.name, planned.worktree, name, text)
+            self.completed(
+                *(() if planned.creates_worktree or planned.name in self._failed else planned.worktree_lines())
+            )
+
+    @contextlib.contextmanager
+    def _one_file(self, planned: AgentSpawn, name: str) -> Iterator[None]:
+        """Mark an agent as not ready for a file that cannot be written. Raises the error where the disk is full."""
+        try:
+            yield
+        except OSError as error:  # what the agent's branch has there is that agent's problem
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._failed.add(planned.name)
+            reason = f"{planned.worktree / name} cannot be written: {error.strerror}"
+            mark(self._fleet.agent_folder(planned.name), Ready.NOT_READY, reason)
+
+    def fill_submodules(self) -> None:
+        """Fill them, one agent after the other: git writes to the configuration that all worktrees share."""
+        filling = [planned for planned in self._plan.agents if planned.submodules_of]
+        count = Counter(Phase.SUBMODULES, len(filling), self._progress)
+        for planned in filling:
+            assert planned.submodules_of  # noqa: S101 - as chosen above
+            problems = fill_submodules(planned.worktree, self._fleet.repository.common_dir, planned.submodules_of)
+            self.notes += [f"{planned.name}: {problem}" for problem in problems]
+            self.completed(*planned.submodule_lines())
+            count(planned.name)
+
+    def share_folders(self) -> None:
+        """Copy the big folders, an agent's one after the other, since they share a temporary place."""
+        sharing = [planned for planned in self._plan.agents if planned.shared]
+        if not sharing:
+            return
+        count = Counter(Phase.SHARE, len(sharing), self._progress)
+
+        def share_all(number: int) -> bool:
+            for name in sharing[number].shared:
+                share_folder(sharing[number].source, name, sharing[number].worktree)
+            return True
+
+        with contextlib.closing(run_forked(len(sharing), share_all, sharing[0].worktree)) as finished:
+            for number in finished:
+                self.completed(*sharing[number].share_lines())
+                count(sharing[number].name)
+
+    def set_up(self) -> None:
+        """Run the set-up commands, and mark the agents whose set-up passed as ready."""
+        planned_by_name = {planned.name: planned for planned in self._plan.agents}
+        commands = {name: planned.commands for name, planned in planned_by_name.items() if planned.commands}
+        count = Counter(Phase.SETUP, len(commands), self._progress)
+
+        def ended(agent: AgentName, failure: Failure | None) -> None:
+            if failure is not None:
+                self._failed.add(agent)
+                mark(self._fleet.agent_folder(agent), Ready.NOT_READY, failure.reason)
+            count(agent, failure.reason if failure else "")
+
+        run_commands(
+            self._fleet,
+            commands,
+            engine=self._engine,
+            log_name=SETUP_LOG,
+            began=lambda agent, command: self.completed(planned_by_name[agent].command_line(command)),
+            ended=ended,
+        )
+        for planned in self._plan.agents:
+            if planned.sets_up and planned.name not in self._failed:
+                agent_folder = self._fleet.agent_folder(planned.name)
+                clear_aside(planned.worktree)
+                if planned.commands:  # files that set-up created and that stay unchanged need not be kept by clean
+                    remember_copies(agent_folder, planned.worktree, find_unsaved(planned.worktree).ignored)
+                mark(agent_folder, Ready.READY)
+                self.completed(planned.ready_line())
+
+    def note_shown_files(self) -> None:
+        """Note that a .gitignore of the repository makes git show our files; one worktree stands for all."""
+        new = [planned for planned in self._plan.agents if planned.creates_worktree]
+        if new and (names := git_excludes.shown(new[0].worktree, new[0].files)):
+            shown = ", ".join(names)
+            self.notes.append(f"a .gitignore of this repository makes git status show {shown}; they will not land")
+
+
+def save_lost_index(fleet: Fleet, agent: AgentName, worktree: Path, ref: RefName) -> bool:
+    """Save what was staged or committed only in a worktree whose folder was deleted. False where there was nothing."""
+    repository, path = fleet.repository, real(worktree)
+    admin, entry = worktree_admin.admins(repository).get(path), worktree_admin.entry(repository, path)
+    if admin is None or entry is None:
+        return False
+    snapshot = take_lost_snapshot(repository.git, admin, entry.head)
+    if snapshot.saved or saved_as(repository.git, fleet.name, agent, snapshot) is not None:
+        return False
+    keep_snapshot(repository.home, snapshot, ref, f"staged in {path}, which was deleted")
+    return True
+
+
+def registered_names(fleet: Fleet) -> list[str]:
+    """Return git's names for the worktrees of the fleet's agents."""
+    places = {real(fleet.worktree(agent)) for agent in fleet.blueprint.agents}
+    return [admin.name for path, admin in worktree_admin.admins(fleet.repository).items() if path in places]
 
 
 __all__ = [
     "AgentPlace",
-    "Progress",
-    "SpawnPlan",
     "SpawnRefused",
     "SpawnReport",
     "WorktreeOrigin",
     "plan_spawn",
+    "registered_names",
+    "save_lost_index",
     "spawn",
 ]

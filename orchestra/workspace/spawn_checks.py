@@ -10,30 +10,42 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from orchestra.blueprint.model import Agent, AgentName
+from orchestra.blueprint.model import Agent
 from orchestra.fleet import Fleet, FleetSnapshot, explain_missing_target, newest_target, read_snapshot
 from orchestra.git import worktree_admin
 from orchestra.git.refs import AgentRefs, CommitId
 from orchestra.git.repository import Worktree
-from orchestra.workspace.paths import LOCAL_STANDARDS, STANDARDS, InstructionNames, tracked
+from orchestra.workspace.paths import LOCAL_STANDARDS, NOTES, STANDARDS, TASK, InstructionNames, names_with
 
 _BLOCK = 4096  # bytes that a small file takes
 
 
 @dataclass(frozen=True)
 class Ground:
-    """The state of git and the disk before a spawn, read once."""
+    """The state of git and the disk before a spawn or a clean, read once. ``base`` None: the target has no commit."""
 
-    fleet: Fleet
-    refs: Mapping[AgentName, AgentRefs]
-    branches: Mapping[str, CommitId]
-    registered: Mapping[Path, Worktree]  # by real path
-    base: CommitId | None  # None: the target has no commit
+    snapshot: FleetSnapshot
+    base: CommitId | None
+
+    @property
+    def fleet(self) -> Fleet:
+        return self.snapshot.fleet
+
+    @property
+    def branches(self) -> Mapping[str, CommitId]:
+        """Short branch name -> tip."""
+        return self.snapshot.branches
+
+    @cached_property
+    def registered(self) -> Mapping[Path, Worktree]:
+        """Real path -> the worktree that git has registered there."""
+        return {real(worktree.path): worktree for worktree in self.snapshot.worktrees}
 
     def of(self, agent: Agent) -> AgentRefs:
-        return self.refs.get(agent.name, AgentRefs())
+        return self.snapshot.agent_refs(agent.name)
 
     def is_ours(self, agent: Agent) -> bool:
         return self.of(agent).base is not None
@@ -46,77 +58,74 @@ class Ground:
         """Return whether the agent's worktree exists."""
         return self.worktree(agent) is not None and (self.fleet.worktree(agent) / ".git").exists()
 
+    @cached_property
+    def tracked(self) -> Mapping[str, str]:
+        """Which of the paths that matter to spawn the base tracks -> their type: blob, tree or commit."""
+        if self.base is None:
+            return {}
+        names = {STANDARDS, LOCAL_STANDARDS, TASK, NOTES, ".gitmodules", *self.fleet.blueprint.templates}
+        parents = {str(parent) for name in names for parent in Path(name).parents} - {"."}
+        rows = self.fleet.repository.git.run("ls-tree", "-z", self.base, "--", *sorted(names | parents)).fields
+        return {name: facts.split(" ")[1] for facts, _, name in (row.partition("\t") for row in rows)}
+
+    @cached_property
+    def names(self) -> InstructionNames:
+        """The instruction files of the agents."""
+        return names_with(self.fleet.blueprint, LOCAL_STANDARDS if STANDARDS in self.tracked else STANDARDS)
+
 
 def real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
 def survey(fleet: Fleet) -> Ground:
-    """Read the state for a spawn of ``fleet``."""
+    """Read the state. The base is the commit that the fleet started from, else the newest commit of the target."""
     snapshot = read_snapshot(fleet)
-    registered = {real(worktree.path): worktree for worktree in snapshot.worktrees}
-    return Ground(fleet, snapshot.agents, snapshot.branches, registered, _base(snapshot))
+    bases = (snapshot.agent_refs(agent.name).base for agent in fleet.blueprint.agents)
+    return Ground(snapshot, next((base for base in bases if base is not None), None) or newest_target(snapshot))
 
 
-def _base(snapshot: FleetSnapshot) -> CommitId | None:
-    """Return the commit that the fleet started from, else the newest commit of the target."""
-    bases = (snapshot.agent_refs(agent.name).base for agent in snapshot.fleet.blueprint.agents)
-    return next((base for base in bases if base is not None), None) or newest_target(snapshot)
-
-
-def find_problems(ground: Ground, agents: Sequence[Agent], names: InstructionNames) -> Iterator[str]:
+def find_problems(ground: Ground, agents: Sequence[Agent]) -> Iterator[str]:
     """Yield what prevents the worktrees of ``agents``, each as a sentence with its fix."""
     yield from _root_problems(ground.fleet)
     if ground.base is None:
         yield "; ".join(explain_missing_target(ground.fleet))
         return
-    yield from _tracked_names(ground, names)
+    # Instruction files that the repository has itself.
+    names = ground.names
+    for name in sorted((names.all - {STANDARDS}) & set(ground.tracked)):
+        fix = "rename it" if name in (TASK, NOTES) else "leave it out of `templates`"
+        if name == LOCAL_STANDARDS:
+            fix = "it is meant to be private: git rm --cached it, and ignore it"
+        yield f"the repository tracks {name}, which orchestra would have to overwrite in every worktree: {fix}"
+    parents = {str(parent) for name in names.all for parent in Path(name).parents}
+    for parent in sorted(parents & set(ground.tracked)):
+        if ground.tracked[parent] != "tree":
+            yield f"`templates` names files below {parent}, which is a file in the repository"
     for agent in agents:
         yield from _branch_problems(ground, agent)
         yield from _folder_problems(ground, agent)
-    missing = [agent for agent in agents if not ground.is_there(agent)]
-    if missing:
-        yield from _space_problems(ground, len(missing))
+    if missing := sum(not ground.is_there(agent) for agent in agents):
+        yield from _space_problems(ground, missing)
 
 
 def _root_problems(fleet: Fleet) -> Iterator[str]:
-    root, home, common = real(fleet.worktrees_root), real(fleet.repository.home), real(fleet.repository.common_dir)
+    repository = fleet.repository
+    root, home, common = real(fleet.worktrees_root), real(repository.home), real(repository.common_dir)
     if root == home or root.is_relative_to(common):
         yield f"worktrees.root is {root}, which is the repository itself: name a folder next to it"
-    elif not fleet.repository.bare and root.is_relative_to(home) and not _is_ignored(fleet, root):
+    elif not repository.bare and root.is_relative_to(home):
         inside = root.relative_to(home).as_posix()
-        yield (
-            f"worktrees.root {root} is inside the checkout and not ignored, so its files would be committed: "
-            f"add /{inside}/ to .git/info/exclude or .gitignore, or name a folder next to {home}"
-        )
+        if repository.git.run("check-ignore", "--quiet", "--no-index", "--", f"{inside}/file", ok=(0, 1)).code:
+            yield (
+                f"worktrees.root {root} is inside the checkout and not ignored, so its files would be committed: "
+                f"add /{inside}/ to .git/info/exclude or .gitignore, or name a folder next to {home}"
+            )
     nearest = next(folder for folder in (root, *root.parents) if os.path.lexists(folder))
     if not nearest.is_dir():
         yield f"{nearest} is not a folder, so there can be no worktrees in {root}"
     elif not os.access(nearest, os.W_OK | os.X_OK):
         yield f"{nearest} cannot be written, so there can be no worktrees in {root}"
-
-
-def _is_ignored(fleet: Fleet, root: Path) -> bool:
-    """Return whether an untracked file below ``root`` would be ignored."""
-    inside = root.relative_to(real(fleet.repository.home)).as_posix()
-    git = fleet.repository.git
-    return git.run("check-ignore", "--quiet", "--no-index", "--", f"{inside}/file", ok=(0, 1)).code == 0
-
-
-def _tracked_names(ground: Ground, names: InstructionNames) -> Iterator[str]:
-    assert ground.base is not None  # noqa: S101 - the caller has looked
-    git = ground.fleet.repository.git
-    rendered = names.all - {STANDARDS}
-    for name in tracked(git, ground.base, sorted(rendered)):
-        fix = "rename it" if name in (names.task, names.notes) else "leave it out of `templates`"
-        if name == LOCAL_STANDARDS:
-            fix = "it is meant to be private: git rm --cached it, and ignore it"
-        yield f"the repository tracks {name}, which orchestra would have to overwrite in every worktree: {fix}"
-    parents = {str(parent) for name in rendered for parent in Path(name).parents if str(parent) != "."}
-    for entry in git.run("ls-tree", "-z", ground.base, "--", *sorted(parents)).fields if parents else ():
-        kind, _, name = entry.partition("\t")
-        if " tree " not in f"{kind} ":
-            yield f"`templates` names files below {name}, which is a file in the repository"
 
 
 def _branch_problems(ground: Ground, agent: Agent) -> Iterator[str]:
@@ -171,30 +180,15 @@ def _owner(ground: Ground, path: Path) -> str:
 
 
 def _space_problems(ground: Ground, count: int) -> Iterator[str]:
+    assert ground.base is not None  # noqa: S101 - the caller has looked
     root = real(ground.fleet.worktrees_root)
     nearest = next(folder for folder in (root, *root.parents) if folder.is_dir())
     free = shutil.disk_usage(nearest).free
-    needed = count * _tree_bytes(ground)
+    # In whole blocks; what filters such as LFS add is unknown.
+    listed = ground.fleet.repository.git.run("ls-tree", "-r", "-z", "--format=%(objectsize)", ground.base).fields
+    needed = count * sum(-(-int(size) // _BLOCK) * _BLOCK for size in listed if size.isdigit())
     if needed > free:
         yield (
             f"{count} worktrees need about {needed / 1e6:,.0f} MB in {root}, where {free / 1e6:,.0f} MB are free: "
             "make space, name another worktrees.root, or spawn fewer with --agents"
         )
-
-
-def _tree_bytes(ground: Ground) -> int:
-    """Return the disk space of the base's files, in whole blocks; what filters such as LFS add is unknown."""
-    assert ground.base is not None  # noqa: S101 - the caller has looked
-    listed = ground.fleet.repository.git.run("ls-tree", "-r", "-z", "--format=%(objectsize)", ground.base).fields
-    sizes = (int(size) for size in listed if size.isdigit())
-    return sum(-(-size // _BLOCK) * _BLOCK for size in sizes)
-
-
-def starting_points(ground: Ground, agents: Sequence[Agent]) -> dict[AgentName, CommitId]:
-    """Return where each agent's branch is or will be; a deleted branch is restored where it was approved."""
-    assert ground.base is not None  # noqa: S101
-    points = {}
-    for agent in agents:
-        refs = ground.of(agent)
-        points[agent.name] = ground.branches.get(agent.branch) or refs.approved or refs.base or ground.base
-    return points

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
@@ -22,7 +23,6 @@ from orchestra.fleet import Fleet
 from orchestra.git.git_process import Git
 from orchestra.git.worktrees import as_ground_error
 from orchestra.workspace.paths import stays_inside, written_aside
-from orchestra.workspace.steps import CopyFile, ShareFolder
 
 INCLUDE_FILE = ".worktreeinclude"
 COPIES = "copied.json"
@@ -42,59 +42,49 @@ class Belongings:
 
 
 def find_belongings(fleet: Fleet) -> Belongings | None:
-    """Find what ``setup.copy``, ``.worktreeinclude`` and ``setup.share`` name; None where no checkout has them."""
-    source = _main_checkout(fleet)
-    if source is None:
+    """Find what ``setup.copy``, ``.worktreeinclude`` and ``setup.share`` name; None where no checkout has them.
+
+    They are in the main checkout; of a bare repository, in the worktree that has the target, if there is one.
+    """
+    source: Path | None = fleet.repository.home
+    if fleet.repository.bare:
+        worktrees = fleet.repository.worktrees()
+        source = next((worktree.path for worktree in worktrees if worktree.branch == fleet.target), None)
+    if source is None or not source.is_dir():
         return None
-    setup = fleet.blueprint.worktrees.setup
-    git = Git(source)
-    by_pattern = {pattern: _untracked(git, f":(top,glob){pattern}") for pattern in setup.copy}
+    git, setup = Git(source), fleet.blueprint.worktrees.setup
+    by_pattern = {pattern: _untracked(git, "--", f":(top,glob){pattern}") for pattern in setup.copy}
+    names = {name for matches in by_pattern.values() for name in matches}
+    if (source / INCLUDE_FILE).is_file():  # in .gitignore syntax, as the Claude Code client reads it
+        names.update(_untracked(git, "--ignored", f"--exclude-from={source / INCLUDE_FILE}"))
     folders = tuple(name for name in setup.share if (source / name).is_dir())
-    files = sorted({*_included(git, source), *(name for matches in by_pattern.values() for name in matches)})
-    chosen = tuple(name for name in files if (source / name).is_file() and not _below(name, folders))
+    below = [PurePosixPath(folder) for folder in folders]
+    files = tuple(
+        name
+        for name in sorted(names)
+        if (source / name).is_file() and not any(PurePosixPath(name).is_relative_to(folder) for folder in below)
+    )
     missing = (*(p for p, matches in by_pattern.items() if not matches), *(f for f in setup.share if f not in folders))
-    return Belongings(source, chosen, folders, _visible(git, chosen, folders), missing)
+    return Belongings(source, files, folders, _visible(git, [*files, *folders]), missing)
 
 
-def _main_checkout(fleet: Fleet) -> Path | None:
-    """The main checkout; of a bare repository, the worktree that has the target, if there is one."""
-    if not fleet.repository.bare:
-        return fleet.repository.home
-    having = [worktree.path for worktree in fleet.repository.worktrees() if worktree.branch == fleet.target]
-    return having[0] if having and having[0].is_dir() else None
+def _untracked(git: Git, *options: str) -> list[str]:
+    """Return files that are not tracked, ignored or not. A name with a final slash is a repository of its own."""
+    return [name for name in git.run("ls-files", "-z", "--others", *options).fields if not name.endswith("/")]
 
 
-def _untracked(git: Git, *patterns: str) -> list[str]:
-    """Files that are not tracked, ignored or not. A name with a final slash is a repository of its own."""
-    matches = git.run("ls-files", "-z", "--others", "--", *patterns).fields
-    return [name for name in matches if not name.endswith("/")]
-
-
-def _included(git: Git, source: Path) -> list[str]:
-    """Return what .worktreeinclude names, in .gitignore syntax, as the Claude Code client reads it."""
-    listed = source / INCLUDE_FILE
-    if not listed.is_file():
-        return []
-    matches = git.run("ls-files", "-z", "--others", "--ignored", f"--exclude-from={listed}").fields
-    return [name for name in matches if not name.endswith("/")]
-
-
-def _below(name: str, folders: Sequence[str]) -> bool:
-    return any(PurePosixPath(name).is_relative_to(folder) for folder in folders)
-
-
-def _visible(git: Git, files: Sequence[str], folders: Sequence[str]) -> tuple[str, ...]:
-    """Those that no ignore rule covers: ``git add --all`` would commit them in a worktree."""
-    names = [*files, *folders]
+def _visible(git: Git, names: Sequence[str]) -> tuple[str, ...]:
+    """Return those that no ignore rule covers: ``git add --all`` would commit them in a worktree."""
     if not names:
         return ()
     literal = [f":(top,literal){name}" for name in names]
-    shown = git.run("ls-files", "-z", "--others", "--exclude-standard", "--directory", "--", *literal).fields
-    return tuple(name for name in names if any(_covers(path, name) for path in shown))
-
-
-def _covers(shown: str, name: str) -> bool:
-    return PurePosixPath(name).is_relative_to(shown) or PurePosixPath(shown).is_relative_to(name)
+    listed = git.run("ls-files", "-z", "--others", "--exclude-standard", "--directory", "--", *literal).fields
+    shown = [PurePosixPath(path) for path in listed]
+    return tuple(
+        name
+        for name in names
+        if any(PurePosixPath(name).is_relative_to(path) or path.is_relative_to(name) for path in shown)
+    )
 
 
 # -- bringing ------------------------------------------------------------------------------------------------------
@@ -102,7 +92,10 @@ def _covers(shown: str, name: str) -> bool:
 
 def remember_copies(folder: Path, worktree: Path, names: Iterable[str]) -> None:
     """Note in an agent's folder what was copied into ``worktree``, so that clean can tell what has changed since."""
-    sums = {name: _checksum(worktree / name) for name in names if _is_regular(worktree / name)}
+    sums = {}
+    for name in names:
+        with suppress(OSError):  # gone, or no regular file
+            sums[name] = _checksum(worktree / name)
     write_atomically(folder / COPIES, json.dumps(sums, indent=1) + "\n")
 
 
@@ -114,13 +107,6 @@ def is_as_copied(folder: Path, name: str, file: Path) -> bool:
         return False
 
 
-def _is_regular(file: Path) -> bool:
-    try:
-        return S_ISREG(file.lstat().st_mode)
-    except OSError:
-        return False
-
-
 def _checksum(file: Path) -> str:
     handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # no link, no waiting on a pipe
     with open(handle, "rb") as content:  # noqa: PTH123
@@ -129,65 +115,56 @@ def _checksum(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def copy_file(step: CopyFile, folder: Path) -> bool:
-    """Copy into ``folder``, the worktree or the place where it is being made; False where something is there."""
-    target = folder / step.name
-    if os.path.lexists(target) or not step.source.is_file() or not stays_inside(target, folder):
+def copy_file(source: Path, name: str, folder: Path) -> bool:
+    """Copy ``source``/``name`` into ``folder``, a worktree in place or in the making; False where something exists."""
+    target = folder / name
+    if os.path.lexists(target) or not (source / name).is_file() or not stays_inside(target, folder):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(
-        folder
-    ) as temporary:  # a new folder: at any name of its own a branch may hold a link that leads out
+    # In a new folder: at any name of its own a branch may hold a link that leads out.
+    with written_aside(folder) as temporary:
         copy = temporary / "file"
-        shutil.copy2(step.source, copy)
+        shutil.copy2(source / name, copy)
         copy.replace(target)
     return True
 
 
-def share_folder(step: ShareFolder) -> bool:
-    """Bring a folder along, whole or not at all; False where something is there. Raises DiskFull or GroundError."""
-    target = step.worktree / step.name
-    if os.path.lexists(target) or not stays_inside(target, step.worktree):
+def share_folder(source: Path, name: str, worktree: Path) -> bool:
+    """Copy the folder ``source``/``name``, whole or not at all, sharing its blocks where the file system can.
+
+    False where something exists in its place. Raises DiskFull or GroundError.
+    """
+    target = worktree / name
+    if os.path.lexists(target) or not stays_inside(target, worktree):
         return False
     try:
-        with written_aside(step.worktree) as temporary:
-            copy = shutil.copytree(step.source, temporary / "folder", symlinks=True, copy_function=_clone_or_copy)
+        with written_aside(worktree) as temporary:
+            copy = shutil.copytree(source / name, temporary / "folder", symlinks=True, copy_function=_clone_or_copy)
             target.parent.mkdir(parents=True, exist_ok=True)
             copy.rename(target)
     except shutil.Error as error:  # an OSError without a number: what copytree collected, (source, target, why)
-        raise as_ground_error(OSError(*_first_error(error)), target) from error
+        place, _, why = error.args[0][0]
+        number = next((code for code in (errno.ENOSPC, errno.EDQUOT) if os.strerror(code) in why), errno.EIO)
+        raise as_ground_error(OSError(number, why, place), target) from error
     except OSError as error:
         raise as_ground_error(error, target) from error
     return True
-
-
-def _first_error(error: shutil.Error) -> tuple[int, str, str]:
-    source, _, why = error.args[0][0]
-    full = (number for number in (errno.ENOSPC, errno.EDQUOT) if os.strerror(number) in why)
-    return next(full, errno.EIO), why, source
 
 
 def _clone_or_copy(source: str, target: str) -> str:
     """A file that shares its blocks with its original until one is written (FICLONE), else a copy; no pipes."""
     if not S_ISREG(os.stat(source).st_mode):  # noqa: PTH116 - a name, as copytree gives it
         return target
-    with open(source, "rb") as original, open(target, "wb") as copy:  # noqa: PTH123
-        cloned = _clone(original.fileno(), copy.fileno())
-    if cloned:
-        shutil.copystat(source, target)
-        return target
-    return shutil.copy2(source, target)
-
-
-def _clone(source: int, target: int) -> bool:
     try:
         from fcntl import ioctl
 
-        ioctl(target, _FICLONE, source)
+        with open(source, "rb") as original, open(target, "wb") as copy:  # noqa: PTH123
+            ioctl(copy.fileno(), _FICLONE, original.fileno())
+        shutil.copystat(source, target)
+        return target
     except ImportError:
-        return False
+        pass
     except OSError as error:
-        if error.errno in _CANNOT_CLONE:
-            return False
-        raise
-    return True
+        if error.errno not in _CANNOT_CLONE:
+            raise
+    return shutil.copy2(source, target)

@@ -20,8 +20,7 @@ agents:
   - {name: one, task: Do one.}
   - {name: two, task: Do two.}
 """
-# Fixed, and two for each new worktree; four read the configuration, so that nothing it names runs. The aim is 14.
-MOST = 22
+MOST = 14  # ten are fixed, then one registers each worktree, one checks the first out, one looks for shown files
 
 
 def test_spawn_of_two_agents_starts_few_git_processes(

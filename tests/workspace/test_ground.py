@@ -17,7 +17,8 @@ from orchestra.fleet import make_fleet
 from orchestra.git.lock import exclusive
 from orchestra.git.repository import Repository
 from orchestra.git.worktree_admin import retired
-from orchestra.workspace.spawn import SpawnRefused, plan_spawn, spawn
+from orchestra.workspace.spawn import spawn
+from orchestra.workspace.spawn_plan import SpawnRefused, plan_spawn
 from tests.conftest import Checkout
 from tests.workspace.conftest import MakeHome, run_clean, run_spawn
 from tests.workspace.test_clean import land
@@ -302,7 +303,7 @@ def test_a_full_disk_in_the_middle_of_spawn(make: MakeHome, small_disk: Path, tm
         assert home.checkout.git("status", "--porcelain") == ""
         resize(small_disk, "30m")
         assert run_spawn(home).not_ready == ()
-        assert plan_spawn(home.fleet()).steps == ()
+        assert plan_spawn(home.fleet()).lines() == []
         for number in (1, 2):
             worktree = Checkout(small_disk / "trees" / f"agent-{number}")
             assert worktree.git("status", "--porcelain") == ""

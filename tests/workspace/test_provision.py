@@ -9,7 +9,6 @@ import pytest
 from orchestra.blueprint.model import AgentName
 from orchestra.engine.local import LocalEngine
 from orchestra.workspace.provision import SETUP_LOG, Failure, run_commands
-from orchestra.workspace.steps import RunCommand
 from tests.conftest import MakeRepository
 from tests.fleets import make_world
 
@@ -22,15 +21,14 @@ def test_set_up_uses_no_environment_of_another_checkout(
     monkeypatch.setenv("VIRTUAL_ENV", str(active))
     monkeypatch.setenv("PATH", f"{active}/bin:{other}/bin:{world.at('schema').path}/bin:{os.environ['PATH']}")
     name = AgentName("schema")
-    step = RunCommand(name, world.at("schema").path, 'echo "[$VIRTUAL_ENV] $PATH"; exit 3', 60.0)
     failures: list[Failure | None] = []
     with LocalEngine(1) as engine:
         run_commands(
             world.fleet,
-            [step],
+            {name: ['echo "[$VIRTUAL_ENV] $PATH"; exit 3']},
             engine=engine,
             log_name=SETUP_LOG,
-            began=lambda step: None,
+            began=lambda agent, command: None,
             ended=lambda agent, failure: failures.append(failure),
         )
     removed = f"removed {active}/bin from PATH, {other}/bin from PATH, {active} from VIRTUAL_ENV"

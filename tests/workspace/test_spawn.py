@@ -12,10 +12,10 @@ from orchestra.blueprint.model import AgentName
 from orchestra.engine.local import LocalEngine
 from orchestra.fleet import last_blueprint
 from orchestra.git.refs import CommitId, Kind, RefUpdate, agent_ref, update
-from orchestra.workspace import steps
-from orchestra.workspace.apply_spawn import Progress
+from orchestra.workspace.progress import Progress
 from orchestra.workspace.provision import Ready, agent_environment, readiness
-from orchestra.workspace.spawn import SpawnRefused, WorktreeOrigin, plan_spawn, spawn
+from orchestra.workspace.spawn import WorktreeOrigin, spawn
+from orchestra.workspace.spawn_plan import SpawnRefused, plan_spawn
 from tests.workspace.conftest import MakeHome, run_spawn
 from tests.workspace.worlds import BLUEPRINT, OVERLAPPING, Home
 
@@ -87,13 +87,12 @@ def test_the_plan_is_what_is_done(home: Home) -> None:
     plan = plan_spawn(fleet)
     assert (home.look(), _stamps(home.path)) == before
     report = run_spawn(home)
-    assert sorted(map(str, report.steps)) == sorted(map(str, plan.steps))
-    assert set(report.steps) == set(plan.steps)
-    assert plan_spawn(fleet).steps == ()
+    assert sorted(report.steps) == sorted(plan.lines())
+    assert plan_spawn(fleet).lines() == []
 
 
 def test_steps_read_like_commands(home: Home) -> None:
-    lines = "\n".join(str(step) for step in plan_spawn(home.fleet()).steps)
+    lines = "\n".join(plan_spawn(home.fleet()).lines())
     root = home.path / "worktrees"
     assert f"git worktree add --lock {root}/agent-1 agent/demo/schema" in lines
     assert "git branch --no-track agent/demo/api " in lines
@@ -179,7 +178,7 @@ def test_a_changed_blueprint_is_rendered_anew_where_nobody_wrote(home: Home) -> 
     edit_blueprint(home, "Design the schema.", "Design a better schema.")
     edit_blueprint(home, "Build the API.", "Build a better API.")
     report = run_spawn(home)
-    assert {type(step) for step in report.steps} == {steps.WriteFile}
+    assert [step.partition(" (")[0] for step in report.steps] == [f"write {home.agent(1).path}/TASK.md"]
     assert "Design a better schema." in (home.agent(1).path / "TASK.md").read_text()
     assert (api / "TASK.md").read_text().endswith("\nmy own remark\n")
     assert report.notes == ("api: TASK.md was edited or replaced, so it is kept as it is",)
@@ -198,7 +197,7 @@ def test_an_instruction_file_that_was_deleted_comes_back(home: Home) -> None:
     run_spawn(home)
     (home.agent(1).path / "TASK.md").unlink()
     report = run_spawn(home)
-    assert [str(step.agent) for step in report.steps] == ["schema"]
+    assert [step.partition(" (")[0] for step in report.steps] == [f"write {home.agent(1).path}/TASK.md"]
     assert (home.agent(1).path / "TASK.md").exists()
 
 
@@ -289,7 +288,11 @@ def test_a_failed_set_up_stops_nobody_else_and_is_tried_again(make: MakeHome) ->
     assert not (home.agent(1).path / "set-up.txt").exists()
     (home.path / "worktrees" / "mended").touch()
     again = run_spawn(home)
-    assert [type(step) for step in again.steps] == [steps.RunCommand, steps.RunCommand, steps.MarkReady]
+    assert again.steps == (
+        f"(cd {home.agent(1).path} && {command})",
+        f"(cd {home.agent(1).path} && echo second >> set-up.txt)",
+        "mark schema as ready",
+    )
     assert again.not_ready == ()
     assert run_spawn(home).steps == ()
 
@@ -311,7 +314,7 @@ def test_the_users_git_variables_do_not_reach_set_up(make: MakeHome, monkeypatch
 
 def test_no_mark_is_not_known(home: Home) -> None:
     fleet = home.fleet()
-    assert readiness(fleet.repository, fleet.name, AgentName("schema")).state is Ready.UNKNOWN
+    assert readiness(fleet, AgentName("schema")).state is Ready.UNKNOWN
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -367,7 +370,7 @@ def test_an_agent_keeps_its_worktree_and_branch_when_the_numbers_shift(home: Hom
     api = fleet.require_agent("api")
     assert (api.number, api.branch) == (1, "work/2")
     assert fleet.worktree(api) == home.agent(2).path
-    assert not [step for step in run_spawn(home).steps if isinstance(step, steps.AddWorktree | steps.CreateBranch)]
+    assert not [step for step in run_spawn(home).steps if step.startswith(("git worktree add", "git branch"))]
 
 
 def test_a_new_agent_never_gets_the_place_of_another_one(home: Home) -> None:

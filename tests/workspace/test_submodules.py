@@ -9,8 +9,7 @@ import pytest
 
 from orchestra.git.refs import CommitId
 from orchestra.git.unsaved_work import refuse_unpushed
-from orchestra.workspace.spawn import plan_spawn
-from orchestra.workspace.steps import FillSubmodules
+from orchestra.workspace.spawn_plan import plan_spawn
 from orchestra.workspace.submodules import fill_submodules
 from tests.conftest import Checkout
 from tests.workspace.conftest import run_spawn
@@ -53,7 +52,7 @@ def test_submodules_are_filled_without_their_remotes(home: Home, library: Checko
     assert [line for line in home.checkout.git("config", "--list", "--local").splitlines() if "submodule." in line] == [
         line for line in before.splitlines() if "submodule." in line
     ]
-    assert not plan_spawn(home.fleet()).steps
+    assert not plan_spawn(home.fleet()).lines()
 
 
 def test_submodules_that_the_main_checkout_lacks_are_cloned(
@@ -99,5 +98,5 @@ def test_an_address_that_only_the_branch_names_is_not_contacted(
 
 
 def test_a_dry_run_lists_the_submodules(home: Home, library: Checkout) -> None:
-    planned = [step for step in plan_spawn(home.fleet()).steps if isinstance(step, FillSubmodules)]
-    assert [step.agent for step in planned] == ["schema", "api"]
+    lines = [line for line in plan_spawn(home.fleet()).lines() if "submodule update --init" in line]
+    assert lines == [f"git -C {home.agent(n).path} submodule update --init --recursive" for n in (1, 2)]

@@ -9,12 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestra.errors import GroundError
-from orchestra.workspace.steps import CopyFile, ShareFolder
 from orchestra.workspace.untracked_files import copy_file, find_belongings, is_as_copied, remember_copies, share_folder
 from tests.workspace.conftest import MakeHome, run_spawn
 from tests.workspace.worlds import BLUEPRINT, Home
-
-AGENT = "schema"
 
 
 def setup(copy: str = "[]", share: str = "[]") -> str:
@@ -90,32 +87,31 @@ def test_a_bare_repository_gives_what_the_targets_worktree_has(make: MakeHome) -
     assert (home.agent(1).path / ".env").read_text() == "KEY=3\n"
 
 
-def step(source: Path, worktree: Path, name: str) -> CopyFile:
-    return CopyFile(AGENT, source, worktree, name)  # type: ignore[arg-type]
-
-
 def test_copies_keep_mode_and_never_replace(tmp_path: Path) -> None:
-    source, target = tmp_path / "secret", tmp_path / "work"
+    source, target = tmp_path / "main", tmp_path / "work"
+    (source / "a" / "b").mkdir(parents=True)
     target.mkdir()
-    source.write_text("new")
-    source.chmod(0o600)
-    assert copy_file(step(source, target, "a/b/secret"), target)
+    for name in ("a/b/secret", "theirs"):
+        (source / name).write_text("new")
+        (source / name).chmod(0o600)
+    assert copy_file(source, "a/b/secret", target)
     assert (target / "a/b/secret").stat().st_mode & 0o777 == 0o600
     (target / "theirs").write_text("old")
-    assert not copy_file(step(source, target, "theirs"), target)
+    assert not copy_file(source, "theirs", target)
     assert (target / "theirs").read_text() == "old"
 
 
 def test_copies_stay_inside_and_links_become_files(tmp_path: Path) -> None:
-    outside, target = tmp_path / "outside", tmp_path / "work"
-    outside.mkdir()
-    target.mkdir()
+    source, outside, target = tmp_path / "main", tmp_path / "outside", tmp_path / "work"
+    for folder in (source / "out", outside, target):
+        folder.mkdir(parents=True)
     (outside / "shared.env").write_text("shared")
-    (tmp_path / "link.env").symlink_to(outside / "shared.env")
+    (source / "out" / "x").write_text("x")
+    (source / ".env").symlink_to(outside / "shared.env")
     (target / "out").symlink_to(outside)
-    assert not copy_file(step(outside / "shared.env", target, "out/x"), target)
+    assert not copy_file(source, "out/x", target)
     assert sorted(path.name for path in outside.iterdir()) == ["shared.env"]
-    assert copy_file(step(tmp_path / "link.env", target, ".env"), target)
+    assert copy_file(source, ".env", target)
     assert not (target / ".env").is_symlink()
 
 
@@ -132,10 +128,6 @@ def test_copies_are_remembered(tmp_path: Path) -> None:
     assert not is_as_copied(tmp_path, ".env", work / ".env")
 
 
-def shared(source: Path, worktree: Path, name: str) -> ShareFolder:
-    return ShareFolder(AGENT, source, worktree, name)  # type: ignore[arg-type]
-
-
 def test_a_shared_folder_is_a_copy_of_its_own(tmp_path: Path) -> None:
     source, work = tmp_path / "node_modules", tmp_path / "work"
     (source / ".bin").mkdir(parents=True)
@@ -148,7 +140,7 @@ def test_a_shared_folder_is_a_copy_of_its_own(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "s"))
         (tmp_path / "s").rename(source / "socket")
-        assert share_folder(shared(source, work, "node_modules"))
+        assert share_folder(tmp_path, "node_modules", work)
     copy = work / "node_modules"
     assert (copy / ".bin" / "run").readlink() == Path("../run")
     assert os.access(copy / "run", os.X_OK)
@@ -164,9 +156,9 @@ def test_a_shared_folder_appears_whole_and_replaces_nothing(tmp_path: Path) -> N
     (work / "cache").mkdir(parents=True)
     (source / "x").write_text("x")
     (work / ".orchestra-tmp" / "folder").mkdir(parents=True)  # of a killed run
-    assert not share_folder(shared(source, work, "cache"))
+    assert not share_folder(tmp_path, "cache", work)
     (work / "cache").rmdir()
-    assert share_folder(shared(source, work, "cache"))
+    assert share_folder(tmp_path, "cache", work)
     assert sorted(path.name for path in work.iterdir()) == ["cache"]
 
 
@@ -184,7 +176,7 @@ def test_what_cannot_be_shared_leaves_nothing(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
         with pytest.raises(GroundError, match="File too large"):
-            share_folder(shared(source, work, "cache"))
+            share_folder(tmp_path, "cache", work)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
