@@ -12,4 +12,4 @@ from orchestra.cli.program import main
 add_to(ns)
 
 if __name__ == "__main__":
-    main(ns, binary="inv")
+    main(ns)

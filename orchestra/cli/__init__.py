@@ -1,6 +1,6 @@
 """The commands that ``orchestra``, ``./inv`` and ``inv`` offer, one module each. ``from orchestra.cli import ns``.
 
-Importing this reads no repository and imports nothing heavy, so that ``inv --list`` is fast.
+Importing this reads no repository and imports nothing heavy, so that ``orchestra help`` is fast.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from orchestra.cli import (
     attach_command,
     blueprints_command,
     clean_command,
+    completion_command,
     demo_command,
     discard_command,
     doctor_command,
+    help_command,
     init_command,
     json_schema_command,
     logs_command,
@@ -34,30 +36,22 @@ from orchestra.cli import (
 from orchestra.cli.program import adopt_running_program, collect
 
 ns = collect(
-    init_command,
-    doctor_command,
-    blueprints_command,
-    validate_command,
-    json_schema_command,
-    plan_command,
-    spawn_command,
-    start_command,
-    stop_command,
-    attach_command,
-    next_command,
-    logs_command,
-    status_command,
-    review_command,
-    approve_command,
-    request_changes_command,
-    discard_command,
-    rebase_and_test_command,
-    rehearse_command,
-    merge_command,
-    clean_command,
-    trust_command,
-    scripts_command,
-    demo_command,
+    {
+        "Plan": (init_command, blueprints_command, validate_command, plan_command, json_schema_command),
+        "Work": (
+            spawn_command,
+            start_command,
+            status_command,
+            logs_command,
+            attach_command,
+            next_command,
+            stop_command,
+        ),
+        "Review": (review_command, approve_command, request_changes_command, discard_command),
+        "Land": (rebase_and_test_command, rehearse_command, merge_command),
+        "Clean up": (clean_command,),
+        "More": (doctor_command, trust_command, scripts_command, completion_command, demo_command, help_command),
+    }
 )
 
 adopt_running_program()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from invoke.context import Context
-
-from orchestra.cli.context import load_fleet
+from orchestra.cli.call import Call
 from orchestra.cli.program import task
 from orchestra.cli.session_actions import enter_session
 from orchestra.cli.trust_command import require_trust
 from orchestra.errors import ExitCode
 
 
-@task(positional=["agent"])
-def attach(c: Context, agent: str, repo: str | None = None, blueprint: str | None = None) -> ExitCode:
-    """Enter an agent's session: its tmux window, or its ended session resumed in this terminal."""
-    fleet = load_fleet(repo, blueprint)
+@task("AGENT", examples=("attach api",))
+def attach(call: Call, agent: str) -> ExitCode:
+    """Enter an agent's session.
+
+    That is its tmux window, or its ended session resumed in this terminal.
+    """
+    fleet = call.load_fleet()
     require_trust(fleet)  # an ended session is resumed by the runner
-    return enter_session(fleet, fleet.require_agent(agent))
+    return enter_session(fleet, call.agent(fleet, agent))

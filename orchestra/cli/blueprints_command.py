@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke.context import Context
-
 from orchestra.cli.blueprint_lookup import load_file, main_checkout, problem_to_json
+from orchestra.cli.call import Call
 from orchestra.cli.console import Cell, Tone, show_json, show_table
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode
@@ -15,23 +14,24 @@ if TYPE_CHECKING:
     from orchestra.blueprint.load import Listed
 
 
-@task(help={"blueprint": "Only this one, by name or file. Default: all that can be named."})
-def blueprints(c: Context, repo: str | None = None, blueprint: str | None = None, json: bool = False) -> ExitCode:
-    """List what --blueprint can name: the repository's own blueprints, then the shipped ones.
+@task("[BLUEPRINT]", examples=("blueprints", "blueprints mvp5 --json"))
+def blueprints(call: Call) -> ExitCode:
+    """List what --blueprint can name.
 
-    A blueprint of the repository hides a shipped one of the same name. Outside a repository only the shipped ones
-    are listed. A blueprint with problems is listed with their number; `validate` shows them.
+    The repository's own blueprints come first, then the shipped ones. A blueprint of the repository hides a shipped one
+    of the same name. Outside a repository only the shipped ones are listed. A blueprint with problems is listed with
+    their number; `validate` shows them.
     """
     from orchestra.blueprint.load import Listed, find_blueprint, list_blueprints
 
-    home = main_checkout(repo)
+    home = main_checkout(call.repo)
     listed = list(list_blueprints(home))
-    if blueprint is not None:
-        path = find_blueprint(blueprint, home)
+    if call.blueprint is not None:
+        path = find_blueprint(call.blueprint, home)
         listed = [entry for entry in listed if entry.path == path] or [
-            Listed(blueprint, path, False, load_file(path, home))
+            Listed(call.blueprint, path, False, load_file(path, home))
         ]
-    if json:
+    if call.json:
         show_json({"blueprints": [_to_json(entry) for entry in listed]})
     else:
         show_table(["name", "title", "agents", "stages", "from"], [_row(entry) for entry in listed])

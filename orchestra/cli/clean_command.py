@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from invoke.context import Context
-
-from orchestra.cli.context import load_fleet, recover_landing
+from orchestra.cli.call import Call, recover_landing
 from orchestra.cli.program import task
 from orchestra.cli.trust_command import require_trust
 from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_steps
 from orchestra.errors import ExitCode
 
 
-@task(help={"dry-run": "Print the steps and change nothing."})
-def clean(
-    c: Context, dry_run: bool = False, repo: str | None = None, blueprint: str | None = None, json: bool = False
-) -> ExitCode:
-    """Remove the worktrees and branches of agents whose work has landed or was discarded; nothing else.
+@task(help={"dry-run": "Print the steps and change nothing."}, examples=("clean --dry-run", "clean"))
+def clean(call: Call, dry_run: bool = False) -> ExitCode:
+    """Remove worktrees and branches that are done with.
 
-    Uncommitted work in them is first saved under refs/orchestra/FLEET/AGENT/saved. An agent whose removal would lose
-    anything keeps its worktree, and the reason is printed.
+    Those are of agents whose work has landed or was discarded. Uncommitted work in them is first saved under
+    refs/orchestra/FLEET/AGENT/saved. An agent whose removal would lose anything keeps its worktree, and the reason is
+    printed.
     """
     from orchestra.engine.local import LocalEngine
     from orchestra.workspace.clean import clean as run
     from orchestra.workspace.clean import plan_clean
 
-    fleet = load_fleet(repo, blueprint)
+    fleet = call.load_fleet()
     if dry_run:
         plan = plan_clean(fleet)
-        print_steps(plan.lines(), plan.skipped, json=json, nothing="Nothing to do.")
+        print_steps(plan.lines(), plan.skipped, json=call.json, nothing="Nothing to do.")
         return ExitCode.DONE
     require_trust(fleet)
     recover_landing(fleet)
     with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("clean") as listener:
         report = run(fleet, engine=engine, progress=listener)
     nothing = "Nothing to clean: no agent with a worktree or branch has landed or was discarded."
-    print_steps(report.steps, report.skipped, json=json, nothing=nothing)
+    print_steps(report.steps, report.skipped, json=call.json, nothing=nothing)
     return ExitCode.DONE

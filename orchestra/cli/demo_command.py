@@ -13,17 +13,12 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call
 from orchestra.cli.console import Tone, print_note, print_result
-from orchestra.cli.context import load_fleet
 from orchestra.cli.program import main, task
 from orchestra.errors import ExitCode, GroundError, Shortfall, UsageError
-
-if TYPE_CHECKING:
-    from orchestra.fleet import Fleet
+from orchestra.fleet import Fleet, open_fleet
 
 LANDS = ("schema", "auth", "health", "api")  # in this order
 EVICTED = "tests"
@@ -33,16 +28,22 @@ _PATIENCE_S = 60.0  # the scripted agents take about a second
 _LOOK_AGAIN_S = 0.1
 
 
-@task(help={"repo": "A folder to make the sample in; it must be empty or not exist. Default: a fresh temporary one."})
-def demo(c: Context, repo: str | None = None) -> ExitCode:
-    """Run a whole fleet on a made-up service with scripted agents; no key and no network needed.
+@task(
+    examples=("demo", "demo --repo=/tmp/orders"),
+    exits={0: "all went as expected", 1: "something did not"},
+    shared=("repo",),
+)
+def demo(call: Call) -> ExitCode:
+    """Run a whole fleet on a made-up service.
+
+    Its agents are scripts: no key and no network needed.
 
     Five agents of the blueprint mvp5 get worktrees, do their work as scripts, are reviewed and merged: four land, in
-    order, and one is evicted for a reason that its gate explains. Exit code 0 when all went as expected, else 1.
-    Everything is kept, for you to look at.
+    order, and one is evicted for a reason that its gate explains. Everything is kept, for you to look at.
+    --repo names the folder to make the sample in, which must be empty or not exist. Default: a new temporary one.
     """
-    folder = _empty_folder(repo)
-    stage = _Stage(folder, folder / "orders-service", _command())
+    place = _empty_folder(call.repo)
+    stage = _Stage(place, place / "orders-service", _command())
     stage.create_service()
     stage.spawn()
     stage.work()
@@ -61,7 +62,7 @@ class _Stage:
 
     @property
     def fleet(self) -> Fleet:
-        return load_fleet(str(self.service), _BLUEPRINT)
+        return open_fleet(self.service, _BLUEPRINT)
 
     def create_service(self) -> None:
         """Create a repository with its blueprint."""
@@ -84,7 +85,7 @@ class _Stage:
         from orchestra.workspace.trust import trust
 
         trust(self.fleet)  # the demo wrote this blueprint itself
-        self.type("spawn", f"--blueprint={_BLUEPRINT}")
+        self.type("spawn", _BLUEPRINT)
 
     def work(self) -> None:
         """Start the agents, wait until they are done, show the status."""

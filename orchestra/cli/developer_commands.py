@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from invoke.collection import Collection
-from invoke.context import Context
 
 import orchestra
+from orchestra.cli.call import Call
 from orchestra.cli.console import Tone, print_note
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode
@@ -36,17 +36,22 @@ _SHELL_SCRIPTS = ("inv", ".ci/run", ".ci/newcomer")  # and every scripts/*.sh
 def add_to(collection: Collection) -> None:
     """Add the tasks of this module to a clone's collection."""
     for command in (test, lint, bench):
+        command.group = "Build orchestra"
         collection.add_task(command)
 
 
 @task(
+    "[PYTEST...]",
     help={
-        "paths": "Test folders or files, separated by commas. Default: all.",
+        "paths": "PATHS: Test folders or files, separated by commas. Default: all.",
         "fast": "Run the fast part: blueprint, plan, git, engine, the demo and one walk from spawn to merge.",
         "jobs": "Test processes at once; 0 runs everything in one, as a debugger needs it.",
-    }
+    },
+    examples=("test --fast", "test --paths=tests/train -- -k approve -x"),
+    exits={0: "all tests passed", 1: "a test failed"},
+    shared=(),
 )
-def test(c: Context, paths: str = "", fast: bool = False, jobs: int = 2) -> ExitCode:
+def test(call: Call, pytests: tuple[str, ...], paths: str = "", fast: bool = False, jobs: int = 2) -> ExitCode:
     """Run the tests of orchestra; needs only Python and git.
 
     Tests of what the machine lacks (tmux, other shells, the Claude Code client) are skipped; the end of the output
@@ -54,12 +59,12 @@ def test(c: Context, paths: str = "", fast: bool = False, jobs: int = 2) -> Exit
     """
     selected = [path for path in paths.split(",") if path] + list(FAST_TESTS) * fast
     workers = ["-n", str(jobs)] if jobs else ["-p", "no:xdist"]
-    code = _run([sys.executable, "-m", "pytest", "-ra", *workers, *_words_after_dashes(), *selected])
+    code = _run([sys.executable, "-m", "pytest", "-ra", *workers, *pytests, *selected])
     return ExitCode.WRONG_INPUT if code == _PYTEST_USAGE else _worst([code])
 
 
-@task()
-def lint(c: Context) -> ExitCode:
+@task(examples=("lint",), exits={0: "no finding", 1: "findings"}, shared=())
+def lint(call: Call) -> ExitCode:
     """Check style, types and shell scripts: ruff, mypy --strict, shellcheck, shfmt. Changes nothing.
 
     `ruff check --fix`, `ruff format` and `shfmt -w` fix most of what it reports.
@@ -82,23 +87,20 @@ def lint(c: Context) -> ExitCode:
 
 @task(
     help={
-        "only": "Names of benchmarks, separated by commas. Default: all.",
+        "only": "NAMES: Names of benchmarks, separated by commas. Default: all.",
         "repeat": "Number of measurements of each thing; 0 leaves it to the benchmark.",
-    }
+    },
+    examples=("bench", "bench --only=spawn --repeat=3"),
+    shared=("json",),
 )
-def bench(c: Context, only: str = "", repeat: int = 0, json: bool = False) -> ExitCode:
+def bench(call: Call, only: str = "", repeat: int = 0) -> ExitCode:
     """Measure start-up of tasks, creation of worktrees and landing of fleets, each against plain git in the same run.
 
     Prints a table, or with --json one document with every single time. The figures of the README come from here.
     """
-    options = [f"--only={only}"] * bool(only) + [f"--repeat={repeat}"] * bool(repeat) + ["--json"] * json
+    options = [f"--only={only}"] * bool(only) + [f"--repeat={repeat}"] * bool(repeat) + ["--json"] * call.json
     code = _run([sys.executable, str(ROOT / "benchmarks" / "run.py"), *options])
     return ExitCode.WRONG_INPUT if code == ExitCode.WRONG_INPUT else _worst([code])
-
-
-def _words_after_dashes() -> Sequence[str]:
-    """Return the words after a lone ``--`` as separate words; invoke joins them into one string."""
-    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call
 from orchestra.cli.console import Tone, print_note, print_result, show_json
-from orchestra.cli.context import load_fleet
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, GroundError, UsageError
 
 
-@task(help={"all": "Show the checks that passed too."})
-def doctor(
-    c: Context, all: bool = False, repo: str | None = None, blueprint: str | None = None, json: bool = False
-) -> ExitCode:
-    """Check this machine and repository, and print a fix for each problem.
+@task(
+    help={"all": "Show the checks that passed too."},
+    examples=("doctor", "doctor --all"),
+    exits={0: "nothing prevents the work", 3: "something that the blueprint declares will not work here"},
+)
+def doctor(call: Call, all: bool = False) -> ExitCode:
+    """Check this machine and repository.
 
-    Exit code 3 when something that the blueprint declares will not work here. Keys and logins are looked for, never
-    read.
+    A fix is printed for each problem.
+
+    Keys and logins are looked for, never read.
     """
     from orchestra.doctor import Level, examine
 
     try:
-        fleet = load_fleet(repo, blueprint)
+        fleet = call.load_fleet()
     except (GroundError, UsageError) as error:
-        if blueprint is not None:
+        if call.blueprint is not None:
             raise
         print_note(f"Checking the machine only: {error.message.splitlines()[0]}")
         fleet = None
     checks = examine(fleet)
     code = ExitCode.WRONG_GROUND if any(check.level is Level.FAIL for check in checks) else ExitCode.DONE
-    if json:
+    if call.json:
         show_json([{"level": c.level, "subject": c.subject, "message": c.message, "fix": c.fix} for c in checks])
         return code
     tones = {Level.FAIL: Tone.BAD, Level.WARN: Tone.WAITING, Level.OK: Tone.GOOD, Level.NOTE: Tone.QUIET}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from orchestra import __version__
+from orchestra.cli.command_line import CommandLineError
 from orchestra.cli.console import Tone, print_note
 from orchestra.errors import BlueprintError, DiskFull, ExitCode, GroundError, OrchestraError
 
@@ -48,6 +49,12 @@ def orderly_end() -> Iterator[None]:
         _end(_explain(error))
 
 
+def command_name() -> str:
+    """Return what the person typed to start this program: ``orchestra``, or ``inv``."""
+    started = Path(sys.argv[0])
+    return "inv" if started.name in ("tasks.py", "inv", "invoke") or started.parent.name == "invoke" else "orchestra"
+
+
 def log_folder() -> Path:
     """Return the folder for logs of unexpected errors; it may not exist yet."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -74,6 +81,8 @@ def _explain(error: Exception) -> ExitCode:
     print_note(f"{prefix}{expected.message}", Tone.BAD)
     if expected.hint:
         print_note(f"hint: {expected.hint}")
+    if isinstance(expected, CommandLineError):
+        print_note(f"usage: {command_name()} {expected.usage}")
     return expected.exit_code
 
 

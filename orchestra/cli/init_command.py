@@ -9,8 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call
 from orchestra.cli.console import Tone, ask, is_terminal, print_note, print_result, show_json
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, GroundError, UsageError
@@ -25,24 +24,26 @@ _MOST_COMMITS = 500
 
 @task(
     help={
-        "name": "The blueprint's name. Default: the project's.",
-        "from": "A shipped fleet: copy it to blueprints/, with the project that it builds on, and commit both.",
-        "dir": "Make this folder and a git repository in it first; with --from.",
+        "name": "NAME: The blueprint's name. Default: the project's.",
+        "from": "FLEET: Copy a shipped fleet to blueprints/, with the project that it builds on, and commit both.",
+        "dir": "FOLDER: Make this folder and a git repository in it first; with --from.",
         "yes": "Commit without asking; with --from.",
         "invoke": "Write a tasks.py too, for `inv VERB` with Invoke.",
-    }
+    },
+    examples=("init", "init --from=mvp5 --dir=shop"),
+    shared=("repo", "json"),
 )
 def init(
-    c: Context,
+    call: Call,
     name: str | None = None,
     from_: str | None = None,
     dir: str | None = None,
     yes: bool = False,
     invoke: bool = False,
-    repo: str | None = None,
-    json: bool = False,
 ) -> ExitCode:
-    """Detect the stack and write a first blueprint and its schema for editors; change nothing that exists.
+    """Write a first blueprint for this repository.
+
+    The stack is detected. A schema for editors is written too; nothing that exists is changed.
 
     Test, lint and set-up commands, protected files and scopes are proposed from the files and the history of the
     repository. The blueprint validates and plans as it is; write the agents' assignments into it.
@@ -58,8 +59,8 @@ def init(
     if from_ is None and (dir is not None or yes):
         raise UsageError(f"--{'dir' if dir is not None else 'yes'} needs --from=FLEET")
     if from_ is not None:
-        return _init_from(from_, dir, repo, yes=yes, invoke=invoke, json=json)
-    repository = Repository.discover(Path(repo or "."))
+        return _init_from(from_, dir, call.repo, yes=yes, invoke=invoke, json=call.json)
+    repository = Repository.discover(call.folder)
     _refuse_bare(repository)
     git = repository.at(repository.top)
     tracked = git.run("ls-files", "-z").fields
@@ -76,7 +77,7 @@ def init(
     )
     written = write(plan)
     _trust_own(repository, plan, written)
-    _show(plan, written, commit=None, json=json)
+    _show(plan, written, commit=None, json=call.json)
     print_note(f"Next: describe each agent's task in {plan.blueprint} and commit what init wrote, then run")
     print_note(f"  orchestra check --blueprint={plan.blueprint.stem}    # set-up and gates on the target as it is")
     print_note(f"  orchestra plan --blueprint={plan.blueprint.stem}     # what the fleet would do")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call
 from orchestra.cli.console import print_note, print_result
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode
 
 
 @task(
-    name="json-schema",
-    help={"write": "A file to write it to, such as .orchestra/blueprint.schema.json. Default: standard output."},
+    help={"write": "FILE: Write it to a file, such as .orchestra/blueprint.schema.json."},
+    examples=("json-schema", "json-schema --write=.orchestra/blueprint.schema.json"),
+    shared=(),
 )
-def json_schema(c: Context, write: str | None = None) -> ExitCode:
-    """Print or write the JSON Schema of blueprints, with which editors check and complete while you type.
+def json_schema(call: Call, write: str | None = None) -> ExitCode:
+    """Print the JSON Schema of blueprints, for editors.
+
+    With it they check and complete while you type.
 
     The first line of a blueprint names its place, relative to the blueprint's own folder:
     `# yaml-language-server: $schema=PATH` (JetBrains: `# $schema: PATH`).

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call
 from orchestra.cli.console import is_terminal
-from orchestra.cli.context import load_fleet, select_names
 from orchestra.cli.program import task
 from orchestra.cli.train_output import print_train_report, read_unfinished, train_listener
 from orchestra.cli.trust_command import require_trust
@@ -15,33 +13,28 @@ from orchestra.errors import ExitCode
 
 
 @task(
+    "[AGENT...]",
     help={
         "yes": "Approve what is finished and whose gates pass, instead of asking.",
         "push": "Push the target to its remote, with a lease. Default: as the blueprint says.",
-    }
+    },
+    examples=("merge", "merge --yes api auth"),
+    exits={0: "all that was approved has landed", 1: "some of it has not: a conflict, a gate, an eviction"},
 )
-def merge(
-    c: Context,
-    agents: str | None = None,
-    yes: bool = False,
-    push: bool = False,
-    repo: str | None = None,
-    blueprint: str | None = None,
-    json: bool = False,
-    events: bool = False,
-) -> ExitCode:
-    """Land what is approved, in order: each candidate is rebased, tested, and lands exactly as it was tested.
+def merge(call: Call, agents: tuple[str, ...], yes: bool = False, push: bool = False, events: bool = False) -> ExitCode:
+    """Land what is approved, in order.
 
+    Each candidate is rebased, tested, and lands exactly as it was tested.
     In a terminal it first shows each agent without a verdict and asks for one; elsewhere it skips and names them.
     An agent that conflicts or fails a gate is evicted with a reason and a log; agents that depend on it are blocked;
     the others land. After an interruption, the same command continues.
     """
     from orchestra.train.merge import merge as run
 
-    fleet = load_fleet(repo, blueprint)
+    fleet = call.load_fleet()
     require_trust(fleet)
-    names = select_names(fleet, agents)
-    if not yes and not json and is_terminal() and is_terminal(sys.stdin):
+    names = call.names(fleet, agents)
+    if not yes and not call.json and is_terminal() and is_terminal(sys.stdin):
         from orchestra.cli.review_loop import review_undecided
 
         if not review_undecided(fleet, names):
@@ -55,4 +48,4 @@ def merge(
             unfinished=lambda: read_unfinished(fleet),
             progress=listener,
         )
-    return print_train_report(report, json)
+    return print_train_report(report, call.json)

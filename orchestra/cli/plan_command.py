@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call
 from orchestra.cli.console import Tone, print_result, show_json
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, UsageError
@@ -19,35 +18,34 @@ _GRAPHS = ("text", "mermaid", "dot")
 
 
 @task(
+    "[BLUEPRINT]",
     help={
-        "graph": "Only the merge order, as text, mermaid or dot (Graphviz).",
+        "graph": "FORMAT: Only the merge order, as text, mermaid or dot (Graphviz).",
         "resolved": "Only the composed blueprint: one YAML document, each value with the file and line that set it.",
-    }
+    },
+    examples=("plan mvp5", "plan --graph=mermaid"),
+    exits={
+        0: "spawn and merge would go ahead",
+        2: "the blueprint has an error",
+        3: "the repository or machine has one",
+    },
 )
-def plan(
-    c: Context,
-    repo: str | None = None,
-    blueprint: str | None = None,
-    graph: str | None = None,
-    resolved: bool = False,
-    json: bool = False,
-) -> ExitCode:
-    """Show what spawn would do, the merge order, overlapping scopes and estimated resources; read-only.
+def plan(call: Call, graph: str | None = None, resolved: bool = False) -> ExitCode:
+    """Show what would happen, and what is likely to hurt.
+
+    What spawn would do, the merge order, overlapping scopes and estimated resources; read-only.
 
     Each finding says what to change in the blueprint, with file and line. An error is what spawn or merge would
-    refuse: exit code 2, or 3 where the repository or machine is wrong and not the blueprint. Warnings and notes
-    change no exit code.
+    refuse. Warnings and notes change no exit code.
     """
-    _check_flags(graph, resolved, json)
-    from orchestra.cli.context import load_fleet
-
-    fleet = load_fleet(repo, blueprint)
+    _check_flags(graph, resolved, call.json)
+    fleet = call.load_fleet()
     if resolved:
         return _say_resolved(fleet)
     if graph is not None:
         return _say_graph(fleet, graph)
     report = _planned(fleet)
-    if json:
+    if call.json:
         show_json(report.to_json())
     else:
         _say_report(report)

@@ -1,215 +1,248 @@
 """Turn functions into Invoke tasks, and run them as the ``orchestra`` command.
 
-``orchestra TASK``, ``./inv TASK`` and plain ``inv TASK`` have the same tasks, flags, output and exit codes. Errors in a
-task end in ``exit.orderly_end``, errors in the command line in ``usage_errors``. Nothing here imports a module that
-``--list`` does not need.
+``orchestra VERB``, ``./inv VERB`` and plain ``inv VERB`` have the same verbs, options, output and exit codes. The tasks
+and their executor are Invoke's; the command line is read by ``command_line``, since Invoke's own parser takes a plain
+word for the next task. Nothing here imports a module that ``help`` does not need.
 
     from orchestra.cli.program import task
 
-    @task(positional=["agent"], help={"agent": "Its name or number."})
-    def review(c: Context, agent: str, repo: str | None = None, blueprint: str | None = None) -> ExitCode:
-        \"\"\"First line: for the list. The rest: for --help.\"\"\"
+    @task("AGENT", help={"proposal": "Show how its conflict could be resolved."}, examples=("review api",))
+    def review(call: Call, agent: str, proposal: bool = False) -> ExitCode:
+        \"\"\"First line: for the list. The rest: for help.\"\"\"
+
+Parameters that are plain words are declared by the first argument; the others are options, typed by their defaults.
 """
 
 from __future__ import annotations
 
-import functools
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Concatenate, ParamSpec
 
 from invoke.collection import Collection
-from invoke.completion.complete import print_completion_script
 from invoke.config import Config
 from invoke.context import Context
-from invoke.exceptions import Exit
+from invoke.exceptions import Exit, ParseError
+from invoke.executor import Executor
 from invoke.parser.argument import Argument
 from invoke.program import Program
 from invoke.tasks import Task
 
-from orchestra import __version__
-from orchestra.cli.console import prepare_streams
-from orchestra.cli.exit import orderly_end
-from orchestra.cli.usage_errors import OptionForArgument, ValueRefused, usage_errors
+from orchestra.cli.call import Call
+from orchestra.cli.command_line import (
+    CommandLineError,
+    HelpRequested,
+    Option,
+    Value,
+    Verb,
+    Word,
+    find_verb,
+    read_arguments,
+)
+from orchestra.cli.console import prepare_streams, print_result
+from orchestra.cli.exit import command_name, orderly_end
 from orchestra.errors import ExitCode, UsageError
+from orchestra.text import did_you_mean
 
 P = ParamSpec("P")
-Body = Callable[Concatenate[Context, P], ExitCode | None]
+Body = Callable[Concatenate[Call, P], ExitCode | None]
 
-SHARED_HELP: Mapping[str, str] = {
-    "repo": "The repository, or any folder in it. Default: the one around the current folder.",
-    "blueprint": "A blueprint's name or file. Default: the fleet that was spawned last in the repository.",
-    "json": "Print one JSON document on standard output; everything else goes to standard error.",
-    "agent": "Its name or number.",
-    "agents": "Names or numbers, separated by commas. Default: all agents of the fleet.",
-    "events": "Print the train's events as JSON lines on standard error, as they happen, instead of a view.",
-}
-# The options of invoke that `orchestra` keeps. The others steer how invoke runs commands, which orchestra does not
-# use; `orchestra --dry merge` must not be read as a dry run and then land work.
-_CORE_FLAGS = frozenset("complete help list list-depth list-format print-completion-script version".split())
-
-
-class Flag(Argument):
-    """A flag whose refusal of a value is a usage error; with invoke's own it is a traceback."""
-
-    def set_value(self, value: object, cast: bool = True) -> None:
-        """Set the value as invoke does. Raises ValueRefused, OptionForArgument."""
-        if self.positional and isinstance(value, str) and value.startswith("-"):
-            raise OptionForArgument(value)
-        if cast and self.kind is str and value == "":
-            raise ValueRefused(f"{self._name_on_command_line} needs a value")
-        try:
-            super().set_value(value, cast)
-        except ValueError:
-            raise ValueRefused(f"{self._name_on_command_line} takes a whole number, not {value!r}") from None
-
-    @property
-    def _name_on_command_line(self) -> str:
-        return self.names[0].upper() if self.positional else f"--{self.names[0]}"
+SHARED = (
+    Option("blueprint", str, None, "A blueprint's name or file. Default: the fleet spawned last.", "b", "BLUEPRINT"),
+    Option("repo", str, None, "The repository, or any folder in it. Default: the current one.", "", "PATH"),
+    Option("json", bool, False, "Print one JSON document on standard output; the rest goes to standard error."),
+)
+EVENTS_HELP = "Print the train's events as JSON lines on standard error, as they happen, instead of a view."
+_LETTERS = {"yes": "y", "follow": "f"}
 
 
 class OrchestraTask(Task[Callable[..., object]]):
-    """A task whose arguments are Flags."""
+    """A task with the form of its command line. Its group and place in ``help`` are set by ``collect``."""
+
+    def __init__(self, body: Callable[..., object], verb: Verb, examples: Sequence[str], exits: Mapping[int, str]):
+        super().__init__(body, name=verb.name, positional=(), auto_shortflags=False)
+        self.verb, self.examples, self.exits, self.group = verb, tuple(examples), dict(exits), "More"
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """Return invoke's arguments, each as a Flag."""
+        """Return the options as Invoke knows them. Its parser gets no plain words: it would run tasks for them."""
         return [
-            Flag(
-                names=argument.names,
-                kind=argument.kind,
-                default=argument.default,
-                help=argument.help,
-                positional=argument.positional,
-                optional=argument.optional,
-                incrementable=argument.incrementable,
-                attr_name=argument.attr_name,
+            Argument(
+                o.name, kind=o.kind, default=o.default, help=o.help, attr_name=o.parameter if "-" in o.name else None
             )
-            for argument in super().get_arguments(ignore_unknown_help)
+            for o in self.verb.options
         ]
 
 
 def task(
+    words: str = "",
     *,
     name: str | None = None,
-    positional: Iterable[str] = (),
     help: Mapping[str, str] | None = None,
+    examples: Sequence[str] = (),
+    exits: Mapping[int, str] | None = None,
+    shared: Sequence[str] = ("blueprint", "repo", "json"),
 ) -> Callable[[Body[P]], OrchestraTask]:
     """Make a function a task. It returns its exit code (None: 0) and may raise any OrchestraError.
 
-    Flags are long, made from the parameters, typed by their defaults (None: text). ``positional`` names required
-    parameters without a default. Parameters in SHARED_HELP need no help text of their own.
+    ``words``: its plain arguments, such as ``AGENT [MESSAGE]``. ``exits``: what its exit codes 0 and 1 mean.
+    ``shared``: which of the shared options it takes; their values are in its Call.
     """
 
     def wrap(body: Body[P]) -> OrchestraTask:
-        takes = set(body.__annotations__)
-        texts = {key: text for key, text in SHARED_HELP.items() if key in takes} | dict(help or {})
-        return OrchestraTask(
-            _with_orderly_end(body), name=name, positional=tuple(positional), auto_shortflags=False, help=texts
-        )
+        plain = tuple(Word(shown) for shown in words.split())
+        own = [
+            _option(parameter, dict(help or {}))
+            for parameter in list(inspect.signature(body).parameters.values())[1:]
+            if parameter.default is not inspect.Parameter.empty
+        ]
+        options = (*own, *(option for option in SHARED if option.name in shared))
+        verb = Verb(name or body.__name__.replace("_", "-"), plain, options, frozenset(shared))
+        return OrchestraTask(_with_orderly_end(body, verb), verb, examples, exits or {})
 
     return wrap
 
 
-def collect(*modules: ModuleType) -> Collection:
-    """Return a collection of every task that these modules define themselves."""
+def collect(groups: Mapping[str, Sequence[ModuleType]]) -> Collection:
+    """Return a collection of every task that these modules define themselves, in groups and in order."""
     collection = Collection()
-    for module in modules:
-        for value in vars(module).values():
-            if isinstance(value, OrchestraTask) and value.__module__ == module.__name__:
-                collection.add_task(value)
+    for group, modules in groups.items():
+        for module in modules:
+            for value in vars(module).values():
+                if isinstance(value, OrchestraTask) and value.__module__ == module.__name__:
+                    value.group = group
+                    collection.add_task(value)
     return collection
 
 
-class OrchestraProgram(Program):
-    """The installed command: usage errors end with a hint and exit code 2; invoke's configuration is not read."""
+def main(namespace: Collection | None = None, words: Sequence[str] | None = None) -> None:
+    """Run the ``orchestra`` command; a clone's ``tasks.py`` passes its own collection.
 
-    def create_config(self) -> None:
-        """Read none of invoke's configuration files: a broken ~/.invoke.yaml must not make orchestra fail."""
-        self.config = Config(lazy=True)
+    ``words``: the arguments, where they are not this process's own. Raises SystemExit unless the exit code is 0.
+    """
+    from orchestra.cli import ns
 
-    def update_config(self, merge: bool = True) -> None:
-        """Do nothing: the flags that invoke would read here are not offered."""
-
-    def core_args(self) -> list[Argument]:
-        """Return the program's own options."""
-        return [argument for argument in super().core_args() if argument.names[0] in _CORE_FLAGS]
-
-    def parse_core(self, argv: list[str] | None) -> None:
-        """Parse as invoke does, but keep writing bytecode, which invoke switches off and which makes starts faster."""
-        self.normalize_argv(argv)
-        with usage_errors(self):
-            self.parse_core_args()
-            if shell := self.args["print-completion-script"].value:
-                print_completion_script(shell=shell, names=self.binary_names)
-                raise Exit
-        if self.args.version.value:
-            self.print_version()
-            raise Exit
-
-    def parse_tasks(self) -> None:
-        """Parse as invoke does, with usage errors."""
-        with usage_errors(self):
-            super().parse_tasks()
-
-    def parse_cleanup(self) -> None:
-        """Clean up as invoke does, with usage errors (``--help NOSUCH`` is one)."""
-        with usage_errors(self):
-            super().parse_cleanup()
-
-    def task_list_opener(self, extra: str = "") -> str:
-        """Return the heading of plain ``inv --list``."""
-        return f"Available tasks{f' ({extra})' if extra else ''}"
+    prepare_streams()
+    with orderly_end():
+        line = list(sys.argv[1:] if words is None else words)
+        if line[:1] in (["--version"], ["-V"]):
+            line = ["version"]
+        elif not line or line[0] in ("--help", "-h", "--list", "-l"):
+            line = [line[1], "--help"] if line[1:] else ["help"] if line else ["help", "--short"]
+        collection = namespace or ns
+        call = _read_line(orchestra_tasks(collection), line)
+        if call is not None:
+            try:
+                Executor(collection, Config(lazy=True)).execute(call)
+            except Exit as ended:
+                raise SystemExit(ended.code) from None
 
 
 def adopt_running_program() -> None:
-    """Give plain ``inv`` these usage errors and exit code 2 when it loads these tasks.
+    """Let plain ``inv`` read the lines of these tasks as ``orchestra`` does, when it loads them.
 
-    invoke ends with 1 on a command line that it cannot parse, which in orchestra means that work fell short.
-    Its one Program object has read the core options by now and parses the tasks next.
+    Its own parser would start the task ``status`` for an agent of that name, and ends with 1, which in orchestra means
+    that work fell short. Its one Program object has read its own options by now and parses the tasks next.
     """
     running = getattr(sys.modules.get("invoke.main"), "program", None)
     if not isinstance(running, Program) or "parse_tasks" in vars(running):
         return
-    for step in ("parse_tasks", "parse_cleanup"):
-        setattr(running, step, _with_usage_errors(running, getattr(running, step)))
+    parse_with_invoke, explain_with_invoke = running.parse_tasks, running.parse_cleanup
+
+    def parse_tasks() -> None:
+        tasks, line = orchestra_tasks(running.collection), list(running.core.unparsed)
+        place = find_verb(line, SHARED)
+        others = set(running.collection.task_names) - set(tasks)
+        if not line or (place >= 0 and line[place] in others):
+            parse_with_invoke()
+            for name in (str(context.name) for context in running.tasks):
+                if name in tasks:
+                    raise UsageError(f"{name} needs a command line of its own", hint=f"run inv {name} by itself")
+            return
+        after_dashes = running.argv[running.argv.index("--") :] if "--" in running.argv else []
+        call = _read_line(tasks, [*line, *after_dashes], others)
+        if call is None:
+            raise SystemExit(0)
+        running.parser = running._make_parser()
+        vars(running)["tasks"] = [call]  # its executor takes names with arguments as well
+
+    def parse_cleanup() -> None:
+        tasks, asked = orchestra_tasks(running.collection), running.args.help.value
+        if isinstance(asked, str) and asked not in set(running.collection.task_names) - set(tasks):
+            _read_line(tasks, [asked, "--help"])
+            raise SystemExit(0)
+        explain_with_invoke()
+
+    for step in (parse_tasks, parse_cleanup):
+        setattr(running, step.__name__, _with_orderly_errors(step))
 
 
-def main(namespace: Collection | None = None, binary: str = "orchestra", words: Sequence[str] | None = None) -> None:
-    """Run the ``orchestra`` command; a clone's ``tasks.py`` passes its own collection and is called ``inv``.
-
-    ``words``: the arguments, where they are not this process's own. Raises SystemExit unless the exit code is 0.
-    """
-    if namespace is None:
-        from orchestra.cli import ns as namespace
-
-    prepare_streams()
-    with orderly_end():
-        program = OrchestraProgram(
-            version=__version__, namespace=namespace, name="orchestra", binary=binary, binary_names=[binary]
-        )
-        program.run(None if words is None else [binary, *words])
-
-
-def _with_usage_errors(program: Program, step: Callable[[], None]) -> Callable[[], None]:
+def _with_orderly_errors(step: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
-        with usage_errors(program):
-            step()
+        ending: Exception | None = None
+        with orderly_end():
+            try:
+                step()
+            except (Exit, ParseError) as error:
+                ending = error  # how Invoke ends after --list, and for a line of tasks that are not orchestra's
+        if ending is not None:
+            raise ending
 
     return run
 
 
-def _with_orderly_end(body: Body[P]) -> Callable[Concatenate[Context, P], None]:
-    @functools.wraps(body)
+def orchestra_tasks(collection: Collection) -> dict[str, OrchestraTask]:
+    """Return the tasks of a collection that are orchestra's, by the names that a line can have."""
+    tasks = {name: collection[name] for name in collection.task_names}
+    return {name: each for name, each in tasks.items() if isinstance(each, OrchestraTask)}
+
+
+def _read_line(
+    tasks: Mapping[str, OrchestraTask], line: list[str], others: Iterable[str] = ()
+) -> tuple[str, dict[str, Value]] | None:
+    """Return the task and its arguments; None where the line asked for help, which was printed."""
+    place = find_verb(line, SHARED)
+    name = line.pop(place) if place >= 0 else line[0]
+    if name not in tasks:
+        kind = "option" if name.startswith("-") else "verb"
+        hint = did_you_mean(name, [*tasks, *others], otherwise=f"{command_name()} help lists the verbs")
+        raise CommandLineError(f"no {kind} {name!r}", hint=hint, usage="VERB [AGENT...] [options]")
+    try:
+        return name, read_arguments(tasks[name].verb, line)
+    except HelpRequested:
+        from orchestra.cli.help_screen import verb_help
+
+        print_result(verb_help(tasks[name]))
+        return None
+
+
+def _option(parameter: inspect.Parameter, texts: Mapping[str, str]) -> Option:
+    name = parameter.name.rstrip("_").replace("_", "-")
+    kind = str if parameter.default is None else type(parameter.default)
+    metavar = {str: "TEXT", int: "N"}.get(kind, "")
+    text = EVENTS_HELP if name == "events" else texts[name]
+    if kind is str and ": " in text and text.partition(": ")[0].isupper():
+        metavar, _, text = text.partition(": ")
+    return Option(name, kind, parameter.default, text, _LETTERS.get(name, ""), metavar)
+
+
+def _with_orderly_end(body: Body[P], verb: Verb) -> Callable[..., None]:
     def run(c: Context, /, *args: P.args, **kwargs: P.kwargs) -> None:
         prepare_streams()
         with orderly_end():
             if c.config.run.dry:
                 raise UsageError(
-                    "invoke's own --dry has no effect here", hint="use the task's --dry-run, where it has one"
+                    "Invoke's own --dry has no effect here", hint="use the verb's --dry-run, if it has one"
                 )
-            code = body(c, *args, **kwargs)
+            repo, blueprint, json = (kwargs.pop(name, None) for name in ("repo", "blueprint", "json"))
+            call = Call(verb, _text(repo), _text(blueprint), bool(json))
+            code = body(call, *args, **kwargs)
         if code:
             raise Exit(code=int(code))
 
+    def _text(value: object) -> str | None:
+        return None if value is None else str(value)
+
+    run.__doc__, run.__name__, run.__module__ = body.__doc__, body.__name__, body.__module__
     return run

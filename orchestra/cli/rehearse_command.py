@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from invoke.context import Context
-
-from orchestra.cli.context import load_fleet, select_names
+from orchestra.cli.call import Call
 from orchestra.cli.program import task
 from orchestra.cli.train_output import print_train_report, read_unfinished, train_listener
 from orchestra.cli.trust_command import require_trust
 from orchestra.errors import ExitCode
 
 
-@task()
-def rehearse(
-    c: Context,
-    agents: str | None = None,
-    repo: str | None = None,
-    blueprint: str | None = None,
-    json: bool = False,
-    events: bool = False,
-) -> ExitCode:
-    """Run the whole train with its gates and land nothing: what would land, what would not, and why.
+@task(
+    "[AGENT...]",
+    examples=("rehearse", "rehearse api auth"),
+    exits={0: "all approved and finished work would land", 1: "some of it would not"},
+)
+def rehearse(call: Call, agents: tuple[str, ...], events: bool = False) -> ExitCode:
+    """Run the merge with its gates, landing nothing.
 
-    Approved and finished work takes part. A later merge reuses the gate results.
+    It shows what would land, what would not, and why. Approved and finished work takes part. A later merge reuses the
+    gate results.
     """
     from orchestra.train.merge import rehearse as run
 
-    fleet = load_fleet(repo, blueprint)
+    fleet = call.load_fleet()
     require_trust(fleet)
+    names = call.names(fleet, agents)
     with train_listener(events) as listener:
-        names = select_names(fleet, agents)
         report = run(fleet, agents=names, unfinished=lambda: read_unfinished(fleet), progress=listener)
-    return print_train_report(report, json)
+    return print_train_report(report, call.json)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call
 from orchestra.cli.console import print_note
-from orchestra.cli.context import load_fleet
 from orchestra.cli.program import task
 from orchestra.cli.session_actions import print_start_report
 from orchestra.cli.trust_command import require_trust
@@ -14,30 +12,23 @@ from orchestra.errors import ExitCode
 
 
 @task(
-    positional=["agent"],
-    name="request-changes",
+    "AGENT [MESSAGE]",
     help={
         "message": "What to change, for the agent.",
         "from-train": "Add why the last merge evicted it: the conflicting pieces, the gate's log, the other agents.",
     },
+    examples=("request-changes api 'return 404, not 500'", "request-changes api --from-train"),
 )
-def request_changes(
-    c: Context,
-    agent: str,
-    message: str = "",
-    from_train: bool = False,
-    repo: str | None = None,
-    blueprint: str | None = None,
-) -> ExitCode:
-    """Send an agent's work back with a message, which is recorded and appended to its TASK.md.
+def request_changes(call: Call, agent: str, message: str = "", from_train: bool = False) -> ExitCode:
+    """Send an agent's work back with a message.
 
-    A session that orchestra started is resumed with the message.
+    The message is recorded and appended to its TASK.md. A session that orchestra started is resumed with the message.
     """
     from orchestra.review import verdicts
     from orchestra.sessions.session_facts import read_session_facts
 
-    fleet = load_fleet(repo, blueprint)
-    declared = fleet.require_agent(agent)
+    fleet = call.load_fleet()
+    declared = call.agent(fleet, agent)
     if from_train:
         from orchestra.review.eviction import last_eviction
         from orchestra.sessions import eviction_message

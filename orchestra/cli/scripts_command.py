@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call
 from orchestra.cli.console import print_note, print_result
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, UsageError
 
 
-@task(help={"output": "The folder to write them to. Default: scripts, in the current worktree."})
-def scripts(c: Context, repo: str | None = None, blueprint: str | None = None, output: str | None = None) -> ExitCode:
-    """Write orchestrate.sh and merge-helper.sh for a blueprint: the same verbs in plain shell, without Python.
+@task(
+    "[BLUEPRINT]",
+    help={"output": "FOLDER: Where to write them. Default: scripts, in the current worktree."},
+    examples=("scripts mvp5", "scripts --output=tools"),
+)
+def scripts(call: Call, output: str | None = None) -> ExitCode:
+    """Write a blueprint as two plain shell scripts.
 
-    They need git and a POSIX shell, and share their state with orchestra. Both are generated: change the blueprint and
-    write them again. A file that is there already is replaced only if it was generated, too.
+    orchestrate.sh and merge-helper.sh have the same verbs, without Python. They need git and a POSIX shell, and share
+    their state with orchestra. Both are generated: change the blueprint and write them again. A file that is there
+    already is replaced only if it was generated, too.
     """
     from orchestra.files import read_regular, write_atomically
     from orchestra.fleet import last_blueprint, load_named_blueprint
@@ -26,8 +30,8 @@ def scripts(c: Context, repo: str | None = None, blueprint: str | None = None, o
     from orchestra.shell.script import is_generated
     from orchestra.shell.script import scripts as written
 
-    repository = Repository.discover(Path(repo or "."))
-    named = blueprint or last_blueprint(repository)
+    repository = Repository.discover(call.folder)
+    named = call.blueprint or last_blueprint(repository)
     if named is None:
         raise UsageError("which blueprint?", hint="--blueprint NAME; orchestra blueprints lists what can be named")
     loaded = load_named_blueprint(named, repository)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call, recover_landing
 from orchestra.cli.console import Cell, Tone, print_note, print_result, show_json, show_table
-from orchestra.cli.context import load_fleet, recover_landing, select_names
 from orchestra.cli.program import task
 from orchestra.cli.trust_command import require_trust
 from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_steps
@@ -22,23 +20,21 @@ _TONES = {"ready": Tone.GOOD, "not-ready": Tone.BAD}
 
 
 @task(
+    "[BLUEPRINT|AGENT...]",
     help={
         "start": "Start the agents' sessions as well.",
         "dry-run": "Print the steps and change nothing.",
         "yes": "Trust the commands of a blueprint that came with the repository, without asking.",
-    }
+    },
+    examples=("spawn mvp5", "spawn api auth"),
+    exits={0: "every agent is ready", 1: "the set-up of some agents failed"},
 )
 def spawn(
-    c: Context,
-    agents: str | None = None,
-    start: bool = False,
-    dry_run: bool = False,
-    yes: bool = False,
-    repo: str | None = None,
-    blueprint: str | None = None,
-    json: bool = False,
+    call: Call, words: tuple[str, ...], start: bool = False, dry_run: bool = False, yes: bool = False
 ) -> ExitCode:
-    """Give every agent a branch, a worktree with CLAUDE.md, TASK.md and AGENT_NOTES.md, and its set-up.
+    """Give every agent its branch, worktree and set-up.
+
+    Each worktree has CLAUDE.md, TASK.md and AGENT_NOTES.md. A first word that names a blueprint spawns its fleet.
 
     Run again, it creates what is missing and changes nothing else. A branch or folder that does not belong to the
     fleet stops it before anything is created. All branches start from one commit, which is recorded for the fleet.
@@ -47,15 +43,16 @@ def spawn(
     from orchestra.workspace.spawn import spawn as run
     from orchestra.workspace.spawn_plan import SpawnRefused, plan_spawn
 
-    fleet = load_fleet(repo, blueprint)
-    if blueprint is not None:
-        _note_shadowing(fleet, blueprint)
-    names = select_names(fleet, agents)
+    call, agents = call.split_words(words)
+    fleet = call.load_fleet()
+    if call.blueprint is not None:
+        _note_shadowing(fleet, call.blueprint)
+    names = call.names(fleet, agents)
     if dry_run:
         plan = plan_spawn(fleet, agents=names)
         if plan.problems:
             raise SpawnRefused(plan.problems, plan.blueprint_errors)
-        print_steps(plan.lines(), json=json, nothing="Nothing to do.")
+        print_steps(plan.lines(), json=call.json, nothing="Nothing to do.")
         for note in plan.notes:
             print_note(note, Tone.WAITING)
         return ExitCode.DONE
@@ -63,7 +60,7 @@ def spawn(
     recover_landing(fleet)
     with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("spawn") as listener:
         report = run(fleet, engine=engine, agents=names, progress=listener)
-    if json:
+    if call.json:
         show_json(_to_json(fleet, report))
     else:
         _print_report(fleet, report)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call
 from orchestra.cli.console import show_json
-from orchestra.cli.context import load_fleet, select_agents
 from orchestra.cli.program import task
 from orchestra.cli.status_table import print_status
 from orchestra.errors import ExitCode, UsageError
@@ -14,21 +12,17 @@ _LOOK_S = 1.0  # for reading worktrees; a small repository needs a tenth of it
 
 
 @task(
+    "[AGENT...]",
     help={
-        "watch": "Show it live until interrupted.",
+        "watch": "Show it live until Ctrl-C.",
         "bell": "With --watch: ring the terminal's bell when an agent begins to wait for a person.",
-    }
+    },
+    examples=("status", "status --watch"),
 )
-def status(
-    c: Context,
-    agents: str | None = None,
-    watch: bool = False,
-    bell: bool = False,
-    repo: str | None = None,
-    blueprint: str | None = None,
-    json: bool = False,
-) -> ExitCode:
-    """Show one row an agent: its state, its work and its verdict, derived from git, sessions and set-up.
+def status(call: Call, agents: tuple[str, ...], watch: bool = False, bell: bool = False) -> ExitCode:
+    """Show each agent's state, work and verdict.
+
+    One row an agent, derived from git, sessions and set-up.
 
     state and since: what the agent does and for how long; commits: on its branch; behind: commits of the target it
     lacks; dirty: uncommitted files (? when unknown; an older count with its age where reading takes long); look at:
@@ -39,8 +33,8 @@ def status(
 
     if bell and not watch:
         raise UsageError("--bell is only for --watch", hint="orchestra status --watch --bell")
-    fleet = load_fleet(repo, blueprint)
-    selected = select_agents(fleet, agents)
+    fleet = call.load_fleet()
+    selected = call.agents(fleet, agents)
     if watch:
         from orchestra.cli.status_live import watch_status
 
@@ -48,7 +42,7 @@ def status(
         watch_status(lambda: read_status(fleet, selected, look=rounds), bell=bell)
         return ExitCode.DONE
     current = read_status(fleet, selected, look=look_within(_LOOK_S))
-    if json:
+    if call.json:
         show_json(current.to_json())
     else:
         print_status(current)

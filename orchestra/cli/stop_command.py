@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call
 from orchestra.cli.console import Tone, print_note, print_result
-from orchestra.cli.context import load_fleet, select_agents
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode
 
 
-@task(help={"reason": "Recorded, and shown by status."})
-def stop(
-    c: Context,
-    agents: str | None = None,
-    reason: str = "stopped by you",
-    repo: str | None = None,
-    blueprint: str | None = None,
-) -> ExitCode:
-    """End the sessions of agents, with every process they started, and save their uncommitted work."""
+@task(
+    "[AGENT...]",
+    help={"reason": "Recorded, and shown by status."},
+    examples=("stop api", "stop"),
+    exits={0: "they have ended", 1: "a process could not be ended, or work could not be saved"},
+)
+def stop(call: Call, agents: tuple[str, ...], reason: str = "stopped by you") -> ExitCode:
+    """End the sessions of agents.
+
+    Every process that they started ends too, and their uncommitted work is saved.
+    """
     from orchestra.sessions.stop import stop_fleet
 
-    fleet = load_fleet(repo, blueprint)
-    report = stop_fleet(fleet, select_agents(fleet, agents), reason=reason)
+    fleet = call.load_fleet()
+    report = stop_fleet(fleet, call.agents(fleet, agents), reason=reason)
     for name in report.unqueued:
         print_result(f"{name}: removed from the queue")
     for name in report.stopped:

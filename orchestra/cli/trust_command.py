@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import sys
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call
 from orchestra.cli.console import Tone, ask, is_terminal, print_note, print_result
-from orchestra.cli.context import load_fleet
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, UsageError
 from orchestra.fleet import Fleet
 
 
-@task(help={"yes": "Trust it without asking."})
-def trust(c: Context, yes: bool = False, repo: str | None = None, blueprint: str | None = None) -> ExitCode:
-    """Show the commands that a blueprint executes, and remember that you trust them.
+@task("[BLUEPRINT]", help={"yes": "Trust it without asking."}, examples=("trust mvp5", "trust --yes"))
+def trust(call: Call, yes: bool = False) -> ExitCode:
+    """Show what a blueprint executes, and trust it.
 
     A blueprint that came with a repository runs nothing before that. Trust holds for this repository and these
     commands; a changed command has to be trusted again.
     """
     from orchestra.workspace.trust import executed_commands, needs_trust
 
-    fleet = load_fleet(repo, blueprint)
+    fleet = call.load_fleet()
     if not needs_trust(fleet):
         for command in executed_commands(fleet):
             print_result(f"  {command}")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from orchestra.cli.call import recover_landing
 from orchestra.cli.console import Tone, print_note, print_result
-from orchestra.cli.context import recover_landing
 from orchestra.fleet import Fleet
 from orchestra.git.lock import exclusive
 

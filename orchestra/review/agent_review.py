@@ -58,7 +58,7 @@ def review_agent(fleet: Fleet, agent: Agent) -> AgentReview:
     """Lay out the work of ``agent``. UsageError when it was not spawned or its branch is gone."""
     (standing,) = read_branch_statuses(fleet, [agent])
     if standing.refs.base is None or standing.head is None:
-        raise UsageError(f"{agent.name} has no branch to review", hint=f"orchestra spawn --agents {agent.name}")
+        raise UsageError(f"{agent.name} has no branch to review", hint=f"orchestra spawn {agent.name}")
     head, repository = standing.head, fleet.repository
     target = fleet.target_tip()
     since = repository.fork(target, head, standing.refs.base) if target else standing.refs.base

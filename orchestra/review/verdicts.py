@@ -184,7 +184,7 @@ def discard(fleet: Fleet, agent: Agent, reason: str, *, reviewed: str | None = N
         f"its head is kept as {ref}",
         f"to bring it back while its branch exists: git update-ref -d {ref}",
         f"to bring it back after clean: git branch {agent.branch} {ref} && git update-ref -d {ref} "
-        f"&& orchestra spawn --agents {agent.name}",
+        f"&& orchestra spawn {agent.name}",
     )
     return Decision(agent.name, Verdict.DISCARDED, head, remarks)
 
@@ -212,7 +212,7 @@ def _require_undecided(fleet: Fleet, agent: Agent, reviewed: str | None) -> tupl
     all_refs = read_refs(fleet.repository.git, [f"{PREFIX}{fleet.name}/{agent.name}/", branch])
     refs = group_by_agent(all_refs, fleet.name).get(agent.name, AgentRefs())
     if refs.base is None:
-        raise UsageError(f"{agent.name} was not spawned", hint=f"orchestra spawn --agents {agent.name}")
+        raise UsageError(f"{agent.name} was not spawned", hint=f"orchestra spawn {agent.name}")
     if refs.discarded is not None:
         ref = agent_ref(fleet.name, agent.name, Kind.DISCARDED)
         raise UsageError(f"{agent.name} was discarded", hint=f"to bring it back: git update-ref -d {ref}")

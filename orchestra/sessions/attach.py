@@ -44,7 +44,7 @@ def attach_to(fleet: Fleet, agent: Agent) -> Attach:
     if newest is None or request is None or run is None:
         if agent.runner.kind is RunnerKind.NONE:
             return Attach(hint="; ".join(manual_commands(fleet.worktree(agent))))
-        return Attach(hint=f"{agent.name} has no session yet: run orchestra start --agents {agent.name}")
+        return Attach(hint=f"{agent.name} has no session yet: run orchestra start {agent.name}")
     alive = process_tree.is_alive(run.keeper)
     if run.window and (alive or tmux.find_pane(run.window, run.mark) is not None):
         return Attach(tmux.attach_argv(tmux.session_name(fleet.folder), run.window), fleet.worktree(agent))

@@ -37,7 +37,7 @@ def launch(agent: AgentFolder, request: SessionRequest, cap_usd: float | None) -
     try:
         if not Path(request.worktree).is_dir():
             raise GroundError(
-                f"its worktree {request.worktree} is missing", hint=f"run orchestra spawn --agents {agent.name}"
+                f"its worktree {request.worktree} is missing", hint=f"run orchestra spawn {agent.name}"
             )
         runner = runner_of(request.kind)
         runner.require(request)

@@ -35,7 +35,7 @@ def read_log(fleet: Fleet, agent: Agent, *, follow: bool = False, raw: bool = Fa
     folder = FleetFolder(fleet.folder).agent(agent.name)
     runs = [run for run in folder.runs() if run.request is not None]
     if not runs:
-        raise UsageError(f"{agent.name} has had no session yet", hint=f"run orchestra start --agents {agent.name}")
+        raise UsageError(f"{agent.name} has had no session yet", hint=f"run orchestra start {agent.name}")
     for run, following in zip(runs, [*runs[1:], None], strict=True):
         request = run.request
         if not raw:

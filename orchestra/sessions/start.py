@@ -40,9 +40,9 @@ Environment = Callable[[Fleet, Agent], Mapping[str, str]]
 _AT_WORK = (State.STARTING, State.WORKING, State.WAITING, State.IDLE)
 _RESUMED = (State.FAILED, State.STOPPED, State.LOST, State.UNKNOWN)
 _SKIPPED = {
-    State.DECLARED: "it has no worktree yet; run orchestra spawn --agents {name}",
-    State.NOT_READY: "its set-up failed; fix what {log} reports, then run orchestra spawn --agents {name}",
-    State.FINISHED: "it is finished; run orchestra review {name}, or orchestra start --agents {name} --again",
+    State.DECLARED: "it has no worktree yet; run orchestra spawn {name}",
+    State.NOT_READY: "its set-up failed; fix what {log} reports, then run orchestra spawn {name}",
+    State.FINISHED: "it is finished; run orchestra review {name}, or orchestra start {name} --again",
     State.LANDED: "its work has landed",
     State.DISCARDED: "its work was discarded",
 }

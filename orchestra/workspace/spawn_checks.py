@@ -190,5 +190,5 @@ def _space_problems(ground: Ground, count: int) -> Iterator[str]:
     if needed > free:
         yield (
             f"{count} worktrees need about {needed / 1e6:,.0f} MB in {root}, where {free / 1e6:,.0f} MB are free: "
-            "make space, name another worktrees.root, or spawn fewer with --agents"
+            "make space, name another worktrees.root, or spawn fewer: orchestra spawn AGENT..."
         )

@@ -106,9 +106,7 @@ def test_runners_of_agents_and_environments_are_shown_and_need_trust(
     assert shown in err
 
 
-@pytest.mark.parametrize(
-    "verb", ["spawn", "start", "merge", "rehearse", "rebase-and-test --agents=one", "clean", "attach --agent=one"]
-)
+@pytest.mark.parametrize("verb", ["spawn", "start", "merge", "rehearse", "rebase-and-test one", "clean", "attach one"])
 def test_every_command_that_executes_asks_for_trust(clone: Checkout, orchestra: Orchestra, verb: str) -> None:
     code, out, err = orchestra(*verb.split(), "--repo", str(clone.path), "--blueprint=demo")
     assert (code, out) == (2, "")

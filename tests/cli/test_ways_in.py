@@ -12,18 +12,22 @@ import pytest
 
 TASKS = '''
 import errno, os, sys
-from invoke.context import Context
 from orchestra.errors import *
 from orchestra.cli import ns
 from orchestra.cli.program import main, task
 
-@task(positional=["agent"], help={"count": "How many."})
-def show(c, agent, count: int = 1, repo: str | None = None, json: bool = False):
+@task("AGENT", help={"count": "How many."}, examples=("show api",))
+def show(call, agent, count: int = 1):
     """Show an agent."""
-    print(f"{agent} {count} {repo} {json}")
+    print(f"{agent} {count} {call.repo} {call.json}")
 
-@task()
-def fail(c, how: str = ""):
+@task("[AGENT...]")
+def each(call, agents):
+    """Show agents."""
+    print("each", *agents)
+
+@task(help={"how": "How."})
+def fail(call, how: str = ""):
     """End badly."""
     from pathlib import Path
     endings = {
@@ -38,21 +42,24 @@ def fail(c, how: str = ""):
     raise endings[how]
 
 @task()
-def code(c):
+def code(call):
     """Return an exit code."""
     return ExitCode.SHORT
 
 @task(name="many-lines")
-def many(c):
+def many(call):
     """Print more than a pipe holds."""
     for number in range(100_000):
         print(number)
 
-for each in (show, fail, code, many):
-    ns.add_task(each)
+for task in (show, each, fail, code, many):
+    ns.add_task(task)
 if __name__ == "__main__":
-    main(ns, binary="inv")
+    main(ns)
 '''
+
+SHOW = "show AGENT [--count=N] [options]"
+PROGRAM = "VERB [AGENT...] [options]"
 
 
 @dataclass(frozen=True)
@@ -76,33 +83,42 @@ def way(request: pytest.FixtureRequest, tmp_path: Path) -> WayIn:
 
 
 @pytest.mark.parametrize(
-    ("line", "complaint"),
+    ("line", "message", "usage"),
     [
-        ("shwo schema", "error: no task 'shwo'; did you mean 'show'?"),
-        ("--lits", "error: no option '--lits'; did you mean '--list'?"),
-        ("show schema --jsno", "error: show has no option '--jsno'; did you mean '--json'?"),
-        ("show schema --jsno=1", "error: show has no option '--jsno'; did you mean '--json'?"),
-        ("show schema --json=yes", "error: --json takes no value"),
-        ("show schema --count seven", "error: --count takes a whole number, not 'seven'"),
-        ("show schema --repo", "error: --repo needs a value"),
-        ("show schema --repo=", "error: --repo needs a value"),
-        ("show", "error: show needs AGENT"),
-        ("show --json", "error: show needs AGENT"),
-        ("show --jsno", "error: show has no option '--jsno'; did you mean '--json'?"),
-        ("show -x=1", "error: show has no option '-x'"),
-        ("show --repo", "error: --repo needs a value"),
-        ("show schema api", "error: show takes 1 plain argument, not 'api'"),
-        ("show schema -j", "error: show has no option '-j'"),
-        ("code more", "error: code takes no plain arguments, not 'more'"),
-        ("--help shwo", "error: no task 'shwo'; did you mean 'show'?"),
+        ("shwo schema", "error: no verb 'shwo'\nhint: did you mean \"show\"?", PROGRAM),
+        ("show schema --jsno", 'error: show has no option --jsno\nhint: did you mean "--json"?', SHOW),
+        ("show schema --jsno=1", 'error: show has no option --jsno\nhint: did you mean "--json"?', SHOW),
+        ("show schema --json=yes", "error: --json takes no value", SHOW),
+        ("show schema --count seven", "error: --count takes a whole number, not 'seven'", SHOW),
+        ("show schema --repo", "error: --repo needs a value", SHOW),
+        ("show schema --repo=", "error: --repo needs a value", SHOW),
+        ("show", "error: show needs AGENT", SHOW),
+        ("show --json", "error: show needs AGENT", SHOW),
+        ("show --jsno", 'error: show has no option --jsno\nhint: did you mean "--json"?', SHOW),
+        ("show -x=1", "error: show has no option -x", SHOW),
+        ("show schema api", "error: show takes only AGENT (got 'api' as well)", SHOW),
+        ("show schema -j", "error: show has no option -j", SHOW),
+        ("code more", "error: code takes no plain words (got 'more')", "code [options]"),
+        ("--help shwo", "error: no verb 'shwo'\nhint: did you mean \"show\"?", PROGRAM),
     ],
 )
-def test_a_wrong_command_line_ends_with_2_and_a_mend(way: WayIn, line: str, complaint: str) -> None:
+def test_a_wrong_command_line_ends_with_2_and_the_usage_of_its_verb(
+    way: WayIn, line: str, message: str, usage: str
+) -> None:
     done = way.run(*line.split())
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(complaint)
-    assert done.stderr.splitlines()[1] == "usage: inv TASK [--option=VALUE ...]   (inv --list; inv TASK --help)"
-    assert len(done.stderr.splitlines()) == 2
+    assert done.stderr == f"{message}\nusage: inv {usage}\n"
+
+
+def test_a_word_after_a_verb_is_an_agent_even_if_a_task_has_its_name(way: WayIn) -> None:
+    done = way.run("each", "code", "fail", "help")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "each code fail help\n", "")
+
+
+def test_options_may_stand_before_the_verb_and_between_its_words(way: WayIn) -> None:
+    assert way.run("each", "--repo=.", "one", "-b", "f", "two").stdout == "each one two\n"
+    assert way.run("show", "--", "--json").stdout == "--json 1 None False\n"
+    assert way.run("each", "--agents=one,two", "--agents", "three").stdout == "each one,two three\n"
 
 
 @pytest.mark.parametrize(
@@ -149,8 +165,8 @@ def test_arguments_arrive(way: WayIn) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "schema 3 a=b True\n", "")
 
 
-def test_a_returned_code_is_the_exit_code_and_ends_the_line_of_tasks(way: WayIn) -> None:
-    done = way.run("code", "show", "schema")
+def test_a_returned_code_is_the_exit_code(way: WayIn) -> None:
+    done = way.run("code")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
@@ -175,14 +191,29 @@ def test_full_standard_output_is_a_clear_error(way: WayIn) -> None:
     assert (done.returncode, done.stderr) == (3, "error: no space left on the device\n")
 
 
+def test_tasks_of_a_repository_keep_invokes_own_command_line(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(
+        "from invoke import task\nfrom orchestra.cli import ns\n"
+        "@task\ndef status_page(c):\n    print('page')\n@task\ndef api(c):\n    print('api')\n"
+        "ns.add_task(status_page)\nns.add_task(api)\n"
+    )
+    plain = WayIn((sys.executable, "-m", "invoke"), tmp_path)
+    assert plain.run("status-page", "api").stdout == "page\napi\n"
+    mixed = plain.run("status-page", "version")
+    assert (mixed.returncode, mixed.stdout) == (2, "")
+    assert mixed.stderr == "error: version needs a command line of its own\nhint: run inv version by itself\n"
+
+
 def test_both_ways_list_and_explain_the_same(tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text(TASKS)
     plain = WayIn((sys.executable, "-m", "invoke"), tmp_path)
     clone = WayIn((sys.executable, "tasks.py"), tmp_path)
-    assert clone.run("--list").stdout == plain.run("--list").stdout
     explained = clone.run("show", "--help").stdout
-    assert clone.run("code", "show", "-h").stdout == clone.run("--help", "show").stdout == explained
-    assert explained == plain.run("show", "--help").stdout.replace("inv[oke]", "inv")
+    assert clone.run("show", "-h").stdout == clone.run("--help", "show").stdout == explained
+    assert explained == plain.run("show", "--help").stdout == plain.run("--help", "show").stdout
+    assert explained.startswith(f"usage: inv {SHOW}\n\nShow an agent.\n")
+    assert clone.run("help").stdout == plain.run("help").stdout
+    assert "  show  " in plain.run("--list").stdout
     assert "The repository, or any folder in it." in explained
 
 
@@ -198,7 +229,7 @@ def test_the_installed_command_is_the_same_program(tmp_path: Path) -> None:
     assert command.run("--version").stdout.startswith("orchestra ")
     done = command.run("nosuch")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: no task 'nosuch'")
+    assert done.stderr.startswith("error: no verb 'nosuch'")
 
 
 def test_a_broken_invoke_configuration_at_home_does_not_matter(tmp_path: Path, hermetic_environment: Path) -> None:
@@ -208,10 +239,3 @@ def test_a_broken_invoke_configuration_at_home_does_not_matter(tmp_path: Path, h
         assert WayIn((str(Path(sys.executable).parent / "orchestra"),), tmp_path).run("--version").returncode == 0
     finally:
         broken.unlink()
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_names_the_command(shell: str, tmp_path: Path) -> None:
-    done = WayIn((str(Path(sys.executable).parent / "orchestra"),), tmp_path).run("--print-completion-script", shell)
-    assert done.returncode == 0
-    assert "_complete_orchestra" in done.stdout or "orchestra --complete" in done.stdout

@@ -18,13 +18,13 @@ def test_deletes_its_worktree(road: Road) -> None:
     road.ready("one", "two")
     shutil.rmtree(road.at("one").path)
     assert road.status()["one"]["uncommitted_files"] is None
-    assert len(road.merge("--agents", "one")["landed"]) == 1  # what was approved is in the branch
+    assert len(road.merge("one")["landed"]) == 1  # what was approved is in the branch
     shutil.rmtree(road.at("two").path)
     road.run("spawn")
     assert (road.at("two").path / "two.txt").exists()
     assert (road.at("two").path / "TASK.md").exists()
     assert road.status()["two"]["verdict"] == "approved"
-    road.merge("--agents", "two")
+    road.merge("two")
     road.json("clean")
     road.assert_final_state()
 
@@ -33,7 +33,7 @@ def test_moves_its_worktree_by_hand(road: Road) -> None:
     road.ready("one")
     road.at("one").path.rename(road.folder / "wt/elsewhere")
     road.run("status")
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     road.json("clean")
     assert (road.folder / "wt/elsewhere/one.txt").exists()
 
@@ -67,7 +67,7 @@ def test_deletes_its_branch(road: Road) -> None:
     road.checkout.git("branch", "-q", "-D", "agent/f/one")
     road.checkout.git("branch", "-q", "-m", "agent/f/two", "agent/f/renamed")
     assert road.status()["one"]["head"] is None
-    report = road.merge("--agents", "one,two", code=1)
+    report = road.merge("one", "two", code=1)
     assert {one["agent"]: one["reason"] for one in report["waiting"]} == {
         "one": "branch agent/f/one does not exist",
         "two": "branch agent/f/two does not exist",
@@ -77,7 +77,7 @@ def test_deletes_its_branch(road: Road) -> None:
     road.run("review", "one", code=2)
     road.checkout.git("branch", "-q", "-m", "agent/f/renamed", "agent/f/two")
     road.checkout.git("branch", "agent/f/one", head)
-    assert len(road.merge("--agents", "one,two")["landed"]) == 2
+    assert len(road.merge("one", "two")["landed"]) == 2
     road.json("clean")
     road.assert_final_state()
 
@@ -96,7 +96,7 @@ def test_rewrites_its_branch(road: Road) -> None:
     assert len(report["waiting"]) == 3
     road.approve("one", "two")
     assert "no commits" in road.refused("approve", "three", code=2)
-    report = road.merge("--agents", "one,two", code=1)
+    report = road.merge("one", "two", code=1)
     assert [one["agent"] for one in report["landed"]] == ["one"]
     assert [(one["agent"], one["reason"]) for one in report["evicted"]] == [("two", "conflict")]
     assert "shares no history" in report["evicted"][0]["detail"]
@@ -110,7 +110,7 @@ def test_works_on_top_of_another_agent(road: Road) -> None:
     road.at("two").git("merge", "-q", "agent/f/one")
     road.work("two")
     road.approve("one", "two")
-    report = road.merge("--agents", "one,two")
+    report = road.merge("one", "two")
     assert [one["agent"] for one in report["landed"]] == ["one", "two"]
     assert road.checkout.git("log", "--format=%s", "main").splitlines()[:2] == ["two works", "one works"]
     road.assert_final_state()
@@ -139,7 +139,7 @@ def test_leaves_its_worktree_in_a_state(road: Road, state: str) -> None:
     assert road.status()["one"]["head"] == head
     assert road.run("review", "two").code == 0
     assert road.run("spawn", code=3 if state == "no-git" else 0) if state in ("no-git", "broken-link") else True
-    report = road.merge("--agents", "one,two")
+    report = road.merge("one", "two")
     assert {one["agent"] for one in report["landed"]} == {"one", "two"}, report
     done = road.json("clean")
     precious = place.path / "precious.txt"
@@ -191,7 +191,7 @@ def test_hostile_file_names(make_road: MakeRoad) -> None:
     assert len(road.status()["one"]["scope_findings"]) > 0
     assert "\x1b[31m" not in road.run("review", "one").out
     assert road.json("review", "one")["agent"] == "one"
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     landed = set(road.checkout.tree())
     assert set(HOSTILE) <= landed
     assert road.checkout.git("status", "--porcelain") == ""
@@ -250,7 +250,7 @@ def test_messages_and_authors_are_kept(road: Road) -> None:
     place.git("add", ".")
     place.git(*odd, stdin="latin é\n".encode("latin1"))
     road.approve("one")
-    road.merge("--agents", "one")
+    road.merge("one")
     told = road.checkout.git("log", "--format=%an <%ae> %ad%n%B", "--date=iso-strict", "main~1")
     assert told.startswith("Ünï <u@x> 2001-02-03T04:05:06+05:30\nsübject\n\nbody with")
     assert "Signed-off-by: A <a@b>\nOrchestra-Agent: one\nOrchestra-Fleet: f" in told
@@ -276,7 +276,7 @@ def test_work_that_is_not_committed_is_saved_by_clean(road: Road) -> None:
     place = road.at("one")
     place.write({"one.txt": "changed after\n", "new.txt": "new\n", "staged.txt": "staged\n", ".env": "SECRET=1\n"})
     place.git("add", "staged.txt")
-    road.merge("--agents", "one")
+    road.merge("one")
     road.json("clean")
     saved = Checkout(road.checkout.path)
     ref = "refs/orchestra/f/one/saved/1"

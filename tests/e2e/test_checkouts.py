@@ -86,12 +86,12 @@ def test_work_in_the_way_that_git_was_told_not_to_look_at(road: Road, flag: str)
     road.ready("one", one={"src/app.txt": "new\n"})
     road.checkout.git("update-index", flag, "src/app.txt")
     changed(road.checkout)
-    report = road.merge("--agents", "one", code=1)
+    report = road.merge("one", code=1)
     assert "local changes in files that would be updated: src/app.txt" in report["waiting"][0]["reason"]
     assert (road.checkout.path / "src/app.txt").read_text() == "mine\n"
     road.checkout.git("update-index", f"--no{flag[1:]}", "src/app.txt")
     road.checkout.git("checkout", "-q", "src/app.txt")
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     road.assert_final_state()
 
 
@@ -104,7 +104,7 @@ def test_work_elsewhere_stays_and_the_checkout_is_brought_along(road: Road) -> N
     other = road.folder / "linked"
     place.git("worktree", "add", "-q", "--force", str(other), "main")  # main, checked out twice
     before = place.git("status", "--porcelain")
-    assert len(road.merge("--agents", "one,two")["landed"]) == 2
+    assert len(road.merge("one", "two")["landed"]) == 2
     assert place.git("status", "--porcelain") == before
     assert (place.path / "src/app.txt").read_text() == "two\n"
     assert (place.path / "one.txt").exists()
@@ -118,12 +118,12 @@ def test_another_git_works_in_the_checkout(road: Road) -> None:
     road.ready("one")
     before = road.checkout.git("rev-parse", "main")
     (road.common / "index.lock").touch()
-    report = road.merge("--agents", "one", code=1)
+    report = road.merge("one", code=1)
     assert "another git runs" in report["waiting"][0]["reason"]
     assert "index.lock" in report["waiting"][0]["reason"]
     assert road.checkout.git("rev-parse", "main") == before
     (road.common / "index.lock").unlink()
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     road.assert_final_state()
 
 
@@ -153,7 +153,7 @@ def test_files_become_folders_and_folders_files(road: Road) -> None:
     place.write({"README.md/deep/er.txt": "a folder now\n"})
     road.work("one")
     road.approve("one")
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     assert (road.checkout.path / "src").read_text() == "a file now\n"
     road.json("clean")
     road.assert_final_state()

@@ -21,7 +21,7 @@ def test_red_on_the_target_itself_is_nobodys_fault(make_road: MakeRoad) -> None:
     before = road.checkout.git("rev-parse", "main")
     for run in RED:
         road.fleet(**road.declared | {"gates": {"check": {"run": run}}})
-        report = road.merge("--agents", "one", code=1)
+        report = road.merge("one", code=1)
         assert report["evicted"] == [], run
         assert "the target itself is red" in report["waiting"][0]["reason"]
         log = report["waiting"][0]["reason"].rpartition("(log: ")[2].removesuffix(")")
@@ -35,7 +35,7 @@ def test_killed_by_a_signal_is_no_verdict(make_road: MakeRoad) -> None:
     for signal in ("KILL", "SEGV", "TERM", "HUP"):
         gate = {"run": f"test ! -e one.txt || kill -{signal} $$"}
         road.fleet(**road.declared | {"gates": {"check": gate}})
-        report = road.merge("--agents", "one", code=1)
+        report = road.merge("one", code=1)
         assert report["evicted"] == [], signal
         reason = report["waiting"][0]["reason"]
         assert "could not be run" in reason or "cannot be run" in reason
@@ -46,7 +46,7 @@ def test_killed_by_a_signal_is_no_verdict(make_road: MakeRoad) -> None:
 def test_runs_out_of_time_with_children_that_will_not_die(make_road: MakeRoad) -> None:
     stubborn = "trap '' TERM HUP INT; (trap '' TERM; setsid sleep 300) & sleep 300"
     road = one_gate(make_road, f"[ ! -e one.txt ] || {{ {stubborn}; }}", timeout="1s")
-    report = road.merge("--agents", "one", code=1)
+    report = road.merge("one", code=1)
     assert [(one["agent"], one["reason"], one["gate"]) for one in report["evicted"]] == [("one", "gate", "check")]
     assert "timed-out" in report["evicted"][0]["detail"]
     road.assert_final_state()
@@ -89,9 +89,9 @@ def test_what_a_gate_does_to_its_slot_is_gone_before_the_next(make_road: MakeRoa
     road = make_road(*names, "last", limits={"gates": 1}, gates={"check": gate}).ready(*names, "last")
     for name, deed in zip(names, VANDALS.values(), strict=True):
         vandal.write_text(deed)
-        assert [one["agent"] for one in road.merge("--agents", name)["landed"]] == [name]
+        assert [one["agent"] for one in road.merge(name)["landed"]] == [name]
     vandal.write_text("")
-    assert len(road.merge("--agents", "last")["landed"]) == 1
+    assert len(road.merge("last")["landed"]) == 1
     road.checkout.git("branch", "-q", "-D", "vandal", ok=False)
     for name in names:
         assert road.at(name).git("status", "--porcelain") == ""
@@ -124,7 +124,7 @@ def test_moves_the_target_or_an_agents_branch(make_road: MakeRoad) -> None:
     moves = "git update-ref refs/heads/main HEAD; git update-ref refs/heads/agent/f/two HEAD"
     road = one_gate(make_road, f"test ! -e one.txt || test -e person.txt || {{ {moves}; }}")
     two = road.at("two").git("rev-parse", "HEAD")
-    road.merge("--agents", "one", code=1)
+    road.merge("one", code=1)
     assert road.status()["two"]["verdict"] == "stale"
     assert road.refs()["two/approved"] == two
     road.assert_final_state(clean=False)
@@ -168,7 +168,7 @@ def test_built_in_gates(make_road: MakeRoad) -> None:
 def test_a_broken_set_up_is_told(make_road: MakeRoad) -> None:
     road = make_road("one", "two", worktrees={"root": "../wt", "setup": {"run": ["test ! -e broken.txt"]}})
     road.ready("one", one={"broken.txt": "x\n"})
-    report = road.merge("--agents", "one", code=1)
+    report = road.merge("one", code=1)
     assert [(one["agent"], one["gate"]) for one in report["evicted"]] == [("one", "setup")]
     road.assert_final_state()
     assert os.environ.get("ORCHESTRA_JOB") is None

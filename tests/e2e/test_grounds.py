@@ -18,7 +18,7 @@ from .road import Road
 def walk(road: Road, target: str = "main", *, clean: bool = True) -> None:
     """One agent from spawn to clean."""
     road.ready("one")
-    assert [one["agent"] for one in road.merge("--agents", "one")["landed"]] == ["one"]
+    assert [one["agent"] for one in road.merge("one")["landed"]] == ["one"]
     assert "one.txt" in road.checkout.tree(target)
     road.json("clean")
     assert not road.at("one").path.exists()
@@ -76,7 +76,7 @@ def test_current_folder_is_a_linked_worktree_and_git_variables_point_elsewhere(
     assert road.at("one").path == road.folder / "wt/agent-1"
     road.work("one")
     road.run("approve", "one", cwd=road.at("two").path)
-    road.run("merge", "--agents", "one", cwd=linked)
+    road.run("merge", "one", cwd=linked)
     road.run("clean", cwd=linked)
     assert road.landed_agents() == ["one"]
     assert road.checkout.git("log", "-1", "--format=%an") == "Ada Test"
@@ -100,12 +100,12 @@ def test_target_in_the_middle_of_something(road: Road) -> None:
     ):
         git(*command.split(), ok=False)
         before = road.snapshot()
-        said = road.refused("merge", "--agents", "one")
+        said = road.refused("merge", "one")
         assert f"in the middle of a {state}" in said
         assert abort in said
         assert road.snapshot() == before
         git(*abort.split())
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     road.assert_final_state()
 
 
@@ -117,7 +117,7 @@ def test_another_branch_in_the_middle_of_a_merge_is_nobodys_business(road: Road)
     git("checkout", "-q", "-b", "elsewhere", "main")
     road.checkout.commit("other", {"README.md": "main\n"})
     git("merge", "side", ok=False)
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     assert git("status", "--porcelain") == "UU README.md"
     git("merge", "--abort")
     road.assert_final_state()
@@ -224,7 +224,7 @@ def test_submodules(make_road: MakeRoad, make_repository: MakeRepository) -> Non
     Checkout(road.at("one").path / "library").git("checkout", "-q", library.git("rev-parse", "HEAD"))
     road.work("one")
     road.approve("one")
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     assert library.git("rev-parse", "HEAD") in git("ls-tree", "main", "library")
     assert git("status", "--porcelain") == " M library"  # as after any pull: submodules are the user's to update
     git("-c", "protocol.file.allow=always", "submodule", "update", "-q")
@@ -318,7 +318,7 @@ def test_hooks_and_signing_of_the_user(road: Road) -> None:
     road.run("request-changes", "one", "--message", "more")
     road.approve("one")
     assert road.run("review", "one").out
-    road.merge("--agents", "one")
+    road.merge("one")
     assert not (road.folder / "ran").exists()
     road.json("clean")
     assert road.landed_agents() == ["one"]
@@ -345,7 +345,7 @@ def test_empty_commits_and_merge_commits_of_an_agent(road: Road) -> None:
     base.git("merge", "-q", "topic", ok=False)
     base.commit("merged", {"src/app.txt": "both\n"})
     road.approve("one")
-    assert road.merge("--agents", "one")["landed"]
+    assert road.merge("one")["landed"]
     assert road.checkout.read("src/app.txt") == "both"
     assert "topic.txt" in road.checkout.tree()
     assert road.landed_agents() == ["one"]
@@ -376,7 +376,7 @@ def test_repository_moved_between_two_commands(road: Road) -> None:
     moved.run("spawn")  # where our excludes are has changed
     assert moved.status()["one"]["verdict"] == "approved"
     assert moved.at("one").git("status", "--porcelain") == ""
-    assert len(moved.merge("--agents", "one")["landed"]) == 1
+    assert len(moved.merge("one")["landed"]) == 1
     moved.json("clean")
     moved.assert_final_state()
 
@@ -388,12 +388,12 @@ def test_the_target_stays_what_it_was_at_spawn(road: Road) -> None:
     git("switch", "-q", "-c", "mine")
     assert road.json("status")["target"]["branch"] == "main"
     assert road.spawn()["steps"] == []
-    assert road.merge("--agents", "one")["target"]["branch"] == "main"
+    assert road.merge("one")["target"]["branch"] == "main"
     assert "one.txt" not in road.checkout.tree("mine")
     road.fleet("one", "two", "three", target="mine")  # said by name, it counts
     road.work("two")
     road.approve("two")
-    assert road.merge("--agents", "two")["target"]["branch"] == "mine"
+    assert road.merge("two")["target"]["branch"] == "mine"
     road.assert_final_state("mine")
 
 

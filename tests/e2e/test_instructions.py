@@ -129,7 +129,7 @@ def test_only_instructions_are_no_work(road: Road) -> None:
 
 def test_notes_are_kept_with_the_landed_commit(road: Road) -> None:
     road.ready("one")
-    commit = road.merge("--agents", "one")["landed"][0]["commit"]
+    commit = road.merge("one")["landed"][0]["commit"]
     assert "A thing that works." in road.checkout.git("notes", "--ref=orchestra", "show", commit)
     road.json("clean")
     assert "A thing that works." in road.checkout.git("notes", "--ref=orchestra", "show", commit)
@@ -154,7 +154,7 @@ def test_users_own_excludes_hold_everywhere_and_ours_only_with_the_agents(road: 
     (road.checkout.path / "TASK.md").unlink()
     road.work("one", {})
     road.approve("one")
-    road.merge("--agents", "one")
+    road.merge("one")
     assert "sub/TASK.md" in road.checkout.tree()
     road.json("clean")
     road.assert_final_state()

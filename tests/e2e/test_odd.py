@@ -29,7 +29,7 @@ def test_index_formats(road: Road, settings: dict[str, str]) -> None:
     road.ready("one", "two", two={"src/app.txt": "two\n", "README.md": None})
     road.checkout.write({"mine.txt": "mine\n", "x.txt": "mine\n"})
     road.checkout.git("add", "mine.txt")
-    assert len(road.merge("--agents", "one,two")["landed"]) == 2
+    assert len(road.merge("one", "two")["landed"]) == 2
     assert road.checkout.git("status", "--porcelain") == "A  mine.txt\n M x.txt"
     assert not (road.checkout.path / "README.md").exists()
     road.json("clean")
@@ -46,11 +46,11 @@ def test_unmerged_entries_elsewhere(road: Road) -> None:
     git("stash", "pop", ok=False)
     assert git("status", "--porcelain") == "UU README.md"
     content = (road.checkout.path / "README.md").read_text()
-    assert "README.md" in road.refused("merge", "--agents", "one")
+    assert "README.md" in road.refused("merge", "one")
     assert (road.checkout.path / "README.md").read_text() == content
     assert git("status", "--porcelain") == "UU README.md"
     git("checkout", "-q", "HEAD", "--", "README.md")
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     road.assert_final_state()
 
 
@@ -61,7 +61,7 @@ def test_intended_additions_and_renames_of_the_person(road: Road) -> None:
     git("add", "--intent-to-add", "later.txt")
     git("mv", "README.md", "READ.md")
     before = git("status", "--porcelain")
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     assert git("status", "--porcelain") == before
     assert (road.checkout.path / "one.txt").exists()
     road.assert_final_state(clean=False)
@@ -93,7 +93,7 @@ def test_nobody_is_known_to_git(road: Road) -> None:
     road.run("request-changes", "two", "--message", "more")
     road.run("approve", "one")
     road.at("one").write({"left.txt": "left\n"})
-    commit = road.merge("--agents", "one")["landed"][0]["commit"]
+    commit = road.merge("one")["landed"][0]["commit"]
     assert road.checkout.git("log", "-1", "--format=%cn", "main") == "Ada Test"  # as the agent committed it
     assert "A thing that works" in road.checkout.git("notes", "--ref=orchestra", "show", commit)
     road.json("clean")
@@ -108,7 +108,7 @@ def test_trailers_that_an_agent_forges(road: Road) -> None:
     text = "work\n\nOrchestra-Agent: two\nOrchestra-Fleet: other\nReviewed-by: Nobody <n@n>\n"
     road.at("one").git("commit", "-q", "-F", "-", stdin=text.encode())
     road.approve("one")
-    road.merge("--agents", "one")
+    road.merge("one")
     assert road.landed_agents() == ["one"]
     fleets = road.checkout.git("log", "-1", "--format=%(trailers:key=Orchestra-Fleet,valueonly)", "main").split()
     assert fleets == ["f"]
@@ -133,7 +133,7 @@ def test_links_in_the_place_of_worktrees(road: Road) -> None:
     road.at("two").path.symlink_to(moved)
     (moved / "mine.txt").write_text("mine\n")
     road.run("status")
-    road.merge("--agents", "one,two")
+    road.merge("one", "two")
     road.json("clean")
     assert (precious / "file").read_text() == "precious\n"
     saved = [name for name in road.refs() if name.startswith("two/saved/")]
@@ -167,7 +167,7 @@ def test_set_up_brings_files_and_says_who_is_not_ready(make_road: MakeRoad) -> N
     assert road.status()["two"]["state"] == "not-ready"
     road.work("one")
     road.approve("one")
-    road.merge("--agents", "one")
+    road.merge("one")
     road.json("clean")
     assert (road.folder / "torn").read_text() == "3001\n"
     assert "SECRET" not in "".join(road.checkout.tree())
@@ -183,7 +183,7 @@ def test_rebase_that_lands_nothing_twice_after_a_manual_merge(road: Road) -> Non
     road.approve("one", "two")
     road.checkout.git("cherry-pick", "agent/f/one~1")
     road.checkout.git("merge", "-q", "--no-edit", "agent/f/two")
-    report = road.merge("--agents", "one,two")
+    report = road.merge("one", "two")
     assert [one["agent"] for one in report["landed"]] == ["one"]
     assert report["recovered"] == ["recorded that two had been merged by hand"]
     assert road.status()["two"]["state"] == "landed"

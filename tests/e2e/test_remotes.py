@@ -40,9 +40,9 @@ def push(colleague: Checkout, **files: str) -> str:
 def test_push_absent_and_present(road: Road, remote: Checkout) -> None:
     before = remote.git("rev-parse", "main")
     road.ready("one", "two", "three")
-    assert road.merge("--agents", "one")["pushed"] is False
+    assert road.merge("one")["pushed"] is False
     assert remote.git("rev-parse", "main") == before
-    report = road.merge("--agents", "two", "--push")  # what is here and not there goes along
+    report = road.merge("two", "--push")  # what is here and not there goes along
     assert report["pushed"] is True
     assert remote.git("rev-parse", "main") == road.checkout.git("rev-parse", "main") == report["target"]["after"]
     road.fleet(**road.declared | {"merge": {"push": True}})
@@ -62,17 +62,17 @@ def test_push_without_a_remote(road: Road) -> None:
 def test_behind_then_diverged(road: Road, remote: Checkout, colleague: Checkout) -> None:
     road.ready("one", "two")
     push(colleague, ahead="1\n")
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     assert {"ahead.txt", "one.txt"} <= set(road.checkout.tree())  # it started from the remote's tip
     assert (road.checkout.path / "ahead.txt").exists()
     push(colleague, other="2\n")
     before = road.refs("refs/heads/") | road.refs()
-    said = road.refused("merge", "--agents", "two")
+    said = road.refused("merge", "two")
     assert "have diverged: 1 commits only here, 1 only there" in said
     assert "git pull --rebase origin main" in said
     assert road.refs("refs/heads/") | road.refs() == before
     road.checkout.git("pull", "-q", "--rebase", "origin", "main")
-    assert len(road.merge("--agents", "two", "--push")["landed"]) == 1
+    assert len(road.merge("two", "--push")["landed"]) == 1
     assert road.status()["one"]["state"] == "landed"  # though the pull gave its commit another name
     assert len(road.json("clean")["skipped"]) == 0
     road.assert_final_state()
@@ -82,9 +82,9 @@ def test_work_in_the_way_of_what_the_remote_has(road: Road, colleague: Checkout)
     road.ready("one")
     push(colleague, ahead="1\n")
     road.checkout.write({"ahead.txt": "mine\n"})
-    assert "local changes in files that would be updated: ahead.txt" in road.refused("merge", "--agents", "one")
+    assert "local changes in files that would be updated: ahead.txt" in road.refused("merge", "one")
     (road.checkout.path / "ahead.txt").unlink()
-    road.merge("--agents", "one")
+    road.merge("one")
     road.assert_final_state()
 
 
@@ -113,19 +113,19 @@ def test_the_remote_refuses(road: Road, remote: Checkout) -> None:
     hook.chmod(0o755)
     road.ready("one")
     before = road.checkout.git("rev-parse", "main")
-    report = road.merge("--agents", "one", "--push", code=1)
+    report = road.merge("one", "--push", code=1)
     assert "main is protected, open a pull request" in report["waiting"][0]["reason"]
     assert road.checkout.git("rev-parse", "main") == remote.git("rev-parse", "main") == before
     road.assert_final_state()
     hook.unlink()
-    assert len(road.merge("--agents", "one", "--push")["landed"]) == 1
+    assert len(road.merge("one", "--push")["landed"]) == 1
     road.assert_final_state()
 
 
 def test_the_remote_is_gone(road: Road, remote: Checkout) -> None:
     road.ready("one")
     remote.path.rename(remote.path.with_name("elsewhere"))
-    for words in (["merge", "--agents", "one"], ["rehearse"]):
+    for words in (["merge", "one"], ["rehearse"]):
         said = road.refused(*words)
         assert "remote origin cannot be read" in said
         assert "git ls-remote origin" in said
@@ -141,8 +141,8 @@ def test_the_remotes_branch_is_its_first_or_another(
     road = make_road()
     road.checkout.git("remote", "add", "origin", str(tmp_path / "empty.git"))
     road.ready("one", "two")
-    road.merge("--agents", "one")
-    assert road.merge("--agents", "two", "--push")["pushed"] is True
+    road.merge("one")
+    assert road.merge("two", "--push")["pushed"] is True
     assert Checkout(tmp_path / "empty.git").git("rev-parse", "main") == road.checkout.git("rev-parse", "main")
 
     make_repository(FILES, name="trunk", branch="trunk")

@@ -74,7 +74,7 @@ def test_the_same_road_in_processes_started_for_real(road: Road) -> None:
     assert "agent/f/two" in type_("spawn", "--repo", str(road.checkout.path), "--blueprint", str(road.blueprint))
     road.work("one")
     assert "one: approved" in type_("approve", "one", "--repo", str(road.at("two").path / "src"))
-    assert "landed as" in type_("merge", "--agents", "one", "--repo", str(road.checkout.path))
+    assert "landed as" in type_("merge", "one", "--repo", str(road.checkout.path))
     road.assert_final_state()
 
 
@@ -87,14 +87,14 @@ def test_verdicts(road: Road) -> None:
     assert road.refs()["one/approved"] == head
     later = road.work("one", {"more.txt": "more\n"})
     assert road.status()["one"]["verdict"] == "stale"
-    told = road.merge("--yes", "--agents", "one", code=1)
+    told = road.merge("--yes", "one", code=1)
     assert "stale" in told["waiting"][0]["reason"]
 
     road.run("request-changes", "one", "--message", "say\n## more --here")
     assert road.status()["one"]["verdict"] == "changes-requested"
     assert "say\n## more --here" in (road.at("one").path / "TASK.md").read_text()
     assert road.at("one").git("status", "--porcelain") == ""
-    assert road.merge("--yes", "--agents", "one", code=1)["waiting"][0]["reason"] == "changes were requested"
+    assert road.merge("--yes", "one", code=1)["waiting"][0]["reason"] == "changes were requested"
     assert "needs a message" in road.refused("request-changes", "one", code=2)
     road.approve("one")
     assert road.refs()["one/approved"] == later
@@ -104,14 +104,14 @@ def test_verdicts(road: Road) -> None:
     assert "git update-ref -d refs/orchestra/f/two/discarded" in done.err
     assert "was discarded" in road.refused("approve", "two", code=2)
     assert "was discarded" in road.refused("discard", "two", "--reason", "again", code=2)
-    road.merge("--agents", "one,two")
+    road.merge("one", "two")
     assert "has landed" in road.refused("discard", "one", "--reason", "late", code=2)
     assert road.landed_agents() == ["one"]
     road.json("clean")
     assert not road.at("two").path.exists()
     road.checkout.git("branch", "agent/f/two", "refs/orchestra/f/two/discarded")
     road.checkout.git("update-ref", "-d", "refs/orchestra/f/two/discarded")
-    road.run("spawn", "--agents", "two")
+    road.run("spawn", "two")
     assert (road.at("two").path / "two.txt").exists()
     road.assert_final_state()
 
@@ -160,7 +160,7 @@ def test_what_falls_short_is_explained_and_the_rest_goes_on(make_road: MakeRoad)
     road.at("red").write({"red.txt": "green\n"})
     road.work("red")
     road.approve("red")
-    assert [one["agent"] for one in road.merge("--agents", "red")["landed"]] == ["red"]
+    assert [one["agent"] for one in road.merge("red")["landed"]] == ["red"]
     assert set(road.json("clean")["skipped"]) == set()
     assert road.at("empty").path.exists()
     road.assert_final_state()

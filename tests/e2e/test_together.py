@@ -45,7 +45,7 @@ def test_beside_a_running_train(road: Road) -> None:
     """A second train says who holds the lock; verdicts, status, spawn and clean go on beside it."""
     with held_gate(road) as begun:
         road.ready("one", "two")
-        running = road.begin("merge", "--json", "--agents", "one,two")
+        running = road.begin("merge", "--json", "one", "two")
         await_gate(begun)
         said = road.refused("merge")
         assert f"is held by orchestra merge (process {running.process.pid}" in said
@@ -72,7 +72,7 @@ def test_beside_a_train_that_is_suspended(road: Road) -> None:
     """It holds its lock while it sleeps; what happened meanwhile is found when it goes on (facts/merge.md 5, 5)."""
     with held_gate(road) as begun:
         road.ready("one")
-        running = road.begin("merge", "--json", "--agents", "one")
+        running = road.begin("merge", "--json", "one")
         await_gate(begun)
         pid = running.process.pid
         assert pid is not None
@@ -113,7 +113,7 @@ def test_a_train_that_is_ended_in_the_middle_of_a_gate(road: Road, end: signal.S
     with held_gate(road) as begun:
         road.ready("one", "two")
         before = road.checkout.git("rev-parse", "main")
-        running = road.begin("merge", "--agents", "one,two")
+        running = road.begin("merge", "one", "two")
         await_gate(begun)
         assert running.process.pid is not None
         os.kill(running.process.pid, end)
@@ -121,7 +121,7 @@ def test_a_train_that_is_ended_in_the_middle_of_a_gate(road: Road, end: signal.S
         assert done.code in {signal.SIGINT: (130,)}.get(end, (-end, 130, 143)), done
         assert road.checkout.git("rev-parse", "main") == before
         begun.unlink()
-    assert len(road.merge("--agents", "one,two")["landed"]) == 2
+    assert len(road.merge("one", "two")["landed"]) == 2
     road.json("clean")
     road.assert_final_state()
 
@@ -133,7 +133,7 @@ def test_locks_of_the_dead(road: Road) -> None:
         folder.mkdir(exist_ok=True)
         (folder / "lock").touch()
         (folder / "lock.holder").write_text('{"pid": 1, "command": "merge", "since": 0}')
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     with (road.common / "orchestra/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "is held by another orchestra command" in road.refused("spawn")
@@ -147,19 +147,19 @@ def test_ref_locks_that_a_dead_git_left(road: Road) -> None:
     lock = road.common / "refs/heads/main.lock"
     lock.touch()
     before = road.checkout.git("rev-parse", "main")
-    done = road.begin("merge", "--agents", "one").wait()
+    done = road.begin("merge", "one").wait()
     assert done.code in (1, 3), done
     assert "main.lock" in done.out + done.err
     assert road.checkout.git("rev-parse", "main") == before
     lock.unlink()
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     road.assert_final_state()
 
 
 def test_state_that_was_lost_or_damaged(road: Road) -> None:
     """Refs are the truth: without ledger, results, logs and notes of the state folder the work still lands."""
     road.ready("one", "two")
-    road.merge("--agents", "one")
+    road.merge("one")
     fleet = road.common / "orchestra/fleets/f"
     for name in ("ledger.db", "forecast.json", "blueprint.json"):
         if (fleet / name).exists():
@@ -173,7 +173,7 @@ def test_state_that_was_lost_or_damaged(road: Road) -> None:
     assert (rows["one"]["state"], rows["two"]["verdict"]) == ("landed", "approved")
     road.spawn()
     assert road.at("two").git("status", "--porcelain") == ""
-    assert len(road.merge("--agents", "two")["landed"]) == 1
+    assert len(road.merge("two")["landed"]) == 1
     road.json("clean")
     assert road.landed_agents() == ["one", "two"]
     road.assert_final_state()
@@ -205,8 +205,8 @@ def test_a_reader_that_leaves_and_an_output_that_is_full(road: Road) -> None:
 def test_what_is_typed_wrong(road: Road) -> None:
     road.spawn()
     for words in (
-        ["merge", "--agents", "nobody"],
-        ["merge", "--agents", ""],
+        ["merge", "nobody"],
+        ["merge", "--blueprint", ""],
         ["merge", "--nonsense"],
         ["approve"],
         ["approve", "one", "two", "extra"],
@@ -236,7 +236,7 @@ def test_a_blueprint_that_changes_between_two_commands(road: Road) -> None:
         assert ":3:" in road.refused(task, code=2) or ":4:" in road.refused(task, code=2)
     road.fleet("one", "three", "four")
     assert road.json("status")["not_declared"] == ["two"]
-    assert len(road.merge("--agents", "one")["landed"]) == 1
+    assert len(road.merge("one")["landed"]) == 1
     assert "two/approved" in road.refs()
     road.assert_final_state()
 
@@ -250,8 +250,8 @@ def test_two_fleets_in_one_repository(make_road: MakeRoad) -> None:
     other.spawn()
     other.work("six")
     other.run("approve", "six")
-    assert [one["agent"] for one in other.merge("--agents", "six")["landed"]] == ["six"]
-    merged = road.json("merge", "--blueprint", str(road.blueprint), "--agents", "one")
+    assert [one["agent"] for one in other.merge("six")["landed"]] == ["six"]
+    merged = road.json("merge", "--blueprint", str(road.blueprint), "one")
     assert [one["agent"] for one in merged["landed"]] == ["one"]
     assert "g/six/landed" in road.refs("refs/orchestra/")
     other.json("clean")
