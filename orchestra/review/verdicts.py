@@ -146,7 +146,7 @@ def request_changes(fleet: Fleet, agent: Agent, message: str, *, reviewed: str |
     folder = fleet.worktree(agent)
     if not folder.is_dir():
         raise GroundError(
-            f"the worktree of {agent.name} does not exist", hint=f"orchestra spawn --agents {agent.name} creates it"
+            f"the worktree of {agent.name} does not exist", hint=f"orchestra spawn {agent.name} creates it"
         )
     # The agent may have put a link, a pipe or an endless file in its place; then the text that was rendered counts.
     content = read_regular(folder / "TASK.md", most=_LONGEST_TASK + 1)
