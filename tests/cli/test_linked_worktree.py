@@ -11,6 +11,7 @@ from tests.conftest import Checkout
 def test_init_and_scripts_write_into_the_linked_worktree(
     orchestra: Orchestra, repository: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    repository.commit("some code", {"src/app.py": "print()\n"})
     linked = repository.path.parent / "linked"
     repository.git("worktree", "add", "-q", "-b", "side", str(linked))
     monkeypatch.chdir(linked)
