@@ -10,6 +10,12 @@ _SHORT_WORD = 4
 """Letters; in a word this short one slip is a large part of it."""
 # C0 and C1 controls except newline and tab, and the marks that reorder text (trojansource.codes).
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_ERROR = re.compile(
+    r"\b(error|fatal|panic|fail(ed)?|cannot|unable to|not found|no such file)\b|\w(Error|Exception)\b|^(E  |not ok)",
+    re.IGNORECASE,
+)
+_NO_ERROR = re.compile(r"\b(0|no|without) (errors?|failed|failures?)\b|^[=_*#⎯-]{3}", re.IGNORECASE)
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -76,6 +82,14 @@ def last_lines(text: str, count: int, width: int) -> str:
     lines = text.rstrip().splitlines()
     omitted: Sequence[str] = [f"... {len(lines) - count} lines before"] if len(lines) > count else []
     return "\n".join([*omitted, *(line[:width] for line in lines[-count:])])
+
+
+def first_error_line(log: str | bytes, most: int = 200) -> str | None:
+    """Return the first line of a command's output that names an error, else its last line; None where it is empty."""
+    text = log.decode("utf-8", "replace") if isinstance(log, bytes) else log
+    lines = [line.strip() for line in _COLOURS.sub("", text).splitlines() if line.strip()]
+    found = next((line for line in lines if _ERROR.search(line) and not _NO_ERROR.search(line)), None)
+    return one_line(found or lines[-1], most) if lines else None
 
 
 def _visible(match: re.Match[str]) -> str:

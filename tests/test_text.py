@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestra.text import (
+    first_error_line,
     format_clock,
     format_count,
     format_duration,
@@ -60,3 +61,18 @@ def test_control_characters_become_visible() -> None:
 def test_the_end_of_a_text_says_how_much_is_missing() -> None:
     assert last_lines("1\n2\n33333\n", 2, 3) == "... 1 lines before\n2\n333"
     assert last_lines("1\n", 2, 3) == "1"
+
+
+@pytest.mark.parametrize(
+    ("log", "line"),
+    [
+        ("npm notice\nnpm error code EUSAGE\nnpm error usage\n", "npm error code EUSAGE"),
+        ("collected 2 items\n==== FAILED ====\nE   assert 1 == 2\n", "E assert 1 == 2"),
+        ("\x1b[31mModuleNotFoundError: No module named 'x'\x1b[0m\n", "ModuleNotFoundError: No module named 'x'"),
+        ("checked: 0 errors\nsh: 1: tsc: not found\n", "sh: 1: tsc: not found"),
+        (b"nothing to see\n\nbye \xff\n", "bye \ufffd"),
+        ("", None),
+    ],
+)
+def test_the_first_line_that_names_an_error_is_quoted(log: str | bytes, line: str | None) -> None:
+    assert first_error_line(log) == line

@@ -9,6 +9,7 @@ from orchestra.cli import (
     approve_command,
     attach_command,
     blueprints_command,
+    check_command,
     clean_command,
     completion_command,
     demo_command,
@@ -37,7 +38,7 @@ from orchestra.cli.program import adopt_running_program, collect
 
 ns = collect(
     {
-        "Plan": (init_command, blueprints_command, validate_command, plan_command, json_schema_command),
+        "Plan": (init_command, blueprints_command, validate_command, plan_command, check_command, json_schema_command),
         "Work": (
             spawn_command,
             start_command,

@@ -15,6 +15,7 @@ from orchestra.git.refs import CommitId
 from orchestra.plan.capacity import Machine, capacity_findings, cost, disk, slots
 from orchestra.plan.finding import GROUND, Code, Finding, Severity, by_severity, place
 from orchestra.plan.history_findings import history_findings, path_demands
+from orchestra.plan.last_check import last_green_check
 from orchestra.plan.merge_order_chart import merge_graph
 from orchestra.plan.ownership import Claims, PathIndex, claims
 from orchestra.plan.pattern_findings import pattern_findings
@@ -58,6 +59,7 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
         history=HistoryRead(ground.history.commits, ground.history.bulk, ground.history.cut),
         findings=by_severity(_with_refusals(fleet, findings, spawning, ground.commit)),
         spawning=spawning,
+        last_green=last_green_check(fleet.ledger),
     )
 
 

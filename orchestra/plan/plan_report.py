@@ -11,6 +11,7 @@ from orchestra.errors import ExitCode
 from orchestra.git.refs import CommitId
 from orchestra.plan.capacity import Cost, Disk, Slots
 from orchestra.plan.finding import GROUND, Finding, Severity
+from orchestra.plan.last_check import GreenCheck
 from orchestra.plan.merge_order_chart import MergeGraph
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
@@ -65,6 +66,7 @@ class PlanReport:
     history: HistoryRead
     findings: tuple[Finding, ...]  # errors first
     spawning: Spawning | None = None
+    last_green: GreenCheck | None = None  # None: `orchestra check` never passed
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -105,6 +107,7 @@ class PlanReport:
                 "bulk_commits": self.history.bulk,
                 "truncated_reason": self.history.cut,
             },
+            "last_green_check": asdict(self.last_green) if self.last_green else None,
             "findings": [_finding(finding) for finding in self.findings],
             "steps": _strings(step for _, step in self.spawning.steps) if self.spawning else [],
             "notes": _strings(self.spawning.notes) if self.spawning else [],

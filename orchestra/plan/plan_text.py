@@ -11,7 +11,7 @@ from orchestra.plan.capacity import dollars, size
 from orchestra.plan.finding import Finding, Severity
 from orchestra.plan.merge_order_chart import draw_text
 from orchestra.plan.plan_report import PlanReport, Spawning
-from orchestra.text import format_list
+from orchestra.text import format_duration, format_list
 
 MOST_OF_A_KIND = {Severity.ERROR: 8, Severity.WARNING: 8, Severity.NOTE: 3}
 """Findings of one kind that are shown; 1,225 overlapping pairs would hide everything else."""
@@ -69,10 +69,15 @@ def _head(report: PlanReport) -> list[str]:
     blueprint = report.blueprint
     title = "" if blueprint.title == blueprint.name else f": {blueprint.title}"
     commit = f"at {report.commit[:_SHORT]}" if report.commit else "(no commit)"
+    checked = "never passed: run `orchestra check`, which runs set-up and gates on the target"
+    if green := report.last_green:
+        which = "this commit" if green.commit == report.commit else green.commit[:_SHORT]
+        checked = f"{which} passed set-up and gates {format_duration(green.age_s)} ago (orchestra check)"
     return [
         f"plan of {blueprint.name}{title}",
         f"  blueprint  {_below(blueprint.source, report.repository)}",
         f"  target     {report.target} {commit}",
+        f"  checked    {checked}",
     ]
 
 

@@ -1,0 +1,72 @@
+"""``orchestra check``: run the set-up and the gates once on the target."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+
+from orchestra.cli.console import Tone, print_note, print_result, progress, show_json
+from orchestra.cli.context import load_fleet
+from orchestra.cli.program import task
+from orchestra.cli.trust_command import require_trust
+from orchestra.errors import ExitCode
+from orchestra.text import format_duration
+
+
+@task()
+def check(c: Context, repo: str | None = None, blueprint: str | None = None, json: bool = False) -> ExitCode:
+    """Run the set-up and every gate once on the target as it is, in a gate slot, and time them.
+
+    What fails here would fail for every agent: nothing can land before it passes. Exit code 1 when anything fails.
+    `plan` shows when the target last passed.
+    """
+    from orchestra.engine.job import Outcome
+    from orchestra.train.target_gates import check_target_gates
+
+    fleet = load_fleet(repo, blueprint)
+    require_trust(fleet)
+    with progress("check") as step:
+        result = check_target_gates(fleet, announce=step)
+    if json:
+        runs = [
+            {
+                "name": run.name,
+                "command": run.command,
+                "outcome": run.outcome,
+                "seconds": round(run.seconds, 3),
+                "log": str(run.log),
+                "reason": run.reason,
+            }
+            for run in result.runs
+        ]
+        show_json(
+            {
+                "fleet": fleet.name,
+                "target": {"branch": result.target, "commit": result.commit},
+                "passed": result.passed,
+                "slot": str(result.slot),
+                "setup_kept": result.setup_kept,
+                "runs": runs,
+                "skipped": list(result.skipped),
+            }
+        )
+        return ExitCode.DONE if result.passed else ExitCode.SHORT
+    print_result(f"{result.target} at {result.commit[:10]}, in {result.slot}")
+    if result.setup_kept and fleet.blueprint.worktrees.setup.run:
+        print_result("  setup   kept from an earlier run: nothing that it depends on has changed", Tone.QUIET)
+    width = max(map(len, ("setup", *(run.name for run in result.runs))))
+    for run in result.runs:
+        passed = run.outcome is Outcome.PASSED
+        text = f"  {run.name:<{width}}  {run.outcome:<9}  {format_duration(run.seconds):>7}  {run.command}"
+        print_result(text, Tone.GOOD if passed else Tone.BAD)
+        if not passed:
+            print_result(f"      {run.reason or 'no output'}", Tone.BAD)
+            print_result(f"      log: {run.log}")
+    if result.skipped:
+        print_result(f"  not run, because the set-up failed: {', '.join(result.skipped)}", Tone.WAITING)
+    if not result.passed:
+        print_note(
+            f"Nothing can land on {result.target} while this fails: fix it, commit, and run orchestra check again."
+        )
+        return ExitCode.SHORT
+    print_note(f"Next: orchestra plan --blueprint={fleet.blueprint.source.stem}")
+    return ExitCode.DONE
