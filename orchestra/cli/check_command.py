@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from invoke.context import Context
-
+from orchestra.cli.call import Call
 from orchestra.cli.console import Tone, print_note, print_result, progress, show_json
-from orchestra.cli.context import load_fleet
 from orchestra.cli.program import task
 from orchestra.cli.trust_command import require_trust
 from orchestra.errors import ExitCode
 from orchestra.text import format_duration
 
 
-@task()
-def check(c: Context, repo: str | None = None, blueprint: str | None = None, json: bool = False) -> ExitCode:
-    """Run the set-up and every gate once on the target as it is, in a gate slot, and time them.
+@task(
+    "[BLUEPRINT]",
+    examples=("check", "check mvp5"),
+    exits={0: "the set-up and every gate passed", 1: "one of them failed"},
+)
+def check(call: Call) -> ExitCode:
+    """Run the set-up and every gate once on the target.
 
-    What fails here would fail for every agent: nothing can land before it passes. Exit code 1 when anything fails.
-    `plan` shows when the target last passed.
+    They run on the target as it is, in a gate slot, and are timed. What fails here would fail for every agent: nothing
+    can land before it passes. `plan` shows when the target last passed.
     """
     from orchestra.engine.job import Outcome
     from orchestra.train.target_gates import check_target_gates
 
-    fleet = load_fleet(repo, blueprint)
+    fleet = call.load_fleet()
     require_trust(fleet)
     with progress("check") as step:
         result = check_target_gates(fleet, announce=step)
-    if json:
+    if call.json:
         runs = [
             {
                 "name": run.name,
@@ -68,5 +70,5 @@ def check(c: Context, repo: str | None = None, blueprint: str | None = None, jso
             f"Nothing can land on {result.target} while this fails: fix it, commit, and run orchestra check again."
         )
         return ExitCode.SHORT
-    print_note(f"Next: orchestra plan --blueprint={fleet.blueprint.source.stem}")
+    print_note(f"Next: orchestra plan {fleet.blueprint.source.stem}")
     return ExitCode.DONE

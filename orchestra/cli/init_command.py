@@ -79,8 +79,8 @@ def init(
     _trust_own(repository, plan, written)
     _show(plan, written, commit=None, json=call.json)
     print_note(f"Next: describe each agent's task in {plan.blueprint} and commit what init wrote, then run")
-    print_note(f"  orchestra check --blueprint={plan.blueprint.stem}    # set-up and gates on the target as it is")
-    print_note(f"  orchestra plan --blueprint={plan.blueprint.stem}     # what the fleet would do")
+    print_note(f"  orchestra check {plan.blueprint.stem}    # set-up and gates on the target as it is")
+    print_note(f"  orchestra plan {plan.blueprint.stem}     # what the fleet would do")
     return ExitCode.DONE
 
 
@@ -120,7 +120,7 @@ def _init_from(fleet: str, folder: str | None, repo: str | None, *, yes: bool, i
     if commit:
         print_note(f"committed {format_count(len(written), 'file')} to {name} as {commit[:10]}")
     place = "" if repository.top == Path.cwd() else f"cd {shlex.quote(str(repository.top))} && "
-    print_note(f"Next: {place}orchestra check --blueprint={plan.blueprint.stem}")
+    print_note(f"Next: {place}orchestra check {plan.blueprint.stem}")
     return ExitCode.DONE
 
 

@@ -14,7 +14,7 @@ def test_from_makes_a_repository_and_commits(orchestra: Orchestra, tmp_path: Pat
     assert code == 0
     assert f"wrote {tmp_path / 'shop/blueprints/mvp5.yaml'}\n" in out
     assert "committed 18 files to main as " in err
-    assert err.endswith(f"Next: cd {tmp_path / 'shop'} && orchestra check --blueprint=mvp5\n")
+    assert err.endswith(f"Next: cd {tmp_path / 'shop'} && orchestra check mvp5\n")
     code, out, err = orchestra("init", "--from=mvp5", "--repo=shop", "--yes")
     assert (code, "and what it requires exist already; nothing was written" in err) == (0, True)
 
@@ -56,5 +56,5 @@ def test_a_draft_ends_with_what_to_do_next(orchestra: Orchestra, make_repository
     checkout = make_repository({f"src/m{number}.py": "" for number in range(9)})
     code, _, err = orchestra("init", "--name=draft", "--repo", str(checkout.path))
     assert code == 0
-    assert "orchestra check --blueprint=draft" in err
-    assert "orchestra plan --blueprint=draft" in err
+    assert "orchestra check draft" in err
+    assert "orchestra plan draft" in err

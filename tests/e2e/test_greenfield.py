@@ -57,12 +57,12 @@ def test_an_empty_folder_becomes_a_service_with_the_work_of_two_agents(tmp_path:
     (shop / "blueprints/shop.yaml").write_text(BLUEPRINT.format(command=command))
     checkout = Checkout(shop)
     checkout.commit("Use scripted agents", {})
-    orchestra("spawn", "--blueprint=shop", "--agents=schema,auth", "--yes")
-    orchestra("start", "--blueprint=shop", "--agents=schema,auth")
+    orchestra("spawn", "shop", "schema", "auth", "--yes")
+    orchestra("start", "schema", "auth")
     until = time.monotonic() + 120
     while orchestra("status", "--json").count('"finished"') < 2:
         assert time.monotonic() < until, orchestra("status")
         time.sleep(0.5)
-    orchestra("merge", "--agents=schema,auth", "--yes")
+    orchestra("merge", "schema", "auth", "--yes")
     assert checkout.git("log", "--format=%s").splitlines()[:2] == ["Add a module of auth", "Add a module of schema"]
     assert {"src/auth/part.ts", "src/db/part.test.ts"} <= set(checkout.git("ls-files").splitlines())
