@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestra.text import last_lines
+
 _MOST_LINES = 60
 _MOST_HUNKS = 8
 _LONGEST_LINE = 400
@@ -43,42 +45,28 @@ def from_train(evicted: Eviction) -> str:
     parts = [f"The merge train evicted your branch: {evicted.reason}. {evicted.detail}".strip()]
     if evicted.other_agents:
         parts.append(f"It conflicts with the work of: {', '.join(evicted.other_agents)}.")
-    parts += [_conflict(conflict) for conflict in evicted.conflicts]
-    parts += [f"{name} describes its work:\n\n{fenced(tail(chr(10).join(notes)))}" for name, notes in evicted.intents]
+    for conflict in evicted.conflicts:
+        parts += [f"Conflict in `{conflict.path}`:", *map(_quoted, conflict.hunks[:_MOST_HUNKS])]
+        if (omitted := len(conflict.hunks) - _MOST_HUNKS) > 0:
+            parts.append(f"and {omitted} more")
+    parts += [f"{name} describes its work:\n\n{_quoted(chr(10).join(notes))}" for name, notes in evicted.intents]
     if evicted.gate:
         run = f" (`{evicted.command}`)" if evicted.command else ""
         parts.append(f"The gate {evicted.gate}{run} failed with your work on top of the newest {evicted.target}.")
     if evicted.log.strip():
-        parts.append("The end of its log:\n\n" + fenced(tail(evicted.log)))
-    parts.append(_task(evicted))
-    return "\n\n".join(parts)
-
-
-def _task(evicted: Eviction) -> str:
-    keep = "Keep what other agents have landed, and what your task requires."
+        parts.append("The end of its log:\n\n" + _quoted(evicted.log))
+    # The task.
     if evicted.reason == "empty":
-        return "Your branch changes nothing compared to the target. Do what TASK.md says and commit it."
-    if evicted.reason == "scope":
-        return "Revert the changes outside your scope, or justify them in AGENT_NOTES.md where that is allowed."
-    return (
-        f"Bring your branch onto the current target: `git rebase {evicted.target}` (or `git merge {evicted.target}` if "
-        f"your branch holds merges). {keep} Run the gates yourself, commit, and update AGENT_NOTES.md."
-    )
-
-
-def _conflict(conflict: Conflict) -> str:
-    hunks = [fenced(tail(hunk)) for hunk in conflict.hunks[:_MOST_HUNKS]]
-    omitted = len(conflict.hunks) - len(hunks)
-    if omitted > 0:
-        hunks.append(f"and {omitted} more")
-    return "\n\n".join([f"Conflict in `{conflict.path}`:", *hunks])
-
-
-def tail(text: str) -> str:
-    """Return the last lines, each cut to a readable length."""
-    lines = text.rstrip().splitlines()
-    last = [line[:_LONGEST_LINE] for line in lines[-_MOST_LINES:]]
-    return "\n".join(([f"... {len(lines) - len(last)} lines before"] if len(lines) > len(last) else []) + last)
+        parts.append("Your branch changes nothing compared to the target. Do what TASK.md says and commit it.")
+    elif evicted.reason == "scope":
+        parts.append("Revert the changes outside your scope, or justify them in AGENT_NOTES.md where that is allowed.")
+    else:
+        parts.append(
+            f"Bring your branch onto the current target: `git rebase {evicted.target}` (or `git merge "
+            f"{evicted.target}` if your branch holds merges). Keep what other agents have landed, and what your task "
+            "requires. Run the gates yourself, commit, and update AGENT_NOTES.md."
+        )
+    return "\n\n".join(parts)
 
 
 def fenced(text: str) -> str:
@@ -86,3 +74,8 @@ def fenced(text: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"
+
+
+def _quoted(text: str) -> str:
+    """Return the last lines of a text as a code block."""
+    return fenced(last_lines(text, _MOST_LINES, _LONGEST_LINE))

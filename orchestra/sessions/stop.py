@@ -7,18 +7,19 @@ saved after the last process has ended, when nothing changes it any more. Safe t
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from sqlite3 import Error as SqliteError
 
-from orchestra.blueprint.model import Agent, AgentName
+from orchestra.blueprint.model import Agent, AgentName, FleetName
 from orchestra.engine import process_tree
-from orchestra.errors import OrchestraError
+from orchestra.errors import MovedError, OrchestraError
 from orchestra.fleet import Fleet
+from orchestra.git.git_process import Git
+from orchestra.git.unsaved_work import keep_snapshot, next_saved, saved_as, take_snapshot
 from orchestra.sessions import prompts
-from orchestra.sessions.autosave import Save, save_work
 from orchestra.sessions.launch import end_session_now, recover_half_started
 from orchestra.sessions.message import append_message
 from orchestra.sessions.runners.registry import read_result
@@ -27,6 +28,9 @@ from orchestra.sessions.state import Stop
 from orchestra.sessions.store import AgentFolder, FleetFolder, Run, RunFolder, SessionRequest
 
 _THREADS = 16
+_SAVE_ATTEMPTS = 5
+Save = Callable[[FleetName, AgentName, Path, str], str | None]
+"""``save(fleet, agent, worktree, reason)``: the ref that now holds the uncommitted work, None when there is none."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,35 @@ class _Running:
     folder: RunFolder
     request: SessionRequest
     run: Run
+
+
+def save_work(fleet: FleetName, agent: AgentName, worktree: Path, reason: str) -> str | None:
+    """Save uncommitted work as refs/orchestra/FLEET/AGENT/saved/N; an existing ref with the same content is returned.
+
+    It changes neither the worktree nor its index, so it may be done at any time and twice.
+
+    Raises GroundError, GitError, DiskFull, MovedError.
+    """
+    if not (worktree / ".git").exists():
+        return None
+    git = Git(worktree)
+    snapshot = take_snapshot(worktree)
+    if snapshot.saved:
+        return None
+    for attempt in range(1, _SAVE_ATTEMPTS + 1):
+        ref = saved_as(git, fleet, agent, snapshot)
+        if ref is not None:
+            return ref
+        ref = next_saved(git, fleet, agent)
+        try:
+            keep_snapshot(worktree, snapshot, ref, f"orchestra: uncommitted work of {agent}: {reason}")
+        except MovedError:
+            # Stop and the supervisor may save the same work at the same time.
+            if attempt == _SAVE_ATTEMPTS:
+                raise
+        else:
+            return ref
+    return None
 
 
 def stop_fleet(

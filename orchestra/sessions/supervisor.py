@@ -27,7 +27,6 @@ from orchestra.engine import process_tree
 from orchestra.errors import GroundError, OrchestraError
 from orchestra.ledger import Ledger
 from orchestra.sessions import prompts, scheduler
-from orchestra.sessions.autosave import Save, save_work
 from orchestra.sessions.change_requests import has_request, run_request_changes
 from orchestra.sessions.launch import end_session, launch, recover_half_started
 from orchestra.sessions.message import DeliveryState, read_message
@@ -37,6 +36,7 @@ from orchestra.sessions.runners.protocol import Alert, AlertKind
 from orchestra.sessions.runners.registry import read_result
 from orchestra.sessions.scheduler import BackoffState, Budget, Candidate, Hold, Refuse, SchedulerInput, Start
 from orchestra.sessions.state import SessionResult, Stop
+from orchestra.sessions.stop import Save, save_work
 from orchestra.sessions.store import AgentFolder, FleetFolder, SessionRequest
 from orchestra.sessions.usage import total
 

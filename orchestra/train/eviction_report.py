@@ -17,7 +17,7 @@ from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import changes
 from orchestra.review.agent_notes import summarize_notes
 from orchestra.review.eviction import end_of
-from orchestra.sessions.eviction_message import tail
+from orchestra.text import last_lines
 from orchestra.train.entries import Entry
 from orchestra.train.target_history import LandedChange
 from orchestra.train.test_run import TestReport
@@ -150,6 +150,6 @@ def format_explanation(
         purpose = summarize_notes(side.notes)
         lines += [f"{side.name} says:", *(f"  {line}" for line in purpose), ""] if purpose else []
     if log is not None:
-        last = tail(_plain(end_of(log))).splitlines()
+        last = last_lines(_plain(end_of(log)), 60, 400).splitlines()
         lines += ["The last lines of the gate's log:", *(f"  {line}" for line in last), "", f"The whole log: {log}"]
     return "\n".join(lines) + "\n"

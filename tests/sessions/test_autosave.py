@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from orchestra.sessions.autosave import save_work
+from orchestra.sessions.stop import save_work
 
 from .conftest import LiveFleet
 
