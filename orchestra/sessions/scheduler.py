@@ -8,11 +8,14 @@ Invariant: the money spent and the money reserved for running sessions never exc
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 15.0, 600.0
 QUIET_S = 60.0
+_DAY_S = 86400.0
 ATTEMPTS = 5  # refusals after which a session counts as failed
+LONGEST_LIMIT_S, LIMIT_MARGIN_S = 8 * 86400.0, 60.0  # usage limits are reset within a week
 LEAST_USD = 0.01  # with less, a session cannot even answer once
 
 
@@ -31,7 +34,7 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class BackoffState:
     """How the API treats the fleet. ``slots`` None: as many as the limit allows. ``held``: why nothing may start until
-    a person has acted, such as a refused login."""
+    a person has acted, such as a refused login. ``limit``: the usage limit that is reset at ``limited_until``."""
 
     level: int = 0
     until: float = 0.0
@@ -39,6 +42,8 @@ class BackoffState:
     slots: int | None = None
     reason: str = ""
     held: str = ""
+    limit: str = ""
+    limited_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,11 @@ def decide(facts: SchedulerInput) -> Start | Hold | Refuse:
     # Reasons that hold the whole queue.
     if backoff.held:
         return Hold(backoff.held)
+    if is_limited(backoff, facts.now):
+        at = time.strftime(
+            "%H:%M" if backoff.limited_until - facts.now < _DAY_S else "%a %H:%M", time.localtime(backoff.limited_until)
+        )
+        return Hold(f"{backoff.limit}; continues at {at}", backoff.limited_until)
     if _is_pending(facts.now, backoff.until):
         return Hold(f"paused: {backoff.reason}", backoff.until)
     slots = facts.limit if backoff.slots is None else min(facts.limit, backoff.slots)
@@ -135,6 +145,16 @@ def _is_pending(now: float, moment: float) -> bool:
     return now < moment <= now + LONGEST_PAUSE_S
 
 
+def is_limited(backoff: BackoffState, now: float) -> bool:
+    """Return True while the account's usage limit is reached. A limit that is too far off: the clock was set back."""
+    return now < backoff.limited_until <= now + LONGEST_LIMIT_S
+
+
+def record_limit(backoff: BackoffState, reason: str, resets_at: float) -> BackoffState:
+    """Return the back-off of a fleet whose account has reached a usage limit."""
+    return replace(backoff, limit=reason, limited_until=resets_at + LIMIT_MARGIN_S)
+
+
 def record_refusal(
     backoff: BackoffState, now: float, *, running: int, reason: str, wait_s: float = 0.0
 ) -> BackoffState:
@@ -142,7 +162,8 @@ def record_refusal(
     if _is_pending(now, backoff.until):
         return replace(backoff, until=max(backoff.until, now + min(wait_s, LONGEST_PAUSE_S)), noticed_at=now)
     pause = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S * 2**backoff.level, wait_s))
-    return BackoffState(backoff.level + 1, now + pause, now, max(1, running // 2), reason)
+    slots = max(1, running // 2)
+    return replace(backoff, level=backoff.level + 1, until=now + pause, noticed_at=now, slots=slots, reason=reason)
 
 
 def relax(backoff: BackoffState, now: float) -> BackoffState:
@@ -153,7 +174,7 @@ def relax(backoff: BackoffState, now: float) -> BackoffState:
     if _is_pending(now, backoff.until) or 0 <= quiet < QUIET_S:
         return backoff
     if backoff.level == 1:
-        return BackoffState()
+        return BackoffState(limit=backoff.limit, limited_until=backoff.limited_until)
     slots = None if backoff.slots is None else backoff.slots + 1
     return replace(backoff, level=backoff.level - 1, slots=slots, noticed_at=now)
 
@@ -171,12 +192,15 @@ def retry_after(
 ) -> Retry | None:
     """Return when a session that ended badly is resumed; None where a person has to look.
 
-    ``fault``: of SessionResult. Two kinds are resumed: the API refused it (ATTEMPTS times at most, each pause twice the
-    one before), and it used up its share of the fleet's budget while more may be free.
+    ``fault``: of SessionResult. Three kinds are resumed: the API refused it (ATTEMPTS times at most, each pause twice
+    the one before), the account's usage limit was reached, which holds the whole fleet and counts as no attempt, and it
+    used up its share of the fleet's budget while more may be free.
     """
+    if fault == "limit" and is_limited(backoff, now):
+        return Retry(now, attempt)
     if fault == "budget" and capped and remaining_usd > LEAST_USD:
         return Retry(now, attempt)
-    if fault == "busy" and attempt + 1 < ATTEMPTS:
+    if fault in ("busy", "limit") and attempt + 1 < ATTEMPTS:
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt)
         return Retry(max(now + pause, backoff.until), attempt + 1)
     return None

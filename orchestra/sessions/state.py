@@ -128,7 +128,8 @@ class SessionResult:
 
     is_error: bool = False
     reason: str = ""  # why it failed, in a few words
-    fault: str = ""  # the kind of failure, where it matters: busy, login, budget
+    fault: str = ""  # the kind of failure, where it matters: busy, login, budget, limit
+    resets_at: float = 0.0  # of a usage limit that ended it (POSIX time)
     text: str = ""  # the last text of the output
     session_id: str = ""  # as the program names it
     version: str = ""  # of the client

@@ -153,6 +153,8 @@ class Supervisor:
             end_session(session.run)
         elif alert.kind is AlertKind.LOGIN:
             self._set_backoff(replace(self._backoff, held=alert.reason))
+        elif alert.kind is AlertKind.LIMIT:
+            self._set_backoff(scheduler.record_limit(self._backoff, alert.reason, alert.until))
         else:
             running, now, wait_s = len(self._sessions), time.time(), alert.wait_s
             self._set_backoff(
@@ -167,6 +169,10 @@ class Supervisor:
         session.folder.write("result", result)
         del self._sessions[session.agent]
         end = session.folder.ending
+        if result.fault == "limit" and not scheduler.is_limited(self._backoff, time.time()):
+            # An earlier supervisor read the alert.
+            limited = scheduler.record_limit(self._backoff, "the account's usage limit is reached", result.resets_at)
+            self._set_backoff(limited)
         retry = self._retry(session, result)
         if retry is not None:
             with self.fleet.control():
@@ -175,7 +181,7 @@ class Supervisor:
         elif end is None or end.why != "exited" or end.exit_code != 0:
             self._save_work(session.request, "its session ended badly")
         if self._backoff.held and session.proves_login(result):
-            self._set_backoff(BackoffState())
+            self._set_backoff(BackoffState(limit=self._backoff.limit, limited_until=self._backoff.limited_until))
         self._ledger.record(
             "session.ended",
             session.agent,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from orchestra.sessions.logs import read_log
 from orchestra.sessions.sandbox import sandbox_available
 from orchestra.sessions.start import send_message
 from orchestra.sessions.state import State
+from orchestra.sessions.stop import stop_fleet
 
 from .client_fleet import READ_NOTES, WRITE_NOTES, MakeClientFleet, Turns, client_fleet, tool, work
 from .clients import VERSIONS, client_folder
@@ -170,6 +172,32 @@ def test_a_session_that_the_api_refused_resumes_after_the_back_off(
     assert [live.state(name).state for name in "ab"] == [State.FINISHED] * 2
     assert len({request["session"] for request in server.requests if request["agent"] == "a"}) == 1
     assert len(live.files("a").runs()) == 2
+
+
+@pytest.mark.parametrize("client_fleet", VERSIONS, indirect=True)
+def test_a_usage_limit_of_a_subscription_holds_the_fleet_until_its_reset(
+    client_fleet: MakeClientFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = client_fleet("a", "b")
+    live.fleet = replace(live.fleet, blueprint=replace(live.fleet.blueprint, limits=Limits(agents=1)))
+    reset = int(time.time()) + 7200
+    headers = {
+        "anthropic-ratelimit-unified-status": "rejected",
+        "anthropic-ratelimit-unified-reset": str(reset),
+        "anthropic-ratelimit-unified-representative-claim": "five_hour",
+        "anthropic-ratelimit-unified-overage-status": "rejected",
+    }
+    refused = [{"error": {"status": 429, "message": "This request would exceed the rate limit", "headers": headers}}]
+    with live.model({"a": refused, "b": refused}):
+        monkeypatch.delenv("ANTHROPIC_API_KEY")
+        monkeypatch.setenv("CLAUDE_CODE_OAUTH_TOKEN", "sk-ant-oat01-made-up-0123456789")
+        live.start()
+        live.wait_until(lambda: "limit is reached; continues at" in live.state("a").reason)
+        assert live.state("a").state is State.QUEUED
+        assert "limit is reached; continues at" in live.state("b").reason
+        stop_fleet(live.fleet)
+    assert len(live.files("a").runs()) == 1
+    assert live.files("b").runs() == []
 
 
 def test_a_refused_login_holds_the_fleet_and_status_says_so(

@@ -103,6 +103,23 @@ def test_what_kind_of_failure_it_is(event: dict[str, Any], fault: str, kind: Ale
     assert [alert.kind for alert in alerts] == ([] if kind is None else [kind])
 
 
+def test_a_usage_limit_is_read_with_its_reset_time() -> None:
+    info = {"status": "rejected", "resetsAt": 1795880609, "rateLimitType": "five_hour"}
+    reader = ClaudeReader(guarded=False)
+    refused = failed(429, "You've hit your 5-hour limit")
+    alerts = feed(reader, {"type": "rate_limit_event", "rate_limit_info": info}, refused)
+    assert alerts == [Alert(AlertKind.LIMIT, "the account's 5-hour limit is reached", until=1795880609.0)]
+    assert (reader.result().fault, reader.result().resets_at) == ("limit", 1795880609.0)
+
+
+@pytest.mark.parametrize("info", [{"status": "allowed_warning", "resetsAt": 1}, {"status": "rejected"},
+                                  {"status": "rejected", "resetsAt": 1, "isUsingOverage": True}])  # fmt: skip
+def test_a_usage_limit_that_refuses_nothing_is_no_limit(info: dict[str, Any]) -> None:
+    reader = ClaudeReader(guarded=False)
+    feed(reader, {"type": "rate_limit_event", "rate_limit_info": info}, failed(429, "API Error: 429"))
+    assert reader.result().fault == "busy"
+
+
 @pytest.mark.parametrize(
     ("status", "attempt", "kind"),
     [(429, 1, AlertKind.BUSY), (529, 1, AlertKind.BUSY), (500, 1, None), (500, 3, AlertKind.BUSY), (None, 1, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -22,6 +23,7 @@ from orchestra.sessions.scheduler import (
     SchedulerInput,
     Start,
     decide,
+    record_limit,
     record_refusal,
     relax,
     retry_after,
@@ -31,6 +33,7 @@ A, B = Candidate("a", 1.0), Candidate("b", 2.0)
 SPENT = "its budget is spent: raise `max_budget_usd` of its runner in the blueprint, then run orchestra start"
 FLEET_SPENT = "the fleet's budget of 10 USD is spent: raise `limits.budget_usd`, then run orchestra start"
 NOW = SchedulerInput(now=1000.0, queue=(B, A), running=0, limit=2)
+LIMITED, CLOCK = record_limit(BackoffState(), "5-hour limit", 2000.0), time.strftime("%H:%M", time.localtime(2060.0))
 
 
 def test_first_come_first_served() -> None:
@@ -54,6 +57,7 @@ def test_names_break_ties() -> None:
         (replace(NOW, last_start=999.5, stagger_s=1.0), "waiting: sessions start 1 s apart", 1000.5),
         (replace(NOW, backoff=BackoffState(1, 1010.0, 999.0, 1, "429")), "paused: 429", 1010.0),
         (replace(NOW, backoff=BackoffState(held="log in first")), "log in first", None),
+        (replace(NOW, backoff=LIMITED), f"5-hour limit; continues at {CLOCK}", 2060.0),
         (replace(NOW, queue=(replace(A, not_before=1005.0),)), "waiting for the end of its pause", 1005.0),
     ],
 )
@@ -191,6 +195,7 @@ def test_a_held_fleet_is_not_released_by_time() -> None:
         ("budget", 0, 1.0, True, Retry(100.0, 0)),
         ("budget", 0, 0.0, True, None),
         ("budget", 0, 1.0, False, None),
+        ("limit", 1, 1.0, False, Retry(100.0 + 2 * FIRST_PAUSE_S, 2)),
         ("login", 0, 1.0, True, None),
         ("", 0, 1.0, True, None),
     ],
@@ -200,6 +205,20 @@ def test_which_failures_are_retried(
 ) -> None:
     found = retry_after(fault, attempt=attempt, remaining_usd=left, capped=capped, backoff=BackoffState(), now=100.0)
     assert found == expected
+
+
+def test_a_usage_limit_holds_the_fleet_until_its_reset_and_counts_no_attempt() -> None:
+    limited = record_limit(BackoffState(), "5-hour limit", 7300.0)
+    arguments = {"remaining_usd": 1.0, "capped": False, "backoff": limited}
+    assert retry_after("limit", attempt=ATTEMPTS, now=100.0, **arguments) == Retry(100.0, ATTEMPTS)  # type: ignore[arg-type]
+    assert isinstance(decide(replace(NOW, now=7359.0, backoff=limited)), Hold)
+    assert isinstance(decide(replace(NOW, now=7360.0, backoff=limited)), Start)
+    refused = record_refusal(limited, 100.0, running=4, reason="429")
+    assert relax(relax(refused, 200.0), 300.0).limited_until == limited.limited_until
+
+
+def test_a_limit_that_is_reset_in_months_is_not_believed() -> None:
+    assert isinstance(decide(replace(NOW, backoff=record_limit(BackoffState(), "limit", 1e8))), Start)
 
 
 def test_a_retry_waits_for_the_back_off() -> None:

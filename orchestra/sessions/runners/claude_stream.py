@@ -30,6 +30,12 @@ _SUBTYPES = {
     "error_max_budget_usd": "it reached its cost limit",
     "error_during_execution": "it was interrupted",
 }
+_LIMITS = {
+    "five_hour": "5-hour",
+    "seven_day": "7-day",
+    "seven_day_opus": "7-day Opus",
+    "seven_day_sonnet": "7-day Sonnet",
+}
 Json = dict[str, Any]
 
 
@@ -71,6 +77,8 @@ class ClaudeReader:
                 return self._init(event)
             case "system", "api_retry":
                 return _retry(event)
+            case "rate_limit_event", _:
+                return self._limit(event["rate_limit_info"])
             case "assistant", _:
                 self._note_text(event)
             case "result", _:
@@ -109,6 +117,8 @@ class ClaudeReader:
             self._sum("turns", event.get("num_turns", 0)),
         )
         reason, fault = _why(event) if failed else ("", "")
+        if failed and event.get("subtype") == "success" and fault != "login" and self._summary.resets_at:
+            fault = "limit"
         self._ended = True
         self._summary = replace(
             self._summary,
@@ -122,6 +132,17 @@ class ClaudeReader:
         if fault == "login":
             return Alert(AlertKind.LOGIN, reason)
         return Alert(AlertKind.BUSY, reason) if fault == "busy" else None
+
+    def _limit(self, info: Json) -> Alert | None:
+        """Read what the API says about the subscription's usage limits; requests beyond a limit may be paid for."""
+        rejected = info.get("status") == "rejected" and not info.get("isUsingOverage")
+        self._summary = replace(self._summary, resets_at=float(info["resetsAt"]) if rejected else 0.0)
+        if not rejected:
+            return None
+        kind = str(info.get("rateLimitType") or "usage")
+        return Alert(
+            AlertKind.LIMIT, f"the account's {_LIMITS.get(kind, kind)} limit is reached", until=self._summary.resets_at
+        )
 
     def _sum(self, name: str, value: int) -> int:
         """Add up tokens or turns: a result counts its own only, without those of earlier results of the same run."""

@@ -34,16 +34,18 @@ class AlertKind(StrEnum):
 
     BUSY = "busy"  # the API refuses for now: 429, 5xx, no connection
     LOGIN = "login"  # the API refuses the login: no session will work
+    LIMIT = "limit"  # the account's usage limit is reached, until a known time
     UNGUARDED = "unguarded"  # the session runs without orchestra's settings
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """``wait_s``: the pause that the API asked for."""
+    """``wait_s``: the pause that the API asked for; ``until``: when a usage limit is reset (POSIX time)."""
 
     kind: AlertKind
     reason: str
     wait_s: float = 0.0
+    until: float = 0.0
 
 
 class Reader(Protocol):
