@@ -150,6 +150,8 @@ def _work(fleet: Fleet, standing: BranchStatus, tree: DirtyFiles, filled: bool) 
         discarded=standing.verdict is Verdict.DISCARDED,
         worktree_exists=tree.there,
         observed_at=tree.at if tree.earlier else None,
+        head=standing.head or "",
+        unanswered=standing.verdict is Verdict.CHANGES_REQUESTED,
     )
 
 

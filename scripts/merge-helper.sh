@@ -302,7 +302,7 @@ _orchestra_swap() {
 	o_checkout=$(_orchestra_checkout "$o_target")
 	if [ -z "$o_checkout" ]; then
 		_orchestra_move "$o_target_ref" "$o_local" "$1" "$2" || exit
-	elif ! _orchestra_git -C "$o_checkout" merge --quiet --ff-only --no-overwrite-ignore --no-autostash "$1" >/dev/null; then
+	elif ! { _orchestra_sync && _orchestra_git -C "$o_checkout" merge --quiet --ff-only --no-overwrite-ignore --no-autostash "$1" >/dev/null && _orchestra_sync; }; then
 		_orchestra_fail 3 "$o_checkout has changes in the way of what lands: commit them, or git stash --include-untracked"
 	fi
 	_orchestra_mark_landed "$1"
@@ -578,7 +578,7 @@ _orchestra_awk() { LC_ALL=C command awk "$@"; }
 # git without hooks, editors, signing and the like: nothing that you or an agent configured runs programs.
 _orchestra_git() {
 	GIT_TERMINAL_PROMPT=0 GIT_EDITOR=true GIT_SEQUENCE_EDITOR=true GIT_PAGER=cat GIT_NO_REPLACE_OBJECTS=1 LC_ALL=C \
-		command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false \
+		command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c core.fsync=reference \
 		-c protocol.ext.allow=never -c gc.auto=0 -c maintenance.auto=false -c commit.gpgSign=false \
 		-c log.showSignature=false -c advice.detachedHead=false -c color.ui=false "$@"
 }
@@ -627,10 +627,13 @@ _orchestra_find_standards() {
 	[ -z "$(_orchestra_repo_git ls-tree --full-tree --name-only "$1" -- CLAUDE.md)" ] || o_standards=CLAUDE.local.md
 }
 
+# Makes what was written until now survive a power cut, also what the agents' own git wrote.
+_orchestra_sync() { [ -n "${ORCHESTRA_NO_SYNC-}" ] || command sync -f "$o_common" 2>/dev/null || command sync; }
+
 # _orchestra_move REF OLD NEW REASON: compare-and-swap. OLD empty: it must not exist. NEW empty: delete it.
 _orchestra_move() {
 	[ "$2" != "$3" ] || return 0
-	command printf 'option no-deref\nupdate %s "%s" "%s"\n' "$1" "$3" "$2" |
+	{ _orchestra_sync && command printf 'option no-deref\nupdate %s "%s" "%s"\n' "$1" "$3" "$2"; } |
 		_orchestra_repo_git update-ref -m "orchestra: $4" --stdin 2>"$o_scratch/move" && return 0
 	_orchestra_warn "error: cannot move $1: $(command cat "$o_scratch/move")"
 	return 3
@@ -708,7 +711,8 @@ _orchestra_read_agent() {
 	o_verdict=none
 	[ -z "$o_approved" ] || o_verdict=stale
 	[ -z "$o_approved" ] || [ "$o_approved" != "$o_head" ] || o_verdict=approved
-	[ -z "$o_changes" ] || o_verdict=changes-requested
+	[ -z "$o_changes" ] || o_verdict=answered
+	[ -z "$o_changes" ] || [ "$o_head" != "$(_orchestra_commit "$o_ref/changes-requested")" ] || o_verdict=changes-requested
 	[ -z "$o_discarded" ] || o_verdict=discarded
 }
 
@@ -747,29 +751,29 @@ _orchestra_locked() (
 # BECOME gives, and ends what it left running. Sets o_code and o_outcome: passed, failed, timed-out, or broken (it could
 # not be tried, or a signal ended it).
 _orchestra_run() {
-	o_become=$1 o_folder=$2 o_output=$3 o_command=$4 o_limit=$5
+	o_become=$1 o_folder=$2 o_output=$3 o_command=$4 o_limit=$5 o_started=$(command date +%s)
 	shift 5
-	command -v timeout >/dev/null || _orchestra_fail 3 'timeout is missing, so commands cannot get a time limit' 'install coreutils'
-	{ command cd -- "$o_folder" && "$o_become" timeout -k 2 "$o_limit" env "$@" sh -c "$o_command"; } </dev/null >>"$o_output" 2>&1 9>&- &
+	command timeout -k 2 9 true || _orchestra_fail 3 'timeout is missing or too old, so commands cannot get a time limit' 'install coreutils'
+	{ command cd -- "$o_folder" && "$o_become" "$(command -v setsid || command echo env)" timeout -k 2 "$o_limit" env "$@" sh -c "$o_command"; } </dev/null >>"$o_output" 2>&1 9>&- &
 	o_job=$!
 	wait "$o_job" 2>/dev/null
 	o_code=$?
-	command kill -KILL -- "-$o_job" 2>/dev/null # timeout made it a process group
-	o_job=
-	o_outcome=failed
+	command kill -s KILL -- "-$o_job" 2>/dev/null # setsid made it a process group; without it the timeout of coreutils did
+	o_job='' o_outcome=failed
 	[ "$o_code" -ne 0 ] || o_outcome=passed
-	[ "$o_code" -ne 124 ] || o_outcome=timed-out
 	[ "$o_code" -le 127 ] && [ "$o_code" -ne 125 ] || o_outcome=broken
+	# busybox says 143, as for any SIGTERM.
+	[ "$o_code" -ne 124 ] && { [ "$o_code" -ne 143 ] || [ $(($(command date +%s) - o_started)) -lt "$o_limit" ]; } || o_outcome=timed-out
 }
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 1d0bb74c3531'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 f379714f6bb5'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 1d0bb74c3531'
+	o_identity='mvp5 0.1.0 f379714f6bb5'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -849,7 +853,7 @@ _orchestra_gate_environment() { exec env -i CI=true TERM=dumb GIT_TERMINAL_PROMP
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 1d0bb74c3531' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 f379714f6bb5' "$0"; then
 		_merge_helper_main "$@"
 		exit
 	fi

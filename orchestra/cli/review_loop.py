@@ -16,6 +16,7 @@ from orchestra.review.agent_review import review_agent
 from orchestra.review.branch_status import read_branch_statuses
 from orchestra.review.verdicts import Decision, Verdict
 
+_UNDECIDED = (Verdict.NONE, Verdict.STALE, Verdict.ANSWERED)
 _ANSWERS = ("approve", "request-changes", "discard", "skip", "quit")
 
 
@@ -26,7 +27,7 @@ def review_undecided(fleet: Fleet, names: Collection[AgentName] | None) -> bool:
     undecided = [
         standing.agent
         for standing in read_branch_statuses(fleet, agents)
-        if standing.verdict in (Verdict.NONE, Verdict.STALE) and standing.commits > 0 and standing.refs.landed is None
+        if standing.verdict in _UNDECIDED and standing.commits > 0 and standing.refs.landed is None
     ]
     for agent in sorted(undecided, key=lambda agent: order[agent.name]):
         examined = review_agent(fleet, agent)

@@ -55,6 +55,7 @@ _VERDICT_TONES = {
     "approved": Tone.GOOD,
     "stale": Tone.WAITING,
     "changes-requested": Tone.WAITING,
+    "answered": Tone.WAITING,
     "discarded": Tone.QUIET,
     "none": Tone.QUIET,
 }

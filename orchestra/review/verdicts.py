@@ -40,7 +40,8 @@ class Verdict(StrEnum):
     NONE = "none"  # no decision yet
     APPROVED = "approved"  # the branch is at the approved commit, or at the one of the approved proposal
     STALE = "stale"  # it was approved, and then the branch moved
-    CHANGES_REQUESTED = "changes-requested"  # sent back with a message
+    CHANGES_REQUESTED = "changes-requested"  # sent back with a message, and nothing was committed since
+    ANSWERED = "answered"  # changes were requested, and the branch has moved since: to be reviewed again
     DISCARDED = "discarded"  # taken out; its head is kept
 
 
@@ -59,7 +60,7 @@ def verdict(refs: AgentRefs, head: CommitId | None) -> Verdict:
     if refs.discarded is not None:
         return Verdict.DISCARDED
     if refs.changes_requested is not None:
-        return Verdict.CHANGES_REQUESTED
+        return Verdict.CHANGES_REQUESTED if head in (refs.changes_requested, None) else Verdict.ANSWERED
     if refs.approved is None:
         return Verdict.NONE
     approved = refs.approved == commit_to_land(refs, head) or refs.landed is not None

@@ -177,10 +177,13 @@ def _missing(policy: Json, folder: Path) -> Iterator[str]:
     from orchestra.git.git_process import Git
 
     git = Git(Path(policy["worktree"])).with_env(GIT_OPTIONAL_LOCKS="0")
+    requested = f"refs/orchestra/{policy['fleet']}/{policy['agent']}/changes-requested^{{commit}}"
     uncommitted = [field[3:] for field in git.run("status", "--porcelain=v1", "-z", "--no-renames").fields]
     if uncommitted:
         names = ", ".join(uncommitted[:_MOST_NAMES]) + " ..." * (len(uncommitted) > _MOST_NAMES)
         yield f"commit your work on {policy['branch']}; not committed: {names}"
+    elif git.run("rev-parse", "--verify", "--quiet", requested, ok=(0, 1)).text == git.text("rev-parse", "HEAD"):
+        yield "changes were requested and nothing is committed since: read the end of TASK.md"
     elif policy["base"] and git.text("rev-list", "--count", f"{policy['base']}..HEAD", "--") == "0":
         yield f"there is no commit on {policy['branch']} yet; if there is nothing to do, say so in AGENT_NOTES.md"
     notes, form = (

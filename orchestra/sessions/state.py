@@ -50,7 +50,8 @@ class AgentState:
 class WorkFacts:
     """What git and the worktree show. ``uncommitted`` and ``commits`` are None where nothing was counted.
 
-    ``observed_at``: when ``uncommitted`` was counted (POSIX time), where the count is an earlier one.
+    ``observed_at``: when ``uncommitted`` was counted (POSIX time), where the count is an earlier one. ``head``: the
+    branch's tip; ``unanswered``: changes were requested of that very tip.
     """
 
     spawned: bool
@@ -63,6 +64,8 @@ class WorkFacts:
     discarded: bool = False
     worktree_exists: bool = True
     observed_at: float | None = None
+    head: str = ""
+    unanswered: bool = False
 
     def since(self, at: float) -> WorkFacts:
         """Return the facts without a count from before ``at``, which says nothing about later changes."""
@@ -70,7 +73,7 @@ class WorkFacts:
 
     @property
     def is_complete(self) -> bool:
-        return bool(self.commits) and self.uncommitted == 0 and self.notes_filled
+        return bool(self.commits) and self.uncommitted == 0 and self.notes_filled and not self.unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ class SessionResult:
     text: str = ""  # the last text of the output
     session_id: str = ""  # as the program names it
     version: str = ""  # of the client
+    head: str = ""  # the branch's tip when it had ended
     usage: Usage = Usage()
 
 
@@ -180,6 +184,7 @@ class SessionFacts:
 
 
 _SESSION_OPEN = "its session is still open"
+_UNANSWERED = "changes were requested and nothing is committed since"
 _QUESTION = "AskUserQuestion"
 _QUESTIONS = {"PermissionRequest": "permission", "permission_prompt": "permission", "elicitation_dialog": "question"}
 
@@ -202,10 +207,8 @@ def derive_state(work: WorkFacts, session: SessionFacts | None) -> AgentState:
             return AgentState(State.NOT_READY, work.ready_reason, "setup")
         if not work.worktree_exists:
             return AgentState(State.UNKNOWN, "its worktree is missing", "worktree")
-        if work.is_complete:
-            return AgentState(State.FINISHED, "", "git")
         if work.commits or work.uncommitted:
-            return AgentState(State.WORKING, "by hand, without a session", "git")
+            return _state_by_hand(work)
         return AgentState(State.READY, "", "worktree")
     if session.alive:
         return _running_state(work, session)
@@ -214,6 +217,13 @@ def derive_state(work: WorkFacts, session: SessionFacts | None) -> AgentState:
     if session.unread_end and session.exit is not None:
         return AgentState(State.WORKING, "it has ended; its result is being read", "exit", session.exit.at)
     return _ended_state(work, session)
+
+
+def _state_by_hand(work: WorkFacts) -> AgentState:
+    """Return the state of work that a person does without a session."""
+    if work.is_complete:
+        return AgentState(State.FINISHED, "", "git")
+    return AgentState(State.WORKING, _UNANSWERED if work.unanswered else "by hand, without a session", "git")
 
 
 def _running_state(work: WorkFacts, session: SessionFacts) -> AgentState:
@@ -269,7 +279,9 @@ def _turn_over(work: WorkFacts, source: str, at: float, fault: str) -> AgentStat
         return AgentState(State.IDLE, f"the API failed: {fault}", source, at)
     if work.is_complete:
         return AgentState(State.FINISHED, _SESSION_OPEN, source, at)
-    if not work.commits:
+    if work.unanswered:
+        missing = _UNANSWERED
+    elif not work.commits:
         missing = "nothing is committed yet"
     elif work.uncommitted:
         missing = _uncommitted(work.uncommitted)
@@ -282,6 +294,9 @@ def _turn_over(work: WorkFacts, source: str, at: float, fault: str) -> AgentStat
 
 def _ended_state(work: WorkFacts, session: SessionFacts) -> AgentState:
     """Return the state after the process has ended: on purpose, by itself, or without a record."""
+    last_head = session.result.head if session.result is not None else ""
+    if last_head and work.head not in (last_head, "") and work.worktree_exists and not session.message:
+        return _state_by_hand(work)  # a person committed since
     if session.stop is not None:
         at = session.stop.at
         if session.stop.idle and work.since(at).is_complete and not session.message:
@@ -330,6 +345,8 @@ def _state_after_success(work: WorkFacts, at: float) -> AgentState:
         return AgentState(State.FAILED, f"it ended with {_uncommitted(work.uncommitted)}", "git", at)
     if work.uncommitted is None:
         return AgentState(State.UNKNOWN, "it ended well; its worktree has not been checked since", "exit", at)
+    if work.unanswered:
+        return AgentState(State.FAILED, _UNANSWERED, "git", at)
     return AgentState(State.FINISHED, "" if work.notes_filled else "AGENT_NOTES.md is not filled in", "exit", at)
 
 

@@ -94,6 +94,8 @@ def read_entries(
             pass
         elif decision is Verdict.CHANGES_REQUESTED:
             refusal = "changes were requested"
+        elif decision is Verdict.ANSWERED:
+            refusal = f"it has new commits since changes were requested: orchestra review {agent.name}"
         elif decision is Verdict.STALE and blueprint.merge.review is Review.REQUIRED:
             refusal = "its approval is stale: the branch has new commits"
         elif accept is Accept.APPROVED:

@@ -34,7 +34,9 @@ def world(make_repository: MakeRepository) -> World:
         (AgentRefs(approved=A), B, Verdict.STALE),
         (AgentRefs(approved=A), None, Verdict.STALE),
         (AgentRefs(approved=A, landed=B), None, Verdict.APPROVED),
-        (AgentRefs(changes_requested=A), B, Verdict.CHANGES_REQUESTED),
+        (AgentRefs(changes_requested=A), A, Verdict.CHANGES_REQUESTED),
+        (AgentRefs(changes_requested=A), None, Verdict.CHANGES_REQUESTED),
+        (AgentRefs(changes_requested=A), B, Verdict.ANSWERED),
         (AgentRefs(approved=A, discarded=A), A, Verdict.DISCARDED),
     ],
 )

@@ -101,7 +101,9 @@ class LiveFleet:
         left = [line for line in found.splitlines() if "AGENT_NOTES" not in line]
         commits = int(checkout.git("rev-list", "--count", f"main..{agent.branch}"))
         notes = place / "AGENT_NOTES.md"
-        return WorkFacts(True, True, "", commits, len(left), notes.exists() and notes_filled(notes.read_text("utf-8")))
+        filled = notes.exists() and notes_filled(notes.read_text("utf-8"))
+        head = checkout.git("rev-parse", f"refs/heads/{agent.branch}").strip()
+        return WorkFacts(True, True, "", commits, len(left), filled, head=head)
 
     def facts(self, name: str) -> SessionFacts:
         return read_session_facts(self.fleet)[AgentName(name)]

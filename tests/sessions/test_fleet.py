@@ -58,6 +58,16 @@ def test_a_failure_has_a_reason_and_its_work_is_saved(make_live_fleet: MakeLiveF
     assert (live.fleet.worktree(live.agent("a")) / "precious.txt").read_text("utf-8") == "precious\n"
 
 
+def test_a_later_commit_by_hand_ends_a_failure(make_live_fleet: MakeLiveFleet) -> None:
+    live = make_live_fleet("a")
+    live.use_script(f"{COMMIT}; exit 7")
+    live.start()
+    live.wait_until_done()
+    assert live.state("a").state is State.FAILED
+    live.world.at("a").commit("fixed by hand", {"AGENT_NOTES.md": "## What I Built\n\nIt.\n"})
+    assert (live.state("a").state, live.state("a").source) == (State.FINISHED, "git")
+
+
 def test_a_missing_program_is_an_error_before_anything_is_queued(make_live_fleet: MakeLiveFleet) -> None:
     live = make_live_fleet("a", "b")
     live.use(Runner(kind=RunnerKind.COMMAND, command=("no-such-program-anywhere", "{prompt}")))

@@ -403,6 +403,15 @@ def test_an_unfinished_session_is_reminded_three_times(folder: Path, world: Worl
     assert call("gate", folder, stop_event()).returncode == 2  # a new prompt begins anew
 
 
+def test_a_session_that_answers_no_request_for_changes_is_reminded(folder: Path, world: World) -> None:
+    place = world.at("a")
+    head = place.commit("work", {"AGENT_NOTES.md": "## What I Built\n\nIt.\n"})
+    place.git("update-ref", "refs/orchestra/demo/a/changes-requested", head)
+    assert "changes were requested and nothing is committed since" in call("gate", folder, stop_event()).stderr
+    place.commit("answer", {"y": "2\n"})
+    assert call("gate", folder, stop_event()).returncode == 0
+
+
 def test_a_finished_session_may_end(folder: Path, world: World) -> None:
     place = world.at("a")
     first = call("gate", folder, stop_event())

@@ -30,6 +30,8 @@ COMMAND = replace(HEADLESS, kind="command")
 UNSEEN = "it ended well; its worktree has not been checked since"
 SINCE = "its worktree has not been checked since"
 OVER = replace(HEADLESS, alive=False, exit=Exit("exited", 0, "", 200.0))
+SENT_BACK = replace(DONE, unanswered=True)
+BROKEN = replace(OVER, exit=Exit("exited", 3, "", 200.0), result=SessionResult(head="old"))
 STOP = Stop("stopped by you", 150.0)
 
 
@@ -128,6 +130,15 @@ CASES: list[tuple[WorkFacts, SessionFacts | None, State, str, str]] = [
     (replace(DONE, observed_at=149.0), replace(OVER, stop=replace(STOP, idle=True)), State.STOPPED, "stopped by you",
      "request"),
     (READY, replace(OVER, stop=replace(STOP, idle=True)), State.STOPPED, "stopped by you", "request"),
+    (SENT_BACK, OVER, State.FAILED, "changes were requested and nothing is committed since", "git"),
+    (SENT_BACK, session(WINDOW, "Stop"), State.IDLE, "changes were requested and nothing is committed since", "hook"),
+    (SENT_BACK, None, State.WORKING, "changes were requested and nothing is committed since", "git"),
+    # a person committed after the session had ended
+    (replace(DONE, head="new"), BROKEN, State.FINISHED, "", "git"),
+    (replace(DONE, head="new", uncommitted=1), BROKEN, State.WORKING, "by hand, without a session", "git"),
+    (replace(DONE, head="old"), BROKEN, State.FAILED, "exit code 3", "exit"),
+    (replace(DONE, head="new"), replace(BROKEN, stop=STOP), State.FINISHED, "", "git"),
+    (replace(DONE, head="new"), replace(BROKEN, stop=STOP, message="unread"), State.STOPPED, "unread", "request"),
     (DONE, replace(OVER, exit=None, stop=STOP), State.STOPPED, "stopped by you", "request"),
     (DONE, replace(OVER, exit=None), State.LOST, "its process ended without a record; orchestra start resumes it",
      "process"),

@@ -116,6 +116,8 @@ def test_a_script_reads_verdicts_of_the_tool(spawned: SpawnedFleet) -> None:
     assert done.code == 1
     assert "one: landed as " in done.out
     assert "three: waiting: its verdict is changes-requested" in done.out
+    spawned.commit_work("three", {"src/three": "2\n"})
+    assert "three: waiting: its verdict is answered" in spawned.merge_helper(ok=False).out
     assert "two" not in done.out
     assert spawned.merge_helper("approve", "one", ok=False).code == 2
     assert "one has already landed as" in spawned.merge_helper("approve", "one", ok=False).err

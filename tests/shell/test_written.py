@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.blueprint.load import load_blueprint
+from orchestra.engine import process_tree
+from orchestra.engine.process import wait_gone
 from orchestra.errors import UsageError
 from orchestra.gates import environment
 from orchestra.shell.data_sections import GATE_VARIABLES
@@ -177,6 +181,21 @@ def test_a_failed_set_up_is_reported_and_tried_again(repository: Checkout, tmp_p
     for agent in ("one", "two"):
         (repository.path.parent / f"worktrees/agent-{agent.replace('one', '1').replace('two', '2')}/ok").touch()
     assert run("sh", written.orchestrate, cwd=repository.path).code == 0
+
+
+@pytest.mark.skipif(shutil.which("busybox") is None, reason="no busybox here")
+def test_a_time_limit_holds_with_the_timeout_of_busybox(repository: Checkout, tmp_path: Path) -> None:
+    """It makes no process group and exits with 143."""
+    programs, pids = tmp_path / "programs", tmp_path / "pids"
+    programs.mkdir()
+    (programs / "timeout").symlink_to(shutil.which("busybox") or "")
+    setup = f"worktrees: {{setup: {{timeout: 1s, run: ['sleep 600 & echo $! >>{pids}; sleep 600']}}}}\n"
+    written = write_scripts(tmp_path / "slow", SMALL_BLUEPRINT + setup)
+    env = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    done = run("sh", written.orchestrate, cwd=repository.path, env=env, ok=False)
+    assert "timed-out (exit code 143, time limit 1 s)" in done.err
+    started = [process_tree.identity(int(pid)) for pid in pids.read_text("utf-8").split()]
+    assert all(process is None or wait_gone(process, 10) for process in started)
 
 
 def test_start_runs_the_program_in_the_worktree(repository: Checkout, tmp_path: Path) -> None:

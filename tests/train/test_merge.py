@@ -166,6 +166,9 @@ def test_only_what_is_approved_at_its_very_tip_lands(train: TrainFixture) -> Non
         "one": "its approval is stale: the branch has new commits",
         "three": "changes were requested",
     }
+    train.commit("three", {"c": "4\n"})
+    again = train.merge(accept_finished=True)
+    assert reasons(again)["three"] == "it has new commits since changes were requested: orchestra review three"
 
 
 def test_yes_approves_what_is_finished_and_green_at_the_commit_that_landed(train: TrainFixture) -> None:

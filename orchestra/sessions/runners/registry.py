@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from orchestra.blueprint.model import RunnerKind
+from orchestra.errors import OrchestraError
+from orchestra.git.git_process import Git
 from orchestra.sessions.runners.claude import ClaudeRunner
 from orchestra.sessions.runners.command import CommandRunner
 from orchestra.sessions.runners.protocol import Runner
 from orchestra.sessions.state import SessionResult
-from orchestra.sessions.store import RunFolder, SessionRequest
+from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest, read_json
 from orchestra.sessions.tail import Tail
 
 
@@ -19,7 +23,7 @@ def runner_of(kind: RunnerKind) -> Runner:
 
 
 def read_result(request: SessionRequest, run: RunFolder) -> SessionResult:
-    """Read the whole output of a finished session."""
+    """Read the whole output of a finished session, and the tip of its branch."""
     reader = runner_of(request.kind).reader(request)
     tail = Tail(run.out)
     for line in tail.lines():
@@ -28,4 +32,11 @@ def read_result(request: SessionRequest, run: RunFolder) -> SessionResult:
         reader.feed(tail.last_part())
     result = reader.result()
     without_cost = int(result.usage.cost_usd is None)
-    return replace(result, usage=replace(result.usage, sessions_without_cost=without_cost))
+    # A commit after this one was made by a person.
+    branch, head = (read_json(AgentFolder(run.path.parents[1]).policy) or {}).get("branch"), ""
+    if isinstance(branch, str):
+        with suppress(OrchestraError):  # its worktree may be gone or broken
+            head = Git(Path(request.worktree)).text(
+                "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}"
+            )
+    return replace(result, usage=replace(result.usage, sessions_without_cost=without_cost), head=head)

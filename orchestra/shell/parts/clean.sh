@@ -83,6 +83,7 @@ _orchestra_check_worktree() {
 _orchestra_remove_worktree() {
 	_orchestra_save_work
 	_orchestra_keep_ignored
+	_orchestra_sync
 	[ ! -e "$o_admin/locked" ] || _orchestra_repo_git worktree unlock "$o_worktree" || exit 3
 	_orchestra_repo_git worktree remove "$o_worktree" 2>"$o_scratch/removed" || _orchestra_stay "$(command cat "$o_scratch/removed")"
 	_orchestra_say "$o_agent: $o_worktree is removed"

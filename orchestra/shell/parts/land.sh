@@ -47,7 +47,7 @@ _orchestra_swap() {
 	o_checkout=$(_orchestra_checkout "$o_target")
 	if [ -z "$o_checkout" ]; then
 		_orchestra_move "$o_target_ref" "$o_local" "$1" "$2" || exit
-	elif ! _orchestra_git -C "$o_checkout" merge --quiet --ff-only --no-overwrite-ignore --no-autostash "$1" >/dev/null; then
+	elif ! { _orchestra_sync && _orchestra_git -C "$o_checkout" merge --quiet --ff-only --no-overwrite-ignore --no-autostash "$1" >/dev/null && _orchestra_sync; }; then
 		_orchestra_fail 3 "$o_checkout has changes in the way of what lands: commit them, or git stash --include-untracked"
 	fi
 	_orchestra_mark_landed "$1"
