@@ -53,6 +53,10 @@ class RunnerMode(StrEnum):
 class Builtin(StrEnum):
     SCOPE = "scope"  # the candidate changes only what its agent may change
     NOTES = "notes"  # AGENT_NOTES.md has been filled in
+    SECRETS = "secrets"  # no commit adds a key, a token or the like
+    DEPENDENCIES = "dependencies"  # changes of dependencies are named in the notes, and lock files agree
+    TESTS_KEPT = "tests-kept"  # tests that are deleted, skipped or weakened have a reason in the notes
+    COMMITS = "commits"  # no foreign branches, large binaries, generated folders or odd identities
 
 
 class Policy(StrEnum):

@@ -1,33 +1,50 @@
-"""The built-in gates ``scope`` and ``notes``: checks of a branch that need no checkout.
+"""The built-in gates: checks of a branch that need no checkout, as functions of its content and its notes.
 
-They are decided before any candidate is built. Their rules come from the blueprint and the paths from git, so nothing
-that the branch contains can change them.
+They are decided before any candidate is built, all in one round. Their rules come from the blueprint and the target and
+the content from git, so nothing that the branch contains can change them. The client's stop hook, which has no
+blueprint, calls ``check_content`` alone.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestra.blueprint.model import Agent, Blueprint, Builtin, BuiltinGate, Policy
 from orchestra.gates.branch_content import BranchContent
+from orchestra.gates.commits_gate import check_commits
+from orchestra.gates.dependencies_gate import check_dependencies
+from orchestra.gates.gate_finding import GateFinding
 from orchestra.gates.notes_gate import NOTES_FILE, justifies, notes_filled
-from orchestra.gates.scope_gate import ScopeFinding, branch_scope_findings
+from orchestra.gates.scope_gate import branch_scope_findings
+from orchestra.gates.secrets_gate import check_secrets
+from orchestra.gates.tests_gate import check_tests_kept
 
 _MOST_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltinResult:
-    """The result of a built-in gate on a branch: ``outcome`` passed, warned or failed; ``detail`` a sentence."""
+    """The result of a built-in gate on a branch: ``outcome`` is passed, warned or failed."""
 
     gate: str
     builtin: Builtin
     outcome: str
-    detail: str = ""
+    findings: tuple[GateFinding, ...] = ()
+    remark: str = ""
 
     @property
     def stops(self) -> bool:
         return self.outcome == "failed"
+
+    @property
+    def detail(self) -> str:
+        """Return the first findings as one sentence, each with what to do about it."""
+        shown = [f"{each} ({each.fix})" if each.fix else str(each) for each in self.findings[:_MOST_SHOWN]]
+        if len(self.findings) > _MOST_SHOWN:
+            shown.append(f"and {len(self.findings) - _MOST_SHOWN} more")
+        return "; ".join(shown) + self.remark
 
 
 def run_builtin_gates(
@@ -37,33 +54,44 @@ def run_builtin_gates(
     results = []
     for gate in blueprint.gates.values():
         if isinstance(gate, BuiltinGate) and gate.builtin is Builtin.SCOPE:
-            results.append(_scope(gate, branch_scope_findings(blueprint, agent, content), notes or ""))
-        elif isinstance(gate, BuiltinGate) and gate.builtin is Builtin.NOTES:
-            results.append(_notes(gate, notes))
+            scope = branch_scope_findings(blueprint, agent, content)
+            findings = [GateFinding(finding.path, f"is {finding.reason}") for finding in scope]
+            remark = f", and {NOTES_FILE} does not name the path, in backticks, with a reason"
+            results.append(_apply_policy(gate, findings, notes or "", remark))
+        elif isinstance(gate, BuiltinGate):
+            results.append(check_content(gate, content, notes))
     return tuple(results)
 
 
-def _scope(gate: BuiltinGate, findings: tuple[ScopeFinding, ...], notes: str) -> BuiltinResult:
-    unjustified, reminder = findings, ""
+def check_content(gate: BuiltinGate, content: BranchContent, notes: str | None) -> BuiltinResult:
+    """Run a built-in gate other than ``scope``."""
+    if gate.builtin is Builtin.NOTES:
+        is_filled = notes is not None and notes_filled(notes)
+        reason = "is missing" if notes is None else "is not filled in"
+        findings = [] if is_filled else [GateFinding(NOTES_FILE, reason)]
+    elif gate.builtin is Builtin.SECRETS:
+        findings = check_secrets(content, notes)
+    elif gate.builtin is Builtin.DEPENDENCIES:
+        findings = check_dependencies(content, notes)
+    elif gate.builtin is Builtin.TESTS_KEPT:
+        findings = check_tests_kept(content, notes)
+    else:
+        findings = check_commits(content, time.time())
+    if gate.builtin is Builtin.COMMITS:
+        return _apply_policy(gate, findings, notes or "")
+    # Notes excuse no secret; for the other gates they decide already.
+    outcome = "passed" if not findings else "warned" if gate.policy is Policy.WARN else "failed"
+    return BuiltinResult(gate.name, gate.builtin, outcome, tuple(findings))
+
+
+def _apply_policy(gate: BuiltinGate, findings: Sequence[GateFinding], notes: str, remark: str = "") -> BuiltinResult:
+    unjustified = tuple(findings)
     if gate.policy is Policy.JUSTIFY:
-        unjustified = tuple(finding for finding in findings if not justifies(notes, finding.path))
-        reminder = f", and {NOTES_FILE} does not name the path, in backticks, with a reason"
+        unjustified = tuple(each for each in findings if not each.path or not justifies(notes, each.path))
     if not findings:
         return BuiltinResult(gate.name, gate.builtin, "passed")
     if gate.policy is Policy.WARN or not unjustified:
-        return BuiltinResult(gate.name, gate.builtin, "warned", _sentence(findings))
-    return BuiltinResult(gate.name, gate.builtin, "failed", _sentence(unjustified) + reminder)
-
-
-def _sentence(findings: tuple[ScopeFinding, ...]) -> str:
-    shown = [f"{finding.path} is {finding.reason}" for finding in findings[:_MOST_SHOWN]]
-    if len(findings) > _MOST_SHOWN:
-        shown.append(f"and {len(findings) - _MOST_SHOWN} more")
-    return "; ".join(shown)
-
-
-def _notes(gate: BuiltinGate, notes: str | None) -> BuiltinResult:
-    if notes is not None and notes_filled(notes):
-        return BuiltinResult(gate.name, gate.builtin, "passed")
-    detail = f"{NOTES_FILE} is missing" if notes is None else f"{NOTES_FILE} is not filled in"
-    return BuiltinResult(gate.name, gate.builtin, "warned" if gate.policy is Policy.WARN else "failed", detail)
+        return BuiltinResult(gate.name, gate.builtin, "warned", tuple(findings))
+    return BuiltinResult(
+        gate.name, gate.builtin, "failed", unjustified, remark if gate.policy is Policy.JUSTIFY else ""
+    )

@@ -42,6 +42,19 @@ def justifies(text: str, path: str) -> bool:
     return False
 
 
+def names_word(text: str, name: str) -> bool:
+    """Return True when the notes name a dependency as a whole word; of a path such as Go's, the last part is enough.
+
+    ``-``, ``_`` and ``.`` are the same, as package indexes have it.
+    """
+    parts = [part for part in re.split(r"[/:]", name.removeprefix("script ")) if not re.fullmatch(r"v\d+", part)]
+    for word in {name.removeprefix("script "), *(parts[-1:] if not name.startswith("@") else ())}:
+        spelled = re.sub(r"[-_.]+", "[-_.]+", re.escape(word).replace("\\-", "-").replace("\\.", "."))
+        if word and re.search(rf"(?<![\w@-]){spelled}(?![\w-])", _without_comments(text), re.IGNORECASE):
+            return True
+    return False
+
+
 def _has_content(line: str) -> bool:
     return line.strip(" \t-*_.>`[]").casefold() not in _PLACEHOLDERS
 

@@ -87,7 +87,8 @@ def gate(event: Json, folder: Path) -> str:
     """Return what a headless session must do before it may end; after three reminders the train decides."""
     reminders = _reminders(folder, event)
     policy = _policy(folder)
-    missing = [*_missing(policy, folder), *_failing_gates(policy, folder)] if reminders < _MOST_REMINDERS else []
+    checks = (_missing, _builtin_findings, _failing_gates) if reminders < _MOST_REMINDERS else ()
+    missing = [item for check in checks for item in check(policy, folder)]
     return _answer_stop(folder, event, reminders, missing)
 
 
@@ -192,6 +193,31 @@ def _missing(policy: Json, folder: Path) -> Iterator[str]:
     )
     if not notes_filled(notes, form):
         yield "fill in AGENT_NOTES.md: what you built, key decisions, files changed, dependencies, open questions"
+
+
+def _builtin_findings(policy: Json, folder: Path) -> Iterator[str]:
+    """Yield what the built-in gates of the train will find in the commits of the branch."""
+    if not policy.get("builtin") or not policy["base"]:
+        return
+    from orchestra.blueprint.model import Builtin, BuiltinGate, Policy
+    from orchestra.files import read_regular
+    from orchestra.gates.branch_content import BranchSpan, read_branches
+    from orchestra.gates.builtin import check_content
+    from orchestra.git.git_process import Git
+    from orchestra.git.refs import CommitId, resolve
+
+    git, base = Git(Path(policy["worktree"])), CommitId(policy["base"])
+    data = read_regular(Path(policy["worktree"]) / "AGENT_NOTES.md")
+    notes = None if data is None else data.decode("utf-8", "replace")
+    span = BranchSpan(base, resolve(git, "HEAD") or base, ("AGENT_NOTES.md", *policy["instructions"]))
+    with read_branches(git, base, [span]) as (content,):
+        if content is None:  # the train says why it cannot be read
+            return
+        for gate in policy["builtin"]:
+            rule = BuiltinGate(gate["name"], Builtin(gate["builtin"]), Policy(gate["policy"]))
+            result = check_content(rule, content, notes)
+            if result.stops:
+                yield f"the gate {gate['name']} will refuse the branch: {result.detail}"
 
 
 def _failing_gates(policy: Json, folder: Path) -> Iterator[str]:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from orchestra.blueprint.model import Agent, RunGate, Scope
+from orchestra.blueprint.model import Agent, Builtin, BuiltinGate, RunGate, Scope
 from orchestra.blueprint.scope import compile_patterns
 from orchestra.blueprint.scope_overlap import OverlapUndecided, overlap
 from orchestra.fleet import Fleet
@@ -53,6 +53,11 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
         "exposed_patterns": [name for name in (*blueprint.protected, *instruction_files) if _is_exposed(name, scope)],
         "checks": [
             {"name": gate.name, "run": gate.run, "timeout": gate.timeout_s, "env": dict(gate.env)} for gate in quick
+        ],
+        "builtin": [
+            {"name": gate.name, "builtin": gate.builtin.value, "policy": gate.policy.value}
+            for gate in blueprint.gates.values()
+            if isinstance(gate, BuiltinGate) and gate.builtin not in (Builtin.SCOPE, Builtin.NOTES)
         ],
         "checkouts": [os.path.realpath(path) for path in checkouts],
         "programs": sorted({word for command in commands for word in _first_words(command)}),

@@ -101,16 +101,17 @@ class ResultRecorder:
     # -- the built-in gates -------------------------------------------------------------------------------------
 
     def add_builtin_checks(self, entry: Entry, checks: tuple[BuiltinResult, ...]) -> None:
-        """Record what the built-in gates found in a branch; the first that stops it evicts it."""
+        """Record what the built-in gates found in a branch; those that stop it evict it together."""
         name = entry.agent.name
         self._builtin_checks[name] = checks
         for check in checks:
             row: dict[str, Json] = {"gate": check.gate, "outcome": check.outcome, "detail": check.detail}
             self._fleet.ledger.record("gate", name, **row, candidate=entry.branch.tip)
-        stopping = next((check for check in checks if check.stops), None)
-        if stopping is not None:
-            reason = EvictReason.SCOPE if stopping.builtin is Builtin.SCOPE else EvictReason.GATE
-            self.add(Evicted(name, entry.branch.tip, reason, stopping.detail, gate=stopping.gate))
+        if stopping := [check for check in checks if check.stops]:
+            reason = EvictReason.SCOPE if stopping[0].builtin is Builtin.SCOPE else EvictReason.GATE
+            detail = "; ".join(f"{check.gate}: {check.detail}" for check in stopping)
+            detail = detail if len(stopping) > 1 else stopping[0].detail
+            self.add(Evicted(name, entry.branch.tip, reason, detail, gate=stopping[0].gate))
 
     def builtin_outcomes(self, agent: AgentName) -> Mapping[str, str]:
         """Return built-in gate -> its outcome."""

@@ -28,6 +28,7 @@ from orchestra.sessions.runners.claude_stream import GREETING
 from orchestra.sessions.sandbox import sandbox_available
 from tests.conftest import Checkout
 from tests.fleets import World, make_world
+from tests.gates.branches import github_token
 
 INSTRUCTIONS = ("CLAUDE.md", "TASK.md", "AGENT_NOTES.md")
 
@@ -458,6 +459,23 @@ def test_a_quick_gate_sees_no_token(folder: Path, world: World, monkeypatch: pyt
     with_gate(folder, world, 'test "$X" = 1 && ! env | grep 4242', sandbox=sandbox)
     done = call("gate", folder, stop_event())
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_findings_of_built_in_gates_are_told_before_the_session_ends(folder: Path, world: World) -> None:
+    policy = with_gate(folder, world, "true", sandbox=False)
+    policy["builtin"] = [
+        {"name": "keys", "builtin": "secrets", "policy": "block"},
+        {"name": "lock", "builtin": "dependencies", "policy": "warn"},
+    ]
+    (folder / "policy.json").write_text(json.dumps(policy), "utf-8")
+    assert call("gate", folder, stop_event()).returncode == 0
+    secret = github_token()
+    world.at("a").commit("with a key", {"src/a.py": f"{secret}\n", "requirements.txt": "evil\n"})
+    done = call("gate", folder, stop_event())
+    assert done.returncode == 2
+    assert "the gate keys will refuse the branch: src/a.py:1 holds a GitHub token" in done.stderr
+    assert secret not in done.stderr
+    assert "evil" not in done.stderr  # its policy only warns
 
 
 def test_a_quick_gate_sees_no_environment_of_another_checkout(folder: Path, world: World) -> None:

@@ -19,6 +19,7 @@ from orchestra.train.merge import rebase_and_test
 from orchestra.train.train_report import MergeReport
 from orchestra.workspace.paths import slots_root
 from tests.conftest import Checkout, MakeRepository
+from tests.gates.branches import github_token
 from tests.train.train_fixture import NOTES, Strategy, TrainFixture, landed, make_train, reasons
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas/merge.schema.json").read_text("utf-8"))
@@ -282,6 +283,40 @@ def test_a_timeout_counts_as_red(train: TrainFixture) -> None:
     train.approved(one={"a": "1\n"})
     (out,) = train.merge(agents=["one"]).evicted
     assert "timed-out" in out.detail
+
+
+def test_all_built_in_gates_report_in_one_round(train: TrainFixture) -> None:
+    train.agent("one", scope=Scope(("src/**",)))
+    train.gates(
+        BuiltinGate("scope", Builtin.SCOPE),
+        BuiltinGate("notes", Builtin.NOTES),
+        BuiltinGate("keys", Builtin.SECRETS),
+        BuiltinGate("packages", Builtin.DEPENDENCIES),
+    )
+    secret = github_token()
+    train.notes("one", "## What I Built\n\n")
+    train.commit("one", {"elsewhere": f"{secret}\n", "requirements.txt": "evil==1\n"})
+    train.approve("one")
+    (out,) = train.merge().evicted
+    assert out.reason == "scope"
+    for words in (
+        "scope: elsewhere is outside the agent's scope",
+        "notes: AGENT_NOTES.md is not filled in",
+        "keys: elsewhere:1 holds a GitHub token",
+        "packages: requirements.txt:1 adds evil ==1, which AGENT_NOTES.md does not name",
+    ):
+        assert words in out.detail
+    assert secret not in out.detail
+
+
+def test_a_secret_that_a_later_commit_deletes_does_not_land(train: TrainFixture) -> None:
+    train.agent("one").gates(BuiltinGate("keys", Builtin.SECRETS))
+    train.commit("one", {"a.env": f"{github_token()}\n"})
+    train.commit("one", {"a.env": None, "a": "a\n"})
+    train.approve("one")
+    assert train.merge().evicted[0].gate == "keys"
+    train.merge_settings(strategy=Strategy.SQUASH)
+    assert [landed.agent for landed in train.merge().landed] == ["one"]
 
 
 def test_scope_blocks_warns_and_asks_for_a_reason(train: TrainFixture) -> None:
