@@ -9,13 +9,19 @@ from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, pri
 from orchestra.errors import ExitCode
 
 
-@task(help={"dry-run": "Print the steps and change nothing."}, examples=("clean --dry-run", "clean"))
-def clean(call: Call, dry_run: bool = False) -> ExitCode:
+@task(
+    help={
+        "dry-run": "Print the steps and change nothing.",
+        "save-all": "Also save uncommitted work of more than 50 MB or 1,000 files.",
+    },
+    examples=("clean --dry-run", "clean"),
+)
+def clean(call: Call, dry_run: bool = False, save_all: bool = False) -> ExitCode:
     """Remove worktrees and branches that are done with.
 
     Those are of agents whose work has landed or was discarded. Uncommitted work in them is first saved under
-    refs/orchestra/FLEET/AGENT/saved. An agent whose removal would lose anything keeps its worktree, and the reason is
-    printed.
+    refs/orchestra/FLEET/AGENT/saved; more than 50 MB or 1,000 files only with --save-all. An agent whose removal would
+    lose anything keeps its worktree, and the reason is printed.
     """
     from orchestra.engine.local import LocalEngine
     from orchestra.workspace.clean import clean as run
@@ -23,13 +29,13 @@ def clean(call: Call, dry_run: bool = False) -> ExitCode:
 
     fleet = call.load_fleet()
     if dry_run:
-        plan = plan_clean(fleet)
+        plan = plan_clean(fleet, save_all=save_all)
         print_steps(plan.lines(), plan.skipped, json=call.json, nothing="Nothing to do.")
         return ExitCode.DONE
     require_trust(fleet)
     recover_landing(fleet)
     with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("clean") as listener:
-        report = run(fleet, engine=engine, progress=listener)
+        report = run(fleet, engine=engine, save_all=save_all, progress=listener)
     nothing = "Nothing to clean: no agent with a worktree or branch has landed or was discarded."
     print_steps(report.steps, report.skipped, json=call.json, nothing=nothing)
     return ExitCode.DONE

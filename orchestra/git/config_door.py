@@ -9,6 +9,7 @@ repository is overridden by the user's value, else by one that runs nothing or m
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -27,7 +28,8 @@ _SUSPICIOUS = re.compile(
 # The includes that git_excludes writes. Their files are read like the configuration itself, so they are no reason.
 _OUR_INCLUDE = re.compile(
     rb"""^\[includeIf[ ]"gitdir:[^"\n]*"\]\n\tpath[ ]=[ ]
-    (orchestra/worktrees\.config | "fleets/[A-Za-z0-9][^"/\\\n]*/worktree\.config")\n(?=\[|\Z)""",
+    (orchestra/worktrees\.config | "fleets/[A-Za-z0-9][^"/\\\n]*(/agents/[A-Za-z0-9][^"/\\\n]*)?/worktree\.config")
+    \n(?=\[|\Z)""",
     re.VERBOSE | re.MULTILINE,
 )
 _NEUTRAL = {
@@ -37,6 +39,8 @@ _NEUTRAL = {
     "receivepack": "git-receive-pack",
     "update": "checkout",
 }
+_SETTLED_NS = 2_000_000_000
+_harmless: set[tuple[str, int, int, int]] = set()
 _cache: dict[tuple[object, ...], tuple[str, ...]] = {}
 
 
@@ -63,20 +67,28 @@ def _config_files(git_folder: Path) -> Iterator[Path]:
     yield common / "config"
     yield common / "orchestra" / "worktrees.config"
     yield from common.glob("orchestra/fleets/*/worktree.config")
+    yield from common.glob("orchestra/fleets/*/agents/*/worktree.config")
 
 
 def _is_suspicious(path: Path) -> bool:
     try:
+        stamp = _stamp(path)
+        if stamp in _harmless:
+            return False
         text = path.read_bytes()
     except OSError:
         return True
     ours = path.name in ("config", "worktrees.config")  # in config.worktree these paths would mean other files
-    return _SUSPICIOUS.search(_OUR_INCLUDE.sub(b"", text) if ours else text) is not None
+    if _SUSPICIOUS.search(_OUR_INCLUDE.sub(b"", text) if ours else text):
+        return True
+    if time.time_ns() - stamp[1] > _SETTLED_NS:  # a file that changes again within a clock tick keeps its stamp
+        _harmless.add(stamp)
+    return False
 
 
 def _stamp(path: Path) -> tuple[str, int, int, int]:
     status = path.stat()
-    return str(path), status.st_mtime_ns, status.st_size, status.st_ino
+    return str(path), status.st_ctime_ns, status.st_size, status.st_ino  # a time that no program can set
 
 
 def _overrides(listed: bytes) -> Iterator[str]:

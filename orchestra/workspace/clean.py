@@ -20,8 +20,9 @@ from orchestra.fleet import BRANCH_RECORD, Fleet
 from orchestra.git import worktree_admin, worktree_removal
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId, RefName, RefUpdate, branch_ref, update
-from orchestra.git.unsaved_work import Snapshot, keep_snapshot, next_saved, saved_as, take_snapshot
+from orchestra.git.unsaved_work import Snapshot, find_unsaved, keep_snapshot, next_saved, saved_as, take_snapshot
 from orchestra.git.worktree_admin import retired
+from orchestra.text import format_count
 from orchestra.workspace import git_excludes
 from orchestra.workspace.instruction_files import RENDERED, is_as_rendered
 from orchestra.workspace.progress import Counter, Listener, Phase, disk_errors, explain, record
@@ -32,7 +33,8 @@ from orchestra.workspace.spawn_plan import format_command
 from orchestra.workspace.untracked_files import COPIES, is_as_copied
 
 KEPT = "kept"  # in an agent's state folder: ignored files of its worktree that were made or changed by hand
-_STATE_FILES = (MARK, COPIES, SETUP_LOG, TEARDOWN_LOG, BRANCH_RECORD)
+_STATE_FILES = (MARK, COPIES, SETUP_LOG, TEARDOWN_LOG, BRANCH_RECORD, *git_excludes.FILES)
+MOST_BYTES, MOST_FILES = 50_000_000, 1_000  # of uncommitted work that is saved without ``save_all``
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,11 @@ class CleanReport:
     kept_files: tuple[Path, ...]
 
 
-def clean(fleet: Fleet, *, engine: Engine, progress: Listener = lambda _: None) -> CleanReport:
-    """Remove what is landed or discarded. Raises LockHeld, DiskFull; run again, it continues."""
+def clean(fleet: Fleet, *, engine: Engine, save_all: bool = False, progress: Listener = lambda _: None) -> CleanReport:
+    """Remove what is landed or discarded. Raises LockHeld, DiskFull; run again, it continues.
+
+    ``save_all``: also save uncommitted work of more than ``MOST_BYTES`` or ``MOST_FILES``.
+    """
     with disk_errors(fleet), exclusive(fleet.repository.state_folder, "clean"):
         # Bring removals that were killed to an end. The plan finds and reports the same problems.
         for agent in fleet.blueprint.agents:
@@ -110,7 +115,7 @@ def clean(fleet: Fleet, *, engine: Engine, progress: Listener = lambda _: None) 
                 worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
             except (GroundError, OSError) as error:
                 explain(error)  # raises what concerns every agent
-        plan = plan_clean(fleet)
+        plan = plan_clean(fleet, save_all=save_all)
         run = _Run(fleet, progress)
         try:
             # All work is saved before anything is removed.
@@ -132,7 +137,7 @@ def clean(fleet: Fleet, *, engine: Engine, progress: Listener = lambda _: None) 
     return CleanReport(tuple(run.lines), (*plan.skipped, *run.skipped.items()), tuple(run.kept_files))
 
 
-def plan_clean(fleet: Fleet) -> CleanPlan:
+def plan_clean(fleet: Fleet, *, save_all: bool = False) -> CleanPlan:
     """Plan what ``clean`` would do now, with the same checks. Changes nothing."""
     ground, admins = survey(fleet), worktree_admin.admins(fleet.repository)
     skipped: dict[AgentName, str] = {}
@@ -145,7 +150,7 @@ def plan_clean(fleet: Fleet) -> CleanPlan:
             if reason := _reason_to_stay(ground, agent):
                 skipped[agent.name] = reason
             else:
-                removals.append(_plan_removal(ground, agent, admins.get(real(fleet.worktree(agent)))))
+                removals.append(_plan_removal(ground, agent, admins.get(real(fleet.worktree(agent))), save_all))
         except (GroundError, OSError) as error:
             skipped[agent.name] = explain(error)
     root = fleet.worktrees_root if _is_root_leaving(fleet, {removal.name for removal in removals}) else None
@@ -170,12 +175,14 @@ def _reason_to_stay(ground: Ground, agent: Agent) -> str | None:
     return None
 
 
-def _plan_removal(ground: Ground, agent: Agent, admin: Path | None) -> AgentRemoval:
+def _plan_removal(ground: Ground, agent: Agent, admin: Path | None, save_all: bool) -> AgentRemoval:
     """Plan one agent's removal. Raises GroundError or OSError where its worktree cannot be removed."""
     fleet, path = ground.fleet, ground.fleet.worktree(agent)
     git, is_there = fleet.repository.git, admin is not None and path.exists()
     lost_index, saved_ref = None, None
     if admin is not None and is_there:
+        if not save_all:
+            _refuse_much_work(path)
         if not worktree_removal.inspect(real(path), admin, fleet.lock_reason(agent)).saved:
             saved_ref = next_saved(git, fleet.name, agent.name)
     elif admin is not None:
@@ -192,6 +199,31 @@ def _plan_removal(ground: Ground, agent: Agent, admin: Path | None) -> AgentRemo
         removes_worktree=admin is not None or retired(path).exists(),
         branch_tip=ground.branches.get(agent.branch),
         forgets=any((folder / name).exists() for name in (*_STATE_FILES, RENDERED)),
+    )
+
+
+def _refuse_much_work(worktree: Path) -> None:
+    """Raise GroundError where saving the uncommitted work would write a lot into the repository."""
+    unsaved = find_unsaved(worktree)
+    sizes: dict[str, int] = {}
+    for name in {*unsaved.changed, *unsaved.untracked}:
+        with contextlib.suppress(OSError):  # deleted, or gone meanwhile
+            sizes[name] = (worktree / name).lstat().st_size
+    total = sum(sizes.values())
+    if total <= MOST_BYTES and len(sizes) <= MOST_FILES:
+        return
+    by_folder: dict[str, tuple[int, int]] = {}
+    for name, size in sizes.items():
+        folder = name.split("/")[0] if "/" in name else "."
+        byte_count, file_count = by_folder.get(folder, (0, 0))
+        by_folder[folder] = byte_count + size, file_count + 1
+    biggest = max(by_folder, key=lambda folder: by_folder[folder] if total > MOST_BYTES else by_folder[folder][::-1])
+    size, count = by_folder[biggest]
+    files = format_count(len(sizes), "uncommitted file")
+    raise GroundError(
+        f"{worktree} has {files} of {total / 1e6:,.0f} MB to save, most of them in {worktree / biggest} "
+        f"({format_count(count, 'file')}, {size / 1e6:,.0f} MB)",
+        hint="delete or ignore what is not needed, or save all of it: orchestra clean --save-all",
     )
 
 

@@ -3,7 +3,8 @@
 ``info/exclude`` holds for every worktree, the user's own checkout too, so it is left alone. Instead the repository's
 configuration gets one entry, for linked worktrees only, that includes ``<state>/worktrees.config``; that one names, for
 each worktree of a fleet, the fleet's ``worktree.config``, which sets ``core.excludesFile`` to the fleet's ``excludes``:
-the user's own global excludes and our names (git-config(1), Conditional includes).
+the user's own global excludes and our names (git-config(1), Conditional includes). A worktree whose set-up created
+files that no rule ignores has a ``worktree.config`` and ``excludes`` of its own, in its agent's folder.
 
 Invariant: what git reads is replaced whole. Refuses: nothing that an agent needs depends on it; the candidate leaves
 these files out whether or not they were hidden.
@@ -16,14 +17,18 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from orchestra.blueprint.model import AgentName
 from orchestra.files import write_atomically
 from orchestra.fleet import Fleet
+from orchestra.git import worktree_admin
 from orchestra.git.git_process import Git
 from orchestra.git.repository import Repository
 
 _KEY = "includeIf.gitdir:./worktrees/.path"  # the final slash: every linked worktree; ./ is the folder of the config
 _OUR_CONFIG = "orchestra/worktrees.config"
 _AS_WRITTEN = f'[includeIf "gitdir:./worktrees/"]\n\tpath = {_OUR_CONFIG}\n'
+FILES = _EXCLUDES, _CONFIG = "excludes", "worktree.config"  # in a fleet's folder, and in an agent's
+_SET_UP = "# orchestra: created by the set-up\n"
 # A request for changes replaces TASK.md while the agent works; a killed one leaves its temporary file (files.py).
 _TEMPORARY = "/.TASK.md.[0-9]*\n"
 _ENTRY = re.compile(r'\[includeIf "gitdir:worktrees/((?:[^"\\]|\\.)*)"\]\n\tpath = "((?:[^"\\]|\\.)*)"\n')
@@ -59,23 +64,42 @@ def is_hidden(fleet: Fleet, text: str, worktrees: Collection[str]) -> bool:
     return (
         _is_included(fleet.repository)
         and _read(_excludes(fleet)) == text
-        and _read(_config(fleet)) == _config_text(fleet)
-        and all(entries.get(name) == _relative(fleet) for name in worktrees)
+        and _read(fleet.folder / _CONFIG) == _config_text(fleet.folder)
+        and all(entries.get(name, "").startswith(f"fleets/{fleet.name}/") for name in worktrees)
+        and all((_read(path) or "").startswith(text) for path in _agents_excludes(fleet))
     )
 
 
 def write_excludes(fleet: Fleet, text: str) -> None:
     """Put a fleet's excludes in place."""
     _write(_excludes(fleet), text)
-    _write(_config(fleet), _config_text(fleet))
+    _write(fleet.folder / _CONFIG, _config_text(fleet.folder))
+    for path in _agents_excludes(fleet):
+        _write_agent_excludes(path, text, ())
     if _AS_WRITTEN not in (_read(fleet.repository.common_dir / "config") or ""):
         # One process that adds the entry, or finds it written in another way.
         fleet.repository.git.run("config", "--local", "--replace-all", _KEY, _OUR_CONFIG, f"^{re.escape(_OUR_CONFIG)}$")
 
 
-def add_entries(fleet: Fleet, worktrees: Iterable[str]) -> None:
-    """Let the excludes hold in worktrees, by git's names for them."""
-    _replace(fleet.repository, _entries(fleet.repository) | dict.fromkeys(worktrees, _relative(fleet)))
+def add_entries(fleet: Fleet, worktrees: Iterable[str], *, are_new: bool = False) -> None:
+    """Let the excludes hold in worktrees, by git's names for them. Those that exist keep the excludes of their own."""
+    entries = _entries(fleet.repository)
+    for name in worktrees:
+        if are_new or not entries.get(name, "").startswith(f"fleets/{fleet.name}/"):
+            entries[name] = f"fleets/{fleet.name}/{_CONFIG}"
+    _replace(fleet.repository, entries)
+
+
+def hide_set_up_files(fleet: Fleet, agent: AgentName, worktree: Path, names: Collection[str]) -> None:
+    """Hide what an agent's set-up created, in its worktree only."""
+    folder = fleet.agent_folder(agent)
+    _write_agent_excludes(folder / _EXCLUDES, _read(_excludes(fleet)) or "", names)
+    _write(folder / _CONFIG, _config_text(folder))
+    entries = _entries(fleet.repository)
+    entries[worktree_admin.admin_of(worktree).name] = (
+        (folder / _CONFIG).relative_to(fleet.repository.state_folder).as_posix()
+    )
+    _replace(fleet.repository, entries)
 
 
 def remove_entries(fleet: Fleet, remaining: Collection[str]) -> None:
@@ -83,8 +107,8 @@ def remove_entries(fleet: Fleet, remaining: Collection[str]) -> None:
 
     With the last entry of all our part of the repository's configuration goes, too.
     """
-    ours, entries = _relative(fleet), _entries(fleet.repository)
-    entries_left = {name: path for name, path in entries.items() if path != ours or name in remaining}
+    ours, entries = f"fleets/{fleet.name}/", _entries(fleet.repository)
+    entries_left = {name: path for name, path in entries.items() if not path.startswith(ours) or name in remaining}
     _replace(fleet.repository, entries_left)
     if not entries_left and _is_included(fleet.repository):
         key = re.escape(_OUR_CONFIG)
@@ -98,20 +122,24 @@ def shown(worktree: Path, names: Iterable[str]) -> list[str]:
 
 
 def _excludes(fleet: Fleet) -> Path:
-    return fleet.folder / "excludes"
+    return fleet.folder / _EXCLUDES
 
 
-def _config(fleet: Fleet) -> Path:
-    return fleet.folder / "worktree.config"
+def _agents_excludes(fleet: Fleet) -> list[Path]:
+    """Return the excludes of the agents that have their own."""
+    paths = (fleet.agent_folder(agent.name) / _EXCLUDES for agent in fleet.blueprint.agents)
+    return [path for path in paths if path.exists()]
 
 
-def _config_text(fleet: Fleet) -> str:
-    return f"[core]\n\texcludesFile = {_quoted(str(_excludes(fleet)))}\n"
+def _write_agent_excludes(path: Path, text: str, names: Collection[str]) -> None:
+    """Write the fleet's excludes, then what the set-up created: earlier names and ``names``."""
+    _, _, earlier = (_read(path) or "").partition(_SET_UP)
+    patterns = [*earlier.splitlines(keepends=True), *(f"/{literal_pattern(name)}\n" for name in names)]
+    _write(path, "".join([text, _SET_UP, *dict.fromkeys(patterns)]))
 
 
-def _relative(fleet: Fleet) -> str:
-    """From ``worktrees.config`` to the fleet's, so that the repository can be moved."""
-    return f"fleets/{fleet.name}/worktree.config"
+def _config_text(folder: Path) -> str:
+    return f"[core]\n\texcludesFile = {_quoted(str(folder / _EXCLUDES))}\n"
 
 
 def _quoted(value: str) -> str:

@@ -24,6 +24,7 @@ from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId, RefName, RefUpdate, branch_ref, update
 from orchestra.git.unsaved_work import find_unsaved, keep_snapshot, saved_as, take_lost_snapshot
 from orchestra.git.worktrees import Place
+from orchestra.text import format_list
 from orchestra.workspace import git_excludes
 from orchestra.workspace.instruction_files import rewrite, write_new
 from orchestra.workspace.paths import clear_aside
@@ -32,7 +33,7 @@ from orchestra.workspace.provision import SETUP_LOG, Failure, Readiness, Ready, 
 from orchestra.workspace.spawn_checks import real
 from orchestra.workspace.spawn_plan import AgentSpawn, SpawnPlan, SpawnRefused, plan_spawn
 from orchestra.workspace.submodules import fill_submodules
-from orchestra.workspace.untracked_files import copy_file, remember_copies, share_folder
+from orchestra.workspace.untracked_files import copy_file, remember_copies, share_folder, untracked_since
 
 MADE_ROOT = "made-root"  # in the fleet's folder: the root that spawn made, which clean removes when it is empty
 _UNFINISHED = "its set-up has not finished: run spawn again"
@@ -169,7 +170,7 @@ class _Run:
         worktrees.add_all(
             fleet.repository,
             list(new),
-            registered=lambda names: git_excludes.add_entries(fleet, names.values()),
+            registered=lambda names: git_excludes.add_entries(fleet, names.values(), are_new=True),
             furnish=lambda place, folder: self._furnish(new[place], folder),
             placed=placed,
         )
@@ -241,6 +242,12 @@ class _Run:
         planned_by_name = {planned.name: planned for planned in self._plan.agents}
         commands = {name: planned.commands for name, planned in planned_by_name.items() if planned.commands}
         count = Counter(Phase.SETUP, len(commands), self._progress)
+        # What is untracked before a set-up is repeated may be work.
+        before = {
+            name: frozenset[str]() if planned.creates_worktree else frozenset(find_unsaved(planned.worktree).untracked)
+            for name, planned in planned_by_name.items()
+            if planned.commands
+        }
 
         def ended(agent: AgentName, failure: Failure | None) -> None:
             if failure is not None:
@@ -256,6 +263,14 @@ class _Run:
             began=lambda agent, command: self.completed(planned_by_name[agent].command_line(command)),
             ended=ended,
         )
+        by_files: dict[tuple[str, ...], list[AgentName]] = {}
+        for name, known in before.items():
+            if created := untracked_since(planned_by_name[name].worktree, known):
+                git_excludes.hide_set_up_files(self._fleet, name, planned_by_name[name].worktree, created)
+                by_files.setdefault(tuple(created), []).append(name)
+        for files, names in by_files.items():
+            created_files, agents = format_list(files, most=3), format_list(names, most=3)
+            self.notes.append(f"{agents}: set-up created {created_files}, which git ignores there from now on")
         for planned in self._plan.agents:
             if planned.sets_up and planned.name not in self._failed:
                 agent_folder = self._fleet.agent_folder(planned.name)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,12 +21,14 @@ from stat import S_ISREG
 from orchestra.files import write_atomically
 from orchestra.fleet import Fleet
 from orchestra.git.git_process import Git
+from orchestra.git.unsaved_work import find_unsaved
 from orchestra.git.worktrees import as_ground_error
 from orchestra.workspace.paths import stays_inside, written_aside
 
 INCLUDE_FILE = ".worktreeinclude"
 COPIES = "copied.json"
 _CANNOT_CLONE = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM)
+_MANY = 50  # files: more than that in a folder that set-up created are hidden with the folder
 _FICLONE = 0x40049409  # linux/fs.h; no other system has it
 
 
@@ -88,6 +90,23 @@ def _visible(git: Git, names: Sequence[str]) -> tuple[str, ...]:
 
 
 # -- bringing ------------------------------------------------------------------------------------------------------
+
+
+def untracked_since(worktree: Path, known: Collection[str]) -> list[str]:
+    """Return what is untracked in a worktree and not in ``known``: files, and folders of many files with a final slash.
+
+    A folder of a few files is listed by its files, so that an agent's own file next to them is not hidden.
+    """
+    files = [name for name in find_unsaved(worktree).untracked if name not in known]
+    folders = (
+        Git(worktree).run("ls-files", "-z", "--others", "--exclude-standard", "--directory").fields if files else ()
+    )
+    names = []
+    for folder in folders:
+        below = [name for name in files if name.startswith(folder)]
+        is_whole = folder.endswith("/") and not any(name.startswith(folder) for name in known)
+        names += [folder] if is_whole and len(below) > _MANY else below
+    return names
 
 
 def remember_copies(folder: Path, worktree: Path, names: Iterable[str]) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from orchestra.blueprint.model import AgentName
+from orchestra.engine.local import LocalEngine
 from orchestra.git.refs import CommitId, Kind, RefUpdate, agent_ref, read_fleet, update
-from orchestra.workspace.clean import plan_clean
+from orchestra.workspace.clean import clean, plan_clean
 from tests.conftest import Checkout
 from tests.workspace.conftest import MakeHome, run_clean, run_spawn
 from tests.workspace.worlds import BLUEPRINT, Home
@@ -298,3 +299,23 @@ def test_a_folder_that_cannot_be_read_counts_as_work(spawned: Home) -> None:
     assert [name for name, _ in report.skipped] == ["schema"]
     assert (closed / "precious").exists()
     assert not spawned.agent(2).path.exists()
+
+
+def test_much_uncommitted_work_is_saved_on_request_only(spawned: Home) -> None:
+    land(spawned)
+    land(spawned, 2)
+    for number in range(1001):
+        spawned.agent(1).write({f"cache/{number}": "x"})
+    spawned.agent(1).write({"other/one": "x" * 1_000_000})
+    ((name, reason),) = run_clean(spawned).skipped
+    assert name == "schema"
+    assert reason == (
+        f"{spawned.agent(1).path} has 1,002 uncommitted files of 1 MB to save, most of them in "
+        f"{spawned.agent(1).path}/cache (1,001 files, 0 MB) "
+        "(delete or ignore what is not needed, or save all of it: orchestra clean --save-all)"
+    )
+    assert plan_clean(spawned.fleet()).skipped == (("schema", reason),)
+    assert not spawned.agent(2).path.exists()
+    with LocalEngine(1) as engine:
+        assert clean(spawned.fleet(), engine=engine, save_all=True).skipped == ()
+    assert spawned.checkout.read("cache/7", "refs/orchestra/demo/schema/saved/1") == "x"

@@ -130,3 +130,36 @@ def test_names_are_literal_patterns(home: Home) -> None:
     )
     lines = text.splitlines()
     assert lines[1:-1] == ["/!bang", "/#hash", "/a\\*b\\?c\\[d]", "/back\\\\slash", "/trailing\\ "]
+
+
+def test_what_set_up_creates_is_hidden_in_that_worktree_only(make: MakeHome) -> None:
+    command = (
+        "mkdir -p .venv src/gen && touch src/gen/made.txt && for n in $(seq 60); do echo $n > .venv/$n; done; "
+        "test $ORCHESTRA_AGENT = schema || touch 'only [api]'"
+    )
+    home = make(BLUEPRINT.replace("echo made > set-up.txt", command))
+    report = run_spawn(home)
+    assert "schema: set-up created .venv/ and src/gen/made.txt, which git ignores there from now on" in report.notes
+    for number in (1, 2):
+        assert home.agent(number).git("status", "--porcelain") == ""
+    first = home.agent(1)
+    first.write({"src/gen/by hand.txt": "work", "only [api]": "work"})
+    assert first.git("status", "--porcelain", "-uall").splitlines() == ['?? "only [api]"', '?? "src/gen/by hand.txt"']
+    home.checkout.write({".venv/1": "mine"})
+    assert home.checkout.git("status", "--porcelain") == "?? .venv/"
+    assert run_spawn(home).steps == ()
+    (home.path / "x.j2").write_text("x")  # the fleet hides one name more
+    text = home.blueprint.read_text().replace("worktrees:", 'templates: {"extra.txt": x.j2}\nworktrees:', 1)
+    home.blueprint.write_text(text)
+    run_spawn(home)
+    assert home.agent(2).git("status", "--porcelain") == ""
+    assert run_spawn(home).steps == ()
+
+
+def test_work_that_was_there_before_a_repeated_set_up_stays_visible(make: MakeHome) -> None:
+    home = make(BLUEPRINT.replace("echo made > set-up.txt", "touch made.txt; test -e ../allowed"))
+    run_spawn(home)
+    home.agent(1).write({"work.txt": "work"})
+    (home.path / "worktrees" / "allowed").touch()
+    assert not run_spawn(home).not_ready
+    assert home.agent(1).git("status", "--porcelain") == "?? work.txt"
