@@ -768,12 +768,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 f379714f6bb5'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 3737813605fd'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 f379714f6bb5'
+	o_identity='mvp5 0.1.0 3737813605fd'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -853,7 +853,7 @@ _orchestra_gate_environment() { exec env -i CI=true TERM=dumb GIT_TERMINAL_PROMP
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 f379714f6bb5' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 3737813605fd' "$0"; then
 		_merge_helper_main "$@"
 		exit
 	fi

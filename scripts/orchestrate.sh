@@ -757,12 +757,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 f379714f6bb5'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 3737813605fd'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 f379714f6bb5'
+	o_identity='mvp5 0.1.0 3737813605fd'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -996,7 +996,7 @@ remove(id: string): Promise<boolean>             // soft delete; false when ther
 //                 consume(tokenHash): Promise<{ userId, familyId } | "unknown" | "reused">   (atomic)
 ```
 
-**Not yours.** Routes and validation of requests (`api`), password hashing and tokens (`auth`), the composition
+**Out of scope.** Routes and validation of requests (`api`), password hashing and tokens (`auth`), the composition
 root `src/app.ts` (`api`), Compose and Docker files (`health`).
 
 ## Done when
@@ -1180,7 +1180,7 @@ _orchestra_text_5() {
 root that turns the modules of the fleet into one running program.
 
 **Context.** Fastify 5, Zod for every request and answer. You land after `schema`, `auth` and `health`. In your
-worktree their modules do not exist: write `src/api/**` against the interfaces in `src/api/ports.ts` (yours) and
+worktree their modules do not exist: write `src/api/**` with the interfaces in your `src/api/ports.ts` and
 test it with small in-memory fakes. `src/app.ts` and `src/main.ts` alone import the real modules; until those
 land, the gate `types` fails here on exactly these imports and nothing else, and `src/app.test.ts` cannot run.
 
@@ -1207,9 +1207,9 @@ land, the gate `types` fails here on exactly these imports and nothing else, and
 
 **Interfaces.**
 ```ts
-// yours, used by `tests`:
+// in your scope, used by `tests`:
 createApp(deps: { config: Config; db: Database; redis?: Redis }): Promise<FastifyInstance>   // src/app.ts
-// what you mount, in this order: telemetryPlugin, healthPlugin, authPlugin, apiPlugin
+// plugins that you mount, in this order: telemetryPlugin, healthPlugin, authPlugin, apiPlugin
 import { createRepositories, createDatabase, pingDatabase, closeDatabase, FieldCipher } from "./db/index.js"
 import { authPlugin, requireRole } from "./auth/index.js"        // requireRole(...roles: Role[]): preHandler
 import { healthPlugin } from "./health/index.js"                 // { checks: Record<string, () => Promise<void>>, version }
@@ -1218,7 +1218,7 @@ import { telemetryPlugin, loggerOptions } from "./telemetry/index.js"
 // repositories: update(id, patch, version) answers T | "missing" | "stale"; list({cursor, limit}) answers {items, nextCursor}
 ```
 
-**Not yours.** SQL and tables (`schema`), sign-in routes and token checks (`auth`), `/health`, `/ready`,
+**Out of scope.** SQL and tables (`schema`), sign-in routes and token checks (`auth`), `/health`, `/ready`,
 `/metrics`, request logs, Docker (`health`), tests over the whole service (`tests`).
 
 ## Done when
@@ -1438,7 +1438,7 @@ interface RefreshTokenStore {
   revokeFamily(familyId: string): Promise<void> }
 ```
 
-**Not yours.** Tables and repositories (`schema`), which role may call which order or product route (`api`),
+**Out of scope.** Tables and repositories (`schema`), which role may call which order or product route (`api`),
 request logs (`health`: write audit events with `request.log.info({ audit: ... })`), e-mail verification and
 password reset (a later fleet; note what they would need).
 
@@ -1621,7 +1621,7 @@ _orchestra_text_11() {
 starts the whole service on a laptop.
 
 **Context.** Two Fastify plugins without knowledge of the other modules: `api` passes the checks in and
-mounts your plugins first. The container files are yours too, because they contain the health check.
+mounts your plugins first. The container files are also in your scope, because they contain the health check.
 
 **Deliverables.**
 - `src/health/`: `GET /health` (200 while the event loop runs; checks nothing else), `GET /ready` (runs all
@@ -1652,7 +1652,7 @@ loggerOptions(config: { level: string }): FastifyServerOptions["logger"]
 `api` passes `checks: { postgres: () => pingDatabase(db), redis: ... }`. `/health`, `/ready`, `/metrics` are
 outside `/v1`, need no token and have no rate limit.
 
-**Not yours.** The checks' own queries (`schema`), mounting (`api`), Kubernetes and a CI pipeline (not in this
+**Out of scope.** The checks' own queries (`schema`), mounting (`api`), Kubernetes and a CI pipeline (not in this
 fleet).
 
 ## Done when
@@ -1876,7 +1876,7 @@ createRepositories(db, cipher).users.setRole(id, "admin")
 // POST /v1/auth/{register,login,refresh,logout}: email and password in, {accessToken, refreshToken, expiresIn} out
 ```
 
-**Not yours.** Code below `src/`, even if a test shows a fault in it: describe the failure in AGENT_NOTES.md, name
+**Out of scope.** Code below `src/`, even if a test shows a fault in it: describe the failure in AGENT_NOTES.md, name
 the agent, and keep the test. Unit tests (each agent writes its own), load tests.
 
 ## Done when
@@ -1959,7 +1959,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 f379714f6bb5' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 3737813605fd' "$0"; then
 		_orchestrate_main "$@"
 		exit
 	fi

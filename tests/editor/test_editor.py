@@ -21,7 +21,7 @@ from tests.editor.language_server import LanguageServer, Squiggle
 MODELINES = "# yaml-language-server: $schema=../.orchestra/blueprint.schema.json\n"
 TOP = "version: 1\nname: shop\n"
 AGENTS = "agents:\n  - name: api\n    task: Build it.\n"
-SHIPPED = sorted(shipped_blueprints().rglob("*.yaml"))
+SHIPPED = sorted((*shipped_blueprints().glob("*.yaml"), *shipped_blueprints().glob("standards/*.yaml")))
 MARK = "§"
 EXTENDING = """\
 extends: [base]

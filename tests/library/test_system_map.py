@@ -94,6 +94,6 @@ def test_every_service_folder_has_exactly_one_agent(mapped: Blueprint) -> None:
         if pattern.startswith(("services/", "packages/"))
     ]
     assert len(folders) == len(set(folders))
-    script = mapped.source.read_text(encoding="utf-8").split("version: 1")[0]
-    loops = " ".join(re.findall(r"for [ps] in ([a-z \\\n#-]+); do", script))
-    assert set(folders) == set(re.findall(r"[a-z][a-z-]*", loops)), "the first commit makes each of these folders"
+    may_edit = [pattern for agent in mapped.agents for pattern in agent.may_edit]
+    manifests = [pattern.split("/")[1] for pattern in may_edit if pattern.endswith("/package.json")]
+    assert sorted(manifests) == sorted(folders), "the agent of a folder adds its own workspace"
