@@ -154,6 +154,8 @@ class CandidateBuilder:
                 self._strip(before, instruction_entries), onto_tree, self._strip(commit.tree, instruction_entries)
             )
             tree = self._settled(merged, onto_tree, branch)
+            if tree is None and branch_commit in self._spans.applied(onto, branch.tip):
+                continue  # the same patch is there already, as ``git rebase`` sees it
             if tree is None:
                 return _conflict(merged, branch_commit, commit)
             if tree != onto_tree:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestra.git.ancestry import is_rewritten, merge_base
+from orchestra.git.ancestry import is_ancestor, merge_base
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
 
@@ -37,7 +37,11 @@ class Spans:
         """What the branch did on top of ``base`` and the target."""
         key = (base, tip)
         if key not in self._since:
-            self._since[key] = self._find_since_base(base, tip)
+            rows = self._rows(tip, self._target, base)
+            is_in_target = is_ancestor(self._git, base, self._target)
+            rewritten = not is_in_target and is_ancestor(self._git, base, tip)
+            fork = base if rewritten else self._fork(rows if is_in_target else [], self._target, tip)
+            self._since[key] = Span(_commits(rows), _has_merges(rows), fork, rewritten)
         return self._since[key]
 
     def on(self, onto: CommitId, tip: CommitId) -> Span:
@@ -45,17 +49,18 @@ class Spans:
         key = (onto, tip)
         if key not in self._on:
             rows = self._rows(tip, onto)
-            straight = bool(rows) and all(len(row) == 2 for row in rows)  # noqa: PLR2004 - itself and its parent
-            # Without merges the history leaves ``onto`` at one place, so nothing more need be asked.
-            fork = CommitId(rows[0][1]) if straight else merge_base(self._git, onto, tip)
-            self._on[key] = Span(_commits(rows), _has_merges(rows), fork)
+            self._on[key] = Span(_commits(rows), _has_merges(rows), self._fork(rows, onto, tip))
         return self._on[key]
 
-    def _find_since_base(self, base: CommitId, tip: CommitId) -> Span:
-        rows = self._rows(tip, self._target, base)
-        rewritten = is_rewritten(self._git, self._target, tip, base)
-        fork = base if rewritten else merge_base(self._git, self._target, tip)
-        return Span(_commits(rows), _has_merges(rows), fork, rewritten)
+    def _fork(self, rows: list[list[str]], onto: CommitId, tip: CommitId) -> CommitId | None:
+        """Return where ``tip`` leaves ``onto``. Without merges that is one place, so git need not be asked."""
+        straight = bool(rows) and all(len(row) == 2 for row in rows)  # noqa: PLR2004 - itself and its parent
+        return CommitId(rows[0][1]) if straight else merge_base(self._git, onto, tip)
+
+    def applied(self, onto: CommitId, tip: CommitId) -> frozenset[CommitId]:
+        """Return the commits of ``tip`` whose very patch ``onto`` has in a commit of its own."""
+        marked = self._git.run("rev-list", "--cherry-mark", "--right-only", "--no-merges", f"{onto}...{tip}", "--")
+        return frozenset(CommitId(line[1:]) for line in marked.lines if line.startswith("="))
 
     def _rows(self, tip: CommitId, *without: CommitId) -> list[list[str]]:
         """Each commit of ``tip`` that none of ``without`` holds, with its parents; oldest first."""

@@ -14,6 +14,7 @@ from itertools import combinations
 
 from orchestra.blueprint.model import AgentName
 from orchestra.candidates.builder import Branch
+from orchestra.errors import GitError
 from orchestra.git.git_process import Git
 from orchestra.git.merge_tree import Merged, installed, parse_merge, read_merges
 from orchestra.git.refs import CommitId
@@ -33,28 +34,39 @@ class BranchConflict:
 
 
 def forecast_conflicts(git: Git, branches: Sequence[Branch]) -> tuple[BranchConflict, ...]:
-    """Return every pair of ``branches`` that conflicts, in their order, with one process (git 2.39 and newer)."""
+    """Return every pair of ``branches`` that conflicts, in their order. A pair that git cannot merge is left out."""
     pairs = list(combinations(branches, 2))
     merges = merge_pairs(git, [(first.tip, second.tip) for first, second in pairs])
     conflicts = []
     for (first, second), merged in zip(pairs, merges, strict=True):
         kept_out = {*first.kept_out, *second.kept_out}
-        paths = tuple(path for path in merged.conflicted_paths if path not in kept_out)
-        if not merged.clean and paths:
+        paths = tuple(path for path in merged.conflicted_paths if path not in kept_out) if merged else ()
+        if paths:
             conflicts.append(BranchConflict(first.agent, second.agent, paths))
     return tuple(conflicts)
 
 
-def merge_pairs(git: Git, pairs: Sequence[tuple[CommitId, CommitId]], *, style: str = "merge") -> list[Merged]:
-    """Merge each pair of commits as ``git merge`` would. ``style``: how conflicts are written (merge.conflictStyle)."""
+def merge_pairs(git: Git, pairs: Sequence[tuple[CommitId, CommitId]], *, style: str = "merge") -> list[Merged | None]:
+    """Merge each pair of commits as ``git merge`` would; None for a pair that git cannot merge.
+
+    ``style``: how conflicts are written (merge.conflictStyle). One process merges all pairs (git 2.39 and newer). A
+    malformed tree ends it (git 2.39 aborts at a name with a slash), so that its pairs are then found by halving.
+    """
     if not pairs:
         return []
-    git = git.with_config({"merge.conflictStyle": style})
-    if installed() < _BATCH_SINCE:
-        runs = (git.run(*_MERGE, *pair, ok=(0, 1)) for pair in pairs)
-        return [parse_merge(run.fields, clean=run.code == 0) for run in runs]
-    script = "".join(f"{first} {second}\n" for first, second in pairs).encode()
-    return list(read_merges(BytesIO(git.run(*_MERGE, "--stdin", stdin=script).stdout)))
+    styled = git.with_config({"merge.conflictStyle": style})
+    try:
+        if installed() >= _BATCH_SINCE:
+            script = "".join(f"{first} {second}\n" for first, second in pairs).encode()
+            return list(read_merges(BytesIO(styled.run(*_MERGE, "--stdin", stdin=script).stdout)))
+        if len(pairs) == 1:
+            output = styled.run(*_MERGE, *pairs[0], ok=(0, 1))
+            return [parse_merge(output.fields, clean=output.code == 0)]
+    except GitError:
+        if len(pairs) == 1:
+            return [None]
+    middle = len(pairs) // 2
+    return [*merge_pairs(git, pairs[:middle], style=style), *merge_pairs(git, pairs[middle:], style=style)]
 
 
 def conflicts_by_agent(conflicts: Sequence[BranchConflict]) -> Mapping[AgentName, frozenset[AgentName]]:

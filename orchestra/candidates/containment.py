@@ -41,20 +41,31 @@ def audit(git: Git, step: LandingStep) -> tuple[ContainmentFinding, ...]:
     target = changes(git, step.fork, step.onto)
     findings = [*_names(landed), *_kept_out(landed, step.kept_out)]
     strangers = {path for path in set(landed) - set(branch) if not is_at_or_below(path, step.kept_out)}
-    if strangers:
-        moved = renames(git, step.fork, step.onto)
-        strangers -= {moved[path] for path in branch if path in moved}
+    if strangers:  # what the branch did to a file that the target renamed belongs under its new name
+        strangers -= _new_names(git, step.fork, step.onto, set(branch), strangers)
     findings += [
         ContainmentFinding(path, "changes in the candidate, though its branch did not change it") for path in strangers
     ]
-    lost = _not_as_the_branch_has_it(landed, branch, target)
+    lost = {p for p in set(branch) - set(target) if p not in landed or landed[p].new != branch[p].new}
     if lost:  # a file that the branch renamed takes in what the target did to it under its old name
-        moved = renames(git, step.fork, step.tip)
-        lost -= {new for old, new in moved.items() if old in target}
+        lost -= _new_names(git, step.fork, step.tip, set(target), lost)
     findings += [
         ContainmentFinding(path, "is not as its branch has it, though no other branch changed it") for path in lost
     ]
     return tuple(sorted(set(findings), key=lambda finding: (finding.path, finding.sentence)))
+
+
+def _new_names(git: Git, old: CommitId, new: CommitId, sources: set[str], names: set[str]) -> set[str]:
+    """Return those of ``names`` to which a merge may take one of ``sources`` to be renamed between two commits.
+
+    Of several files alike, a merge looks only at those that the other side changed, so each of them counts by itself.
+    """
+    changed = changes(git, old, new)
+    renamed = {moved for path, moved in renames(git, old, new).items() if path in sources}
+    for source in sources:
+        if names - renamed and source in changed and changed[source].new is None:
+            renamed |= set(renames(git, old, new, [source, *names]).values())
+    return renamed & names
 
 
 def is_at_or_below(path: str, names: Collection[str]) -> bool:
@@ -84,10 +95,3 @@ def _kept_out(landed: Mapping[str, Change], kept_out: tuple[str, ...]) -> list[C
         for path in landed
         if is_at_or_below(path, kept_out)
     ]
-
-
-def _not_as_the_branch_has_it(
-    landed: Mapping[str, Change], branch: Mapping[str, Change], target: Mapping[str, Change]
-) -> set[str]:
-    only_branch = (path for path in branch if path not in target)
-    return {path for path in only_branch if path not in landed or landed[path].new != branch[path].new}

@@ -8,7 +8,7 @@ from orchestra.git.refs import CommitId
 
 def is_ancestor(git: Git, ancestor: str, descendant: str) -> bool:
     """Return True where ``descendant`` contains or equals ``ancestor``."""
-    return git.succeeds("merge-base", "--is-ancestor", ancestor, descendant)
+    return ancestor == descendant or git.succeeds("merge-base", "--is-ancestor", ancestor, descendant)
 
 
 def merge_base(git: Git, first: str, second: str) -> CommitId | None:

@@ -91,7 +91,7 @@ class _Checkout:
     def __init__(self, worktree: Path) -> None:
         self.path = worktree
         self._git = Git(worktree).with_env(GIT_LITERAL_PATHSPECS="1", GIT_OPTIONAL_LOCKS="0")
-        self._index = Path(self._git.text("rev-parse", "--path-format=absolute", "--git-path", "index"))
+        self._index = self._git.git_folder() / "index"
         self._lock = self._index.with_name("index.lock")
         self._private = self._index.with_name("orchestra-index")
 

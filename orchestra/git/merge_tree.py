@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
@@ -90,17 +90,20 @@ class TreeMerger:
     ) -> None:
         self._objects = objects
         self._attributes = attributes
-        self.rung = MergeTreeMode.of(installed()) if rung is None else rung
+        self._rung = rung
         self._plain = git
-        self._git = git
         self._style = style
         self._stack = ExitStack()
         self._talk: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> TreeMerger:
-        ruled = self._stack.enter_context(_ruled_by(self._plain, self._objects, self._attributes))
-        self._git = ruled.with_config({"merge.conflictStyle": self._style})
         return self
+
+    @cached_property
+    def _git(self) -> Git:
+        """Git with the settings and attributes that rule; made for the first merge that needs git."""
+        ruled = self._stack.enter_context(_ruled_by(self._plain, self._objects, self._attributes))
+        return ruled.with_config({"merge.conflictStyle": self._style})
 
     def __exit__(self, *_: object) -> None:
         self._talk = None
@@ -112,9 +115,10 @@ class TreeMerger:
             return Merged(True, ours)
         if base == ours:
             return Merged(True, theirs)
-        if self.rung is MergeTreeMode.PERSISTENT:
+        rung = MergeTreeMode.of(installed()) if self._rung is None else self._rung
+        if rung is MergeTreeMode.PERSISTENT:
             return self._ask(base, ours, theirs)
-        if self.rung is MergeTreeMode.TREES:
+        if rung is MergeTreeMode.TREES:
             return self._run(f"--merge-base={base}", ours, theirs)
         start = self._synthetic(base)
         return self._run(self._synthetic(ours, start), self._synthetic(theirs, start))
@@ -161,7 +165,7 @@ def _ruled_by(git: Git, objects: Objects, tree: TreeId) -> Iterator[Git]:
     if installed()[:2] >= (2, 43):
         yield git.with_config(_SETTINGS).with_env(GIT_ATTR_SOURCE=tree)
         return
-    git_dir = git.text("rev-parse", "--path-format=absolute", "--git-common-dir")
+    git_dir = str(git.git_folder().absolute())
     with TemporaryDirectory(prefix="orchestra-") as folder:
         for path, blob in attribute_files(git, tree):
             place = Path(folder, path)

@@ -6,7 +6,7 @@ paths are facts and renames are guesses. Refuses: text diffs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -43,6 +43,8 @@ def changes(git: Git, old: str, new: str) -> Mapping[str, Change]:
 
     ``old`` and ``new`` are full object names of commits or trees, so the answer never changes and is cached.
     """
+    if old == new:
+        return {}
     key = (git.folder, old, new)
     delta = _KNOWN.get(key)
     if delta is None:
@@ -81,24 +83,24 @@ def tree_of(git: Git, commit: CommitId) -> TreeId:
     return tree
 
 
+def note_tree(git: Git, commit: CommitId, tree: TreeId) -> None:
+    """Remember the tree of a commit that the caller has just built, so that ``tree_of`` asks no git."""
+    _TREES[git.folder, commit] = tree
+
+
 _TREES: dict[tuple[Path, str], TreeId] = {}
 _KNOWN: dict[tuple[Path, str, str], Mapping[str, Change]] = {}
 _MOST_KNOWN = 512
 
 
-def renames(git: Git, old: str, new: str) -> Mapping[str, str]:
-    """Path in ``old`` -> path in ``new`` for what git takes for renamed (half of the lines alike, or more)."""
-    options = (
-        "-r",
-        "-z",
-        "--ignore-submodules=none",
-        "-M50%",
-        "-l0",
-        "--diff-filter=R",
-        "--name-status",
-        "--end-of-options",
-    )
-    fields = git.run("diff-tree", *options, old, new, "--").fields
+def renames(git: Git, old: str, new: str, paths: Iterable[str] = ()) -> Mapping[str, str]:
+    """Path in ``old`` -> path in ``new`` for what git takes for renamed (half of the lines alike, or more).
+
+    ``paths``: look only at these, as if nothing else had changed; none means all.
+    """
+    options = ("-r", "-z", "--ignore-submodules=none", "-M50%", "-l0", "--diff-filter=R", "--name-status")
+    literal = (f":(top,literal){path}" for path in paths)
+    fields = git.run("diff-tree", *options, "--end-of-options", old, new, "--", *literal).fields
     return {fields[at + 1]: fields[at + 2] for at in range(0, len(fields) - 2, 3)}
 
 

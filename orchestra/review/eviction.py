@@ -63,6 +63,8 @@ def _conflicts(fleet: Fleet, agent: Agent) -> Iterator[Conflict]:
         return
     (merged,) = merge_pairs(git, [(target, head)], style="diff3")
     instructions = instruction_names(fleet.repository, fleet.blueprint, target).all
+    if merged is None:
+        return
     for path in merged.conflicted_paths if not merged.clean else ():
         if path not in instructions:
             blob = git.run("cat-file", "blob", f"{merged.tree}:{path}", ok=(0, 128))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestra.blueprint.model import AgentName, FleetName
@@ -65,6 +65,11 @@ def rebase(checkout: Checkout, place: Path, name: str, onto: str) -> str | None:
     return there.git("rev-parse", "HEAD")
 
 
+# Files alike: a merge may take another deleted file than ``git diff`` for the one that was moved.
+@example([[[("line", "a", 0)]]], [[("line", "b", 3), ("move", "b", 0), ("delete", "a", 0)]])
+@example([[[("line", "a", 3), ("move", "a", 0), ("delete", "b", 0)]]], [[("line", "b", 0)]])
+# The target has the branch's patch, and the merge alone would take the deleted file for the moved one.
+@example([[[("delete", "dir/c", 0)]]], [[("line", "a", 0), ("move", "a", 0)], [("delete", "dir/c", 0)]])
 @settings(max_examples=15)
 @given(st.lists(commits, min_size=1, max_size=3), commits)
 def test_the_chain_is_what_git_rebase_makes(branches: list[list[list[tuple[str, str, int]]]], main: object) -> None:

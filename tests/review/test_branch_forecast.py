@@ -100,3 +100,14 @@ def test_what_landed_or_was_discarded_is_not_asked_about(world: World) -> None:
     head = world.at("edge").git("rev-parse", "HEAD")
     world.checkout.git("update-ref", "refs/orchestra/demo/edge/discarded", head)
     assert "top" not in _forecast(world.fleet).conflicts
+
+
+def test_a_branch_that_git_cannot_merge_leaves_the_other_forecasts(world: World) -> None:
+    readme = bytes.fromhex(world.checkout.git("rev-parse", "main:shared"))
+    data = b"100644 zz/evil\0" + readme
+    tree = world.checkout.git("hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=data)
+    evil = world.checkout.git("commit-tree", "-p", "main", "-m", "evil", tree)
+    world.checkout.git("update-ref", "refs/heads/agent/demo/idle", evil)
+    conflicts = _forecast(world.fleet).conflicts
+    assert conflicts[TOP] == ("edge",)
+    assert "inside" in conflicts[AgentName("rename")]
