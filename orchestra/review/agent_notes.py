@@ -9,7 +9,7 @@ from orchestra.blueprint.model import AgentName, FleetName
 from orchestra.files import read_regular
 from orchestra.gates.notes_gate import NOTES_FILE
 from orchestra.git.git_process import Git
-from orchestra.git.refs import NOTES, CommitId, RefName, RefUpdate, agent_ref, update
+from orchestra.git.refs import NOTES, CommitId, RefName, RefUpdate, agent_ref
 from orchestra.git.refs import Kind as RefKind
 
 _SECTIONS = ("What I Built", "Key Decisions")
@@ -56,13 +56,16 @@ def approved_notes_ref(fleet: FleetName, agent: AgentName) -> RefName:
     return RefName(f"{agent_ref(fleet, agent, RefKind.APPROVED)}-notes")
 
 
-def pin_notes(git: Git, fleet: FleetName, agent: AgentName, commit: CommitId, notes: str | None) -> None:
-    """Keep the notes as they are at the approval of ``commit``; gates judge these and they land with it."""
+def pin_notes(git: Git, fleet: FleetName, agent: AgentName, commit: CommitId, notes: str | None) -> RefUpdate:
+    """Write the notes as they are at the approval of ``commit``; return the update of the ref that keeps them.
+
+    Gates judge these notes, and they land with the commit.
+    """
     ref = approved_notes_ref(fleet, agent)
     content = f"{commit} {'absent' if notes is None else 'notes'}\n{notes or ''}".encode("utf-8", "surrogateescape")
     blob = CommitId(git.text("hash-object", "-w", "--no-filters", "--stdin", stdin=content))
     before = git.run("rev-parse", "--verify", "--quiet", ref, ok=_NO_SUCH_OBJECT)
-    update(git, [RefUpdate(ref, blob, CommitId(before.text) if before.code == 0 else None)], reason="approve")
+    return RefUpdate(ref, blob, CommitId(before.text) if before.code == 0 else None)
 
 
 def pinned_notes(git: Git, fleet: FleetName, agent: AgentName, commit: CommitId) -> tuple[bool, str | None]:

@@ -86,10 +86,11 @@ def approve(fleet: Fleet, agent: Agent, *, proposal: bool = False, reviewed: str
     elif refs.base == head:
         raise UsageError(f"{agent.name} has no commits to approve", hint=f"look at {fleet.worktree(agent)}")
     commit = require_proposal(agent, refs, head) if proposal else head
-    # The notes and the withdrawal come first: after a kill there is no verdict rather than half of one.
-    pin_notes(git, fleet.name, agent.name, commit, read_notes(fleet.worktree(agent)))
+    # The withdrawal and the notes come first: after a kill there is no verdict rather than half of one.
     _move(fleet, agent, Kind.CHANGES_REQUESTED, refs.changes_requested, None, reason="approve")
-    _move(fleet, agent, Kind.APPROVED, refs.approved, commit, reason="approve")
+    notes = pin_notes(git, fleet.name, agent.name, commit, read_notes(fleet.worktree(agent)))
+    approval = RefUpdate(agent_ref(fleet.name, agent.name, Kind.APPROVED), commit, refs.approved)
+    update(git, [notes, approval], reason="approve")
     fleet.ledger.record("verdict.approved", agent.name, commit=commit, proposal=proposal)
     folder = fleet.worktree(agent)
     uncommitted = uncommitted_paths(fleet, agent) if folder.is_dir() else ()

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from orchestra.blueprint.model import Agent, AgentName, Review, Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.candidates.builder import Branch
-from orchestra.fleet import Fleet
-from orchestra.git.refs import AgentRefs, CommitId, branch_ref, read_refs
+from orchestra.fleet import Fleet, FleetSnapshot
+from orchestra.git.refs import CommitId, branch_ref
 from orchestra.review.agent_notes import pinned_notes, read_notes
 from orchestra.review.landed_work import merged_by_hand
 from orchestra.review.verdicts import Verdict, commit_to_land, uncommitted_paths, verdict
@@ -57,28 +58,25 @@ class Entries:
 
 
 def read_entries(
-    fleet: Fleet,
-    refs: Mapping[AgentName, AgentRefs],
+    snapshot: FleetSnapshot,
     target: CommitId,
-    *,
     accept: Accept,
     agents: Collection[AgentName] | None,
     read_unfinished: Callable[[], Mapping[AgentName, str]],
 ) -> Entries:
     """Return which of ``agents`` (None: all) take part on top of ``target``, by the verdicts that ``accept`` allows."""
-    git, blueprint = fleet.repository.git, fleet.blueprint
-    heads = read_refs(git, [branch_ref(agent.branch) for agent in blueprint.agents])
+    fleet, blueprint = snapshot.fleet, snapshot.fleet.blueprint
     if accept is Accept.APPROVED and blueprint.merge.review is Review.NONE:
         accept = Accept.FINISHED
     queued: list[Entry] = []
     waiting: list[Waiting] = []
     excluded: set[AgentName] = set()
-    unfinished: Mapping[AgentName, str] | None = None
-    branches = {agent.name: (branch_ref(agent.branch), refs.get(agent.name, AgentRefs())) for agent in blueprint.agents}
-    merged = merged_by_hand(git, target, branches)
+    unfinished = cache(read_unfinished)  # read when the first agent needs it
+    branches = {agent.name: (branch_ref(agent.branch), snapshot.agent_refs(agent.name)) for agent in blueprint.agents}
+    merged = merged_by_hand(fleet.repository.git, target, branches)
     by_name = {agent.name: agent for agent in blueprint.agents}
     for agent in (by_name[name] for name in blueprint.merge_order):
-        agent_refs, head = refs.get(agent.name, AgentRefs()), heads.get(branch_ref(agent.branch))
+        agent_refs, head = snapshot.agent_refs(agent.name), snapshot.branch_tip(agent)
         if agent_refs.landed is not None or agent_refs.discarded is not None or agent.name in merged:
             continue
         if agents is not None and agent.name not in agents:
@@ -89,49 +87,47 @@ def read_entries(
             waiting.append(Waiting(agent.name, reason))
             continue
         decision = verdict(agent_refs, head)
-        refusal: str | None = None
-        if accept is Accept.NAMED or decision is Verdict.APPROVED:
-            pass
-        elif decision is Verdict.CHANGES_REQUESTED:
-            refusal = "changes were requested"
-        elif decision is Verdict.ANSWERED:
-            refusal = f"it has new commits since changes were requested: orchestra review {agent.name}"
-        elif decision is Verdict.STALE and blueprint.merge.review is Review.REQUIRED:
-            refusal = "its approval is stale: the branch has new commits"
-        elif accept is Accept.APPROVED:
-            refusal = NO_VERDICT
-        else:
-            unfinished = read_unfinished() if unfinished is None else unfinished
-            refusal = _unfinished_reason(fleet, agent, unfinished)
+        refusal = _refusal(fleet, agent, decision, accept, unfinished)
         if refusal is not None:
             waiting.append(Waiting(agent.name, refusal))
             continue
         # At its branch's head, or at the proposal for it that a person accepted.
         tip = commit_to_land(agent_refs, head) or head
-        excluded_paths = tuple(sorted(_excluded_paths(fleet, agent, agent_refs.base)))
-        strategy = blueprint.merge.strategy
-        branch = Branch(agent.name, fleet.name, agent_refs.base, tip, agent.title, strategy, excluded_paths)
+        # Instruction files never land. A tracked CLAUDE.md stays, unless the agent may edit it.
+        kept_out = set(instruction_names(fleet.repository, blueprint, agent_refs.base).all)
+        if not Matcher(Scope(agent.may_edit)).matches(STANDARDS):
+            kept_out.add(STANDARDS)
+        strategy, paths = blueprint.merge.strategy, tuple(sorted(kept_out))
+        branch = Branch(agent.name, fleet.name, agent_refs.base, tip, agent.title, strategy, paths)
         queued.append(Entry(agent, branch, _read_notes(fleet, agent, head, decision, tip), decision))
     # What is only tested may be tested without those that would have to land before it.
     blocking = frozenset[AgentName]() if accept is Accept.NAMED else frozenset(excluded)
     return Entries(tuple(queued), tuple(waiting), blocking, merged)
 
 
-def _unfinished_reason(fleet: Fleet, agent: Agent, unfinished: Mapping[AgentName, str]) -> str | None:
-    if agent.name in unfinished:
-        return f"not finished: {unfinished[agent.name]}"
-    if not (fleet.worktree(agent) / ".git").exists():
+def _refusal(
+    fleet: Fleet,
+    agent: Agent,
+    decision: Verdict,
+    accept: Accept,
+    read_unfinished: Callable[[], Mapping[AgentName, str]],
+) -> str | None:
+    """Return why an agent with that verdict does not take part; None when it does."""
+    if accept is Accept.NAMED or decision is Verdict.APPROVED:
         return None
-    dirty = len(uncommitted_paths(fleet, agent))
-    return f"not finished: {dirty} uncommitted files in {fleet.worktree(agent)}" if dirty else None
-
-
-def _excluded_paths(fleet: Fleet, agent: Agent, base: CommitId) -> set[str]:
-    """Return the instruction files, which never land. A tracked CLAUDE.md stays, unless the agent may edit it."""
-    paths = set(instruction_names(fleet.repository, fleet.blueprint, base).all)
-    if not Matcher(Scope(agent.may_edit)).matches(STANDARDS):
-        paths.add(STANDARDS)
-    return paths
+    if decision is Verdict.CHANGES_REQUESTED:
+        return "changes were requested"
+    if decision is Verdict.ANSWERED:
+        return f"it has new commits since changes were requested: orchestra review {agent.name}"
+    if decision is Verdict.STALE and fleet.blueprint.merge.review is Review.REQUIRED:
+        return "its approval is stale: the branch has new commits"
+    if accept is Accept.APPROVED:
+        return NO_VERDICT
+    if agent.name in read_unfinished():
+        return f"not finished: {read_unfinished()[agent.name]}"
+    folder = fleet.worktree(agent)
+    dirty = len(uncommitted_paths(fleet, agent)) if (folder / ".git").exists() else 0
+    return f"not finished: {dirty} uncommitted files in {folder}" if dirty else None
 
 
 def _read_notes(fleet: Fleet, agent: Agent, head: CommitId, decision: Verdict, tip: CommitId) -> str | None:

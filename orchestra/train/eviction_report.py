@@ -1,4 +1,4 @@
-"""Explain a conflict: the tests that fail, the files and names that both sides touch, and what each side was doing.
+"""Explain an eviction: the landed changes on the other side, the tests that fail, and where both sides meet.
 
 Everything shown is quoted from logs, diffs, commits and notes.
 """
@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.blueprint.model import AgentName
+from orchestra.blueprint.model import AgentName, FleetName
+from orchestra.candidates.builder import AGENT_TRAILER, FLEET_TRAILER
 from orchestra.candidates.text_conflict import few
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
@@ -19,7 +20,6 @@ from orchestra.review.agent_notes import summarize_notes
 from orchestra.review.eviction import end_of
 from orchestra.text import last_lines
 from orchestra.train.entries import Entry
-from orchestra.train.target_history import LandedChange
 from orchestra.train.test_run import TestReport
 
 _FAILED_TESTS = re.compile(
@@ -36,6 +36,28 @@ _FAILED_TESTS = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
 _LOG_BYTES = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LandedChange:
+    """What the target took in at once: ``commits`` on ``onto``. ``agent`` is None for a person's commit.
+
+    ``title`` is the last commit's id, author and subject.
+    """
+
+    agent: AgentName | None
+    onto: CommitId
+    commits: tuple[CommitId, ...]
+    title: str
+
+    @property
+    def commit(self) -> CommitId:
+        """The target with it."""
+        return self.commits[-1]
+
+    @property
+    def name(self) -> str:
+        return str(self.agent or self.title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +104,25 @@ class OtherSide:
 
 
 UNKNOWN_SIDE = OtherSide()
+
+
+def landed_changes(git: Git, fleet: FleetName, fork: CommitId, target: CommitId) -> tuple[LandedChange, ...]:
+    """Return what ``target`` took in since ``fork``, oldest first; consecutive commits of one agent are one change."""
+    agent_trailer = f"%(trailers:key={AGENT_TRAILER},valueonly,separator=%x20)"
+    fleet_trailer = f"%(trailers:key={FLEET_TRAILER},valueonly,separator=%x20)"
+    shape = f"%H%x1f%P%x1f{agent_trailer}%x1f{fleet_trailer}%x1f%an: %s"
+    walk = ("log", "--first-parent", "--reverse", "-z", f"--format={shape}", f"{fork}..{target}", "--")
+    changes: list[LandedChange] = []
+    for row in filter(None, git.text(*walk).split("\0")):
+        commit, parents, agent, fleet_name, subject = row.split("\x1f", 4)
+        # Another fleet's agent counts as a person.
+        name = AgentName(agent.strip()) if agent.strip() and fleet_name.strip() == fleet else None
+        onto, earlier = CommitId(parents.split(" ")[0]), tuple[CommitId, ...]()
+        if changes and name is not None and changes[-1].agent == name:
+            previous = changes.pop()
+            onto, earlier = previous.onto, previous.commits
+        changes.append(LandedChange(name, onto, (*earlier, CommitId(commit)), f"{commit[:10]} ({subject})"))
+    return tuple(changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ agent lands only at the tip that was tested, under a verdict that still holds at
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from orchestra.blueprint.model import AgentName, FleetName, Review
 from orchestra.errors import GitError, GroundError, LockHeld, MovedError
-from orchestra.fleet import Fleet
+from orchestra.fleet import Fleet, FleetSnapshot, read_snapshot
 from orchestra.git.ancestry import is_ancestor
 from orchestra.git.checkout import can_follow, in_the_way
 from orchestra.git.git_process import Git
@@ -38,8 +39,12 @@ from orchestra.ledger import Ledger
 from orchestra.review.verdicts import Verdict, commit_to_land, verdict
 from orchestra.train.entries import Entry
 from orchestra.train.landing_journal import Landing, delete_journal, is_interrupted, read_journal, write_journal
-from orchestra.train.stale_checkouts import read_stale_checkouts, update_checkouts, update_stale_checkouts
-from orchestra.train.target_checks import quiet_checkouts
+from orchestra.train.target_branch import (
+    quiet_checkouts,
+    read_stale_checkouts,
+    update_checkouts,
+    update_stale_checkouts,
+)
 
 LOCK_WAIT_S = 60.0
 _NO_REFS = AgentRefs()
@@ -71,10 +76,11 @@ def land(fleet: Fleet, landing: Landing, entries: Sequence[Entry], tested_tree: 
         raise AssertionError(f"{landing.new} does not contain {landing.old}")
     with exclusive(repository.state_folder, "merge", wait_s=LOCK_WAIT_S):
         # The deliberate second look, under the lock: verdicts, branches and checkouts may have changed.
-        refs = read_fleet(git, fleet.name)
-        _require_verdicts(fleet, entries, refs)
+        snapshot = read_snapshot(fleet)
+        refs = snapshot.agents
+        _require_verdicts(snapshot, entries)
         stale = read_stale_checkouts(repository.state_folder)
-        for folder in quiet_checkouts(repository, fleet.target):
+        for folder in quiet_checkouts(repository, fleet.target, snapshot.worktrees):
             note = stale.get(str(folder))
             if obstacles := can_follow(folder, note.shows if note else landing.old, landing.new):
                 raise in_the_way(folder, obstacles)
@@ -97,14 +103,14 @@ def land(fleet: Fleet, landing: Landing, entries: Sequence[Entry], tested_tree: 
         write_journal(repository.state_folder, landing)
         _push(repository, landing)
         _move_target(repository, landing)
-        return _follow_up(repository, landing)
+        refs = {name: replace(refs.get(name, _NO_REFS), candidate=landing.agents[name]) for name in landing.agents}
+        return _follow_up(repository, landing, refs)
 
 
-def _require_verdicts(fleet: Fleet, entries: Sequence[Entry], refs: Mapping[AgentName, AgentRefs]) -> None:
+def _require_verdicts(snapshot: FleetSnapshot, entries: Sequence[Entry]) -> None:
     for entry in entries:
         agent = entry.agent
-        agent_refs = refs.get(agent.name, _NO_REFS)
-        head = fleet.repository.branch_tip(agent.branch)
+        agent_refs, head = snapshot.agent_refs(agent.name), snapshot.branch_tip(agent)
         if commit_to_land(agent_refs, head) != entry.branch.tip:
             accepted = agent_refs.proposed is not None and agent_refs.approved == agent_refs.proposed
             if accepted and agent_refs.proposed_for == head:
@@ -193,73 +199,75 @@ def recover_within(repository: Repository) -> tuple[str, ...]:
 
 
 def _finish(repository: Repository, landing: Landing) -> tuple[str, ...]:
-    git = repository.git
+    git, refs = repository.git, read_fleet(repository.git, FleetName(landing.fleet))
     names = ", ".join(landing.agents)
     tip = resolve(git, branch_ref(landing.target))
     if tip is not None and repository.is_ancestor(landing.new, tip):
-        return (f"finished landing {names}", *_follow_up(repository, landing, resume=True))
+        return (f"finished landing {names}", *_follow_up(repository, landing, refs, resume=True))
     if landing.remote is not None and look(git, landing.remote, landing.target) == landing.new:
         if tip != landing.old:
             raise _landed_on_remote_only(landing)
-        update(
-            git, [RefUpdate(branch_ref(landing.target), landing.new, landing.old)], reason=f"land {names}, as pushed"
-        )
-        return (f"finished landing {names}", *_follow_up(repository, landing))
+        move = RefUpdate(branch_ref(landing.target), landing.new, landing.old)
+        update(git, [move], reason=f"land {names}, as pushed")
+        return (f"finished landing {names}", *_follow_up(repository, landing, refs))
     _abandon(repository, landing)
     return (f"took back a landing of {names} that had not started",)
 
 
-def _follow_up(repository: Repository, landing: Landing, *, resume: bool = False) -> tuple[str, ...]:
+def _follow_up(
+    repository: Repository, landing: Landing, refs: Mapping[AgentName, AgentRefs], *, resume: bool = False
+) -> tuple[str, ...]:
     """Do all that follows from the swap. Every step happens at most once, however often this is called."""
+    fleet = FleetName(landing.fleet)
+    ledger = Ledger(repository.state_folder / "fleets" / fleet)
     sentences = tuple(update_checkouts(repository, landing.target, landing.old, landing.new, resume=resume))
-    ledger = Ledger(repository.state_folder / "fleets" / landing.fleet)
-    refs = read_fleet(repository.git, FleetName(landing.fleet))
     for name, commit in landing.agents.items():
-        agent_refs = refs.get(AgentName(name), _NO_REFS)
         if notes := landing.notes.get(name):
             add_note(repository.git, commit, notes)
-        if agent_refs.landed is None:
+        if refs.get(name, _NO_REFS).landed is None:
             ledger.record("landed", name, commit=commit, target=landing.target)
-        _mark_landed(repository.git, FleetName(landing.fleet), AgentName(name), commit, agent_refs)
+    _mark_landed(repository.git, fleet, landing.agents, refs)
     delete_journal(repository.state_folder)
     return sentences
 
 
-def _mark_landed(git: Git, fleet: FleetName, agent: AgentName, commit: CommitId, refs: AgentRefs) -> None:
-    """Write ``landed`` first, then delete ``candidate``: at every moment one of them holds the work."""
-    if refs.landed != commit:
-        update(git, [RefUpdate(agent_ref(fleet, agent, Kind.LANDED), commit, refs.landed)], reason="landed")
-    if refs.candidate is not None:
-        update(git, [RefUpdate(agent_ref(fleet, agent, Kind.CANDIDATE), None, refs.candidate)], reason="landed")
+def _mark_landed(
+    git: Git, fleet: FleetName, commits: Mapping[AgentName, CommitId], refs: Mapping[AgentName, AgentRefs]
+) -> None:
+    """Write ``landed`` and delete ``candidate``. Git deletes last, so that one of them always holds the work."""
+    updates = []
+    for agent, commit in commits.items():
+        agent_refs = refs.get(agent, _NO_REFS)
+        updates.append(RefUpdate(agent_ref(fleet, agent, Kind.LANDED), commit, agent_refs.landed))
+        updates.append(RefUpdate(agent_ref(fleet, agent, Kind.CANDIDATE), None, agent_refs.candidate))
+    update(git, updates, reason="landed")
 
 
 def _abandon(repository: Repository, landing: Landing) -> None:
     """Delete the pins and the journal of a landing that did not happen."""
     fleet = FleetName(landing.fleet)
     refs = read_fleet(repository.git, fleet)
-    for name, commit in landing.agents.items():
-        if refs.get(AgentName(name), _NO_REFS).candidate == commit:
-            pin = RefUpdate(agent_ref(fleet, AgentName(name), Kind.CANDIDATE), None, commit)
-            update(repository.git, [pin], reason="did not land")
+    held = {name: commit for name, commit in landing.agents.items() if refs.get(name, _NO_REFS).candidate == commit}
+    pins = [RefUpdate(agent_ref(fleet, name, Kind.CANDIDATE), None, commit) for name, commit in held.items()]
+    update(repository.git, pins, reason="did not land")
     delete_journal(repository.state_folder)
 
 
-def find_unrecorded_landings(
-    fleet: Fleet, refs: Mapping[AgentName, AgentRefs], target: CommitId
-) -> Mapping[AgentName, CommitId]:
+def find_unrecorded_landings(snapshot: FleetSnapshot) -> Mapping[AgentName, CommitId]:
     """Return the agents whose ``candidate`` the target contains: they landed, even if the journal was lost."""
+    target, git = snapshot.target_tip, snapshot.fleet.repository.git
     pinned = {
-        name: agent_refs.candidate
-        for name, agent_refs in refs.items()
-        if agent_refs.candidate is not None and agent_refs.landed is None
+        name: refs.candidate
+        for name, refs in snapshot.agents.items()
+        if refs.candidate is not None and refs.landed is None
     }
-    return {name: commit for name, commit in pinned.items() if fleet.repository.is_ancestor(commit, target)}
+    return {name: commit for name, commit in pinned.items() if target and is_ancestor(git, commit, target)}
 
 
 def record_landings(fleet: Fleet, commits: Mapping[AgentName, CommitId]) -> None:
     """Write the ``landed`` refs of agents whose commits the target contains."""
+    git = fleet.repository.git
     with exclusive(fleet.repository.state_folder, "recover", wait_s=LOCK_WAIT_S):
-        refs = read_fleet(fleet.repository.git, fleet.name)
         for name, commit in commits.items():
             fleet.ledger.record("landed", name, commit=commit, target=fleet.target)
-            _mark_landed(fleet.repository.git, fleet.name, name, commit, refs[name])
+        _mark_landed(git, fleet.name, commits, read_fleet(git, fleet.name))

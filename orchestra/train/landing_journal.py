@@ -7,11 +7,12 @@ when everything that follows from the move is done. The refs decide what happene
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from orchestra.blueprint.model import AgentName
+from orchestra.files import write_atomically
 from orchestra.git.refs import CommitId
 
 
@@ -27,8 +28,8 @@ class Landing:
     target: str
     old: CommitId
     new: CommitId
-    agents: Mapping[str, CommitId]
-    notes: Mapping[str, str]
+    agents: Mapping[AgentName, CommitId]
+    notes: Mapping[AgentName, str]
     remote: str | None = None
     remote_old: CommitId | None = None
 
@@ -47,20 +48,8 @@ def is_interrupted(state_folder: Path) -> bool:
 
 
 def write_journal(state_folder: Path, landing: Landing) -> None:
-    """Write the record durably: file synced, renamed into place, folder synced."""
-    path = journal_path(state_folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name("intent.json.new")
-    with temporary.open("w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(asdict(landing), file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    """Write the record durably: a power cut leaves the old one or the new one."""
+    write_atomically(journal_path(state_folder), json.dumps(asdict(landing)), durable=True)
 
 
 def read_journal(state_folder: Path) -> Landing | None:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.blueprint.model import AgentName, Strategy
@@ -19,29 +19,28 @@ from orchestra.candidates.text_conflict import conflict_rules, is_resolved_by_ru
 from orchestra.engine.job import Engine
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import GroundError, UsageError
-from orchestra.fleet import Fleet
+from orchestra.fleet import Fleet, FleetSnapshot, read_snapshot
 from orchestra.gates.branch_content import BranchSpan, read_branches
 from orchestra.gates.builtin import run_builtin_gates
 from orchestra.gates.environment import describe_removed
 from orchestra.git.checkout import changed_among, in_the_way
 from orchestra.git.lock import exclusive
-from orchestra.git.refs import CommitId, read_fleet
+from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import changes
 from orchestra.git.worktrees import as_ground_error
 from orchestra.ledger import Json
-from orchestra.train.candidate_refs import CandidateRefs
+from orchestra.text import format_count
 from orchestra.train.entries import Accept, Entries, Entry, read_entries
 from orchestra.train.events import EventSink, Listener, ignore
 from orchestra.train.landing import find_unrecorded_landings, record_landings, recover_within
 from orchestra.train.landing_journal import read_journal
-from orchestra.train.order_advice import advise
-from orchestra.train.regenerate import Regenerator
+from orchestra.train.landing_order import advise
 from orchestra.train.resolution_offers import ResolutionOffers
 from orchestra.train.results import ResultRecorder
-from orchestra.train.target_checks import TargetPosition, check_target
+from orchestra.train.target_branch import TargetPosition, check_target
 from orchestra.train.tester import Tester
-from orchestra.train.train_context import Integrators, TrainContext
-from orchestra.train.train_report import Blocked, Evicted, EvictReason, Landed, MergeReport, Waiting
+from orchestra.train.train_context import CandidateRefs, Integrators, Regenerator, TrainContext
+from orchestra.train.train_report import Evicted, EvictReason, Landed, MergeReport, Waiting
 from orchestra.train.train_run import TrainRun
 from orchestra.train.tree_checks import malformed_trees, undeclared_repositories
 
@@ -118,22 +117,20 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
     events = EventSink(progress)
     try:
         with exclusive(repository.state_folder / "train", request.command):
-            # Finish what a killed train left, then read where everything is.
-            recovered = _recover(fleet, events)
+            # Finish what a killed train left, then read once where everything is.
+            snapshot, recovered = _recover(fleet)
+            for sentence in recovered:
+                events.emit("recovered", (), sentence)
             if fleet.remote is not None:
                 events.emit("waiting", (), f"fetching {fleet.target} from {fleet.remote}")
-            position = check_target(repository, fleet.target, fleet.remote, push=request.push)
-            refs = read_fleet(repository.git, fleet.name)
-            entries = read_entries(
-                fleet,
-                refs,
-                position.start,
-                accept=request.accept,
-                agents=request.agents,
-                read_unfinished=request.unfinished,
-            )
-            if not request.rehearsed:
-                recovered += _record_merged_by_hand(fleet, position, entries, events)
+            position = check_target(snapshot, push=request.push)
+            entries = read_entries(snapshot, position.start, request.accept, request.agents, request.unfinished)
+            # What a person merged has landed, so that what depends on it may land.
+            by_hand = {name: tip for name, tip in entries.merged.items() if repository.is_ancestor(tip, position.local)}
+            if by_hand and not request.rehearsed:
+                record_landings(fleet, by_hand)
+                recovered.append(f"recorded that {', '.join(by_hand)} had been merged by hand")
+                events.emit("recovered", tuple(by_hand), recovered[-1])
             # Decide what can be decided before anything is built.
             recorder = ResultRecorder(fleet, events, rehearsed=request.rehearsed)
             for waiting in entries.waiting:
@@ -141,9 +138,9 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
             paths = _check_branches(fleet, position.start, entries.queued, recorder)
             if not request.rehearsed:
                 _require_clear_checkouts(fleet, position, paths)
-            _announce(fleet, entries, events, recorder, rehearsed=request.rehearsed)
+            _announce(fleet, request, entries, recorder)
             # Build, test and land the rest; then look for resolutions of the conflicts.
-            with _open_context(fleet, request, recorder, events, engine) as context:
+            with _open_context(snapshot, request, recorder, engine) as context:
                 try:
                     tip = TrainRun(context, entries, position).run()
                     offers = ResolutionOffers(context)
@@ -151,12 +148,18 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
                 except KeyboardInterrupt:
                     events.emit("train.interrupted", (), "interrupted: stopping tests; landed commits are kept")
                     raise
-                report = _report(fleet, request, recorder, position, tip)
-                report = replace(
-                    report,
+                report = MergeReport(
+                    fleet.name,
+                    fleet.target,
+                    position.local,
+                    _after(fleet, request, recorder, position, tip),
+                    recorder.results,
+                    tuple(recorder.advice),
+                    tuple(recovered),
+                    rehearsed=request.rehearsed,
+                    push=request.push,
                     tests_run=context.tester.tests_run,
                     seconds=time.monotonic() - started,
-                    recovered=tuple(recovered),
                 )
             events.emit("train.finished", (), report.render_lines()[-1], seconds=report.seconds)
             return report
@@ -167,30 +170,14 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
 # -- before anything is built -------------------------------------------------------------------------------------
 
 
-def _recover(fleet: Fleet, events: EventSink) -> list[str]:
-    sentences = list(recover_within(fleet.repository))
-    refs = read_fleet(fleet.repository.git, fleet.name)
-    pinned = any(agent_refs.candidate is not None and agent_refs.landed is None for agent_refs in refs.values())
-    target = fleet.target_tip() if pinned else None
-    if target is not None and (commits := find_unrecorded_landings(fleet, refs, target)):
+def _recover(fleet: Fleet) -> tuple[FleetSnapshot, list[str]]:
+    recovered = list(recover_within(fleet.repository))
+    snapshot = read_snapshot(fleet)
+    if commits := find_unrecorded_landings(snapshot):
         record_landings(fleet, commits)
-        sentences.append(f"recorded that {', '.join(commits)} had landed")
-    for sentence in sentences:
-        events.emit("recovered", (), sentence)
-    return sentences
-
-
-def _record_merged_by_hand(
-    fleet: Fleet, position: TargetPosition, entries: Entries, events: EventSink
-) -> tuple[str, ...]:
-    """Record as landed what a person merged, so that what depends on it may land."""
-    tips = {name: tip for name, tip in entries.merged.items() if fleet.repository.is_ancestor(tip, position.local)}
-    if not tips:
-        return ()
-    record_landings(fleet, tips)
-    sentence = f"recorded that {', '.join(tips)} had been merged by hand"
-    events.emit("recovered", tuple(tips), sentence)
-    return (sentence,)
+        recovered.append(f"recorded that {', '.join(commits)} had landed")
+        snapshot = read_snapshot(fleet)
+    return snapshot, recovered
 
 
 def _check_branches(
@@ -218,10 +205,8 @@ def _check_branches(
                 recorder.add(Waiting(name, "its branch cannot be read"))
             elif nested := undeclared_repositories(git, content.fork, tip):
                 path = quote_path(nested[0])
-                detail = (
-                    f"{path} is a nested repository without an entry in .gitmodules, so a clone cannot fill it: "
-                    f"git rm --cached {path}, or git submodule add"
-                )
+                detail = f"{path} is a nested repository without an entry in .gitmodules, so a clone cannot fill it: "
+                detail += f"git rm --cached {path}, or git submodule add"
                 recorder.add(Evicted(name, tip, EvictReason.MALFORMED, detail))
             else:
                 paths[name] = content.paths
@@ -242,29 +227,24 @@ def _require_clear_checkouts(
             raise in_the_way(folder, changed)
 
 
-def _announce(fleet: Fleet, entries: Entries, events: EventSink, recorder: ResultRecorder, *, rehearsed: bool) -> None:
+def _announce(fleet: Fleet, request: TrainRequest, entries: Entries, recorder: ResultRecorder) -> None:
+    """Emit what this train will do, and which branches conflict as text."""
     queued = [entry for entry in entries.queued if not recorder.is_decided(entry.agent.name)]
     names = tuple(entry.agent.name for entry in queued)
-    agents = "agent" if len(names) == 1 else "agents"
-    text = f"{len(names)} {agents} for {fleet.target}: {', '.join(names)}" if names else "nothing to merge"
-    data: dict[str, Json] = {
-        "target": fleet.target,
-        "policy": fleet.blueprint.merge.train,
-        "slots": fleet.blueprint.limits.gates,
-        "rehearsed": rehearsed,
-    }
-    events.emit("train.started", names, text, **data)
-    rule_of = conflict_rules(fleet.blueprint)
-    conflicts = conflicts_by_agent(
-        [
-            conflict
-            for conflict in forecast_conflicts(fleet.repository.git, [entry.branch for entry in queued])
-            if not all(is_resolved_by_rule(rule_of, path) for path in conflict.paths)
-        ]
+    text = (
+        f"{format_count(len(names), 'agent')} for {fleet.target}: {', '.join(names)}" if names else "nothing to merge"
     )
-    for sentence in advise(names, fleet.blueprint.predecessors, conflicts):
-        events.emit("advice", names, sentence)
-        recorder.advice.append(sentence)
+    data: dict[str, Json] = {"target": fleet.target, "policy": fleet.blueprint.merge.train}
+    data |= {"slots": fleet.blueprint.limits.gates, "rehearsed": request.rehearsed}
+    recorder.events.emit("train.started", names, text, **data)
+    rule_of = conflict_rules(fleet.blueprint)
+    conflicts = [
+        conflict
+        for conflict in forecast_conflicts(fleet.repository.git, [entry.branch for entry in queued])
+        if not all(is_resolved_by_rule(rule_of, path) for path in conflict.paths)
+    ]
+    for sentence in advise(names, fleet.blueprint.predecessors, conflicts_by_agent(conflicts)):
+        recorder.advise(sentence, names)
 
 
 # -- the train's tools and its result -----------------------------------------------------------------------------
@@ -272,58 +252,36 @@ def _announce(fleet: Fleet, entries: Entries, events: EventSink, recorder: Resul
 
 @contextmanager
 def _open_context(
-    fleet: Fleet, request: TrainRequest, recorder: ResultRecorder, events: EventSink, engine: Engine | None
+    snapshot: FleetSnapshot, request: TrainRequest, recorder: ResultRecorder, engine: Engine | None
 ) -> Iterator[TrainContext]:
     """Start what a train needs, and end it with the train. Pins of a killed train are deleted first."""
+    fleet = snapshot.fleet
     places = fleet.blueprint.limits.gates
     with ExitStack() as stack:
-        candidate_refs = CandidateRefs(fleet, read_fleet(fleet.repository.git, fleet.name))
+        candidate_refs = CandidateRefs(snapshot)
         candidate_refs.delete_all()
-        if engine is None:
-            engine = stack.enter_context(LocalEngine(places))
-        tester = stack.enter_context(Tester(fleet, engine, places, events))
+        engine = engine or stack.enter_context(LocalEngine(places))
+        tester = stack.enter_context(Tester(snapshot, engine, places, recorder.events))
         if removed := describe_removed(os.environ, tester.slots.checkouts):
-            recorder.advice.append(f"gates: {removed}")
-            events.emit("advice", (), f"gates: {removed}")
+            recorder.advise(f"gates: {removed}", ())
         integrators = Integrators(fleet, stack, conflict_rules(fleet.blueprint), Regenerator(fleet, tester.slots))
+        rehearsed, push = request.rehearsed, request.push
         try:
-            yield TrainContext(
-                fleet,
-                tester,
-                events,
-                recorder,
-                candidate_refs,
-                integrators,
-                rehearsed=request.rehearsed,
-                push=request.push,
-            )
+            yield TrainContext(snapshot, tester, recorder, candidate_refs, integrators, rehearsed=rehearsed, push=push)
         finally:
             if read_journal(fleet.repository.state_folder) is None:  # an open landing needs its pins
                 candidate_refs.delete_all()
 
 
-def _report(
+def _after(
     fleet: Fleet, request: TrainRequest, recorder: ResultRecorder, position: TargetPosition, tip: CommitId
-) -> MergeReport:
-    results = recorder.results
-    landed = tuple(result for result in results if isinstance(result, Landed))
-    after = tip if landed else position.local
-    actual = None if request.rehearsed else fleet.target_tip()  # from the ref: a gate or a person may have moved it
-    if actual is not None and actual != after:
-        recorder.advice.append(
-            f"{fleet.target} is at {actual[:10]}, not at {after[:10]} where this train left it: something else moved it"
-        )
-        after = actual
-    return MergeReport(
-        fleet=fleet.name,
-        target=fleet.target,
-        before=position.local,
-        after=after,
-        landed=landed,
-        evicted=tuple(result for result in results if isinstance(result, Evicted)),
-        blocked=tuple(result for result in results if isinstance(result, Blocked)),
-        waiting=tuple(result for result in results if isinstance(result, Waiting)),
-        rehearsed=request.rehearsed,
-        pushed=request.push and bool(landed) and not request.rehearsed,
-        advice=tuple(recorder.advice),
+) -> CommitId:
+    """Return where the target is after the train, from its ref: a gate or a person may have moved it."""
+    after = tip if any(isinstance(result, Landed) for result in recorder.results) else position.local
+    actual = None if request.rehearsed else fleet.target_tip()
+    if actual is None or actual == after:
+        return after
+    recorder.advice.append(
+        f"{fleet.target} is at {actual[:10]}, not at {after[:10]} where this train left it: something else moved it"
     )
+    return actual

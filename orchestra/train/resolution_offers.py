@@ -62,7 +62,8 @@ class ResolutionOffers:
             reports = run_and_wait(self._context.tester, tests)
             for draft in drafts:
                 self._finish(draft, reports[names[draft.id]])
-        delete_stale_proposals(self._fleet)
+        if conflicted or any(refs.proposed for refs in self._context.snapshot.agents.values()):
+            delete_stale_proposals(self._fleet)
 
     # -- drafting -----------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from orchestra.git.objects import Objects
 from orchestra.git.refs import CommitId, Kind, agent_ref
 from orchestra.ledger import Json
 from orchestra.review.agent_notes import landed_notes, summarize_notes
+from orchestra.text import format_count
 from orchestra.train.entries import Entry
 from orchestra.train.events import EventSink
 from orchestra.train.eviction_report import (
@@ -29,10 +30,10 @@ from orchestra.train.eviction_report import (
     find_overlap,
     format_explanation,
 )
+from orchestra.train.planner_model import HoldReason
 from orchestra.train.test_run import TestReport
-from orchestra.train.train_report import Blocked, Evicted, EvictReason, Landed, Offer, Waiting
+from orchestra.train.train_report import AgentResult, Blocked, Evicted, EvictReason, Landed, Offer, Waiting
 
-AgentResult = Landed | Evicted | Blocked | Waiting
 _KIND = {Landed: "landed", Evicted: "evicted", Blocked: "blocked", Waiting: "waiting"}
 _MOST_NAMES = 3  # in one sentence
 
@@ -41,7 +42,7 @@ class ResultRecorder:
     """The results of one train. ``rehearsed``: gate results are recorded, results of agents are only reported."""
 
     def __init__(self, fleet: Fleet, events: EventSink, *, rehearsed: bool) -> None:
-        self._fleet, self._events, self._rehearsed = fleet, events, rehearsed
+        self._fleet, self.events, self._rehearsed = fleet, events, rehearsed
         self._results: dict[AgentName, AgentResult] = {}
         self._builtin_checks: dict[AgentName, tuple[BuiltinResult, ...]] = {}
         self.judged = self.rejected = 0
@@ -96,7 +97,12 @@ class ResultRecorder:
                 text, data = f"{agent} {reason_text}", {"reason": reason_text, "by": by}
             case Waiting(_, reason_text):
                 text, data = f"{agent} waits: {reason_text}", {"reason": reason_text}
-        self._events.emit(_KIND[type(result)], (agent,), text, **data)
+        self.events.emit(_KIND[type(result)], (agent,), text, **data)
+
+    def advise(self, sentence: str, about: tuple[AgentName, ...]) -> None:
+        """Add a sentence to the report that is not an agent's result."""
+        self.advice.append(sentence)
+        self.events.emit("advice", about, sentence)
 
     # -- the built-in gates -------------------------------------------------------------------------------------
 
@@ -116,6 +122,18 @@ class ResultRecorder:
     def builtin_outcomes(self, agent: AgentName) -> Mapping[str, str]:
         """Return built-in gate -> its outcome."""
         return {check.gate: check.outcome for check in self._builtin_checks.get(agent, ())}
+
+    def add_flaky_gate(self, red: TestReport) -> None:
+        """Report and count a gate that was red and then green on the same commit; ``red`` is the first of the two."""
+        run, ledger = red.decided_by, self._fleet.ledger
+        gate = run.gate if run else ""
+        log = str(run.log) if run and run.log else None
+        earlier = sum(1 for event in ledger.events("flaky") if event.data.get("gate") == gate)
+        ledger.record("flaky", None, gate=gate, tree=red.tree, candidate=red.commit, log=log)
+        text = f"{gate} is flaky: it failed once and passed when run again on the same commit {red.commit[:10]}"
+        text += f", as it did {format_count(earlier, 'time')} before" if earlier else ""
+        text += f" (log of the failure: {log})" if log else ""
+        self.advise(text, red.group)
 
     # -- evictions ----------------------------------------------------------------------------------------------
 
@@ -149,7 +167,7 @@ class ResultRecorder:
         stage = "offered" if offer.commit else "not-offered"
         data = proposal_data(stage, offer.commit, offer.resolved, offer.gates)
         self._fleet.ledger.record("proposal", agent, detail=offer.detail, **data)
-        self._events.emit("proposal", (agent,), f"{agent}: {offer.line}", **data)
+        self.events.emit("proposal", (agent,), f"{agent}: {offer.line}", **data)
 
     def evict_red(self, entry: Entry, report: TestReport, target: CommitId) -> None:
         """Evict a branch with which a gate is red on the target, and without which it is green."""
@@ -183,6 +201,19 @@ class ResultRecorder:
         reason = EvictReason.LOGICAL_CONFLICT if cause.agents else EvictReason.GATE
         del self._results[agent]
         self.add(Evicted(agent, entry.branch.tip, reason, detail, cause.agents, log, run.gate))
+
+
+def hold_reason(reason: HoldReason, report: TestReport | None) -> str:
+    """Return why an agent has to wait, in a sentence; ``report``: the test that said so."""
+    run = report.decided_by if report else None
+    detail = f": {run.gate} {run.detail or run.outcome}" if run else ""
+    log = f" (log: {run.log})" if run and run.log else ""
+    sentences = {
+        HoldReason.RED_TARGET: "the target itself is red, so no agent can be blamed",
+        HoldReason.STUCK: "its gates could not be run to an end",
+        HoldReason.STUCK_TARGET: "no gate could be run on this machine",
+    }
+    return f"{sentences[reason]}{detail}{log}"
 
 
 def proposal_data(

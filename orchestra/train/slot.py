@@ -72,7 +72,9 @@ class Slot:
         for entry in self.admin.iterdir():  # config, refs, operations and locks of earlier jobs: nothing runs here now
             if entry.name not in _PERMANENT:
                 _delete(entry)
-        self.git.run("update-ref", "--no-deref", "HEAD", commit)
+        head = self.admin / "HEAD"
+        if head.is_symlink() or head.read_bytes() != f"{commit}\n".encode():
+            self.git.run("update-ref", "--no-deref", "HEAD", commit)
         self.git.run("read-tree", "--reset", "-u", commit)
         tracked, has_flags = self._read_index()
         if has_flags:
@@ -80,8 +82,9 @@ class Slot:
             self.git.run("read-tree", "--reset", "-u", commit)
         for folder in {path.rpartition("/")[0] for path in tracked} - {""}:
             _delete(self.path / folder / ".git")  # ls-files never lists it
-        self.clear_extras(self._setup_files())
-        self._check_out_submodules(commit)
+        self.clear_extras(self.setup_files())
+        if ".gitmodules" in tracked:
+            self._check_out_submodules()
         shutil.copy2(self._index, self.admin / "index")  # with its time, by which git knows what may be racy
 
     def _read_index(self) -> tuple[list[str], bool]:
@@ -100,12 +103,12 @@ class Slot:
 
     def check(self, commit: CommitId, tree: TreeId, setup: str | None) -> None:
         """Raise SlotTrouble unless the slot holds that commit and nothing but it and its set-up."""
-        if self.git.text("write-tree") != tree or self._read_index()[1]:
+        if self.git.text("write-tree") != tree:
             raise SlotTrouble(f"the index of {self.path} is not {commit[:10]}")
         changed = self.git.run("diff-index", "-z", "--name-only", "--ignore-submodules", commit, "--").fields
         wrong = [path for path in changed if not self._is_as_checked_out(commit, path)]
         if setup is not None:
-            wrong += [name for name in self.extras() if name not in self._setup_files()]
+            wrong += [name for name in self.extras() if name not in self.setup_files()]
         if wrong:
             raise SlotTrouble(f"{self.path} is not clean: {', '.join(wrong[:3])}")
 
@@ -116,10 +119,8 @@ class Slot:
             return blob.code == 0 and blob.stdout == (self.path / path).read_bytes()
         return False
 
-    def _check_out_submodules(self, commit: CommitId) -> None:
+    def _check_out_submodules(self) -> None:
         """Check submodules out from scratch; only the objects that were fetched for them stay."""
-        if not self.git.run("ls-tree", commit, "--", ".gitmodules").stdout:
-            return
         self.forget()  # what a set-up made in a submodule is deleted with it
         for row in self.git.run("ls-files", "-s", "-z").fields:
             if row.startswith(_SUBMODULE_MODE):
@@ -138,7 +139,7 @@ class Slot:
     def setup_key(self) -> str | None:
         return self._read_setup()[0]
 
-    def _setup_files(self) -> tuple[str, ...]:
+    def setup_files(self) -> tuple[str, ...]:
         return self._read_setup()[1]
 
     def _read_setup(self) -> tuple[str | None, tuple[str, ...]]:

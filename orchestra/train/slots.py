@@ -16,7 +16,6 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 from orchestra.blueprint.inline_templates import render_env
@@ -24,7 +23,7 @@ from orchestra.blueprint.model import AgentName
 from orchestra.engine.process_tree import is_marked
 from orchestra.errors import GitError
 from orchestra.files import write_atomically
-from orchestra.fleet import Fleet
+from orchestra.fleet import FleetSnapshot
 from orchestra.gates.environment import gate_environment
 from orchestra.git import worktree_admin, worktrees
 from orchestra.git.folder_users import occupants
@@ -54,8 +53,12 @@ class Setup:
 class Slots:
     """The gate slots of a fleet. The caller holds the train's lock, so each slot has one user."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, snapshot: FleetSnapshot) -> None:
+        fleet = self._fleet = snapshot.fleet
+        # The repository's checkouts but for the slots: code of theirs must not run in a gate.
+        worktrees = (worktree.path for worktree in snapshot.worktrees)
+        places = (fleet.repository.home, *worktrees)
+        self.checkouts = tuple(path for path in places if slots_root(fleet) not in path.parents)
         self._belongings: Belongings | None = None
         self._looked = False
         self._setup_keys: dict[str, str] = {}
@@ -92,13 +95,6 @@ class Slots:
             "ORCHESTRA_GATE_SLOT": name,
         }
         return {**gate_environment(checkouts=self.checkouts), **fixed, **own}
-
-    @cached_property
-    def checkouts(self) -> tuple[Path, ...]:
-        """The repository's checkouts but for the slots: code of theirs must not run in a gate."""
-        slots = slots_root(self._fleet)
-        worktrees = (worktree.path for worktree in self._fleet.repository.worktrees())
-        return tuple(path for path in (self._fleet.repository.home, *worktrees) if slots not in path.parents)
 
     # -- making one ready ---------------------------------------------------------------------------------------
 
@@ -223,23 +219,26 @@ class Slots:
         key = self.setup_key(commit)
         if slot.setup_key() == key:
             return Setup(key, ())
+        made_before = slot.setup_files()
         slot.forget()  # before anything is made: a set-up that is cut short must not count as one
-        slot.clear_extras(())
-        self._bring_belongings(slot.path)
+        if made_before:
+            slot.clear_extras(())
+        is_empty = not self._bring_belongings(slot.path)
         commands = self._fleet.blueprint.worktrees.setup.run
         if not commands:
-            slot.remember(key, slot.extras())
+            slot.remember(key, () if is_empty else slot.extras())
         return Setup(key, commands)
 
-    def _bring_belongings(self, folder: Path) -> None:
-        """The untracked files and folders that ``setup`` names, as in an agent's worktree."""
+    def _bring_belongings(self, folder: Path) -> bool:
+        """Bring the files and folders that ``setup`` names, as into an agent's worktree; False when there is none."""
         found = self._find_belongings()
         if found is None:
-            return
+            return False
         for file in found.files:
             copy_file(found.source, file, folder)
         for shared in found.folders:
             share_folder(found.source, shared, folder)
+        return bool(found.files or found.folders)
 
     def _find_belongings(self) -> Belongings | None:
         if not self._looked:

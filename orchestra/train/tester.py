@@ -22,7 +22,7 @@ from typing import Self
 from orchestra.blueprint.model import AgentName, RunGate
 from orchestra.engine.job import Engine, Finished, JobId, Outcome, Result, shell_job
 from orchestra.errors import DiskFull, GitError, GroundError
-from orchestra.fleet import Fleet
+from orchestra.fleet import FleetSnapshot
 from orchestra.gates.environment import result_key
 from orchestra.gates.result_cache import (
     GatePass,
@@ -58,9 +58,10 @@ _POLL_S = 0.02  # for slots that are being prepared, while jobs are waited for
 class Tester:
     """Tests candidates of a fleet, at most ``places`` at once; a context manager. The caller holds the train's lock."""
 
-    def __init__(self, fleet: Fleet, engine: Engine, places: int, events: EventSink) -> None:
-        self._fleet, self._engine, self._events = fleet, engine, events
-        self.slots = Slots(fleet)
+    def __init__(self, snapshot: FleetSnapshot, engine: Engine, places: int, events: EventSink) -> None:
+        fleet = self._fleet = snapshot.fleet
+        self._engine, self._events = engine, events
+        self.slots = Slots(snapshot)
         cache = fleet.repository.state_folder / "gates"
         for folder in (cache / "results", cache / "remade", fleet.folder / "gates"):
             forget_unused(folder)

@@ -1,19 +1,109 @@
-"""What every part of one train works with."""
+"""What every part of one train works with: the fleet, its tools, the pins of candidates, and regenerated files."""
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from orchestra.blueprint.model import AgentName
 from orchestra.candidates.builder import CandidateBuilder, open_builder
 from orchestra.candidates.text_conflict import RuleOf
-from orchestra.fleet import Fleet
-from orchestra.git.refs import CommitId
-from orchestra.train.candidate_refs import CandidateRefs
+from orchestra.engine.job import JobId, Outcome, shell_job
+from orchestra.engine.local import run
+from orchestra.errors import MovedError
+from orchestra.files import write_atomically
+from orchestra.fleet import Fleet, FleetSnapshot
+from orchestra.git.objects import Commit, Objects, TreeId, our_ident
+from orchestra.git.refs import CommitId, Kind, RefUpdate, agent_ref, update
 from orchestra.train.events import EventSink
-from orchestra.train.regenerate import Regenerator
 from orchestra.train.results import ResultRecorder
+from orchestra.train.slots import REGENERATE_SLOT, Slots
 from orchestra.train.tester import Tester
+
+
+class CandidateRefs:
+    """The candidate refs of one fleet. The caller holds the train's lock, so nothing else moves them.
+
+    They protect what a train has built from ``git gc``. A candidate's commit has those before it as ancestors, so the
+    ref of the last one protects them all. The ref of an agent that did not land is deleted when the train ends, or when
+    the next one starts.
+    """
+
+    def __init__(self, snapshot: FleetSnapshot) -> None:
+        self._fleet = snapshot.fleet
+        self._commits = {name: refs.candidate for name, refs in snapshot.agents.items() if refs.candidate is not None}
+
+    def pin(self, agent: AgentName, commit: CommitId) -> None:
+        """Protect ``commit`` from ``gc`` until this agent's next candidate is pinned."""
+        self._move(agent, commit, "a candidate")
+        self._commits[agent] = commit
+
+    def delete_all(self) -> None:
+        """Delete every pin of this fleet, those of a killed train included."""
+        for agent in self._commits:
+            self._move(agent, None, "decided")
+        self._commits.clear()
+
+    def _move(self, agent: AgentName, commit: CommitId | None, reason: str) -> None:
+        git = self._fleet.repository.git
+        move = RefUpdate(agent_ref(self._fleet.name, agent, Kind.CANDIDATE), commit, self._commits.get(agent))
+        try:
+            update(git, [move], reason=reason)
+        except MovedError as moved:  # a landing moved or deleted it
+            current = CommitId(moved.actual) if moved.actual else None
+            update(git, [replace(move, old=current)] if current or commit else [], reason=reason)
+
+    def forget(self, agent: AgentName) -> None:
+        """Note that an agent's pin was deleted with its landing."""
+        self._commits.pop(agent, None)
+
+
+class Regenerator:
+    """The ``Remake`` of a train (candidates.text_conflict)."""
+
+    def __init__(self, fleet: Fleet, slots: Slots) -> None:
+        self._fleet, self._slots = fleet, slots
+
+    def remake(self, tree: TreeId, path: str, command: str) -> bytes | None:
+        """Return the file's new content, or None."""
+        key = hashlib.sha256("\0".join((tree, path, command)).encode("utf-8", "surrogateescape")).hexdigest()
+        cached = self._fleet.repository.state_folder / "gates" / "remade" / key
+        if cached.is_file():
+            return cached.read_bytes()
+        try:
+            content = self._regenerate(tree, path, command)
+        finally:
+            self._slots.drop_scratch(REGENERATE_SLOT)
+        if content is not None:
+            write_atomically(cached, content)
+        return content
+
+    def _regenerate(self, tree: TreeId, path: str, command: str) -> bytes | None:
+        with Objects(self._fleet.repository.git) as objects:
+            message = b"a candidate whose files are regenerated\n"
+            commit = objects.write_commit(Commit(tree, (), our_ident(), our_ident(), message))
+        setup = self._slots.prepare(REGENERATE_SLOT, commit)
+        for step in setup.commands:
+            if self._run(step, tree) is not Outcome.PASSED:
+                return None
+        self._slots.setup_done(REGENERATE_SLOT, setup)
+        if self._run(command, tree) is not Outcome.PASSED:
+            return None
+        slot = self._slots.path(REGENERATE_SLOT)
+        file: Path = slot / path
+        is_inside = file.resolve().is_relative_to(slot.resolve())
+        return file.read_bytes() if is_inside and file.is_file() and not file.is_symlink() else None
+
+    def _run(self, command: str, tree: TreeId) -> Outcome:
+        log = self._fleet.folder / "gates" / f"{tree[:12]}.regenerate.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        job = JobId(f"regenerate-{tree[:12]}-{secrets.token_hex(4)}")
+        limit = self._fleet.blueprint.worktrees.setup.timeout_s
+        env = self._slots.environment(REGENERATE_SLOT)
+        return run(shell_job(job, command, self._slots.path(REGENERATE_SLOT), env, log, timeout_s=limit)).outcome
 
 
 class Integrators:
@@ -39,15 +129,25 @@ class Integrators:
         self._by_target.clear()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TrainContext:
-    """The fleet and the tools of one train. ``rehearsed``: nothing moves but in memory; ``push``: the remote first."""
+    """What every part of one train works with. ``snapshot``: refs and worktrees as they were when it started.
 
-    fleet: Fleet
+    ``rehearsed``: nothing moves but in memory; ``push``: the remote first.
+    """
+
+    snapshot: FleetSnapshot
     tester: Tester
-    events: EventSink
     recorder: ResultRecorder
     candidate_refs: CandidateRefs
     integrators: Integrators
     rehearsed: bool
     push: bool
+
+    @property
+    def fleet(self) -> Fleet:
+        return self.snapshot.fleet
+
+    @property
+    def events(self) -> EventSink:
+        return self.recorder.events

@@ -86,27 +86,48 @@ class Waiting:
     reason: str
 
 
+AgentResult = Landed | Evicted | Blocked | Waiting
+
+
 @dataclass(frozen=True, slots=True)
 class MergeReport:
-    """``rehearsed``: nothing was landed; ``landed`` is what would have, ``after`` the commit the target would have.
+    """``rehearsed``: nothing was landed; the results and ``after`` are what would have become of it.
 
-    ``tests_run`` counts runs of gates on a candidate, ``seconds`` the wall time of the whole train.
+    ``results`` are in the order in which they were decided. ``tests_run`` counts runs of gates on a candidate,
+    ``seconds`` the wall time of the whole train.
     """
 
     fleet: str
     target: str
     before: CommitId
     after: CommitId
-    landed: tuple[Landed, ...] = ()
-    evicted: tuple[Evicted, ...] = ()
-    blocked: tuple[Blocked, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
+    results: tuple[AgentResult, ...] = ()
+    advice: tuple[str, ...] = ()
+    recovered: tuple[str, ...] = ()
     rehearsed: bool = False
-    pushed: bool = False
+    push: bool = False
     tests_run: int = 0
     seconds: float = 0.0
-    recovered: tuple[str, ...] = ()
-    advice: tuple[str, ...] = field(default=())
+
+    @property
+    def landed(self) -> tuple[Landed, ...]:
+        return tuple(result for result in self.results if isinstance(result, Landed))
+
+    @property
+    def evicted(self) -> tuple[Evicted, ...]:
+        return tuple(result for result in self.results if isinstance(result, Evicted))
+
+    @property
+    def blocked(self) -> tuple[Blocked, ...]:
+        return tuple(result for result in self.results if isinstance(result, Blocked))
+
+    @property
+    def waiting(self) -> tuple[Waiting, ...]:
+        return tuple(result for result in self.results if isinstance(result, Waiting))
+
+    @property
+    def pushed(self) -> bool:
+        return self.push and bool(self.landed) and not self.rehearsed
 
     @property
     def exit_code(self) -> ExitCode:
@@ -133,7 +154,10 @@ class MergeReport:
     def render_lines(self) -> list[str]:
         """Plain lines for a person, the good news first."""
         verb = "would land" if self.rehearsed else "landed"
-        lines = [f"{item.agent}: {verb} as {item.commit[:10]}{_gates(item.gates)}" for item in self.landed]
+        lines = []
+        for item in self.landed:
+            gates = ", ".join(f"{name} {outcome}" for name, outcome in item.gates.items())
+            lines.append(f"{item.agent}: {verb} as {item.commit[:10]}" + (f" ({gates})" if gates else ""))
         for out in self.evicted:
             log = f" (log: {out.log})" if out.log else ""
             with_agents = f" with {', '.join(out.with_)}" if out.with_ else ""
@@ -143,39 +167,27 @@ class MergeReport:
         lines += [f"{item.agent}: blocked by {item.by}: {item.reason}" for item in self.blocked]
         lines += [f"{item.agent}: waiting: {item.reason}" for item in self.waiting]
         lines += self.advice
-        return [*lines, self._last_line()]
-
-    def _last_line(self) -> str:
-        if self.before == self.after:
-            return f"{self.target} stays at {self.before[:10]}"
-        if not self.landed:
-            return f"{self.target} was at {self.before[:10]} and is at {self.after[:10]}; this train landed nothing"
         moved = "would go" if self.rehearsed else "went"
-        pushed = ", pushed" if self.pushed else ""
-        return f"{self.target} {moved} from {self.before[:10]} to {self.after[:10]}{pushed}"
-
-
-def _gates(gates: Mapping[str, str]) -> str:
-    return f" ({', '.join(f'{name} {outcome}' for name, outcome in gates.items())})" if gates else ""
+        if self.before == self.after:
+            lines.append(f"{self.target} stays at {self.before[:10]}")
+        elif self.landed:
+            pushed = ", pushed" if self.pushed else ""
+            lines.append(f"{self.target} {moved} from {self.before[:10]} to {self.after[:10]}{pushed}")
+        else:
+            was = f"{self.target} was at {self.before[:10]} and is at {self.after[:10]}"
+            lines.append(f"{was}; this train landed nothing")
+        return lines
 
 
 def _evicted_json(item: Evicted) -> dict[str, Json]:
+    offer = item.proposal
     document: dict[str, Json] = {"agent": item.agent, "reason": item.reason.value, "detail": item.detail}
-    document["with"] = list(item.with_)
-    document["log"] = str(item.log) if item.log else None
-    document["gate"] = item.gate
-    document["proposal"] = _offer_json(item.proposal) if item.proposal else None
+    document |= {"with": list(item.with_), "log": str(item.log) if item.log else None, "gate": item.gate}
+    document["proposal"] = None
+    if offer:
+        row: dict[str, Json] = {"commit": offer.commit, "resolved": dict(offer.resolved), "detail": offer.detail}
+        document["proposal"] = row | {"log": str(offer.log) if offer.log else None, "gates": dict(offer.gates)}
     return document
-
-
-def _offer_json(offer: Offer) -> dict[str, Json]:
-    return {
-        "commit": offer.commit,
-        "resolved": dict(offer.resolved),
-        "detail": offer.detail,
-        "log": str(offer.log) if offer.log else None,
-        "gates": dict(offer.gates),
-    }
 
 
 NO_GATES: Mapping[str, str] = MappingProxyType({})

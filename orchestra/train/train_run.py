@@ -1,7 +1,7 @@
 """Run a train: carry out what the planner decides, and report it, until every agent is decided.
 
-Decisions are the planner's (``planner.plan``), facts are git's and the gates'; this module only carries between them.
-After every event it plans again from all facts. In a rehearsal the target moves in memory only.
+Decisions are the planner's (``planner.plan``), facts are git's and the gates'. After every event it plans again from
+all facts. In a rehearsal the target moves in memory only.
 
 Invariant: nothing lands that fails the audit of containment, and when the target moved meanwhile, everything is built
 again on what it is now.
@@ -9,29 +9,31 @@ again on what it is now.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from orchestra.blueprint.model import AgentName
-from orchestra.candidates.builder import BuiltCandidate, Candidate, NothingToMerge
+from orchestra.candidates.builder import BuiltCandidate, NothingToMerge
 from orchestra.candidates.containment import LandingStep, audit, unclaimed_paths
 from orchestra.candidates.text_conflict import Conflict
-from orchestra.errors import GitError, GroundError
+from orchestra.errors import DiskFull, GitError, GroundError
+from orchestra.fleet import read_snapshot
 from orchestra.git.refs import CommitId
+from orchestra.git.tree_diff import note_tree
 from orchestra.ledger import Json
 from orchestra.train import planner
-from orchestra.train.bisect import CauseFinder
-from orchestra.train.conflict_blame import OtherSideFinder
+from orchestra.train.causes import CauseFinder, find_other_side
 from orchestra.train.entries import Entries, Entry
 from orchestra.train.eta import format_remaining, seconds_left, typical_seconds
 from orchestra.train.eviction_report import FailedEntry
 from orchestra.train.landing import TargetMoved, VerdictChanged, land
 from orchestra.train.landing_journal import Landing
+from orchestra.train.landing_order import order_by_dependencies, stacked_on
 from orchestra.train.planner_model import (
     Action,
     Block,
     Build,
-    BuildOutcome,
     Cancel,
     Evict,
     EvictionCause,
@@ -43,43 +45,15 @@ from orchestra.train.planner_model import (
     Run,
     TestRecord,
 )
-from orchestra.train.stacked_branches import order_by_dependencies, stacked_on
-from orchestra.train.target_checks import TargetPosition, check_target
+from orchestra.train.results import hold_reason
+from orchestra.train.target_branch import TargetPosition, check_target
+from orchestra.train.target_state import TargetState, Unbuildable
 from orchestra.train.test_run import TestOutcome, TestReport
 from orchestra.train.train_context import TrainContext
-from orchestra.train.train_report import Blocked, Landed, Waiting
+from orchestra.train.train_report import Blocked, Evicted, EvictReason, Landed, Waiting
 
 _MOST_TARGET_MOVES = 20  # before the train gives up
-_MOST_LOST_CANDIDATES = 20  # removed by ``git gc --prune=now`` before they were pinned
-
-
-@dataclass(slots=True)
-class TargetState:
-    """What is known about one value of the target: candidates on it, and their tests."""
-
-    target: CommitId
-    built: dict[MergeGroup, Candidate] = field(default_factory=dict)
-    tests: dict[MergeGroup, TestRecord] = field(default_factory=dict)
-    reports: dict[MergeGroup, TestReport] = field(default_factory=dict)
-
-    def commit(self, group: MergeGroup) -> CommitId:
-        """Return the commit of a group that was built clean."""
-        if not group:
-            return self.target
-        candidate = self.built[group]
-        if not isinstance(candidate, BuiltCandidate):
-            raise AssertionError(f"{group} has no candidate")
-        return candidate.commit
-
-    def after(self, group: MergeGroup) -> TargetState:
-        """Return what is still known once ``group`` has landed: the groups that begin with it."""
-        size = len(group)
-        return TargetState(
-            self.commit(group),
-            {key[size:]: built for key, built in self.built.items() if key[:size] == group and len(key) > size},
-            {key[size:]: test for key, test in self.tests.items() if key[:size] == group},
-            {key[size:]: report for key, report in self.reports.items() if key[:size] == group},
-        )
+_BUILD_TRIES = 3  # a ``git gc --prune=now`` may remove objects before they are pinned
 
 
 class TrainRun:
@@ -95,8 +69,11 @@ class TrainRun:
         self._state = TargetState(position.start)
         self._built_on = position.start  # what lands from here on is built on it, so one integrator is enough
         self._candidates: set[CommitId] = set()
-        self._target_moves = self._lost_candidates = 0
+        self._target_moves = 0
+        self._failed_builds: Counter[MergeGroup] = Counter()
         self._failures: list[FailedEntry] = []
+        self._red_groups: list[frozenset[AgentName]] = []
+        self._red_once: dict[CommitId, TestReport] = {}
         self._tester.rehearsed_failures.begin(rehearsed=context.rehearsed)
 
     # -- the loop -----------------------------------------------------------------------------------------------
@@ -123,8 +100,8 @@ class TrainRun:
             order=self._order,
             after=self._after,
             out=self._recorder.not_landing | self._entries.excluded,
-            built={group: _outcome(candidate) for group, candidate in self._state.built.items()},
-            tests=self._state.tests,
+            built=self._state.outcomes,
+            tests=self._state.tests | self._unconfirmed_head(),
             slots=self._fleet.blueprint.limits.gates,
             policy=merge.train,
             guarantee=merge.guarantee,
@@ -132,6 +109,17 @@ class TrainRun:
             rejected=self._recorder.rejected,
             recall=self._may_recall,
         )
+
+    def _unconfirmed_head(self) -> dict[MergeGroup, TestRecord]:
+        """Ask for a second run where the head was red once: that may be chance.
+
+        A red group of which the head is a part confirms it, too, unless one of its agents has been evicted since.
+        """
+        head = self._order[:1]
+        test = self._state.tests.get(head, TestRecord())
+        rejected = self._recorder.not_landing
+        reds = sum(1 for group in self._red_groups if head and head[0] in group and not group & rejected)
+        return {head: replace(test, needed=2)} if test.reds == test.needed == reds == 1 else {}
 
     @property
     def _may_recall(self) -> bool:
@@ -161,7 +149,8 @@ class TrainRun:
             case Block(agent, by):
                 self._decide(Blocked(agent, f"depends on {by}, which is not landing in this run", by))
             case Hold(agent, reason):
-                self._decide(Waiting(agent, self._hold_reason(agent, reason)))
+                report = self._state.reports.get((agent,) if reason is HoldReason.STUCK else ())
+                self._decide(Waiting(agent, hold_reason(reason, report)))
 
     def _decide(self, result: Blocked | Waiting) -> None:
         self._order = tuple(name for name in self._order if name != result.agent)
@@ -194,16 +183,22 @@ class TrainRun:
 
     def _add_report(self, report: TestReport) -> None:
         test = self._state.tests.get(report.group, TestRecord())
+        is_red = report.ended is TestOutcome.RED
         # A test that ended without a verdict does not say how many reds decide.
-        needed = 1 + self._tester.retries(report) if report.ended is TestOutcome.RED else test.needed
+        needed = 1 + self._tester.retries(report) if is_red else test.needed
         if report.no_slot:
             self._forget_candidates()
+        if is_red and not report.recalled_red:
+            self._red_groups.append(frozenset(report.group))
+            self._red_once.setdefault(report.commit, report)
+        elif report.ended is TestOutcome.GREEN and (red := self._red_once.pop(report.commit, None)):
+            self._recorder.add_flaky_gate(red)
         self._state.reports[report.group] = report
         self._state.tests[report.group] = replace(
             test,
             running=False,
             green=test.green or report.ended is TestOutcome.GREEN,
-            reds=max(test.reds + (report.ended is TestOutcome.RED), needed * report.recalled_red),
+            reds=max(test.reds + is_red, needed * report.recalled_red),
             broken=test.broken + (report.ended is TestOutcome.BROKEN),
             needed=needed,
         )
@@ -214,10 +209,10 @@ class TrainRun:
         Anywhere else a person may have moved it, and the next landing notices.
         """
         tip = self._fleet.target_tip()
-        if tip is None or tip == self._position.local or tip not in self._candidates:
+        if tip == self._position.local or tip not in self._candidates:
             return
-        before, target = self._position.local, self._fleet.target
-        fix = f"git update-ref refs/heads/{target} {before} {tip}"
+        target = self._fleet.target
+        fix = f"git update-ref refs/heads/{target} {self._position.local} {tip}"
         self._stop(GroundError(f"{target} was moved to the candidate {tip[:10]}, and not by this train", hint=fix))
 
     # -- building -----------------------------------------------------------------------------------------------
@@ -233,12 +228,15 @@ class TrainRun:
                     candidate = Conflict(tuple(found.path for found in findings), messages)
                 else:
                     self._candidates.add(candidate.commit)
+                    note_tree(git, candidate.commit, candidate.tree)
                     self._context.candidate_refs.pin(group[-1], candidate.commit)
-        except GroundError:  # a ``git gc --prune=now`` removed objects that no ref held
-            self._lost_candidates += 1
-            if self._lost_candidates > _MOST_LOST_CANDIDATES:
-                raise
+        except DiskFull:
+            raise
+        except GroundError as error:  # objects that no ref held were removed, or git cannot merge the branch
+            self._failed_builds[group] += 1
             self._forget_candidates()
+            if self._failed_builds[group] >= _BUILD_TRIES:
+                self._state.built[group] = Unbuildable(f"git cannot merge it: {error}")
             return
         self._state.built[group] = candidate
         if isinstance(candidate, Conflict):
@@ -261,30 +259,18 @@ class TrainRun:
         entry, target = self._entries.entry(agent), self._state.target
         self._order = tuple(name for name in self._order if name != agent)
         candidate = self._state.built[(agent,)]
-        if cause is EvictionCause.EMPTY and isinstance(candidate, NothingToMerge):
+        if isinstance(candidate, Unbuildable):
+            self._recorder.add(Evicted(agent, entry.branch.tip, EvictReason.MALFORMED, candidate.sentence))
+        elif cause is EvictionCause.EMPTY and isinstance(candidate, NothingToMerge):
             self._recorder.evict_empty(entry, candidate)
         elif isinstance(candidate, Conflict):
             integrator = self._context.integrators.on(self._built_on)
-            other_side = OtherSideFinder(self._context).find(entry.branch, candidate, target, integrator)
-            objects = integrator.objects
-            self._recorder.evict_conflict(entry, candidate, other_side, target, objects)
+            other_side = find_other_side(self._context, entry.branch, candidate, target, integrator)
+            self._recorder.evict_conflict(entry, candidate, other_side, target, integrator.objects)
         elif isinstance(candidate, BuiltCandidate):
             report = self._state.reports[(agent,)]
             self._recorder.evict_red(entry, report, target)
             self._failures.append(FailedEntry(entry, target, candidate.fork, report))
-
-    def _hold_reason(self, agent: AgentName, reason: HoldReason) -> str:
-        group: MergeGroup = (agent,) if reason is HoldReason.STUCK else ()
-        report = self._state.reports.get(group)
-        run = report.decided_by if report else None
-        detail = f": {run.gate} {run.detail or run.outcome}" if run else ""
-        log = f" (log: {run.log})" if run and run.log else ""
-        sentences = {
-            HoldReason.RED_TARGET: "the target itself is red, so no agent can be blamed",
-            HoldReason.STUCK: "its gates could not be run to an end",
-            HoldReason.STUCK_TARGET: "no gate could be run on this machine",
-        }
-        return f"{sentences[reason]}{detail}{log}"
 
     # -- landing ------------------------------------------------------------------------------------------------
 
@@ -314,8 +300,7 @@ class TrainRun:
         except GroundError as error:
             self._stop(error)
             return
-        for entry in entries:
-            name = entry.agent.name
+        for name in group:
             gates = {**report.gates, **self._recorder.builtin_outcomes(name)}
             self._recorder.add(Landed(name, commits[name], gates), report)
         self._order = tuple(name for name in self._order if name not in group)
@@ -333,8 +318,8 @@ class TrainRun:
             fleet.target,
             self._position.local,
             commits[entries[-1].agent.name],
-            {str(name): commit for name, commit in commits.items()},
-            {str(entry.agent.name): entry.notes for entry in entries if entry.notes},
+            commits,
+            {entry.agent.name: entry.notes for entry in entries if entry.notes},
             fleet.remote if push else None,
             self._position.remote_tip if push and fleet.remote else None,
         )
@@ -353,9 +338,7 @@ class TrainRun:
         self._context.events.emit("waiting", (), f"{event}; building again")
         self._cancel_tests()
         try:
-            self._position = check_target(
-                self._fleet.repository, self._fleet.target, self._fleet.remote, push=self._context.push
-            )
+            self._position = check_target(read_snapshot(self._fleet), push=self._context.push)
         except GroundError as error:
             self._stop(error)
             return
@@ -372,15 +355,8 @@ class TrainRun:
         self._state.tests = {}
 
     def _cancel_tests(self) -> None:
-        for group, test in self._state.tests.items():
-            if test.running:
-                self._tester.cancel(group)
-
-
-def _outcome(candidate: Candidate) -> BuildOutcome:
-    if isinstance(candidate, BuiltCandidate):
-        return BuildOutcome.CLEAN
-    return BuildOutcome.EMPTY if isinstance(candidate, NothingToMerge) else BuildOutcome.CONFLICT
+        for group in [group for group, test in self._state.tests.items() if test.running]:
+            self._tester.cancel(group)
 
 
 def _step(onto: CommitId, candidate: BuiltCandidate, entry: Entry) -> LandingStep:

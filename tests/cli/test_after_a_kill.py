@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.blueprint.model import AgentName
 from orchestra.git.refs import CommitId
 from orchestra.git.repository import Repository
 from orchestra.train.landing_journal import Landing, journal_path, write_journal
@@ -31,7 +32,9 @@ def cut_off(make_repository: MakeRepository, tmp_path: Path, orchestra: Orchestr
     new = CommitId(Checkout(tmp_path / "worktrees" / "agent-1").commit("work", {"b": "b\n"}))
     checkout.git("update-ref", "refs/orchestra/demo/one/approved", new)
     checkout.git("update-ref", "refs/orchestra/demo/one/candidate", new)
-    write_journal(Repository.discover(checkout.path).state_folder, Landing("demo", "main", old, new, {"one": new}, {}))
+    write_journal(
+        Repository.discover(checkout.path).state_folder, Landing("demo", "main", old, new, {AgentName("one"): new}, {})
+    )
     checkout.git("update-ref", "refs/heads/main", new, old)
     return checkout
 

@@ -159,7 +159,7 @@ def flaky(log: Path, *reds: int) -> str:
 
 def test_a_branch_that_was_red_by_chance_is_red_with_nobody(make_repository: MakeRepository, tmp_path: Path) -> None:
     train = make_train(make_repository({"f": "\n"}), "one", "two", "late")
-    train.gates(RunGate("tests", flaky(tmp_path / "runs", 1)))
+    train.gates(RunGate("tests", flaky(tmp_path / "runs", 1, 2)))
     train.approved(one={"1": "1\n"}, two={"2": "1\n"}, late={"late": "1\n"})
     (out,) = train.merge().evicted
     assert (out.agent, out.reason, out.with_) == ("late", "gate", ())

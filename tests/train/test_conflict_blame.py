@@ -10,8 +10,8 @@ from orchestra.blueprint.model import AgentName
 from orchestra.errors import GroundError
 from orchestra.git.git_process import Git, Output
 from orchestra.git.refs import Kind, agent_ref
-from orchestra.train import conflict_blame
-from orchestra.train.eviction_report import OtherSide
+from orchestra.train import causes
+from orchestra.train.eviction_report import LandedChange, OtherSide
 from tests.conftest import MakeRepository
 from tests.train.train_fixture import Strategy, TrainFixture, landed, make_train
 
@@ -99,7 +99,7 @@ def test_git_is_not_asked_about_each_commit_of_a_long_history(
     train.approved(middle={"f": changed(20, "middle")}, last={"f": changed(20, "last")})
     for number in range(20):
         train.checkout.commit("elsewhere", {"other": f"{number}\n"})
-    run, find = Git.run, conflict_blame.OtherSideFinder.find
+    run, find = Git.run, causes.find_other_side
     asked: list[str] = []
 
     def counted(git: Git, *words: str, **options: Any) -> Output:
@@ -111,7 +111,7 @@ def test_git_is_not_asked_about_each_commit_of_a_long_history(
             patch.setattr(Git, "run", counted)
             return find(*about)
 
-    monkeypatch.setattr(conflict_blame.OtherSideFinder, "find", watched)
+    monkeypatch.setattr("orchestra.train.train_run.find_other_side", watched)
     assert [(out.agent, out.with_) for out in train.merge().evicted] == [("last", ("middle",))]
     assert 0 < len(asked) < 20, asked
 
@@ -147,10 +147,10 @@ def test_who_it_is_with_may_stay_unknown_but_nobody_is_kept_from_landing(
 ) -> None:
     """A ``gc --prune=now`` beside a train takes what is built for the question, and no ref holds."""
 
-    def missing(*_: object) -> OtherSide:
+    def missing(*_: object) -> tuple[LandedChange, ...]:
         raise GroundError("an object is missing")
 
-    monkeypatch.setattr(conflict_blame.OtherSideFinder, "_find", missing)
+    monkeypatch.setattr(causes, "landed_changes", missing)
     train.approved(top={"f": changed(1, "top")}, middle={"f": changed(1, "middle")}, last={"g": "1\n"})
     report = train.merge()
     assert landed(report) == ["top", "last"]

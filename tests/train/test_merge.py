@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from orchestra.blueprint.model import Builtin, BuiltinGate, Forbid, Policy, Regenerate, Review, RunGate, Scope, Union
+from orchestra.blueprint.model import (
+    Builtin,
+    BuiltinGate,
+    Forbid,
+    Limits,
+    Policy,
+    Regenerate,
+    Review,
+    RunGate,
+    Scope,
+    Train,
+    Union,
+)
 from orchestra.errors import GroundError, LockHeld, UsageError
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import NOTES as NOTES_REF
@@ -266,8 +278,8 @@ def test_gates_run_in_order_and_a_red_one_ends_the_candidate(train: TrainFixture
     assert landed(report) == ["two"]
     assert report.evicted[0].gate == "lint"
     assert dict(report.landed[0].gates) == {"lint": "passed", "tests": "passed"}
-    # red: lint on one, then both on the target alone; green: both on two
-    assert ran.read_text().split() == ["lint", "lint", "tests", "lint", "tests"]
+    # red: lint on one, twice, then both on the target alone; green: both on two
+    assert ran.read_text().split() == ["lint", "lint", "lint", "tests", "lint", "tests"]
 
 
 def test_a_gate_is_tried_again_as_often_as_it_says(train: TrainFixture, tmp_path: Path) -> None:
@@ -510,3 +522,33 @@ def test_approve_works_beside_a_running_train(train: TrainFixture) -> None:
 
     assert landed(train.merge(progress=judge)) == ["one"]
     assert train.world.refs()["demo/two/approved"] == train.tip("agent/demo/two")
+
+
+def test_a_gate_that_is_red_once_and_then_green_is_flaky_and_evicts_no_agent(
+    train: TrainFixture, tmp_path: Path
+) -> None:
+    red = tmp_path / "red"
+    train.gates(RunGate("tests", f'test ! -e a || test -e "{red}" || {{ touch "{red}"; exit 1; }}'))
+    train.approved(one={"a": "1\n"}, two={"b": "1\n"})
+    report = train.merge(agents=["one", "two"])
+    assert landed(report) == ["one", "two"] and report.evicted == ()
+    assert any(line.startswith("tests is flaky: it failed once and passed") for line in report.advice)
+    (event,) = train.fleet.ledger.events("flaky")
+    assert event.data["gate"] == "tests"
+
+
+def test_a_red_is_confirmed_by_a_second_run_before_an_agent_is_evicted(train: TrainFixture, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    train.gates(RunGate("tests", f'test ! -e a || {{ echo . >>"{runs}"; exit 1; }}')).approved(one={"a": "1\n"})
+    assert reasons(train.merge(agents=["one"])) == {"one": "gate"}
+    assert len(runs.read_text("utf-8").split()) == 2
+
+
+def test_a_red_in_two_groups_needs_no_further_run(train: TrainFixture, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    train.gates(RunGate("tests", f'test ! -e a || {{ echo . >>"{runs}"; exit 1; }}'))
+    train.merge_settings(train=Train.BATCH).blueprint(limits=Limits(gates=1))
+    train.approved(one={"a": "1\n"}, two={"b": "1\n"})
+    report = train.merge(agents=["one", "two"])
+    assert landed(report) == ["two"] and reasons(report) == {"one": "gate"}
+    assert len(runs.read_text("utf-8").split()) == 2

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from orchestra.blueprint.model import AgentName
 from orchestra.candidates.conflict_forecast import conflicts_by_agent, forecast_conflicts
+from orchestra.fleet import read_snapshot
 from orchestra.git.git_process import Git
-from orchestra.git.refs import read_fleet
 from orchestra.train.entries import Accept, read_entries
-from orchestra.train.order_advice import advise, better_order, losses
+from orchestra.train.landing_order import advise, better_order, losses
 from tests.train.train_fixture import TrainFixture
 
 A, B, C, D = (AgentName(name) for name in "abcd")
@@ -70,8 +70,9 @@ def test_the_forecast_sees_every_pair_and_no_instruction_file(train: TrainFixtur
     train.commit("one", {"README.md": "# one\n", "TASK.md": "one\n"})
     train.commit("two", {"README.md": "# two\n", "TASK.md": "two\n"})
     train.commit("three", {"c": "3\n", "TASK.md": "three\n"})
-    refs = read_fleet(train.fleet.repository.git, train.fleet.name)
-    entries = read_entries(train.fleet, refs, train.tip(), accept=Accept.NAMED, agents=None, read_unfinished=dict)
+    entries = read_entries(
+        read_snapshot(train.fleet), train.tip(), accept=Accept.NAMED, agents=None, read_unfinished=dict
+    )
     found = forecast_conflicts(Git(train.checkout.path), [entry.branch for entry in entries.queued])
     assert [(clash.first, clash.second, clash.paths) for clash in found] == [("one", "two", ("README.md",))]
     assert conflicts_by_agent(found) == {"one": {"two"}, "two": {"one"}}

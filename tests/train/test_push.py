@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.blueprint.model import AgentName
 from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import make_fleet
 from orchestra.train.events import TrainEvent
@@ -114,7 +115,9 @@ def candidate(train: TrainFixture) -> tuple[str, Landing]:
     told = train.rehearse(agents=["one"])
     commit, old = told.landed[0].commit, train.tip()
     train.checkout.git("update-ref", "refs/orchestra/demo/one/candidate", commit)
-    intent = Landing("demo", "main", old, commit, {"one": commit}, {"one": "notes\n"}, "origin", old)
+    intent = Landing(
+        "demo", "main", old, commit, {AgentName("one"): commit}, {AgentName("one"): "notes\n"}, "origin", old
+    )
     write_journal(train.fleet.repository.state_folder, intent)
     return commit, intent
 

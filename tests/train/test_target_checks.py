@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from orchestra.errors import GroundError
+from orchestra.fleet import Fleet, read_snapshot
 from orchestra.git.repository import Repository
-from orchestra.train.target_checks import check_target
+from orchestra.train.target_branch import TargetPosition, check_target
 from tests.conftest import Checkout, MakeRepository
+from tests.fleets import make_blueprint
 
 
-def position(checkout: Checkout, remote: str | None = None, target: str = "main") -> object:
-    return check_target(Repository.discover(checkout.path), target, remote)
+def position(checkout: Checkout, remote: str | None = None, target: str = "main") -> TargetPosition:
+    fleet = Fleet(Repository.discover(checkout.path), make_blueprint("one"), target, remote)
+    return check_target(read_snapshot(fleet))
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def ahead_there(checkout: Checkout) -> str:
 
 
 def test_no_remote(repository: Checkout) -> None:
-    found = check_target(Repository.discover(repository.path), "main", None)
+    found = position(repository)
     assert found.start == found.local == repository.git("rev-parse", "main")
     assert found.checkouts == (repository.path,)
     assert found.remote_tip is None
@@ -41,13 +44,13 @@ def test_no_remote(repository: Checkout) -> None:
 
 def test_behind_its_remote_a_train_starts_from_the_remotes_tip(cloned: Checkout) -> None:
     theirs = ahead_there(cloned)
-    found = check_target(Repository.discover(cloned.path), "main", "origin")
+    found = position(cloned, "origin")
     assert (found.start, found.local) == (theirs, cloned.git("rev-parse", "main"))
 
 
 def test_ahead_of_its_remote_is_fine(cloned: Checkout) -> None:
     mine = cloned.commit("mine", {"a": "1\n"})
-    found = check_target(Repository.discover(cloned.path), "main", "origin")
+    found = position(cloned, "origin")
     assert found.start == found.local == mine
 
 
@@ -61,7 +64,7 @@ def test_diverged_is_refused_with_the_mend(cloned: Checkout) -> None:
 
 def test_a_remote_without_the_branch(cloned: Checkout) -> None:
     cloned.git("branch", "work")
-    assert check_target(Repository.discover(cloned.path), "work", "origin").remote_tip is None
+    assert position(cloned, "origin", "work").remote_tip is None
 
 
 def test_unborn_and_absent_targets(tmp_path: Path, repository: Checkout) -> None:
@@ -112,7 +115,7 @@ def test_linked_worktrees_detached_heads_and_shallow_clones_work(repository: Che
     linked = tmp_path / "linked \u00e9"
     repository.git("worktree", "add", "-q", "-b", "other", str(linked))
     repository.git("checkout", "-q", "--detach")
-    found = check_target(Repository.discover(linked), "main", None)
+    found = position(Checkout(linked))
     assert found.checkouts == ()
     repository.commit("more", {"a": "1\n"})
     shallow = tmp_path / "shallow"
@@ -126,5 +129,5 @@ def test_git_dir_in_the_environment_changes_nothing(
     monkeypatch.setenv("GIT_DIR", str(tmp_path))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
-    found = check_target(Repository.discover(repository.path), "main", None)
+    found = position(repository)
     assert found.checkouts == (repository.path,)

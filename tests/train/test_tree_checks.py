@@ -81,6 +81,17 @@ def test_a_malformed_branch_is_evicted_and_the_others_land(train: TrainFixture, 
     assert reasons(report) == {"one": "malformed"}
 
 
+def test_a_branch_that_git_cannot_merge_is_evicted_and_the_others_land(train: TrainFixture) -> None:
+    train.approved(one={"README.md": "one\n"}, two={"b": "2\n"})
+    train.checkout.commit("target", {"README.md": "target\n"})
+    blob = train.checkout.git("rev-parse", "agent/demo/one:README.md")
+    (train.checkout.path / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    report = train.merge(agents=["one", "two"])
+    assert landed(report) == ["two"]
+    assert reasons(report) == {"one": "malformed"}
+    assert blob in report.evicted[0].detail
+
+
 def test_a_nested_repository_does_not_land_as_a_link(train: TrainFixture) -> None:
     nested = train.world.at("one").path / "nested"
     nested.mkdir()

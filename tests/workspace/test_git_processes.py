@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.git_processes import recorded_git_processes
 from tests.workspace.conftest import MakeHome, run_spawn
 
 TWO_AGENTS = """\
@@ -27,10 +28,6 @@ def test_spawn_of_two_agents_starts_few_git_processes(
     make: MakeHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = make(TWO_AGENTS)
-    trace = tmp_path / "trace"
-    monkeypatch.setenv("GIT_TRACE2_EVENT", str(trace))
-    run_spawn(home)
-    monkeypatch.delenv("GIT_TRACE2_EVENT")
-    starts = [line for line in trace.read_text().splitlines() if '"event":"start"' in line]
-    own = [line for line in starts if "/" not in line.split('"sid":"')[1].split('"')[0]]  # not git's own children
-    assert len(own) <= MOST, os.linesep.join(line.split('"argv":')[1][:150] for line in own)
+    with recorded_git_processes(tmp_path, monkeypatch) as processes:
+        run_spawn(home)
+    assert len(processes) <= MOST, os.linesep.join(processes)

@@ -1,0 +1,57 @@
+"""What a train knows about one value of the target: candidates on it, and their tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestra.candidates.builder import BuiltCandidate, Candidate, NothingToMerge
+from orchestra.git.refs import CommitId
+from orchestra.train.planner_model import BuildOutcome, MergeGroup, TestRecord
+from orchestra.train.test_run import TestReport
+
+
+@dataclass(frozen=True, slots=True)
+class Unbuildable:
+    """git cannot merge the branch at all, a malformed tree perhaps: ``sentence`` says why."""
+
+    sentence: str
+
+
+@dataclass(slots=True)
+class TargetState:
+    """What is known about one value of the target: candidates on it, and their tests."""
+
+    target: CommitId
+    built: dict[MergeGroup, Candidate | Unbuildable] = field(default_factory=dict)
+    tests: dict[MergeGroup, TestRecord] = field(default_factory=dict)
+    reports: dict[MergeGroup, TestReport] = field(default_factory=dict)
+
+    def commit(self, group: MergeGroup) -> CommitId:
+        """Return the commit of a group that was built clean."""
+        if not group:
+            return self.target
+        candidate = self.built[group]
+        if not isinstance(candidate, BuiltCandidate):
+            raise AssertionError(f"{group} has no candidate")
+        return candidate.commit
+
+    @property
+    def outcomes(self) -> dict[MergeGroup, BuildOutcome]:
+        """Return how building each group went, as the planner sees it."""
+        return {group: _outcome(candidate) for group, candidate in self.built.items()}
+
+    def after(self, group: MergeGroup) -> TargetState:
+        """Return what is still known once ``group`` has landed: the groups that begin with it."""
+        size = len(group)
+        return TargetState(
+            self.commit(group),
+            {key[size:]: built for key, built in self.built.items() if key[:size] == group and len(key) > size},
+            {key[size:]: test for key, test in self.tests.items() if key[:size] == group},
+            {key[size:]: report for key, report in self.reports.items() if key[:size] == group},
+        )
+
+
+def _outcome(candidate: Candidate | Unbuildable) -> BuildOutcome:
+    if isinstance(candidate, BuiltCandidate):
+        return BuildOutcome.CLEAN
+    return BuildOutcome.EMPTY if isinstance(candidate, NothingToMerge) else BuildOutcome.CONFLICT
