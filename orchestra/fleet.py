@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from orchestra.blueprint.git_names import safe_folder_name
+from orchestra.blueprint.inline_templates import render_root
 from orchestra.blueprint.model import Agent, AgentName, Blueprint, FleetName
 from orchestra.errors import GroundError, UsageError
 from orchestra.files import write_atomically
@@ -58,7 +60,9 @@ class Fleet:
     @property
     def worktrees_root(self) -> Path:
         """Absolute; ``worktrees.root`` is relative to the main checkout."""
-        return Path(os.path.normpath(self.repository.home / self.blueprint.worktrees.root))
+        repository = safe_folder_name(self.repository.home.name)
+        root = render_root(self.blueprint.worktrees.root, fleet=self.name, repository=repository)
+        return Path(os.path.normpath(self.repository.home / root))
 
     def worktree(self, agent: Agent) -> Path:
         """The path of the agent's worktree, existing or not.

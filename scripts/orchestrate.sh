@@ -194,7 +194,8 @@ _orchestra_add() {
 }
 
 _orchestra_add_worktree() {
-	[ -d "$o_root" ] || command printf '%s\n' "$o_root" | _orchestra_write "$o_state/fleets/$o_fleet/made-root"
+	[ -d "$o_root" ] || { o_one=$o_root && until [ -d "${o_one:-/}" ]; do _orchestra_say "$o_one" && o_one=${o_one%/*}; done; } |
+		_orchestra_write "$o_state/fleets/$o_fleet/made-root"
 	_orchestra_find_admin "$o_staged"
 	[ -z "$o_admin" ] || { command rm -rf -- "$o_staged" && _orchestra_unregister "$o_staged"; } || exit 3
 	for o_one in "$o_common"/worktrees/*; do # git cannot see a registration that a kill cut off
@@ -593,10 +594,11 @@ _orchestra_find_repository() {
 		_orchestra_fail 3 "the current folder is not inside a git repository that git opens"
 	o_home=${o_common%/.git}
 	[ "$o_home" != "$o_common" ] || _orchestra_fail 2 "$o_common has no main checkout around it" 'use orchestra'
-	o_state=$o_common/orchestra
-	o_refs=refs/orchestra/$o_fleet
+	o_state=$o_common/orchestra o_refs=refs/orchestra/$o_fleet
 	[ -n "$o_remote" ] || o_remote=$(_orchestra_repo_git remote | command grep -x origin)
-	[ "$o_root" != "${o_root#/}" ] || o_root=$o_home/$o_root
+	# The name of the main checkout's folder, without what may confuse a shell or git (git_names.safe_folder_name).
+	o_one=$(command printf '%s' "${o_home##*/}" | LC_ALL=C command tr -c 'A-Za-z0-9._+@\200-\377-' - | LC_ALL=C command sed 's/^[-.]*//; s/[-.]*$//; s/^$/repository/')
+	case $o_root in *@repository@*) o_root=${o_root%%@repository@*}$o_one${o_root#*@repository@} ;; esac && case $o_root in /*) ;; *) o_root=$o_home/$o_root ;; esac
 	[ ! -d "$o_root" ] || o_root=$(command cd -P -- "$o_root" && command pwd -P)
 }
 
@@ -757,17 +759,17 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 3737813605fd'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 f9010aa806ea'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 3737813605fd'
+	o_identity='mvp5 0.1.0 f9010aa806ea'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
-	# where the worktrees are, relative to the main checkout
-	o_root='../worktrees'
+	# where the worktrees are, relative to the main checkout, whose name replaces @repository@
+	o_root='../worktrees/@repository@/mvp5'
 	# where work lands; empty: the remote's default branch, else the current one
 	o_target=''
 	# empty: origin where there is one
@@ -1959,7 +1961,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 3737813605fd' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 f9010aa806ea' "$0"; then
 		_orchestrate_main "$@"
 		exit
 	fi

@@ -7,6 +7,7 @@ dash and of ``HEAD``. Two names collide when they are equal on a file system tha
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -90,6 +91,15 @@ def _too_long(path: str) -> str | None:
 def folded(name: str) -> str:
     """Return the name as a file system sees it that folds case and normalises Unicode (APFS, NTFS)."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def safe_folder_name(name: str) -> str:
+    """Return a name of a folder made of ``name``: what may confuse a shell, git or orchestra becomes a dash.
+
+    The generated scripts do the same (shell/parts/lib.sh).
+    """
+    cleaned = re.sub(rb"[^A-Za-z0-9._+@\x80-\xff-]", b"-", os.fsencode(name)).strip(b"-.")
+    return os.fsdecode(cleaned) or "repository"
 
 
 class Clash(Enum):

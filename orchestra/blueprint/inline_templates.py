@@ -37,7 +37,7 @@ _FILTERS: Final = "abs capitalize default d first float int join last length low
 
 
 _NAMED: Final = re.compile(
-    r"(?<!\{)\{\{ *((?:0|[1-9][0-9]{0,8}) *\+ *agent\.number|agent\.[a-z]+|fleet|worktree|repo) *\}\}"
+    r"(?<!\{)\{\{ *((?:0|[1-9][0-9]{0,8}) *\+ *agent\.number|agent\.[a-z]+|fleet|worktree|repository|repo) *\}\}"
 )
 
 
@@ -68,10 +68,15 @@ def render(template: str, *, agent: Named, fleet: str, worktree: str | None = No
 
     Raises TemplateProblem.
     """
-    values: dict[str, object] = {"agent": _seen(agent), "fleet": fleet}
+    seen = {"name": agent.name, "number": agent.number, "title": agent.title, "stage": agent.stage or ""}
+    values: dict[str, object] = {"agent": seen, "fleet": fleet}
     values |= {key: value for key, value in (("worktree", worktree), ("repo", repo)) if value is not None}
-    filled = _without_jinja(template, values)
-    return filled if filled is not None else _rendered(_compiled(template, frozenset(values)), values)
+    return _filled(template, values)
+
+
+def render_root(template: str, *, fleet: str, repository: str) -> str:
+    """Return ``worktrees.root``, rendered; ``repository`` is the name of the main checkout's folder."""
+    return _filled(template, {"fleet": fleet, "repository": repository})
 
 
 def render_all(
@@ -90,11 +95,23 @@ def render_env(
     }
 
 
-def _without_jinja(template: str, values: Mapping[str, Any]) -> str | None:
-    """Return the template filled in where it only names things or adds a number to the agent's (a port of its own), as
-    nearly all do: that spares the import of jinja2.
+def _filled(template: str, values: Mapping[str, object]) -> str:
+    from_names = _without_jinja(template, values)
+    if from_names is not None:
+        return from_names
+    compiled = _compiled(template, frozenset(values))
+    from jinja2 import TemplateError
 
-    None where it takes Jinja, to do more or to say what is wrong.
+    try:
+        return compiled.render(values)
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        raise TemplateProblem(1, f"the template cannot be rendered: {error}") from None
+
+
+def _without_jinja(template: str, values: Mapping[str, Any]) -> str | None:
+    """Return the template filled in, without the import of jinja2; None where it takes Jinja.
+
+    Nearly all templates only name values, or add a number to the agent's (a port of its own).
     """
     parts = _NAMED.split(template)
     if any(mark in text for text in parts[::2] for mark in ("{{", "{%", "{#", "\r")) or parts[-1].endswith("\n"):
@@ -112,10 +129,6 @@ def _value(name: str, values: Mapping[str, Any]) -> str:
         return str(int(first) + values["agent"]["number"])
     owner, _, attribute = name.partition(".")
     return str(values[owner][attribute] if attribute else values[owner])
-
-
-def _seen(agent: Named) -> dict[str, object]:
-    return {"name": agent.name, "number": agent.number, "title": agent.title, "stage": agent.stage or ""}
 
 
 @cache
@@ -145,15 +158,6 @@ def _compiled(template: str, variables: frozenset[str]) -> Template:
         raise syntax_problem(error, environment.filters) from None
     except (RecursionError, SyntaxError, MemoryError):
         raise TemplateProblem(1, "the template is nested too deep") from None
-
-
-def _rendered(template: Template, values: Mapping[str, object]) -> str:
-    from jinja2 import TemplateError
-
-    try:
-        return template.render(values)
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        raise TemplateProblem(1, f"the template cannot be rendered: {error}") from None
 
 
 def _beyond_expressions(tree: nodes.Template) -> Iterator[TemplateProblem]:

@@ -117,7 +117,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Worktrees:
-    root: str = "../worktrees"  # relative to the main checkout
+    root: str = "../worktrees/{{ repository }}/{{ fleet }}"  # template; relative to the main checkout
     directory: str = "agent-{{ agent.number }}"  # template, below root
     branch: str = "agent/{{ fleet }}/{{ agent.name }}"  # template
     setup: Setup = Setup()

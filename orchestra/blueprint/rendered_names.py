@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from orchestra.blueprint.checks import PLACEHOLDERS, agents
 from orchestra.blueprint.git_names import OWN_FOLDER_PREFIX, Clash, branch_problem, collisions, directory_problem
-from orchestra.blueprint.inline_templates import TemplateProblem, render
+from orchestra.blueprint.inline_templates import TemplateProblem, render, render_root
 from orchestra.blueprint.model import Key, Worktrees
 from orchestra.blueprint.problems import Findings
 from orchestra.text import nearest
@@ -47,7 +47,7 @@ def check_targets(findings: Findings) -> None:
         return
     _check_names(findings, members, fleet, "branch", branch_problem)
     _check_names(findings, members, fleet, "directory", directory_problem)
-    _check_root(findings)
+    _check_root(findings, fleet)
     for path in (*findings.children(("worktrees", "setup", "env")), *_runner_templates(findings, ("runner",))):
         _check_template(findings, path, members, fleet)
     for member in members:
@@ -98,13 +98,19 @@ def _check_apart(findings: Findings, path: Key, owners: Sequence[str], names: Se
     findings.at_value(path, message + also, f"make it differ by agent, as in {default}")
 
 
-def _check_root(findings: Findings) -> None:
-    root = findings.text(("worktrees", "root"))
+def _check_root(findings: Findings, fleet: str) -> None:
+    path: Key = ("worktrees", "root")
+    root = findings.text(path)
+    try:
+        root = root and render_root(root, fleet=fleet, repository="repository")
+    except TemplateProblem as problem:
+        findings.at_value(path, problem.message, problem.hint, line=problem.line)
+        return
     if root is not None and (root.startswith("~") or re.search(r"[\x00-\x1f\x7f]", root)):
-        findings.at_value(("worktrees", "root"), "begins with ~ or contains a control character", "write the path out")
+        findings.at_value(path, "begins with ~ or contains a control character", "write the path out")
     elif root is not None and any(part.casefold().startswith(OWN_FOLDER_PREFIX) for part in root.split("/")):
         message = f"has a folder whose name begins with {OWN_FOLDER_PREFIX}, which is reserved for orchestra"
-        findings.at_value(("worktrees", "root"), message)
+        findings.at_value(path, message)
 
 
 def _runner_templates(findings: Findings, runner: Key) -> Iterator[Key]:

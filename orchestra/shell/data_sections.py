@@ -10,17 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
-from orchestra.blueprint.inline_templates import render_env
-from orchestra.blueprint.model import (
-    Agent,
-    AgentName,
-    Blueprint,
-    BuiltinGate,
-    Policy,
-    Scope,
-    Strategy,
-)
+from orchestra.blueprint.inline_templates import render_env, render_root
+from orchestra.blueprint.model import Agent, AgentName, Blueprint, BuiltinGate, Policy, Scope, Strategy
 from orchestra.blueprint.scope import Matcher
+from orchestra.errors import UsageError
 from orchestra.shell.inputs import AgentTexts, ScriptInputs
 from orchestra.shell.quoting import comment, here_document, quote, words
 from orchestra.workspace.paths import NOTES, STANDARDS, TASK, names_with
@@ -61,7 +54,11 @@ def fleet_values(inputs: ScriptInputs, identity: str) -> str:
         ("which blueprint and version", "o_identity", identity),
         ("", "o_fleet", blueprint.name),
         ("what --blueprint calls it", "o_blueprint", inputs.source),
-        ("where the worktrees are, relative to the main checkout", "o_root", blueprint.worktrees.root),
+        (
+            "where the worktrees are, relative to the main checkout, whose name replaces @repository@",
+            "o_root",
+            _root(blueprint),
+        ),
         ("where work lands; empty: the remote's default branch, else the current one", "o_target", blueprint.target),
         ("empty: origin where there is one", "o_remote", blueprint.remote),
         ("1: every merge pushes", "o_push", "1" if blueprint.merge.push else ""),
@@ -75,6 +72,16 @@ def fleet_values(inputs: ScriptInputs, identity: str) -> str:
     )
     directive = "# shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together"
     return f"{directive}\n_orchestra_declared() {{\n{body}}}"
+
+
+def _root(blueprint: Blueprint) -> str:
+    """Return the worktrees' folder, with a mark for the repository's name. Raises UsageError where it has filters."""
+    template, mark = blueprint.worktrees.root, "@repository@"
+    root = render_root(template, fleet=blueprint.name, repository=mark)
+    if render_root(template, fleet=blueprint.name, repository="x") != root.replace(mark, "x", 1):
+        hint = "write {{ repository }} once and without filters, or use orchestra instead of the scripts"
+        raise UsageError(f"the scripts cannot fill in worktrees.root {template}", hint=hint)
+    return root
 
 
 def _refused_by_spawn(blueprint: Blueprint) -> str:

@@ -8,6 +8,7 @@ tip. An agent that cannot be removed keeps its worktree and is reported with the
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.engine.job import Engine
 from orchestra.errors import GroundError
+from orchestra.files import read_regular
 from orchestra.fleet import BRANCH_RECORD, Fleet
 from orchestra.git import worktree_admin, worktree_removal
 from orchestra.git.lock import exclusive
@@ -227,11 +229,17 @@ def _refuse_much_work(worktree: Path) -> None:
     )
 
 
+def _made_folders(fleet: Fleet) -> list[Path]:
+    """Return the worktrees' root and the folders above it that spawn made; none where it existed."""
+    made = read_regular(fleet.folder / MADE_ROOT) or b""
+    return [Path(os.fsdecode(line)) for line in made.split(b"\n") if line]
+
+
 def _is_root_leaving(fleet: Fleet, removed: set[AgentName]) -> bool:
     """Return whether spawn made the root and nothing but the removed worktrees is in it."""
     root = fleet.worktrees_root
     try:
-        is_made = (fleet.folder / MADE_ROOT).read_text("utf-8", "surrogateescape") == f"{root}\n"
+        is_made = _made_folders(fleet)[:1] == [root]
         present = {entry.name for entry in root.iterdir()}
     except OSError:
         return False
@@ -333,6 +341,9 @@ class _Run:
             for parent in list(Path(agent.directory).parents)[:-1]:
                 worktree_admin.remove_if_empty(root / parent)
         with contextlib.suppress(OSError):
+            made = _made_folders(self._fleet)
             root.rmdir()
             (self._fleet.folder / MADE_ROOT).unlink(missing_ok=True)
             self.lines.append(format_command("rmdir", root))
+            for folder in made[1:]:  # up to the first that another fleet or repository uses
+                folder.rmdir()

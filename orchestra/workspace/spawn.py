@@ -35,7 +35,7 @@ from orchestra.workspace.spawn_plan import AgentSpawn, SpawnPlan, SpawnRefused, 
 from orchestra.workspace.submodules import fill_submodules
 from orchestra.workspace.untracked_files import copy_file, remember_copies, share_folder, untracked_since
 
-MADE_ROOT = "made-root"  # in the fleet's folder: the root that spawn made, which clean removes when it is empty
+MADE_ROOT = "made-root"  # in the fleet's folder: the root and those above that spawn made; clean removes empty ones
 _UNFINISHED = "its set-up has not finished: run spawn again"
 
 
@@ -100,7 +100,8 @@ def spawn(
                 git_excludes.add_entries(fleet, registered_names(fleet))
                 run.completed(plan.excludes_line())
             if plan.root:
-                write_atomically(fleet.folder / MADE_ROOT, f"{plan.root}\n")
+                created = [folder for folder in (plan.root, *plan.root.parents) if not folder.exists()]
+                write_atomically(fleet.folder / MADE_ROOT, "".join(f"{folder}\n" for folder in created))
                 plan.root.mkdir(parents=True, exist_ok=True)
                 run.completed(plan.root_line())
             run.create_worktrees()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.blueprint import inline_templates
-from orchestra.blueprint.inline_templates import TemplateProblem, render, render_all, render_env
+from orchestra.blueprint.inline_templates import TemplateProblem, render, render_all, render_env, render_root
 
 
 @dataclass(frozen=True)
@@ -139,14 +139,23 @@ def test_commands_and_environments() -> None:
 
 SIMPLE = st.sampled_from(
     "{{ }} {{{ }}} { } {% {# fleet agent.name agent.number agent.stage agent.title agent.x worktree repo".split()
-    + "a|\n|\r| |{{ fleet }}|{{agent.name}}|{{ worktree }}".split("|")
+    + "a|\n|\r| |{{ fleet }}|{{ repository }}|{{agent.name}}|{{ worktree }}".split("|")
     + "3000 + agent.number|{{ 3000 + agent.number }}|{{0+agent.number}}|{{ 007 + agent.number }}|+|9".split("|")
 )
 
 
 @given(st.lists(SIMPLE, max_size=8).map("".join))
 def test_what_is_filled_in_without_jinja_is_what_jinja_makes(template: str) -> None:
-    values = {"agent": inline_templates._seen(Someone()), "fleet": "mvp5", "worktree": "/w", "repo": "/r"}
+    agent = {"name": "api", "number": 2, "title": "The API", "stage": ""}
+    values = {"agent": agent, "fleet": "mvp5", "worktree": "/w", "repo": "/r", "repository": "home"}
     quick = inline_templates._without_jinja(template, values)
     if quick is not None:
-        assert inline_templates._rendered(inline_templates._compiled(template, frozenset(values)), values) == quick
+        assert inline_templates._compiled(template, frozenset(values)).render(values) == quick
+
+
+def test_the_root_of_worktrees_has_the_fleet_and_the_repository() -> None:
+    template = "../worktrees/{{ repository }}/{{ fleet }}"
+    assert render_root(template, fleet="mvp5", repository="shop") == "../worktrees/shop/mvp5"
+    assert render_root("{{ repository | upper }}", fleet="mvp5", repository="shop") == "SHOP"
+    with pytest.raises(TemplateProblem, match='undefined variable "agent"'):
+        render_root("../{{ agent.name }}", fleet="mvp5", repository="shop")

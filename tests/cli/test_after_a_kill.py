@@ -29,7 +29,7 @@ def cut_off(make_repository: MakeRepository, tmp_path: Path, orchestra: Orchestr
     checkout = make_repository({"a": "a\n", "blueprints/demo.yaml": BLUEPRINT})
     assert orchestra("spawn", "--repo", str(checkout.path), "--blueprint", "demo")[0] == 0
     old = CommitId(checkout.git("rev-parse", "main"))
-    new = CommitId(Checkout(tmp_path / "worktrees" / "agent-1").commit("work", {"b": "b\n"}))
+    new = CommitId(Checkout(tmp_path / "worktrees/repo/demo" / "agent-1").commit("work", {"b": "b\n"}))
     checkout.git("update-ref", "refs/orchestra/demo/one/approved", new)
     checkout.git("update-ref", "refs/orchestra/demo/one/candidate", new)
     write_journal(
@@ -52,7 +52,7 @@ def test_the_next_command_finishes_it(cut_off: Checkout, orchestra: Orchestra, c
 
 def test_clean_then_takes_the_place_back(cut_off: Checkout, orchestra: Orchestra, tmp_path: Path) -> None:
     assert orchestra("clean", "--repo", str(cut_off.path))[0] == 0
-    assert not (tmp_path / "worktrees" / "agent-1").exists()
+    assert not (tmp_path / "worktrees/repo/demo" / "agent-1").exists()
     assert cut_off.git("branch", "--list", "agent/*") == ""
 
 

@@ -45,7 +45,7 @@ def test_what_spawn_would_do_is_part_of_it_and_nothing_is_done(orchestra: Orches
     before = everything()
     _, out, _ = orchestra("plan", "--repo", str(ground), "--blueprint=pair")
     assert "\nspawn would\n" in out
-    assert f"\n  git worktree add --lock {ground.parent}/worktrees/agent-1 agent/pair/one\n" in out
+    assert f"\n  git worktree add --lock {ground.parent}/worktrees/repo/pair/agent-1 agent/pair/one\n" in out
     assert " more for two (spawn --dry-run shows them all)\n" in out
     assert everything() == before
     assert not (ground.parent / "worktrees").exists()

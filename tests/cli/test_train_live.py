@@ -70,7 +70,7 @@ def make_fleet(
     assert orchestra("trust", "--yes", "--repo", str(checkout.path), "--blueprint", "demo")[0] == 0
     assert orchestra("spawn", "--repo", str(checkout.path), "--blueprint", "demo")[0] == 0
     for number, name in enumerate(("one", "two"), 1):
-        Checkout(tmp_path / "worktrees" / f"agent-{number}").commit("work", {name: "work\n"})
+        Checkout(tmp_path / "worktrees/repo/demo" / f"agent-{number}").commit("work", {name: "work\n"})
         assert orchestra("approve", name, "--repo", str(checkout.path))[0] == 0
     return checkout
 

@@ -61,7 +61,7 @@ def test_a_request_file_becomes_the_verdict_and_reaches_the_session(worked: Chec
     rows = json.loads(run(worked, "status", "--json").stdout)["agents"]
     assert [row["verdict"] for row in rows] == ["changes-requested", "none"]
     assert [path.name for path in fleet.agent("a").path.glob("request-changes*")] == []
-    task = (worked.path.parent / "worktrees/agent-1/TASK.md").read_text("utf-8")
+    task = (worked.path.parent / "worktrees/repo/two/agent-1/TASK.md").read_text("utf-8")
     assert "Please name it `better`." in task
 
 
@@ -100,7 +100,7 @@ def test_a_request_that_cannot_be_judged_now_is_retried(worked: Checkout) -> Non
     """As while somebody holds the lock; here, since its worktree is away for a moment."""
     fleet = FleetFolder(worked.path / ".git/orchestra/fleets/two")
     leave(fleet, b"rename it\n")
-    place, blueprint = worked.path.parent / "worktrees/agent-1", str(worked.path / "blueprints/two.yaml")
+    place, blueprint = worked.path.parent / "worktrees/repo/two/agent-1", str(worked.path / "blueprints/two.yaml")
     away = place.rename(place.with_name("away"))
     with pytest.raises(GroundError, match="does not exist"):
         run_request_changes(fleet.agent("a"), str(worked.path), blueprint)

@@ -138,14 +138,14 @@ def test_a_killed_stop_is_finished_by_the_next(make_repository: MakeRepository, 
             newest = cli.fleet.agent(name).newest()
             assert newest is not None
             assert newest.stop is not None
-            place = cli.checkout.path.parent / "worktrees" / f"agent-{'ab'.index(name) + 1}"
+            place = cli.checkout.path.parent / "worktrees/repo/two" / f"agent-{'ab'.index(name) + 1}"
             assert (place / "p").read_text("utf-8") == "precious\n"
         cli.wait_until_done()
 
 
 def _until_at_work(cli: CliFleet) -> None:
     """Until both sessions have written what stop must save; the supervisor paces the looking."""
-    root = cli.checkout.path.parent / "worktrees"
+    root = cli.checkout.path.parent / "worktrees/repo/two"
     while not all((root / f"agent-{number}" / "p").exists() for number in (1, 2)):
         who = cli.fleet.supervisor
         assert who is not None

@@ -79,7 +79,7 @@ def chains(
         branches.append(
             Branch(agent.name, FleetName("demo"), CommitId(base), tip, agent.title, Strategy.REBASE, KEPT_OUT)
         )
-    (checkout.path.parent / "worktrees").mkdir(exist_ok=True)
+    (checkout.path.parent / "worktrees/repo/demo").mkdir(parents=True, exist_ok=True)
     script = checkout.path.parent / MERGE_HELPER
     script.write_text(scripts(ScriptInputs(blueprint, "demo", ()))[MERGE_HELPER])
     done = run("sh", "-c", _CHAIN, "test", script, cwd=checkout.path)

@@ -139,6 +139,6 @@ def _outcome(spawned: SpawnedFleet) -> object:
     state = sorted(path.name for path in (checkout.path / ".git/orchestra/train").iterdir())
     notes = checkout.git("log", "--show-notes=refs/notes/orchestra", "--format=%s%n%N", "main")
     left = sorted(path.name for path in (checkout.path / ".git").glob("*lock*")) + sorted(
-        path.name for path in checkout.path.parent.joinpath("worktrees").iterdir()
+        path.name for path in checkout.path.parent.joinpath("worktrees/repo/small").iterdir()
     )
     return refs, files, checkout.git("status", "--porcelain"), state, notes, left

@@ -62,7 +62,7 @@ def test_calling_a_function_changes_nothing_in_the_shell(
     script = _WITNESS.replace('witness a b >"$1.after"', calls + 'witness a b >"$1.after"')
     files = (tmp_path / "seen", small_scripts.orchestrate, small_scripts.merge_helper)
     done = run(shell, "-c", script, "calling", *files, cwd=repository.path)
-    assert done.lines[:4] == ["one", "two", "three", str(repository.path.parent / "worktrees/agent-2")]
+    assert done.lines[:4] == ["one", "two", "three", str(repository.path.parent / "worktrees/repo/small/agent-2")]
     assert done.lines[-1] == "so 2"
     assert _changes(tmp_path / "seen.before", tmp_path / "seen.after") == []
 
@@ -78,7 +78,7 @@ def test_aliases_of_the_user_are_not_used(shell: str, repository: Checkout, smal
     )
     done = run(shell, "-c", ". ./rc", cwd=repository.path)
     assert "aliased" not in done.out + done.err
-    assert done.lines[-1] == str(repository.path.parent / "worktrees/agent-1")
+    assert done.lines[-1] == str(repository.path.parent / "worktrees/repo/small/agent-1")
 
 
 def test_only_functions_with_the_prefix_are_defined(small_scripts: ScriptPair) -> None:
@@ -137,7 +137,7 @@ def test_a_script_of_the_same_name_can_source_it(repository: Checkout, small_scr
     mine.write_text(f". {small_scripts.orchestrate}\necho sourced\norchestra_path 1\n")
     for shell in SHELLS:
         done = run(shell, mine, "spawn", cwd=repository.path)
-        assert done.lines == ["sourced", str(repository.path.parent / "worktrees/agent-1")]
+        assert done.lines == ["sourced", str(repository.path.parent / "worktrees/repo/small/agent-1")]
     assert not (repository.path / ".git/orchestra").exists()
 
 

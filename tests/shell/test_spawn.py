@@ -110,7 +110,7 @@ SHIPPED = ("mvp5", "production15", "enterprise50", "refactor6")
 @pytest.mark.parametrize("name", SHIPPED)
 def test_script_and_tool_make_the_same_of_what_is_shipped(tmp_path: Path, name: str) -> None:
     """With their own set-up left out: it installs packages, which needs a registry."""
-    shipped = f"version: 1\nextends: [{name}]\nworktrees: {{setup: {{run: [], copy: [], share: []}}}}\n"
+    shipped = f"version: 1\nextends: [{name}]\nrequires: []\nworktrees: {{setup: {{run: [], copy: [], share: []}}}}\n"
     template = RepositoryTemplate(tmp_path / "twin", shipped, make_start)
     assert by_script(template, "sh") == by_tool(template)
 

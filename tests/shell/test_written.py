@@ -153,7 +153,7 @@ def test_a_dry_run_changes_nothing(repository: Checkout, small_scripts: ScriptPa
 
 def test_every_problem_is_reported_before_anything_is_made(repository: Checkout, small_scripts: ScriptPair) -> None:
     repository.git("branch", "agent/small/one")
-    (repository.path.parent / "worktrees/agent-2").mkdir(parents=True)
+    (repository.path.parent / "worktrees/repo/small/agent-2").mkdir(parents=True)
     repository.commit("ours", {"TASK.md": "a task of the team's\n"})
     done = run("sh", small_scripts.orchestrate, cwd=repository.path, ok=False)
     assert done.code == 3
@@ -179,7 +179,9 @@ def test_a_failed_set_up_is_reported_and_tried_again(repository: Checkout, tmp_p
     assert "one: not ready: `case" in done.err
     assert "timed-out (exit code 124, time limit 1 s)" in done.err
     for agent in ("one", "two"):
-        (repository.path.parent / f"worktrees/agent-{agent.replace('one', '1').replace('two', '2')}/ok").touch()
+        (
+            repository.path.parent / f"worktrees/repo/small/agent-{agent.replace('one', '1').replace('two', '2')}/ok"
+        ).touch()
     assert run("sh", written.orchestrate, cwd=repository.path).code == 0
 
 
@@ -205,5 +207,5 @@ def test_start_runs_the_program_in_the_worktree(repository: Checkout, tmp_path: 
     written = write_scripts(tmp_path / "run", SMALL_BLUEPRINT + runner)
     run("sh", written.orchestrate, cwd=repository.path)
     done = run("sh", written.orchestrate, "start", "2", cwd=repository.path)
-    there = repository.path.parent / "worktrees/agent-2"
+    there = repository.path.parent / "worktrees/repo/small/agent-2"
     assert done.out == f"{there}|two|{there}/w|two|"

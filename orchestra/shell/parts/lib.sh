@@ -82,10 +82,11 @@ _orchestra_find_repository() {
 		_orchestra_fail 3 "the current folder is not inside a git repository that git opens"
 	o_home=${o_common%/.git}
 	[ "$o_home" != "$o_common" ] || _orchestra_fail 2 "$o_common has no main checkout around it" 'use orchestra'
-	o_state=$o_common/orchestra
-	o_refs=refs/orchestra/$o_fleet
+	o_state=$o_common/orchestra o_refs=refs/orchestra/$o_fleet
 	[ -n "$o_remote" ] || o_remote=$(_orchestra_repo_git remote | command grep -x origin)
-	[ "$o_root" != "${o_root#/}" ] || o_root=$o_home/$o_root
+	# The name of the main checkout's folder, without what may confuse a shell or git (git_names.safe_folder_name).
+	o_one=$(command printf '%s' "${o_home##*/}" | LC_ALL=C command tr -c 'A-Za-z0-9._+@\200-\377-' - | LC_ALL=C command sed 's/^[-.]*//; s/[-.]*$//; s/^$/repository/')
+	case $o_root in *@repository@*) o_root=${o_root%%@repository@*}$o_one${o_root#*@repository@} ;; esac && case $o_root in /*) ;; *) o_root=$o_home/$o_root ;; esac
 	[ ! -d "$o_root" ] || o_root=$(command cd -P -- "$o_root" && command pwd -P)
 }
 

@@ -118,7 +118,8 @@ _orchestra_add() {
 }
 
 _orchestra_add_worktree() {
-	[ -d "$o_root" ] || command printf '%s\n' "$o_root" | _orchestra_write "$o_state/fleets/$o_fleet/made-root"
+	[ -d "$o_root" ] || { o_one=$o_root && until [ -d "${o_one:-/}" ]; do _orchestra_say "$o_one" && o_one=${o_one%/*}; done; } |
+		_orchestra_write "$o_state/fleets/$o_fleet/made-root"
 	_orchestra_find_admin "$o_staged"
 	[ -z "$o_admin" ] || { command rm -rf -- "$o_staged" && _orchestra_unregister "$o_staged"; } || exit 3
 	for o_one in "$o_common"/worktrees/*; do # git cannot see a registration that a kill cut off
