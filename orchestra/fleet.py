@@ -215,15 +215,30 @@ def _with_recorded_branch(repository: Repository, fleet: FleetName, agent: Agent
 
 
 def open_fleet(folder: Path, blueprint: str | None) -> Fleet:
-    """Open the fleet that ``--repo`` and ``--blueprint`` name; without a blueprint, the one that was spawned last."""
+    """Open the fleet that ``--repo`` and ``--blueprint`` name, or the one of ``default_blueprint``."""
     repository = Repository.discover(folder)
-    name = blueprint or last_blueprint(repository)
-    if name is None:
-        raise UsageError(
-            "no fleet was spawned in this repository yet, so --blueprint is needed",
-            hint="orchestra blueprints lists what can be named; orchestra init writes one for this repository",
-        )
-    return make_fleet(repository, load_named_blueprint(name, repository))
+    return make_fleet(repository, load_named_blueprint(blueprint or default_blueprint(repository), repository))
+
+
+def default_blueprint(repository: Repository) -> str:
+    """Return the blueprint of the fleet that was spawned last, else the only one in ``blueprints/``.
+
+    Raises UsageError where there is neither.
+    """
+    from orchestra.blueprint.catalog import names_in
+    from orchestra.blueprint.load import list_blueprints
+
+    if (last := last_blueprint(repository)) is not None:
+        return last
+    names = names_in(repository.top / "blueprints")
+    if len(names) > 1:  # some may be fragments that others extend
+        names = [listed.name for listed in list_blueprints(repository.top) if not listed.shipped]
+    if len(names) == 1:
+        return names[0]
+    hint = "orchestra blueprints lists what can be named; orchestra init writes one for this repository"
+    if names:
+        hint = f"name one of {format_list(names, conjunction='or', most=8)}: --blueprint={names[0]}"
+    raise UsageError("no fleet was spawned in this repository yet: which blueprint?", hint=hint)
 
 
 def load_named_blueprint(name: str, repository: Repository) -> Blueprint:

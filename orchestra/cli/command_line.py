@@ -97,7 +97,7 @@ def read_arguments(verb: Verb, line: Sequence[str]) -> dict[str, Value]:
             plain += rest
         elif not text.startswith("-") or text == "-":
             plain.append(text)
-        elif name == "--agents" and any(word.parameter == "agents" for word in verb.words):
+        elif name == "--agents" and any("AGENT..." in word.shown for word in verb.words):
             plain.append(value if equals else next(rest, ""))  # the same in one word, for scripts
         elif text in ("-h", "--help"):
             raise HelpRequested

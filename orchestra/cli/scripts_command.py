@@ -24,17 +24,14 @@ def scripts(call: Call, output: str | None = None) -> ExitCode:
     already is replaced only if it was generated, too.
     """
     from orchestra.files import read_regular, write_atomically
-    from orchestra.fleet import last_blueprint, load_named_blueprint
+    from orchestra.fleet import default_blueprint, load_named_blueprint
     from orchestra.git.repository import Repository
     from orchestra.shell.inputs import collect_inputs
     from orchestra.shell.script import is_generated
     from orchestra.shell.script import scripts as written
 
     repository = Repository.discover(call.folder)
-    named = call.blueprint or last_blueprint(repository)
-    if named is None:
-        raise UsageError("which blueprint?", hint="--blueprint NAME; orchestra blueprints lists what can be named")
-    loaded = load_named_blueprint(named, repository)
+    loaded = load_named_blueprint(call.blueprint or default_blueprint(repository), repository)
     folder = Path(output) if output else repository.top / "scripts"
     root = repository.home if loaded.source.is_relative_to(repository.home) else repository.top
     texts = written(collect_inputs(loaded, _called(loaded.source, root)))

@@ -20,15 +20,13 @@ def validate(call: Call) -> ExitCode:
     Nothing is run or changed. Each problem is one `file:line:col: message`, with a hint where a similar name exists.
     """
     from orchestra.blueprint.load import find_blueprint
-    from orchestra.fleet import last_blueprint
+    from orchestra.fleet import default_blueprint
     from orchestra.git.repository import Repository
 
     home = main_checkout(call.repo)
-    name = call.blueprint or (last_blueprint(Repository.discover(home)) if home is not None else None)
-    if name is None:
-        hint = "orchestra validate --blueprint=NAME or a file; orchestra blueprints lists the names"
-        raise UsageError("no fleet was spawned in this repository yet, so --blueprint is needed", hint=hint)
-    path = find_blueprint(name, home)
+    if call.blueprint is None and home is None:
+        raise UsageError("which blueprint? This folder is in no git repository", hint="orchestra validate FILE")
+    path = find_blueprint(call.blueprint or default_blueprint(Repository.discover(call.folder)), home)
     try:
         loaded = load_file(path, home)
     except BlueprintError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,10 +105,18 @@ class CleanReport:
     kept_files: tuple[Path, ...]
 
 
-def clean(fleet: Fleet, *, engine: Engine, save_all: bool = False, progress: Listener = lambda _: None) -> CleanReport:
-    """Remove what is landed or discarded. Raises LockHeld, DiskFull; run again, it continues.
+def clean(
+    fleet: Fleet,
+    agents: Collection[AgentName] | None = None,
+    *,
+    engine: Engine,
+    save_all: bool = False,
+    progress: Listener = lambda _: None,
+) -> CleanReport:
+    """Remove what is landed or discarded, of ``agents`` (None: all). Raises LockHeld, DiskFull.
 
-    ``save_all``: also save uncommitted work of more than ``MOST_BYTES`` or ``MOST_FILES``.
+    Run again after an interruption, it continues. ``save_all``: also save uncommitted work of more than ``MOST_BYTES``
+    or ``MOST_FILES``.
     """
     with disk_errors(fleet), exclusive(fleet.repository.state_folder, "clean"):
         # Bring removals that were killed to an end. The plan finds and reports the same problems.
@@ -117,7 +125,7 @@ def clean(fleet: Fleet, *, engine: Engine, save_all: bool = False, progress: Lis
                 worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
             except (GroundError, OSError) as error:
                 explain(error)  # raises what concerns every agent
-        plan = plan_clean(fleet, save_all=save_all)
+        plan = plan_clean(fleet, agents, save_all=save_all)
         run = _Run(fleet, progress)
         try:
             # All work is saved before anything is removed.
@@ -139,14 +147,20 @@ def clean(fleet: Fleet, *, engine: Engine, save_all: bool = False, progress: Lis
     return CleanReport(tuple(run.lines), (*plan.skipped, *run.skipped.items()), tuple(run.kept_files))
 
 
-def plan_clean(fleet: Fleet, *, save_all: bool = False) -> CleanPlan:
+def plan_clean(fleet: Fleet, agents: Collection[AgentName] | None = None, *, save_all: bool = False) -> CleanPlan:
     """Plan what ``clean`` would do now, with the same checks. Changes nothing."""
     ground, admins = survey(fleet), worktree_admin.admins(fleet.repository)
     skipped: dict[AgentName, str] = {}
     removals: list[AgentRemoval] = []
     for agent in fleet.blueprint.agents:
         refs = ground.of(agent)
-        if not ground.is_ours(agent) or (refs.landed is None and refs.discarded is None):
+        if agents is not None and agent.name not in agents:
+            continue
+        if refs.landed is None and refs.discarded is None:
+            if agents is not None:
+                skipped[agent.name] = "it has neither landed nor been discarded"
+            continue
+        if not ground.is_ours(agent):
             continue
         try:
             if reason := _reason_to_stay(ground, agent):

@@ -42,7 +42,7 @@ def test_no_repository(make_road: MakeRoad, tmp_path: Path) -> None:
     for task in ("spawn", "status", "merge", "clean"):
         assert "not inside a git repository" in road.refused(task, "--blueprint", str(road.blueprint), cwd=elsewhere)
     assert "is not a folder" in road.refused("status", "--repo", str(tmp_path / "missing"), code=2)
-    assert "--blueprint is needed" in road.refused("status", code=2)
+    assert "which blueprint?" in road.refused("status", code=2)
 
 
 def test_detached_head(road: Road) -> None:

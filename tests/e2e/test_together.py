@@ -215,7 +215,7 @@ def test_what_is_typed_wrong(road: Road) -> None:
         ["rebase-and-test", "one,nobody"],
         ["status", "--blueprint", "no-such-thing"],
         ["nonsense"],
-        ["clean", "one"],
+        ["clean", "nobody"],
     ):
         assert len(road.refused(*words, code=2)) > 10, words
     road.assert_final_state()

@@ -1,0 +1,24 @@
+"""``orchestra path``: where an agent's worktree is."""
+
+from __future__ import annotations
+
+from orchestra.cli.call import Call
+from orchestra.cli.console import print_result, show_json
+from orchestra.cli.program import task
+from orchestra.errors import ExitCode, GroundError
+
+
+@task("AGENT", examples=('path api        # cd "$(orchestra path api)"',))
+def path(call: Call, agent: str) -> ExitCode:
+    """Print the path of an agent's worktree."""
+    fleet = call.load_fleet()
+    declared = call.agent(fleet, agent)
+    worktree = fleet.worktree(declared)
+    if not worktree.is_dir():
+        hint = f"create it: orchestra spawn {declared.name}"
+        raise GroundError(f"{declared.name} has no worktree; it would be {worktree}", hint=hint)
+    if call.json:
+        show_json({"agent": declared.name, "worktree": str(worktree), "branch": declared.branch})
+    else:
+        print_result(str(worktree))
+    return ExitCode.DONE
