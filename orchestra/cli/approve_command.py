@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestra.cli.call import Call, split_commas
 from orchestra.cli.program import task
-from orchestra.cli.verdict_recording import print_decision, verdict_lock
+from orchestra.cli.verdict_recording import print_decisions, verdict_lock
 from orchestra.errors import ExitCode, UsageError
 
 
@@ -35,7 +35,11 @@ def approve(call: Call, agents: tuple[str, ...], commit: str | None = None, prop
     if commit is not None and len(reviewed) > 1:
         raise UsageError("--commit is for one agent", hint="name the commit of each: AGENT@COMMIT")
     with verdict_lock(fleet, "approve"):
-        for agent in fleet.blueprint.agents:
-            if agent.name in reviewed:
-                print_decision(verdicts.approve(fleet, agent, proposal=proposal, reviewed=reviewed[agent.name]))
+        decisions = [
+            verdicts.approve(fleet, agent, proposal=proposal, reviewed=reviewed[agent.name])
+            for agent in fleet.blueprint.agents
+            if agent.name in reviewed
+        ]
+    print_decisions(call, fleet, decisions)
+    call.print_next("merge")
     return ExitCode.DONE

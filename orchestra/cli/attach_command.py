@@ -17,4 +17,4 @@ def attach(call: Call, agent: str) -> ExitCode:
     """
     fleet = call.load_fleet()
     require_trust(fleet)  # an ended session is resumed by the runner
-    return enter_session(fleet, call.agent(fleet, agent))
+    return enter_session(fleet, call.agent(fleet, agent), json=call.json)

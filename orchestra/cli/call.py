@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.cli.command_line import CommandLineError, Verb
-from orchestra.cli.console import print_note
+from orchestra.cli.console import print_note, print_result
 from orchestra.cli.exit import command_name
 from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import Fleet, open_fleet
@@ -59,6 +60,13 @@ class Call:
             raise CommandLineError(f"{first} is a blueprint and an agent", hint=hint, usage=self.verb.usage)
         return (replace(self, blueprint=first), words[1:]) if is_file else (self, words)
 
+    def print_next(self, words: str | None, *, with_blueprint: bool = True) -> None:
+        """Print the command to type next, with the shared options that this call needed; nothing without words."""
+        if words and not self.json:
+            blueprint = f" --blueprint={shlex.quote(self.blueprint)}" if self.blueprint and with_blueprint else ""
+            repo = f" --repo={shlex.quote(self.repo)}" if self.repo else ""
+            print_result(f"next: orchestra {words}{blueprint}{repo}")
+
     def agent(self, fleet: Fleet, word: str) -> Agent:
         """Return the agent with that name or number. Raises CommandLineError, with the usage of the verb."""
         try:
@@ -79,6 +87,11 @@ class Call:
         """Return the names of ``agents``."""
         agents = self.agents(fleet, words)
         return None if agents is None else [agent.name for agent in agents]
+
+
+def agent_rows(pairs: Iterable[tuple[AgentName, object]], key: str) -> list[dict[str, object]]:
+    """Return pairs of an agent and a fact as the rows of a JSON document."""
+    return [{"agent": name, key: fact} for name, fact in pairs]
 
 
 def split_commas(words: Sequence[str]) -> list[str]:

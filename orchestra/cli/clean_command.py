@@ -32,12 +32,12 @@ def clean(call: Call, agents: tuple[str, ...], dry_run: bool = False, save_all: 
     names = call.names(fleet, agents)
     if dry_run:
         plan = plan_clean(fleet, names, save_all=save_all)
-        print_steps(plan.lines(), plan.skipped, json=call.json, nothing="Nothing to do.")
+        print_steps(plan.lines(), skipped=plan.skipped, json=call.json, nothing="Nothing to do.")
         return ExitCode.DONE
     require_trust(fleet)
     recover_landing(fleet)
     with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("clean") as listener:
         report = run(fleet, names, engine=engine, save_all=save_all, progress=listener)
     nothing = "Nothing to clean: no agent with a worktree or branch has landed or was discarded."
-    print_steps(report.steps, report.skipped, json=call.json, nothing=nothing)
+    print_steps(report.steps, skipped=report.skipped, json=call.json, nothing=nothing)
     return ExitCode.DONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestra.cli.call import Call
 from orchestra.cli.program import task
-from orchestra.cli.verdict_recording import print_decision, verdict_lock
+from orchestra.cli.verdict_recording import print_decisions, verdict_lock
 from orchestra.errors import ExitCode
 
 
@@ -23,5 +23,7 @@ def discard(call: Call, agent: str, reason: str = "") -> ExitCode:
     fleet = call.load_fleet()
     declared = call.agent(fleet, agent)
     with verdict_lock(fleet, "discard"):
-        print_decision(verdicts.discard(fleet, declared, reason))
+        decision = verdicts.discard(fleet, declared, reason)
+    print_decisions(call, fleet, [decision])
+    call.print_next(f"clean {declared.name}")
     return ExitCode.DONE

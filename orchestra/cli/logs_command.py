@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
+
 from orchestra.cli.call import Call
-from orchestra.cli.console import print_result
+from orchestra.cli.console import print_result, show_json
 from orchestra.cli.program import task
-from orchestra.errors import ExitCode
+from orchestra.errors import ExitCode, UsageError
 
 
 @task(
@@ -18,6 +20,13 @@ def logs(call: Call, agent: str, follow: bool = False, raw: bool = False) -> Exi
     from orchestra.sessions.logs import read_log
 
     fleet = call.load_fleet()
-    for line in read_log(fleet, call.agent(fleet, agent), follow=follow, raw=raw):
-        print_result(line)
+    declared = call.agent(fleet, agent)
+    if call.json and follow:
+        raise UsageError("--json prints one document, and --follow does not end", hint="give one of them")
+    if call.json:
+        show_json({"agent": declared.name, "lines": list(read_log(fleet, declared, raw=raw))})
+        return ExitCode.DONE
+    with suppress(KeyboardInterrupt) if follow else nullcontext():
+        for line in read_log(fleet, declared, follow=follow, raw=raw):
+            print_result(line)
     return ExitCode.DONE

@@ -48,4 +48,4 @@ def merge(call: Call, agents: tuple[str, ...], yes: bool = False, push: bool = F
             unfinished=lambda: read_unfinished(fleet),
             progress=listener,
         )
-    return print_train_report(report, call.json)
+    return print_train_report(call, fleet, report)

@@ -49,6 +49,7 @@ def plan(call: Call, graph: str | None = None, resolved: bool = False) -> ExitCo
         show_json(report.to_json())
     else:
         _say_report(report)
+        call.print_next("spawn" if report.exit_code == 0 and report.spawning and report.spawning.steps else None)
     return report.exit_code
 
 

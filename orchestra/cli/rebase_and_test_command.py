@@ -27,4 +27,4 @@ def rebase_and_test(call: Call, agents: tuple[str, ...], events: bool = False) -
     names = call.names(fleet, agents) or []
     with train_listener(events) as listener:
         report = run(fleet, names, progress=listener)
-    return print_train_report(report, call.json)
+    return print_train_report(call, fleet, report)

@@ -27,4 +27,4 @@ def rehearse(call: Call, agents: tuple[str, ...], events: bool = False) -> ExitC
     names = call.names(fleet, agents)
     with train_listener(events) as listener:
         report = run(fleet, agents=names, unfinished=lambda: read_unfinished(fleet), progress=listener)
-    return print_train_report(report, call.json)
+    return print_train_report(call, fleet, report)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from orchestra.cli.call import Call
-from orchestra.cli.console import print_note
+from orchestra.cli.console import print_result
 from orchestra.cli.program import task
-from orchestra.cli.session_actions import print_start_report
+from orchestra.cli.session_actions import print_start_report, start_report_to_json
 from orchestra.cli.trust_command import require_trust
-from orchestra.cli.verdict_recording import print_decision, verdict_lock
+from orchestra.cli.verdict_recording import print_decisions, verdict_lock
 from orchestra.errors import ExitCode
 
 
@@ -39,13 +39,18 @@ def request_changes(call: Call, agent: str, message: str = "", from_train: bool 
     if session is not None and session.runs:
         require_trust(fleet)
     with verdict_lock(fleet, "request-changes"):
-        print_decision(verdicts.request_changes(fleet, declared, message))
-
+        decision = verdicts.request_changes(fleet, declared, message)
     if session is None or not session.runs:
-        print_note("TASK.md updated. This agent has no session, so none was resumed.")
+        print_decisions(call, fleet, [decision], session=None)
+        if not call.json:
+            print_result("TASK.md updated. This agent has no session, so none was resumed.")
         return ExitCode.DONE
     from orchestra.sessions.start import send_message
     from orchestra.workspace.provision import agent_environment
 
-    print_start_report(send_message(fleet, declared, message, environment=agent_environment))
+    report = send_message(fleet, declared, message, environment=agent_environment)
+    print_decisions(call, fleet, [decision], session=start_report_to_json(report))
+    if not call.json:
+        print_start_report(report)
+    call.print_next(f"logs -f {declared.name}" if report.queued or report.running else None)
     return ExitCode.DONE

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from orchestra.cli.call import Call
-from orchestra.cli.console import print_note, print_result
+from orchestra.cli.console import print_result, show_json
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, UsageError
 
@@ -44,8 +44,13 @@ def scripts(call: Call, output: str | None = None) -> ExitCode:
     for name, text in texts.items():
         write_atomically(folder / name, text)
         (folder / name).chmod(0o755)
+    if call.json:
+        written_files = [str((folder / name).resolve()) for name in texts]
+        show_json({"blueprint": str(loaded.source.resolve()), "written": written_files})
+        return ExitCode.DONE
+    for name in texts:
         print_result(str(folder / name))
-    print_note(f"next: sh {folder / 'orchestrate.sh'} --help")
+    print_result(f"next: sh {folder / 'orchestrate.sh'} --help")
     return ExitCode.DONE
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from orchestra.cli.call import Call, recover_landing
 from orchestra.cli.console import Cell, Tone, print_note, print_result, show_json, show_table
 from orchestra.cli.program import task
+from orchestra.cli.session_actions import print_start_report, start_agents, start_report_to_json
 from orchestra.cli.trust_command import require_trust
 from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_steps
 from orchestra.errors import ExitCode, UsageError
 from orchestra.fleet import Fleet
-from orchestra.ledger import Json
 
 if TYPE_CHECKING:
     from orchestra.workspace.spawn import SpawnReport
@@ -52,23 +52,24 @@ def spawn(
         plan = plan_spawn(fleet, agents=names)
         if plan.problems:
             raise SpawnRefused(plan.problems, plan.blueprint_errors)
-        print_steps(plan.lines(), json=call.json, nothing="Nothing to do.")
-        for note in plan.notes:
-            print_note(note, Tone.WAITING)
+        print_steps(plan.lines(), plan.notes, json=call.json, nothing="Nothing to do.")
         return ExitCode.DONE
     require_trust(fleet, yes=yes)
     recover_landing(fleet)
     with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("spawn") as listener:
         report = run(fleet, engine=engine, agents=names, progress=listener)
+    ready = [place.agent for place in report.places if place.readiness.state.value == "ready"]
+    started = start_agents(fleet, [fleet.require_agent(name) for name in ready]) if start else None
     if call.json:
-        show_json(_to_json(fleet, report))
+        show_json(_to_json(fleet, report) | {"started": start_report_to_json(started) if started else None})
     else:
         _print_report(fleet, report)
-    if start:
-        from orchestra.cli.session_actions import start_agents
-
-        ready = [place.agent for place in report.places if place.readiness.state.value == "ready"]
-        start_agents(fleet, [fleet.require_agent(name) for name in ready])
+        if started:
+            print_start_report(started)
+    if report.not_ready:
+        call.print_next(" ".join(["spawn", *(place.agent for place in report.not_ready)]), with_blueprint=False)
+    elif ready:
+        call.print_next("status --watch" if start else "start", with_blueprint=False)
     return ExitCode.SHORT if report.not_ready else ExitCode.DONE
 
 
@@ -99,11 +100,9 @@ def _print_report(fleet: Fleet, report: SpawnReport) -> None:
     for place in report.not_ready:
         log = f" (log: {place.readiness.log})" if place.readiness.log else ""
         print_note(f"{place.agent} is not ready: {place.readiness.reason}{log}", Tone.BAD)
-    if report.not_ready:
-        print_note("Run `orchestra spawn` again to retry the set-up.")
 
 
-def _to_json(fleet: Fleet, report: SpawnReport) -> Json:
+def _to_json(fleet: Fleet, report: SpawnReport) -> dict[str, object]:
     return {
         "fleet": fleet.name,
         "base": report.base,

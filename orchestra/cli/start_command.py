@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from orchestra.cli.call import Call
+from orchestra.cli.console import show_json
 from orchestra.cli.program import task
-from orchestra.cli.session_actions import start_agents
+from orchestra.cli.session_actions import print_start_report, start_agents, start_report_to_json
 from orchestra.cli.trust_command import require_trust
 from orchestra.errors import ExitCode
 
@@ -19,5 +20,10 @@ def start(call: Call, agents: tuple[str, ...], again: bool = False) -> ExitCode:
     fleet = call.load_fleet()
     selected = call.agents(fleet, agents)
     require_trust(fleet)
-    start_agents(fleet, selected, finished_too=again)
+    report = start_agents(fleet, selected, finished_too=again)
+    if call.json:
+        show_json({"fleet": fleet.name, **start_report_to_json(report)})
+    else:
+        print_start_report(report)
+    call.print_next("status --watch" if report.queued or report.running else None)
     return ExitCode.DONE

@@ -28,6 +28,7 @@ def status(call: Call, agents: tuple[str, ...], watch: bool = False, bell: bool 
     lacks; dirty: uncommitted files (? when unknown; an older count with its age where reading takes long); look at:
     why the last merge evicted this work, conflicts with other pending work, paths outside its scope.
     """
+    from orchestra.cli.next_step import next_command
     from orchestra.review.dirty_files import BackgroundLooks, look_within
     from orchestra.status import read_status
 
@@ -46,4 +47,5 @@ def status(call: Call, agents: tuple[str, ...], watch: bool = False, bell: bool 
         show_json(current.to_json())
     else:
         print_status(current)
+        call.print_next(next_command(current) if selected is None else None)
     return ExitCode.DONE

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestra.cli.call import Call
-from orchestra.cli.console import Tone, print_note, print_result
+from orchestra.cli.call import Call, agent_rows
+from orchestra.cli.console import Tone, print_note, print_result, show_json
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode
 
@@ -23,6 +23,13 @@ def stop(call: Call, agents: tuple[str, ...], reason: str = "stopped by you") ->
 
     fleet = call.load_fleet()
     report = stop_fleet(fleet, call.agents(fleet, agents), reason=reason)
+    code = ExitCode.SHORT if report.survivors or report.unsaved or report.errors else ExitCode.DONE
+    if call.json:
+        survivors = ((name, list(pids)) for name, pids in report.survivors)
+        rows = {"survivors": agent_rows(survivors, "pids"), "errors": agent_rows(report.errors, "error")}
+        rows |= {"saved": agent_rows(report.saved, "ref"), "unsaved": agent_rows(report.unsaved, "error")}
+        show_json({"fleet": fleet.name, "stopped": report.stopped, "unqueued": report.unqueued, **rows})
+        return code
     for name in report.unqueued:
         print_result(f"{name}: removed from the queue")
     for name in report.stopped:
@@ -37,4 +44,5 @@ def stop(call: Call, agents: tuple[str, ...], reason: str = "stopped by you") ->
         print_note(f"{name}: {error}", Tone.BAD)
     if not report.stopped and not report.unqueued:
         print_result("No session is running.")
-    return ExitCode.SHORT if report.survivors or report.unsaved or report.errors else ExitCode.DONE
+    call.print_next(" ".join(["start", *agents]) if report.stopped or report.unqueued else None)
+    return code

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orchestra.blueprint.model import AgentName
+from orchestra.cli.call import Call
 from orchestra.cli.console import print_note, print_result, show_json
 from orchestra.errors import ExitCode
 from orchestra.fleet import Fleet
@@ -54,18 +55,30 @@ def _print_json_line(event: TrainEvent) -> None:
     print_note(dumps(event.to_json()))
 
 
-def print_train_report(report: MergeReport, json: bool) -> ExitCode:
+def print_train_report(call: Call, fleet: Fleet, report: MergeReport) -> ExitCode:
     """Print the report and return its exit code."""
-    from orchestra.train.entries import NO_VERDICT
-
-    if json:
+    if call.json:
         show_json(report.to_json())
     else:
         for line in report.render_lines():
             print_result(line)
-        if any(waiting.reason == NO_VERDICT for waiting in report.waiting):
-            print_note(
-                "Next: orchestra review AGENT and orchestra approve AGENT; "
-                "or orchestra merge --yes, which approves all that is finished and green."
-            )
+        call.print_next(_next_command(call.verb.name, fleet, report))
     return ExitCode(report.exit_code)
+
+
+def _next_command(verb: str, fleet: Fleet, report: MergeReport) -> str | None:
+    """Return the words of the command that follows the report of merge, rehearse or rebase-and-test."""
+    from orchestra.fleet import read_snapshot
+    from orchestra.train.entries import NO_VERDICT
+
+    landed = [item.agent for item in report.landed]
+    if report.evicted:
+        name = report.evicted[0].agent
+        return f"request-changes {name} --from-train" if verb == "merge" else f"review {name}"
+    if undecided := [item.agent for item in report.waiting if item.reason == NO_VERDICT]:
+        return f"review {undecided[0]}"
+    if verb == "merge":
+        return "clean" if landed else None
+    snapshot = read_snapshot(fleet)
+    undecided = [name for name in landed if snapshot.agent_refs(name).approved is None]
+    return f"review {undecided[0]}" if undecided else "merge" if landed else None

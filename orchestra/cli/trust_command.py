@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from orchestra.cli.call import Call
-from orchestra.cli.console import Tone, ask, is_terminal, print_note, print_result
+from orchestra.cli.console import Tone, ask, is_terminal, print_note, print_result, show_json
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, UsageError
 from orchestra.fleet import Fleet
@@ -21,13 +21,14 @@ def trust(call: Call, yes: bool = False) -> ExitCode:
     from orchestra.workspace.trust import executed_commands, needs_trust
 
     fleet = call.load_fleet()
-    if not needs_trust(fleet):
-        for command in executed_commands(fleet):
-            print_result(f"  {command}")
-        print_result(f"{fleet.blueprint.source} is trusted.", Tone.GOOD)
-        return ExitCode.DONE
+    source, commands, is_new = fleet.blueprint.source, executed_commands(fleet), needs_trust(fleet)
     require_trust(fleet, yes=yes)
-    print_result(f"{fleet.blueprint.source} is trusted now.", Tone.GOOD)
+    if call.json:
+        show_json({"blueprint": str(source.resolve()), "trusted": True, "commands": [str(c) for c in commands]})
+        return ExitCode.DONE
+    for command in () if is_new else commands:
+        print_result(f"  {command}")
+    print_result(f"{source} is trusted{' now' if is_new else ''}.", Tone.GOOD)
     return ExitCode.DONE
 
 

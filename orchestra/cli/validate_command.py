@@ -41,4 +41,5 @@ def validate(call: Call) -> ExitCode:
     print_result(f"{loaded.source}: valid", Tone.GOOD)
     print_result(f"{loaded.name}, {loaded.title}: {len(loaded.agents)} agents, {len(loaded.gates)} gates")
     print_result(f"merge order: {', '.join(loaded.merge_order)}")
+    call.print_next(None if home is None else "plan")
     return ExitCode.DONE

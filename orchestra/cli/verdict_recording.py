@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from orchestra.cli.call import recover_landing
-from orchestra.cli.console import Tone, print_note, print_result
+from orchestra.cli.call import Call, recover_landing
+from orchestra.cli.console import Tone, print_note, print_result, show_json
 from orchestra.fleet import Fleet
 from orchestra.git.lock import exclusive
 
@@ -26,8 +26,21 @@ def verdict_lock(fleet: Fleet, command: str) -> Iterator[None]:
         yield
 
 
+def print_decisions(call: Call, fleet: Fleet, decisions: Sequence[Decision], **more: object) -> None:
+    """Print recorded verdicts with their remarks, or one document with ``more`` keys."""
+    if call.json:
+        rows = [
+            {"agent": d.agent, "verdict": d.verdict.value, "commit": d.commit, "remarks": list(d.remarks)}
+            for d in decisions
+        ]
+        show_json({"fleet": fleet.name, "decisions": rows, **more})
+        return
+    for decision in decisions:
+        print_decision(decision)
+
+
 def print_decision(decision: Decision) -> None:
-    """Print the recorded verdict and its remarks."""
+    """Print a recorded verdict and its remarks."""
     tone = _TONES.get(decision.verdict, Tone.WAITING)
     print_result(f"{decision.agent}: {decision.verdict} at {decision.commit[:10]}", tone)
     for remark in decision.remarks:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orchestra.blueprint.model import AgentName
-from orchestra.cli.console import Tone, print_note, print_result, progress, show_json
+from orchestra.cli.call import agent_rows
+from orchestra.cli.console import Tone, print_result, progress, show_json
 
 if TYPE_CHECKING:
     from orchestra.workspace.progress import Progress
@@ -23,16 +24,20 @@ def phase_progress(command: str) -> Iterator[Callable[[Progress], None]]:
 
 
 def print_steps(
-    steps: Sequence[str], skipped: Sequence[tuple[AgentName, str]] = (), *, json: bool, nothing: str
+    steps: Sequence[str],
+    notes: Sequence[str] = (),
+    skipped: Sequence[tuple[AgentName, str]] = (),
+    *,
+    json: bool,
+    nothing: str,
 ) -> None:
-    """Print the steps and the agents that keep their worktree, each with the reason; ``nothing`` without steps."""
+    """Print the steps, notes, and the agents that keep their worktree with the reason; ``nothing`` without steps."""
     if json:
-        rows = [{"agent": name, "reason": reason} for name, reason in skipped]
-        show_json({"steps": list(steps), "skipped": rows})
+        show_json({"steps": list(steps), "notes": list(notes), "skipped": agent_rows(skipped, "reason")})
         return
     for step in steps:
         print_result(step)
-    for name, reason in skipped:
-        print_note(f"{name}: {reason}", Tone.WAITING)
+    for line in (*notes, *(f"{name}: {reason}" for name, reason in skipped)):
+        print_result(line, Tone.WAITING)
     if not steps and not skipped:
         print_result(nothing)

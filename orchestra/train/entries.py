@@ -84,12 +84,12 @@ def read_entries(
             continue
         if agent_refs.base is None or head is None:
             reason = "not spawned" if agent_refs.base is None else f"branch {agent.branch} does not exist"
-            waiting.append(Waiting(agent.name, reason))
+            waiting.append(Waiting(agent.name, reason, expected=agents is not None))
             continue
         decision = verdict(agent_refs, head)
         refusal = _refusal(fleet, agent, decision, accept, unfinished)
         if refusal is not None:
-            waiting.append(Waiting(agent.name, refusal))
+            waiting.append(Waiting(agent.name, refusal, agents is not None or decision is Verdict.STALE))
             continue
         # At its branch's head, or at the proposal for it that a person accepted.
         tip = commit_to_land(agent_refs, head) or head

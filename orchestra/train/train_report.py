@@ -80,10 +80,11 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """It could land in another run."""
+    """It could land in another run. ``expected``: it is approved or was named, so the work fell short."""
 
     agent: AgentName
     reason: str
+    expected: bool = True
 
 
 AgentResult = Landed | Evicted | Blocked | Waiting
@@ -131,7 +132,7 @@ class MergeReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        fell_short = self.evicted or self.blocked or self.waiting
+        fell_short = self.evicted or self.blocked or any(item.expected for item in self.waiting)
         return ExitCode.SHORT if fell_short else ExitCode.DONE
 
     def to_json(self) -> dict[str, Json]:

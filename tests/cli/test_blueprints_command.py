@@ -95,7 +95,24 @@ def test_validate_as_json_is_one_document_either_way(orchestra: Orchestra, tmp_p
 def test_validate_needs_a_blueprint_where_nothing_was_spawned(orchestra: Orchestra) -> None:
     code, out, err = orchestra("validate")
     assert (code, out) == (2, "")
-    assert "hint: orchestra validate --blueprint=NAME" in err
+    assert err == "error: which blueprint? This folder is in no git repository\nhint: orchestra validate FILE\n"
+
+
+def test_the_only_blueprint_of_a_repository_needs_no_name(
+    make_repository: MakeRepository, orchestra: Orchestra, tmp_path: Path
+) -> None:
+    rules = {"blueprints/base/rules.yaml": "never: [x]\n"}  # a fragment, which no command can take
+    checkout = make_repository({"README.md": "", "blueprints/shop.yaml": GOOD} | rules)
+    repo = f"--repo={checkout.path}"
+    assert orchestra("validate", repo)[0] == 0
+    assert orchestra("plan", repo)[0] == 0
+    (checkout.path / "blueprints" / "site.yaml").write_text(GOOD)
+    code, out, err = orchestra("status", repo)
+    assert (code, out) == (2, "")
+    assert err == (
+        "error: no fleet was spawned in this repository yet: which blueprint?\n"
+        "hint: name one of shop or site: --blueprint=shop\n"
+    )
 
 
 def test_an_unknown_name_comes_with_near_ones(orchestra: Orchestra) -> None:

@@ -42,7 +42,7 @@ def test_the_walk_with_every_command_twice(road: Road) -> None:
     assert {one["agent"] for one in tested["landed"]} == {"one", "three"}
     assert road.checkout.git("rev-parse", "main") == before
 
-    landed = road.merge(code=1)
+    landed = road.merge()
     assert [one["agent"] for one in landed["landed"]] == ["one", "two"]
     assert [(one["agent"], one["reason"]) for one in landed["waiting"]] == [("three", "no verdict")]
     assert landed["target"] == {"branch": "main", "before": before, "after": road.checkout.git("rev-parse", "main")}

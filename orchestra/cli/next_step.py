@@ -1,0 +1,74 @@
+"""What a person can do next: who needs attention, in order of urgency, and the one command to type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestra.review.verdicts import Verdict
+from orchestra.sessions.state import State
+from orchestra.status import Row, Status
+
+_AT_WORK = (State.WORKING, State.STARTING, State.QUEUED)
+_UNDECIDED = (Verdict.NONE, Verdict.STALE)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """An agent that waits for a person: why, and the words of the command that serves it."""
+
+    row: Row
+    reason: str
+    command: str
+
+
+def list_needs(status: Status) -> list[Need]:
+    """Return the agents that wait for a person: questions, ended turns, failures, unreviewed work; the oldest first."""
+    ranked: list[tuple[int, float, Need]] = []
+    for row in status.rows:
+        rank, reason, command = _need(row)
+        if command:
+            ranked.append((rank, row.state.at or 0.0, Need(row, reason, f"{command} {row.agent.name}")))
+    return [need for *_, need in sorted(ranked, key=lambda item: (item[0], item[1], item[2].row.agent.number))]
+
+
+def next_command(status: Status) -> str | None:
+    """Return the words of the command that moves the fleet on most; None where there is nothing to do."""
+    if needs := list_needs(status):
+        return needs[0].command
+    rows = status.rows
+    if any(row.standing.verdict is Verdict.APPROVED and row.standing.refs.landed is None for row in rows):
+        return "merge"
+    for state, command in ((State.READY, "start"), (State.STOPPED, "start"), (State.DECLARED, "spawn")):
+        names = [row.agent.name for row in rows if row.state.state is state]
+        if names:
+            return command if len(names) == len(rows) else f"{command} {' '.join(names)}"
+    if any(row.state.state in _AT_WORK for row in rows):
+        return "status --watch"
+    settled = [row for row in rows if row.state.state in (State.LANDED, State.DISCARDED)]
+    return "clean" if settled and any(row.tree.there or row.standing.head for row in settled) else None
+
+
+def _need(row: Row) -> tuple[int, str, str]:
+    """Return rank, reason and verb of what an agent needs from a person; an empty verb where it needs nothing."""
+    state, standing = row.state.state, row.standing
+    if state is State.WAITING:
+        return 0, row.state.reason or "it asks a question", "attach"
+    if state is State.IDLE:
+        return 1, row.state.reason or "its turn has ended", "attach"
+    if state is State.NOT_READY:
+        return 2, row.state.reason or "its set-up failed", "spawn"
+    if state in (State.FAILED, State.LOST):
+        return 2, row.state.reason or state.value, "logs"
+    if row.evicted is not None and standing.verdict is Verdict.APPROVED:
+        return 3, f"the last merge left it out: {row.evicted.reason}", "request-changes --from-train"
+    if state is State.FINISHED and standing.verdict in _UNDECIDED:
+        return 4, "finished, and not reviewed as it is now", "review"
+    if state is State.LANDED and standing.new_commits and standing.verdict in _UNDECIDED:
+        return 5, row.state.reason or "new commits since it landed", "review"
+    return 9, "", ""
+
+
+def list_names(needs: Sequence[Need]) -> frozenset[str]:
+    """Return the names of the agents."""
+    return frozenset(need.row.agent.name for need in needs)
