@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,6 +36,21 @@ class Tone(StrEnum):
     WAITING = "yellow"  # a person or another agent has to act
     QUIET = "dim"  # background
     STRONG = "bold"  # headings
+    NOTE = "cyan"  # the place of a piece of a diff
+
+
+_COLOURS = {
+    Tone.GOOD: "\x1b[32m",
+    Tone.BAD: "\x1b[31m",
+    Tone.WAITING: "\x1b[33m",
+    Tone.QUIET: "\x1b[2m",
+    Tone.STRONG: "\x1b[1m",
+    Tone.NOTE: "\x1b[36m",
+}
+_DIFF = (
+    *(("+++", Tone.STRONG), ("---", Tone.STRONG), ("diff ", Tone.STRONG)),
+    *(("@@", Tone.NOTE), ("+", Tone.GOOD), ("-", Tone.BAD)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +102,51 @@ def show_json(document: object) -> None:
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> None:
     """Print a table on standard output: drawn in a terminal, aligned unshortened lines elsewhere."""
-    cells = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows]
     if is_terminal():
         _console(sys.stdout).print(table(columns, rows))
         return
-    lines = [list(columns), *([one_line(cell.text) for cell in row] for row in cells)]
+    for line in table_cells(columns, rows):
+        sys.stdout.write(line.text + "\n")
+
+
+def table_cells(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> list[Cell]:
+    """Return a table as aligned lines, nothing shortened."""
+    texts = [[one_line(cell.text if isinstance(cell, Cell) else cell) for cell in row] for row in rows]
+    lines = [list(columns), *texts]
     widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
-    for line in lines:
-        padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-        sys.stdout.write(_GAP.join(padded).rstrip() + "\n")
+    aligned = ((text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines)
+    return [Cell(_GAP.join(line).rstrip()) for line in aligned]
+
+
+def diff_cells(patch: str) -> list[Cell]:
+    """Return the lines of a diff in the colours of git."""
+    if not patch:
+        return [Cell("  (no changes)", Tone.QUIET)]
+    lines = patch.splitlines()
+    return [Cell(line, next((tone for start, tone in _DIFF if line.startswith(start)), Tone.PLAIN)) for line in lines]
+
+
+def show_page(lines: Sequence[Cell], *, pager: bool = True) -> None:
+    """Print lines on standard output; in a terminal in colours, and through the person's pager as git does."""
+    command = os.environ.get("GIT_PAGER") or os.environ.get("PAGER") or "less"
+    can_page = pager and is_terminal() and is_terminal(sys.stdin) and os.environ.get("TERM", "dumb") != "dumb"
+    if not can_page or command == "cat" or not shutil.which(command.split()[0]):
+        for line in lines:
+            print_result(line.text, line.tone)
+        return
+    import pydoc
+
+    for variable, value in (("LESS", "FRX"), ("LV", "-c")):  # git's own defaults
+        os.environ.setdefault(variable, value)
+    sys.stdout.flush()
+    pydoc.pipepager("".join(f"{coloured(line)}\n" for line in lines), command)
+
+
+def coloured(cell: Cell) -> str:
+    """Return the text as a terminal shows it in its tone; plain where NO_COLOR is set."""
+    colour = None if os.environ.get("NO_COLOR") else _COLOURS.get(cell.tone)
+    text = terminal_safe(cell.text)
+    return f"{colour}{text}\x1b[0m" if colour and text else text
 
 
 def show_lines(lines: Sequence[Sequence[Cell]]) -> None:
@@ -130,21 +182,30 @@ def progress(command: str) -> Iterator[Callable[[str], None]]:
         yield lambda step: status.update(_text(f"{command}: {one_line(step)}", Tone.PLAIN))
 
 
-def ask(question: str, answers: Sequence[str], source: IO[str] | None = None) -> str | None:
+def ask(question: str, answers: Mapping[str, str] | Sequence[str], source: IO[str] | None = None) -> str | None:
     """Ask the person at the terminal and return one of ``answers``, or None at the end of input.
 
-    An answer may be shortened to any unambiguous start. ``source``: default standard input.
+    An answer may be shortened to any unambiguous start. ``x discard`` is the answer ``discard``, with the letter x. A
+    mapping explains its answers, which ``?`` prints. ``source``: default standard input.
     """
+    forms = [*answers, *["?"] * isinstance(answers, Mapping)]
     while True:
-        sys.stderr.write(f"{terminal_safe(question)} [{'/'.join(answers)}] ")
+        sys.stderr.write(f"{terminal_safe(question)} [{', '.join(forms)}] ")
         sys.stderr.flush()
         line = (source or sys.stdin).readline()
         if not line:
             return None
-        fitting = [answer for answer in answers if answer.startswith(line.strip().lower())]
-        if line.strip() and len(fitting) == 1:
-            return fitting[0]
-        print_note(f"please type one of {', '.join(answers)}")
+        typed = line.strip().lower()
+        fitting = [form for form in answers if form.startswith(typed)]
+        fitting = fitting or [form for form in answers if form.rpartition(" ")[2].startswith(typed)]
+        if typed and len(fitting) == 1:
+            return fitting[0].rpartition(" ")[2]
+        if typed == "?" and isinstance(answers, Mapping):
+            for form, meaning in answers.items():
+                letter, word = form[0], form.rpartition(" ")[2]
+                print_note(f"  {letter}  {word:<16} {meaning}")
+        else:
+            print_note(f"please type one of {', '.join(forms)}")
 
 
 def _write(stream: IO[str], text: str, tone: Tone) -> None:

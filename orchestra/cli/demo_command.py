@@ -75,6 +75,7 @@ class _Stage:
         if result.code:
             raise GroundError(f"the sample service could not be created: {result.stderr.strip()}")
         os.chdir(self.service)
+        os.environ["GIT_PAGER"] = "cat"  # the demo runs to its end without a key
         print_result(f"{_BLUEPRINT}:")
         for line in Path(_BLUEPRINT).read_text(encoding="utf-8").splitlines():
             print_result(f"    {line}".rstrip(), Tone.QUIET)

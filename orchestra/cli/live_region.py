@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import IO
 
-from orchestra.cli.console import Cell, Tone, is_terminal
+from orchestra.cli.console import Cell, coloured, is_terminal
 from orchestra.text import terminal_safe
 
 Line = Sequence[Cell]
@@ -30,8 +30,6 @@ Line = Sequence[Cell]
 # (mode 2026; the others ignore it).
 _BEGIN, _END = "\x1b[?2026h\x1b[?7l", "\x1b[?7h\x1b[?2026l"
 _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[K", "\x1b[J"
-_COLOURS = {Tone.GOOD: "\x1b[32m", Tone.BAD: "\x1b[31m", Tone.WAITING: "\x1b[33m", Tone.QUIET: "\x1b[2m"}
-_PLAIN = "\x1b[0m"
 _DEFAULT_SIZE = (80, 24)
 
 
@@ -53,7 +51,6 @@ class Block:
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
-        self._coloured = not os.environ.get("NO_COLOR")
         self._lines: list[str] = []  # that are drawn
         self._size = _DEFAULT_SIZE
         self._lost = False
@@ -71,11 +68,11 @@ class Block:
         in_front = self._in_front()
         if self._lost or not in_front:
             self._lines, self._lost = [], False
-        texts = ["".join(self._toned(cell) for cell in line) for line in picture.lines] if in_front else []
+        texts = ["".join(coloured(cell) for cell in line) for line in picture.lines] if in_front else []
         if (texts, self.size(), ()) == (self._lines, self._size, tuple(picture.above)):
             return
         rows_above = [
-            self._toned(Cell(row, cell.tone)) for cell in picture.above for row in terminal_safe(cell.text).split("\n")
+            coloured(Cell(row, cell.tone)) for cell in picture.above for row in terminal_safe(cell.text).split("\n")
         ]
         written = self._home() if in_front else ""
         if self._lines and (rows_above or not texts):
@@ -107,10 +104,6 @@ class Block:
     def _body(self) -> str:
         # Erased first: from its first cell on, tmux then also forgets that the row was the rest of a wrapped one.
         return "\r\n".join(_REST_OF_LINE + text for text in self._lines) + _REST_OF_SCREEN
-
-    def _toned(self, cell: Cell) -> str:
-        colour = _COLOURS.get(cell.tone) if self._coloured else None
-        return f"{colour}{cell.text}{_PLAIN}" if colour and cell.text else cell.text
 
     def _in_front(self) -> bool:
         """Not put into the background by the shell; a terminal that is not our controlling one has no background."""

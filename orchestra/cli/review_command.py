@@ -32,6 +32,7 @@ def review(call: Call, agent: str, proposal: bool = False) -> ExitCode:
             show_json(proposal_review.to_json(proposed))
         else:
             proposal_screen.show(fleet, proposed)
+            call.print_next(f"approve {declared.name} --proposal")
         return ExitCode.DONE
     from orchestra.cli import review_screen
     from orchestra.review.agent_review import review_agent
@@ -41,4 +42,5 @@ def review(call: Call, agent: str, proposal: bool = False) -> ExitCode:
         show_json(review_screen.to_json(examination))
     else:
         review_screen.show(fleet, examination)
+        call.print_next(review_screen.next_words(examination))
     return ExitCode.DONE

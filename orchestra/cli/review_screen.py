@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-from orchestra.cli.console import Cell, Tone, print_result, show_table
+from orchestra.cli.console import Cell, Tone, diff_cells, show_page, table_cells
 from orchestra.fleet import Fleet
 from orchestra.git.log import FileChange
 from orchestra.ledger import Json
-from orchestra.plan.plan_text import plural
 from orchestra.review.agent_review import AgentReview
 from orchestra.review.branch_status import BranchStatus
+from orchestra.review.verdicts import Verdict
+from orchestra.sessions.state import State
+from orchestra.status import Row, read_status
+from orchestra.text import format_count, format_duration
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _BLANK_LINES = re.compile(r"\n{3,}")
-_GATE_TONES = {"passed": Tone.GOOD, "failed": Tone.BAD, "timed-out": Tone.BAD}
+_PASSED = ("passed", "skipped")
+_MOST_FILES = 10
+_STATES_WITH_PROBLEM = (State.FAILED, State.LOST, State.NOT_READY, State.WAITING, State.UNKNOWN)
 
 
-def show(fleet: Fleet, shown: AgentReview) -> None:
-    """Print it in the order in which a reviewer asks: what is it, what does its author say, does it pass, the diff."""
-    _show_judging(shown)
-    _show_head(fleet, shown)
-    _show_notes(shown)
-    _show_gates(shown)
-    _show_changes(shown)
-    print_result()
-    print_result("Diff against the merge base")
-    print_result(shown.patch or "  (no changes)", Tone.PLAIN if shown.patch else Tone.QUIET)
-    print_result()
-    _show_next(shown)
+def show(fleet: Fleet, shown: AgentReview, *, with_diff: bool = True) -> None:
+    """Print what a reviewer asks, in that order: what is wrong, what its author says, does it pass, the diff."""
+    (row,) = read_status(fleet, [shown.standing.agent]).rows
+    lines = [*_judging(shown), *_head(fleet, shown), *_problems(shown, row), *_notes(shown), *_gates(shown)]
+    lines += _changes(shown)
+    if with_diff:
+        lines += [Cell(""), Cell("Diff against the merge base", Tone.STRONG), *diff_cells(shown.patch)]
+    show_page([*lines, *_choices(shown)] if with_diff else lines, pager=with_diff)
+
+
+def next_words(shown: AgentReview) -> str | None:
+    """Return the words of the command that a review leads to."""
+    standing = shown.standing
+    name = standing.agent.name
+    if not _is_open(standing) or not shown.commits:
+        return None
+    if standing.verdict is Verdict.APPROVED:
+        return "merge"
+    return f"approve {name}@{(standing.head or '')[:12]}"
 
 
 def to_json(shown: AgentReview) -> dict[str, Json]:
@@ -65,104 +77,111 @@ def to_json(shown: AgentReview) -> dict[str, Json]:
     }
 
 
-def _show_judging(shown: AgentReview) -> None:
+def _is_open(standing: BranchStatus) -> bool:
+    """Return whether a verdict is possible: neither discarded, nor landed without new commits."""
+    return standing.refs.discarded is None and (standing.refs.landed is None or standing.new_commits > 0)
+
+
+def _judging(shown: AgentReview) -> Iterator[Cell]:
     """Begin with what no passing gate can vouch for."""
-    if not shown.judging:
-        return
-    print_result("This branch changes what judges it; read these changes before you believe its gates:", Tone.BAD)
+    if shown.judging:
+        yield Cell("This branch changes what judges it; read these changes before you believe its gates:", Tone.BAD)
     for change in shown.judging:
         remark = "" if change.allowed else " (the agent's may_edit does not name it)"
-        print_result(f"  {change}{remark}", Tone.BAD)
-    print_result()
+        yield Cell(f"  {change}{remark}", Tone.BAD)
 
 
-def _show_head(fleet: Fleet, shown: AgentReview) -> None:
+def _head(fleet: Fleet, shown: AgentReview) -> Iterator[Cell]:
     standing = shown.standing
     agent = standing.agent
-    print_result(f"{agent.number} {agent.name}: {agent.title}")
-    at, commits = (standing.head or "")[:10], plural(len(shown.commits), "commit")
-    print_result(f"  branch    {agent.branch} at {at}, {commits}, {standing.behind} behind {fleet.target}")
-    print_result(f"  worktree  {standing.worktree}")
-    print_result(f"  verdict   {standing.verdict}{_of_what(standing)}")
-    if shown.requested:
-        _show_text("Changes requested", shown.requested)
-    if standing.uncommitted:
-        print_result(f"  {len(standing.uncommitted)} uncommitted: {', '.join(standing.uncommitted[:10])}", Tone.WAITING)
-
-
-def _of_what(standing: BranchStatus) -> str:
+    at, commits = (standing.head or "")[:10], format_count(len(shown.commits), "commit")
+    yield Cell(f"{agent.number} {agent.name}: {agent.title}", Tone.STRONG)
+    yield Cell(f"  branch    {agent.branch} at {at}, {commits}, {standing.behind} behind {fleet.target}")
+    yield Cell(f"  worktree  {standing.worktree}")
     proposal = standing.proposal
-    if proposal is None:
-        return ""
-    taken = proposal == standing.refs.approved
-    return f", of its proposal {proposal[:10]}" if taken else f"; a proposal {proposal[:10]} waits"
+    of_what = "" if proposal is None else f"; a proposal {proposal[:10]} waits"
+    if proposal is not None and proposal == standing.refs.approved:
+        of_what = f", of its proposal {proposal[:10]}"
+    yield Cell(f"  verdict   {standing.verdict}{of_what}")
 
 
-def _show_notes(shown: AgentReview) -> None:
+def _problems(shown: AgentReview, row: Row) -> Iterator[Cell]:
+    """Yield what is wrong with the work, the worst first."""
+    standing, state = shown.standing, row.state
+    name = standing.agent.name
+    if state.state in _STATES_WITH_PROBLEM:
+        reason = f", {state.reason}" if state.reason else ""
+        yield Cell(f"  state     {state.state}{reason} (orchestra logs {name})", Tone.BAD)
+    if row.evicted is not None:
+        others = f" with {', '.join(row.evicted.others)}" if row.evicted.others else ""
+        yield Cell(f"  evicted by the last merge: {row.evicted.reason}{others}: {row.evicted.detail}", Tone.BAD)
+    for finding in shown.findings:
+        yield Cell(f"  {finding.path}: {finding.reason}", Tone.BAD)
+    for other in row.conflicts_with:
+        yield Cell(f"  conflicts with {other} as both are now", Tone.WAITING)
+    if standing.refs.landed is not None:
+        after = f", {format_count(standing.new_commits, 'new commit')} since" if standing.new_commits else ""
+        yield Cell(f"  landed as {standing.refs.landed[:10]}{after}", Tone.GOOD)
+    elif not shown.commits:
+        yield Cell("  nothing to approve: the branch has no commits", Tone.WAITING)
+    if standing.uncommitted:
+        more = f" and {len(standing.uncommitted) - _MOST_FILES} more" if len(standing.uncommitted) > _MOST_FILES else ""
+        files = ", ".join(standing.uncommitted[:_MOST_FILES])
+        yield Cell(f"  {len(standing.uncommitted)} uncommitted: {files}{more}", Tone.WAITING)
+    if shown.requested:
+        yield from _text("Changes requested", shown.requested)
+
+
+def _notes(shown: AgentReview) -> Iterator[Cell]:
     if shown.notes_filled:
         # The form's hints are comments, which the agent was asked to delete; a reviewer needs none of them.
-        _show_text("Notes", _BLANK_LINES.sub("\n\n", _COMMENT.sub("", shown.standing.notes or "")))
+        yield from _text("Notes", _BLANK_LINES.sub("\n\n", _COMMENT.sub("", shown.standing.notes or "")))
     else:
-        print_result()
-        print_result("Notes: none written", Tone.WAITING)
+        yield from (Cell(""), Cell("Notes: none written", Tone.WAITING))
 
 
-def _show_text(title: str, text: str) -> None:
-    print_result()
-    print_result(title)
+def _text(title: str, text: str) -> Iterator[Cell]:
+    yield from (Cell(""), Cell(title, Tone.STRONG))
     for line in text.strip().splitlines():
-        print_result(f"  {line}" if line else "")
+        yield Cell(f"  {line}" if line else "")
 
 
-def _show_gates(shown: AgentReview) -> None:
-    print_result()
+def _gates(shown: AgentReview) -> Iterator[Cell]:
+    yield Cell("")
     if not shown.gates:
-        print_result(f"Gates: not run yet (orchestra rebase-and-test {shown.standing.agent.name})", Tone.QUIET)
-    else:
-        print_result("Gates")
-        for gate in shown.gates:
-            ago = _ago(time.time() - gate.at)
-            print_result(
-                f"  {gate.gate}: {gate.outcome}, {ago} ago" + (f", {gate.log}" if gate.log else ""), _tone(gate.outcome)
-            )
-    for finding in shown.findings:
-        print_result(f"  {finding.path}: {finding.reason}", Tone.BAD)
+        yield Cell(f"Gates: not run yet (orchestra rebase-and-test {shown.standing.agent.name})", Tone.QUIET)
+        return
+    yield Cell("Gates", Tone.STRONG)
+    for gate in sorted(shown.gates, key=lambda gate: gate.outcome in _PASSED):
+        log = f", {gate.log}" if gate.log else ""
+        tone = Tone.GOOD if gate.outcome in _PASSED else Tone.BAD
+        yield Cell(f"  {gate.gate}: {gate.outcome}, {format_duration(time.time() - gate.at)} ago{log}", tone)
 
 
-def _show_changes(shown: AgentReview) -> None:
-    print_result()
-    print_result("Commits")
+def _changes(shown: AgentReview) -> Iterator[Cell]:
+    yield from (Cell(""), Cell("Commits", Tone.STRONG))
     for commit in shown.commits:
-        print_result(f"  {commit.id[:10]} {commit.subject}")
+        yield Cell(f"  {commit.id[:10]} {commit.subject}")
     if not shown.commits:
-        print_result("  (none)", Tone.QUIET)
-    print_result()
-    show_table(["path", "added", "removed"], [_row(change) for change in shown.changes])
+        yield Cell("  (none)", Tone.QUIET)
+    if shown.changes:
+        yield Cell("")
+        yield from table_cells(["path", "added", "removed"], [_row(change) for change in shown.changes])
 
 
-def _show_next(shown: AgentReview) -> None:
-    name = shown.standing.agent.name
-    print_result("Next")
-    if shown.standing.proposal is not None:
-        print_result(f"  orchestra review {name} --proposal")
-    print_result(f"  orchestra approve {name}@{(shown.standing.head or '')[:12]}")
-    print_result(f'  orchestra request-changes {name} --message "..."')
-    print_result(f'  orchestra discard {name} --reason "..."')
+def _choices(shown: AgentReview) -> Iterator[Cell]:
+    """Yield the other commands that are possible; the one of ``next_words`` follows them."""
+    name, standing = shown.standing.agent.name, shown.standing
+    if not _is_open(standing):
+        return
+    yield Cell("")
+    if standing.proposal is not None:
+        yield Cell(f"its conflict has a proposed resolution: orchestra review {name} --proposal")
+    yield Cell(f"or: orchestra request-changes {name} 'MESSAGE'; orchestra discard {name} 'REASON'", Tone.QUIET)
 
 
-def _row(change: FileChange) -> Sequence[str | Cell]:
+def _row(change: FileChange) -> list[str]:
     path = f"{change.renamed_from} -> {change.path}" if change.renamed_from else change.path
     if change.added is None or change.removed is None:
         return [path, "binary", ""]
     return [path, f"+{change.added}", f"-{change.removed}"]
-
-
-def _tone(outcome: str) -> Tone:
-    return _GATE_TONES.get(outcome, Tone.WAITING)
-
-
-def _ago(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0, seconds):.0f} s"

@@ -56,7 +56,7 @@ def test_the_walk_with_every_command_twice(road: Road) -> None:
 
     planned = road.run("clean", "--dry-run").out.splitlines()
     assert road.json("clean")["steps"] == planned
-    assert road.json("clean") == {"steps": [], "skipped": []}
+    assert road.json("clean") == {"steps": [], "notes": [], "skipped": []}
     assert not road.at("one").path.exists()
     assert set(road.refs("refs/heads/")) == {"main"}
     road.assert_final_state()

@@ -336,7 +336,7 @@ def test_it_is_shown_for_review(train: TrainFixture, capsys: pytest.CaptureFixtu
     proposal_screen.show(train.fleet, shown)
     screen = capsys.readouterr().out
     assert "f.txt: resolved by rerere" in screen
-    assert "orchestra approve two --proposal" in screen
+    assert "or: orchestra request-changes two --from-train" in screen
     review_screen.show(train.fleet, review_agent(train.fleet, two))
     assert f"approved; a proposal {str(commit)[:10]} waits" in capsys.readouterr().out
     take(train)
