@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from orchestra.blueprint.git_names import safe_folder_name
+from orchestra.blueprint.git_names import branch_problem, safe_folder_name
 from orchestra.blueprint.inline_templates import render_root
 from orchestra.blueprint.model import Agent, AgentName, Blueprint, FleetName
 from orchestra.errors import GroundError, UsageError
-from orchestra.files import write_atomically
+from orchestra.files import read_regular, write_atomically
 from orchestra.git import worktree_admin
 from orchestra.git.refs import PREFIX, AgentRefs, CommitId, RefName, RefUpdate, branch_ref, group_by_agent, read_refs
 from orchestra.git.remote import tracking_ref
@@ -79,6 +80,10 @@ class Fleet:
         if owner is not None and owner.startswith(_LOCKED_FOR) and owner != reason:
             return declared.with_name(f"{declared.name}-{agent.name}")
         return declared
+
+    def has_worktree(self, agent: Agent) -> bool:
+        """Return True when the agent has a worktree, as far as it can be looked at; runs no git."""
+        return os.path.exists(self.worktree(agent) / ".git")  # noqa: PTH110 - no error where it cannot be entered
 
     def lock_reason(self, agent: Agent) -> str:
         """The reason that git records for the lock of the agent's worktree: it says whose worktree it is."""
@@ -201,17 +206,22 @@ def make_fleet(repository: Repository, blueprint: Blueprint) -> Fleet:
     if target is None:
         hint = "name the branch where work lands: `target: main` in the blueprint, or check a branch out"
         raise GroundError(f"the blueprint names no target, and HEAD is detached in {repository.home}", hint=hint)
-    agents = tuple(_with_recorded_branch(repository, blueprint.name, agent) for agent in blueprint.agents)
-    blueprint = replace(blueprint, agents=agents)
-    return Fleet(repository, blueprint, repository.resolve_symbolic_branch(target), remote)
+    target = repository.resolve_symbolic_branch(target)
+    records = {agent.name: _recorded_branch(repository, blueprint.name, agent.name) for agent in blueprint.agents}
+    # A record that names the target or the branch of another record is damaged: it is not this agent's branch.
+    times = Counter([target, *records.values()])
+    agents = tuple(
+        replace(agent, branch=branch) if (branch := records[agent.name]) and times[branch] == 1 else agent
+        for agent in blueprint.agents
+    )
+    return Fleet(repository, replace(blueprint, agents=agents), target, remote)
 
 
-def _with_recorded_branch(repository: Repository, fleet: FleetName, agent: Agent) -> Agent:
-    """Return the agent with the branch that spawn created, where the blueprint names another one by now."""
-    with suppress(OSError):
-        file = repository.state_folder / "fleets" / fleet / "agents" / agent.name / BRANCH_RECORD
-        return replace(agent, branch=file.read_text("utf-8").removesuffix("\n"))
-    return agent
+def _recorded_branch(repository: Repository, fleet: FleetName, agent: AgentName) -> str | None:
+    """Return the branch that spawn created for an agent, which the blueprint may name otherwise by now."""
+    file = repository.state_folder / "fleets" / fleet / "agents" / agent / BRANCH_RECORD
+    branch = (read_regular(file) or b"").decode("utf-8", "replace").removesuffix("\n")
+    return None if branch_problem(branch) else branch
 
 
 def open_fleet(folder: Path, blueprint: str | None) -> Fleet:

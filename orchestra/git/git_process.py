@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.errors import DiskFull, GitError, GroundError
+from orchestra.files import read_regular
 from orchestra.git.config_door import neutral_options
 
 SUBCOMMANDS = frozenset(
@@ -127,13 +128,12 @@ class Git:
     def git_folder(self) -> Path:
         """Return the ``.git`` folder, or what the ``.git`` file of a linked worktree names, without running git."""
         place = self.folder / ".git"
-        try:
-            text = place.read_text("utf-8", "surrogateescape")
-        except IsADirectoryError:
+        if os.path.isdir(place):  # noqa: PTH112 - no error where it cannot be looked at
             return place
-        except OSError:
+        link = read_regular(Path(os.path.realpath(place)))  # a link is followed, as git does; a pipe is not opened
+        if link is None:
             return self.folder  # a bare repository
-        return self.folder / text.removeprefix("gitdir: ").removesuffix("\n")
+        return self.folder / os.fsdecode(link).removeprefix("gitdir: ").removesuffix("\n")
 
     def with_env(self, **extra: str) -> Git:
         """The same folder with more environment, for instance ``GIT_INDEX_FILE``."""
@@ -236,8 +236,10 @@ class Git:
         return neutral_options(folder, env, list_config)
 
     def _cannot_start(self, error: OSError) -> GroundError:
-        if not self.folder.is_dir():
+        if not os.path.isdir(self.folder):  # noqa: PTH112 - False where it cannot be looked at
             return GroundError(f"{self.folder} is not a folder")
+        if isinstance(error, PermissionError):
+            return GroundError(f"{self.folder} cannot be entered: {error.strerror}")
         return GroundError(f"cannot start git: {error.strerror}", hint="install git 2.38 or newer")
 
     def _checked(self, output: Output, ok: Collection[int]) -> Output:

@@ -16,7 +16,9 @@ renames one lock file after the other), so no two refs must agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
@@ -144,9 +146,34 @@ def group_by_agent(refs: Mapping[RefName, CommitId], fleet: FleetName) -> dict[A
     return {agent: _agent_refs(kinds) for agent, kinds in by_agent.items()}
 
 
+def find_odd_refs(git: Git, fleet: FleetName, sound: Collection[RefName]) -> dict[AgentName, str]:
+    """Return agents with a ref that orchestra cannot have written -> what is wrong, and how to remove it.
+
+    Such a ref is symbolic, damaged, of another type, or below a name that orchestra needs. ``sound``: what
+    ``read_refs`` returns for the fleet.
+    """
+    prefix = f"{PREFIX}{fleet}/"
+    output = git.run("for-each-ref", "--format=%(refname)%00%(symref)", prefix)
+    names = dict(line.split("\0") for line in output.lines)
+    odd: dict[AgentName, str] = {}
+    for name, symbolic in names.items():
+        agent, _, kind = name.removeprefix(prefix).partition("/")
+        if kind == f"{Kind.APPROVED}-notes" and not symbolic:
+            continue  # a blob, which is looked at when it is read
+        is_known = kind in set(Kind) or re.fullmatch(r"saved/[0-9]{1,9}", kind) is not None
+        if name not in sound or (not is_known and kind.partition("/")[0] in set(Kind)):
+            fix = f"git update-ref --no-deref -d {shlex.quote(name)}"
+            odd.setdefault(AgentName(agent), f"orchestra did not write {name}; to remove it: {fix}")
+    for damaged in re.findall(r"ignoring (?:broken|dangling) (?:ref|symref) (\S+)", output.stderr):
+        place = shlex.quote(git.text("rev-parse", "--path-format=absolute", "--git-path", damaged))
+        agent = damaged.removeprefix(prefix).partition("/")[0]
+        odd.setdefault(AgentName(agent), f"{damaged} is damaged; to remove it: rm {place}")
+    return odd
+
+
 def _agent_refs(kinds: Mapping[str, CommitId]) -> AgentRefs:
     numbered = ((kind.removeprefix("saved/"), commit) for kind, commit in kinds.items() if kind.startswith("saved/"))
-    saved = sorted((int(number), commit) for number, commit in numbered if number.isdecimal())
+    saved = sorted((int(number), commit) for number, commit in numbered if re.fullmatch("[0-9]{1,9}", number))
     fields = {kind.replace("-", "_"): kinds[kind] for kind in Kind if kind in kinds}
     return AgentRefs(**fields, proposed_for=kinds.get(_PROPOSED_FOR), saved=tuple(commit for _, commit in saved))
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from orchestra.files import read_regular
 from orchestra.git.repository import Repository, Worktree
 
 NEW, OLD = ".orchestra-new", ".orchestra-old"
@@ -37,9 +38,11 @@ def entry(repository: Repository, path: Path) -> Worktree | None:
 
 
 def admin_of(worktree: Path) -> Path:
-    """The admin folder of a linked worktree, as its ``.git`` file says."""
-    text = (worktree / ".git").read_text("utf-8", "surrogateescape")
-    return Path(os.path.normpath(worktree / text.removeprefix("gitdir: ").removesuffix("\n")))
+    """The admin folder of a linked worktree, as its ``.git`` file says. Raises OSError where there is no such file."""
+    link = read_regular(worktree / ".git")  # an agent may have put a pipe or a device there
+    if link is None:
+        raise OSError(errno.EINVAL, "not the link of a worktree", str(worktree / ".git"))
+    return Path(os.path.normpath(worktree / os.fsdecode(link).removeprefix("gitdir: ").removesuffix("\n")))
 
 
 def admins(repository: Repository) -> dict[Path, Path]:

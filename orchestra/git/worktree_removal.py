@@ -22,6 +22,7 @@ from orchestra.errors import GroundError
 from orchestra.files import sync_filesystem
 from orchestra.git import worktree_admin
 from orchestra.git.folder_users import occupants
+from orchestra.git.git_process import Git
 from orchestra.git.repository import Repository
 from orchestra.git.unsaved_work import Snapshot, find_unsaved, refuse_unpushed, take_snapshot
 from orchestra.git.worktree_admin import retired
@@ -144,6 +145,7 @@ def inspect(folder: Path, admin: Path, reason: str) -> Snapshot:
     if inside := occupants(folder):
         raise NotRemovable(f"{folder} is in use by {inside[0]}", hint="stop it, or leave that folder")
     for inner in _look_everywhere(folder):
+        _refuse_data_elsewhere(inner, folder, admin)
         refuse_unpushed(inner)
     return take_snapshot(folder)
 
@@ -183,6 +185,17 @@ def _look_everywhere(folder: Path) -> list[Path]:
         hint = f"if you do not need it: sudo rm -r {shlex.quote(foreign[0])}"
         raise NotRemovable(f"{folder} holds files of another user: {format_list(foreign, most=_SHOWN)}", hint=hint)
     return repositories
+
+
+def _refuse_data_elsewhere(inner: Path, folder: Path, admin: Path) -> None:
+    """Raise NotRemovable for a repository whose git folder is neither in the worktree nor ours. It is not touched."""
+    git_folder = Path(os.path.realpath(Git(inner).git_folder()))
+    ours = (os.path.realpath(folder), os.path.realpath(admin.parent.parent))
+    if git_folder.is_dir() and not any(git_folder.is_relative_to(place) for place in ours):
+        raise NotRemovable(
+            f"{inner} belongs to a repository in another place, {git_folder}",
+            hint=f"save what you need, then: rm {shlex.quote(str(inner / '.git'))}",
+        )
 
 
 def _sample(folder: Path) -> str:

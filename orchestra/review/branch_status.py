@@ -94,14 +94,9 @@ def read_branch_statuses(
         return list(pool.map(read, agents))
 
 
-def has_worktree(fleet: Fleet, agent: Agent) -> bool:
-    """Return True when the agent has a worktree; runs no git."""
-    return (fleet.worktree(agent) / ".git").exists()
-
-
 def read_uncommitted(fleet: Fleet, agent: Agent) -> tuple[str, ...] | None:
     """Return the uncommitted paths; None when the worktree is missing or cannot be read."""
-    if not has_worktree(fleet, agent):
+    if not fleet.has_worktree(agent):
         return None
     try:
         return tuple(uncommitted_paths(fleet, agent))

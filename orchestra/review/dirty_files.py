@@ -24,7 +24,7 @@ from orchestra.blueprint.model import Agent, AgentName
 from orchestra.errors import OrchestraError
 from orchestra.files import write_atomically
 from orchestra.fleet import Fleet
-from orchestra.review.branch_status import has_worktree, read_uncommitted
+from orchestra.review.branch_status import read_uncommitted
 
 _AT_ONCE = 4
 _REST_PER_LOOK = 66.0  # a background round takes 1.5 % of a core
@@ -131,7 +131,7 @@ def _look(fleet: Fleet, agent: Agent) -> DirtyFiles:
 
 def _last_known(fleet: Fleet, agent: Agent, known: Trees) -> DirtyFiles:
     """Return the last figure if the worktree still exists, which costs no git process to know."""
-    if not has_worktree(fleet, agent):
+    if not fleet.has_worktree(agent):
         return DirtyFiles(at=time.time(), there=False)
     tree = known.get(agent.name)
     return replace(tree, earlier=True) if tree is not None else DirtyFiles()

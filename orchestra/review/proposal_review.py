@@ -59,7 +59,7 @@ def review_proposal(fleet: Fleet, agent: Agent) -> ProposalReview:
         proposed = objects.commit(commit)
     if len(proposed.parents) != _PARENTS:
         ref = agent_ref(fleet.name, agent.name, Kind.PROPOSED)
-        raise UsageError(f"{commit[:10]} is no proposal", hint=f"git update-ref -d {ref}")
+        raise UsageError(f"{commit[:10]} is no proposal", hint=f"git update-ref --no-deref -d {ref}")
     head, target = proposed.parents
     base = standing.refs.base or head
     hidden = tuple(sorted(instruction_names(repository, fleet.blueprint, base).all))

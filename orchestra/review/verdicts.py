@@ -184,8 +184,8 @@ def discard(fleet: Fleet, agent: Agent, reason: str, *, reviewed: str | None = N
     fleet.ledger.record("verdict.discarded", agent.name, commit=head, reason=reason)
     remarks = (
         f"its head is kept as {ref}",
-        f"to bring it back while its branch exists: git update-ref -d {ref}",
-        f"to bring it back after clean: git branch {agent.branch} {ref} && git update-ref -d {ref} "
+        f"to bring it back while its branch exists: git update-ref --no-deref -d {ref}",
+        f"to bring it back after clean: git branch {agent.branch} {ref} && git update-ref --no-deref -d {ref} "
         f"&& orchestra spawn {agent.name}",
     )
     return Decision(agent.name, Verdict.DISCARDED, head, remarks)
@@ -217,7 +217,7 @@ def _require_undecided(fleet: Fleet, agent: Agent, reviewed: str | None) -> tupl
         raise UsageError(f"{agent.name} was not spawned", hint=f"orchestra spawn {agent.name}")
     if refs.discarded is not None:
         ref = agent_ref(fleet.name, agent.name, Kind.DISCARDED)
-        raise UsageError(f"{agent.name} was discarded", hint=f"to bring it back: git update-ref -d {ref}")
+        raise UsageError(f"{agent.name} was discarded", hint=f"to bring it back: git update-ref --no-deref -d {ref}")
     head = all_refs.get(branch)
     if head is None:
         hint = f"its base is {refs.base[:10]}; if you know the last commit: git branch {agent.branch} COMMIT"

@@ -36,9 +36,7 @@ def launch(agent: AgentFolder, request: SessionRequest, cap_usd: float | None) -
     folder = agent.take(request)
     try:
         if not Path(request.worktree).is_dir():
-            raise GroundError(
-                f"its worktree {request.worktree} is missing", hint=f"run orchestra spawn {agent.name}"
-            )
+            raise GroundError(f"its worktree {request.worktree} is missing", hint=f"run orchestra spawn {agent.name}")
         runner = runner_of(request.kind)
         runner.require(request)
         how = runner.launch(request, agent, folder, cap_usd)

@@ -15,7 +15,7 @@ from orchestra.blueprint.model import Agent, AgentName, Review, Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.candidates.builder import Branch
 from orchestra.fleet import Fleet, FleetSnapshot
-from orchestra.git.refs import CommitId, branch_ref
+from orchestra.git.refs import CommitId, branch_ref, find_odd_refs
 from orchestra.review.agent_notes import pinned_notes, read_notes
 from orchestra.review.landed_work import merged_by_hand
 from orchestra.review.verdicts import Verdict, commit_to_land, uncommitted_paths, verdict
@@ -74,6 +74,7 @@ def read_entries(
     unfinished = cache(read_unfinished)  # read when the first agent needs it
     branches = {agent.name: (branch_ref(agent.branch), snapshot.agent_refs(agent.name)) for agent in blueprint.agents}
     merged = merged_by_hand(fleet.repository.git, target, branches)
+    odd_refs = find_odd_refs(fleet.repository.git, fleet.name, snapshot.refs)
     by_name = {agent.name: agent for agent in blueprint.agents}
     for agent in (by_name[name] for name in blueprint.merge_order):
         agent_refs, head = snapshot.agent_refs(agent.name), snapshot.branch_tip(agent)
@@ -82,9 +83,9 @@ def read_entries(
         if agents is not None and agent.name not in agents:
             excluded.add(agent.name)
             continue
-        if agent_refs.base is None or head is None:
+        if agent.name in odd_refs or agent_refs.base is None or head is None:
             reason = "not spawned" if agent_refs.base is None else f"branch {agent.branch} does not exist"
-            waiting.append(Waiting(agent.name, reason, expected=agents is not None))
+            waiting.append(Waiting(agent.name, odd_refs.get(agent.name, reason), expected=agents is not None))
             continue
         decision = verdict(agent_refs, head)
         refusal = _refusal(fleet, agent, decision, accept, unfinished)
@@ -126,7 +127,7 @@ def _refusal(
     if agent.name in read_unfinished():
         return f"not finished: {read_unfinished()[agent.name]}"
     folder = fleet.worktree(agent)
-    dirty = len(uncommitted_paths(fleet, agent)) if (folder / ".git").exists() else 0
+    dirty = len(uncommitted_paths(fleet, agent)) if fleet.has_worktree(agent) else 0
     return f"not finished: {dirty} uncommitted files in {folder}" if dirty else None
 
 

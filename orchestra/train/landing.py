@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from orchestra.blueprint.model import AgentName, FleetName, Review
-from orchestra.errors import GitError, GroundError, LockHeld, MovedError
+from orchestra.errors import DiskFull, GitError, GroundError, LockHeld, MovedError
 from orchestra.fleet import Fleet, FleetSnapshot, read_snapshot
 from orchestra.git.ancestry import is_ancestor
 from orchestra.git.checkout import can_follow, in_the_way
@@ -222,11 +222,25 @@ def _follow_up(
     ledger = Ledger(repository.state_folder / "fleets" / fleet)
     sentences = tuple(update_checkouts(repository, landing.target, landing.old, landing.new, resume=resume))
     for name, commit in landing.agents.items():
-        if notes := landing.notes.get(name):
-            add_note(repository.git, commit, notes)
+        try:
+            if notes := landing.notes.get(name):
+                add_note(repository.git, commit, notes)
+        except DiskFull:
+            raise
+        except GroundError as error:  # something else has that name; the work has landed all the same
+            sentences += (f"the notes of {name} are not attached to {commit[:10]}: {error}",)
         if refs.get(name, _NO_REFS).landed is None:
             ledger.record("landed", name, commit=commit, target=landing.target)
-    _mark_landed(repository.git, fleet, landing.agents, refs)
+    try:
+        _mark_landed(repository.git, fleet, landing.agents, refs)
+    except DiskFull:
+        raise
+    except GroundError:  # a ref of one agent is in the way: record the others
+        for name, commit in landing.agents.items():
+            try:
+                _mark_landed(repository.git, fleet, {name: commit}, read_fleet(repository.git, fleet))
+            except GroundError as error:
+                sentences += (f"{name} landed as {commit[:10]}, which cannot be recorded: {error}",)
     delete_journal(repository.state_folder)
     return sentences
 

@@ -344,7 +344,8 @@ class _Run:
             update(self._git, [deletion], reason=f"clean {fleet.name}/{removal.name}")
         if removal.forgets:
             git_excludes.remove_entries(fleet, registered_names(fleet))
-            shutil.rmtree(folder / RENDERED, ignore_errors=True)
+            if (folder / RENDERED).is_dir():
+                shutil.rmtree(folder / RENDERED, ignore_errors=True)
             for name in _STATE_FILES:
                 (folder / name).unlink(missing_ok=True)
         self.lines += removal.removal_lines()

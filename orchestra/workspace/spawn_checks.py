@@ -16,7 +16,7 @@ from pathlib import Path
 from orchestra.blueprint.model import Agent
 from orchestra.fleet import Fleet, FleetSnapshot, explain_missing_target, newest_target, read_snapshot
 from orchestra.git import worktree_admin
-from orchestra.git.refs import AgentRefs, CommitId
+from orchestra.git.refs import PREFIX, AgentRefs, CommitId, find_odd_refs
 from orchestra.git.repository import Worktree
 from orchestra.workspace.paths import LOCAL_STANDARDS, NOTES, STANDARDS, TASK, InstructionNames, names_with
 
@@ -102,7 +102,14 @@ def find_problems(ground: Ground, agents: Sequence[Agent]) -> Iterator[str]:
     for parent in sorted(parents & set(ground.tracked)):
         if ground.tracked[parent] != "tree":
             yield f"`templates` names files below {parent}, which is a file in the repository"
+    fleet = ground.fleet
+    folder = fleet.repository.common_dir / PREFIX / fleet.name
+    has_refs = bool(ground.snapshot.agents) or folder.exists()  # a first spawn has none, and need not look
+    odd_refs = find_odd_refs(fleet.repository.git, fleet.name, ground.snapshot.refs) if has_refs else {}
     for agent in agents:
+        if agent.name in odd_refs:
+            yield f"agent {agent.name}: {odd_refs[agent.name]}"
+            continue
         yield from _branch_problems(ground, agent)
         yield from _folder_problems(ground, agent)
     if missing := sum(not ground.is_there(agent) for agent in agents):
