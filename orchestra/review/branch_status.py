@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.errors import OrchestraError
 from orchestra.fleet import Fleet, FleetSnapshot, read_snapshot
+from orchestra.git.git_process import Output
 from orchestra.git.refs import AgentRefs, CommitId
 from orchestra.git.repository import Repository
 from orchestra.review.agent_notes import read_landed_notes, read_notes
@@ -124,8 +125,16 @@ class _Graph:
             if len(known_bases) > 1:
                 common = repository.git.run("merge-base", "--octopus", *known_bases, ok=(0, 1))
                 floor = common.lines if common.code == 0 else ()
-            script = "\n".join([*starts, *(f"^{commit}" for commit in floor)]) + "\n"
-            walk = repository.git.run("rev-list", "--parents", "--topo-order", "--stdin", stdin=script.encode())
+            words = ("rev-list", "--parents", "--topo-order", "--stdin")
+            excluded = [f"^{commit}" for commit in floor]
+
+            def walk_from(commits: Iterable[str]) -> Output:
+                script = "\n".join([*commits, *excluded]) + "\n"
+                return repository.git.run(*words, stdin=script.encode(), ok=(0, 128))
+
+            walk = walk_from(starts)
+            if walk.code:  # the history of one of them is damaged: the others are walked without it
+                walk = walk_from([commit for commit in starts if walk_from([commit]).code == 0])
             for line in walk.lines:
                 commit, *parents = map(CommitId, line.split())
                 self._parents[commit] = parents

@@ -94,9 +94,13 @@ def merged_by_hand(
     have been brought up to date with the target, or merged into another branch with ``-s ours``.
     """
     by_ref = {ref: name for name, (ref, _) in branches.items()}
-    rows = git.run("for-each-ref", "--merged", target, "--format=%(refname) %(objectname)", *by_ref) if by_ref else None
+    words = ("for-each-ref", "--merged", target, "--format=%(refname) %(objectname)")
+    output = git.run(*words, *by_ref, ok=(0, 128)) if by_ref else None
+    rows = output.lines if output else []
+    if output and output.code:  # the history of a branch is damaged: the others are looked at one by one
+        rows = [row for ref in by_ref for row in git.run(*words, ref, ok=(0, 128)).lines]
     merged: dict[AgentName, CommitId] = {}
-    for row in rows.lines if rows else ():
+    for row in rows:
         ref, _, tip = row.partition(" ")
         if ref not in by_ref:
             continue

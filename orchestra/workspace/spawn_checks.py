@@ -16,7 +16,7 @@ from pathlib import Path
 from orchestra.blueprint.model import Agent
 from orchestra.fleet import Fleet, FleetSnapshot, explain_missing_target, newest_target, read_snapshot
 from orchestra.git import worktree_admin
-from orchestra.git.refs import PREFIX, AgentRefs, CommitId, find_odd_refs
+from orchestra.git.refs import PREFIX, AgentRefs, CommitId, branch_ref, find_odd_refs
 from orchestra.git.repository import Worktree
 from orchestra.workspace.paths import LOCAL_STANDARDS, NOTES, STANDARDS, TASK, InstructionNames, names_with
 
@@ -141,6 +141,16 @@ def _branch_problems(ground: Ground, agent: Agent) -> Iterator[str]:
         yield (
             f"branch {branch} of agent {agent.name} already exists and was not created by orchestra: rename it "
             f"(git branch -m {branch} NEW_NAME), or change worktrees.branch"
+        )
+    name = branch_ref(branch)
+    if (
+        branch not in ground.branches
+        and ground.is_ours(agent)
+        and fleet.repository.git.succeeds("rev-parse", "--verify", "--quiet", name)
+    ):
+        yield (
+            f"branch {branch} of agent {agent.name} points to an object that is missing or damaged: git fsck shows "
+            f"what is; to point it to a sound commit: git update-ref {name} COMMIT"
         )
     for existing in ground.branches:
         if existing.startswith(f"{branch}/") or branch.startswith(f"{existing}/"):

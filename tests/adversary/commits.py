@@ -82,7 +82,6 @@ _COMMITS = {
     "with a missing parent": _HEAD.replace(b"PARENT", b"1" * 40) + b"\nx\n",
     "with a missing tree": _HEAD.replace(b"TREE", b"1" * 40) + b"\nx\n",
     "whose tree is a blob": _HEAD.replace(b"TREE", b"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391") + b"\nx\n",
-    "that is nonsense": b"this is no commit\n",
 }
 
 
@@ -232,7 +231,7 @@ def commits() -> Iterator[Situation]:
     for target in ("OUTSIDE/secret", "../../../outside/secret", "link", "/dev/zero", "", "a\nb"):
         if target:
             yield Situation(f"a link to {target!r}", partial(_link_in_commit, target))
-    yield Situation("a folder becomes a link", _folder_becomes_link)
+    yield Situation("a folder becomes a link", _folder_becomes_link, good_lands=False)  # a conflict
     yield Situation("changed instructions", _commits_instructions)
     for mode in ("120000", "40000", "160000"):
         yield Situation(f"instructions with mode {mode}", partial(_instructions_as, mode))
