@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -133,8 +133,6 @@ def show(history: list[Ran]) -> str:
 
 
 def forget(folder: Path) -> None:
-    """Delete a played world, whatever it did to its permissions."""
-    for path in [folder, *folder.rglob("*")]:
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Delete a played world, whatever was done to its permissions and however deep its folders are."""
+    subprocess.run(["chmod", "-R", "u+rwX", str(folder)], capture_output=True, check=False)
+    subprocess.run(["rm", "-rf", "--", str(folder)], capture_output=True, check=False)

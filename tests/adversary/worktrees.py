@@ -145,6 +145,7 @@ def _long_folder(world: World) -> None:
         file = os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=here)
         os.write(file, b"deep work\n")
         os.close(file)
+        world.precious.append("deep work")
     finally:
         os.close(here)
 
