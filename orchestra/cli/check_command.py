@@ -70,5 +70,5 @@ def check(call: Call) -> ExitCode:
             f"Nothing can land on {result.target} while this fails: fix it, commit, and run orchestra check again."
         )
         return ExitCode.SHORT
-    print_note(f"Next: orchestra plan {fleet.blueprint.source.stem}")
+    call.print_next("plan")
     return ExitCode.DONE

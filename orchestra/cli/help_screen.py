@@ -59,9 +59,13 @@ def verb_help(task: OrchestraTask) -> str:
     return "\n".join(lines)
 
 
+def summary(task: OrchestraTask) -> str:
+    """Return what the verb does, in a few words."""
+    return (inspect.getdoc(task) or "").partition("\n")[0].rstrip(".")
+
+
 def _entry(task: OrchestraTask) -> str:
-    summary = (inspect.getdoc(task) or "").partition("\n")[0]
-    return f"  {task.verb.name:<16} {summary.rstrip('.')}"
+    return f"  {task.verb.name:<16} {summary(task)}"
 
 
 def _paragraphs(text: str) -> list[str]:

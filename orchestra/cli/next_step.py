@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestra.review.verdicts import Verdict
@@ -67,8 +66,3 @@ def _need(row: Row) -> tuple[int, str, str]:
     if state is State.LANDED and standing.new_commits and standing.verdict in _UNDECIDED:
         return 5, row.state.reason or "new commits since it landed", "review"
     return 9, "", ""
-
-
-def list_names(needs: Sequence[Need]) -> frozenset[str]:
-    """Return the names of the agents."""
-    return frozenset(need.row.agent.name for need in needs)

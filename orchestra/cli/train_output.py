@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from orchestra.train.events import Listener, TrainEvent
     from orchestra.train.train_report import MergeReport
 
-# These pass in a moment or are repeated by the next line; the report on standard output states the end.
-_SILENT_EVENTS = frozenset(("test.queued", "test.preparing", "landing", "train.interrupted", "train.finished"))
+# These pass in a moment, or are in the report on standard output.
+_PASSING = "test.queued test.preparing landing train.interrupted train.finished"
+_REPORTED = "landed evicted blocked waiting advice proposal"
+_SILENT_EVENTS = frozenset(f"{_PASSING} {_REPORTED}".split())
 
 
 def read_unfinished(fleet: Fleet) -> Mapping[AgentName, str]:
