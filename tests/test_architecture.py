@@ -42,7 +42,7 @@ FAR_END = "orchestra.engine.shim"  # runs in the process that engine.process sta
 FORKS = "orchestra.git.fork_pool"  # copies files on every core; runs no program
 HOLDS_PROCESSES = {"git", "engine"}  # may name subprocess's types and constants
 PURE_PLAN = """capacity merge_order_chart required_commands plan_text finding history_findings
-pattern_findings resolved_blueprint scope_findings ownership""".split()
+pattern_findings resolved_blueprint scope_findings setup_commands ownership""".split()
 PURE = {
     "blueprint",
     "errors",

@@ -21,6 +21,7 @@ class Machine:
     memory_bytes: int  # of the whole machine
     free_bytes: int  # without the part reserved for root
     block_bytes: int
+    shell: str = "dash"  # the program that sh is
     missing: frozenset[str] = frozenset()  # requested commands that are not on PATH
 
 

@@ -28,6 +28,8 @@ class Code(StrEnum):
     HOT_FILE = "hot-file"  # history: several agents are likely to change one file
     PROTECTED_NEEDED = "protected-needed"  # history: an agent is likely to need a protected file
     GATE_CANNOT_RUN = "gate-cannot-run"  # the gate's command or npm script is missing
+    SETUP_CANNOT_RUN = "setup-cannot-run"  # the target lacks what a set-up command reads, or sh a word of it
+    SETUP_PROGRAM_MISSING = "setup-program-missing"  # the program of a set-up command is not on PATH
     RUNNER_NOT_FOUND = "runner-not-found"  # the agents' program is not on PATH
     SLOTS_EXCEED_CORES = "slots-exceed-cores"  # more candidates under test than cores
     AGENTS_EXCEED_MEMORY = "agents-exceed-memory"  # the clients alone would fill the memory
@@ -39,7 +41,7 @@ class Code(StrEnum):
     SPAWN_REFUSED = "spawn-refused"  # spawn would refuse: a branch or folder belongs to another fleet, ...
 
 
-GROUND = frozenset({Code.NO_COMMIT, Code.DISK_FULL, Code.SPAWN_REFUSED})
+GROUND = frozenset({Code.NO_COMMIT, Code.SETUP_PROGRAM_MISSING, Code.DISK_FULL, Code.SPAWN_REFUSED})
 """Errors in the machine or repository, not in the blueprint."""
 
 

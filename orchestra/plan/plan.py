@@ -22,8 +22,9 @@ from orchestra.plan.pattern_findings import pattern_findings
 from orchestra.plan.plan_report import HistoryRead, PlannedAgent, PlanReport, Spawning
 from orchestra.plan.repository_scan import Survey, survey
 from orchestra.plan.required_commands import command_findings, needed_commands
-from orchestra.plan.requirements import requirement_findings
+from orchestra.plan.requirements import requirement_findings, shell_name
 from orchestra.plan.scope_findings import overlap_findings
+from orchestra.plan.setup_commands import setup_findings, shell_findings
 
 
 def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | None = None) -> PlanReport:
@@ -42,6 +43,8 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
     findings = [
         *_tree_findings(fleet, ground, index, tree),
         *requirement_findings(blueprint, fleet.target, index.paths),
+        *(setup_findings(blueprint, ground.sizes, machine.missing) if ground.commit else ()),
+        *shell_findings(blueprint, machine.shell),
         *command_findings(blueprint, machine.missing, ground.sizes, ground.scripts),
         *capacity_findings(blueprint, needs, space, money),
     ]
@@ -111,5 +114,6 @@ def read_machine(root: Path, commands: Iterable[str]) -> Machine:
         memory_bytes=psutil.virtual_memory().total,
         free_bytes=space.f_bavail * space.f_frsize,
         block_bytes=space.f_frsize,
+        shell=shell_name(),
         missing=frozenset(command for command in commands if shutil.which(command) is None),
     )

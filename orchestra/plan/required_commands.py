@@ -49,10 +49,11 @@ def script_name(run: str) -> str | None:
 
 
 def needed_commands(blueprint: Blueprint) -> frozenset[str]:
-    """Return every command that must be on PATH for the gates and the agents' programs."""
+    """Return every command that must be on PATH for the set-up, the gates and the agents' programs."""
     gates = {word for _, word in _gate_words(blueprint) if "/" not in word or word.startswith("/")}
     runners = {word for agent in blueprint.agents for word in _runner_words(blueprint, agent)}
-    return frozenset(gates | runners)
+    setup = {word for run in blueprint.worktrees.setup.run if (word := first_word(run)) and "/" not in word}
+    return frozenset(gates | runners | setup)
 
 
 def runner_commands(runner: Runner) -> tuple[str, ...]:
@@ -99,7 +100,7 @@ def _gates_without_command(
 
 def _gates_without_script(blueprint: Blueprint, scripts: Collection[str], has_package: bool) -> Iterator[Finding]:
     lacking = "has no such script" if has_package else "is missing"
-    for gate in _run_gates(blueprint):
+    for gate in run_gates(blueprint):
         name = script_name(gate.run)
         if name is not None and name not in scripts:
             yield Finding(
@@ -137,13 +138,14 @@ def _runner_words(blueprint: Blueprint, agent: Agent) -> tuple[str, ...]:
 
 
 def _gate_words(blueprint: Blueprint) -> Iterator[tuple[RunGate, str]]:
-    for gate in _run_gates(blueprint):
+    for gate in run_gates(blueprint):
         word = first_word(gate.run)
         if word is not None and "PATH" not in {*gate.env, *blueprint.worktrees.setup.env}:
             yield gate, word
 
 
-def _run_gates(blueprint: Blueprint) -> Iterator[RunGate]:
+def run_gates(blueprint: Blueprint) -> Iterator[RunGate]:
+    """Return the gates that run a command."""
     return (gate for gate in blueprint.gates.values() if isinstance(gate, RunGate))
 
 

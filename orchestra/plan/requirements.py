@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from orchestra.blueprint.catalog import SUFFIXES, named_file, shipped_blueprints
 from orchestra.blueprint.model import Blueprint
@@ -12,7 +14,9 @@ from orchestra.git.refs import CommitId
 from orchestra.plan.finding import Code, Finding, Severity, place
 from orchestra.plan.ownership import PathIndex
 from orchestra.plan.repository_scan import read_tree
+from orchestra.plan.required_commands import first_word
 from orchestra.plan.scope_findings import scope_overlaps
+from orchestra.plan.setup_commands import setup_findings, shell_findings
 from orchestra.text import format_list
 
 
@@ -24,10 +28,19 @@ def blueprint_errors(fleet: Fleet, base: CommitId | None, *, creates_worktrees: 
     """
     blueprint = fleet.blueprint
     findings = list(scope_overlaps(blueprint))
-    if creates_worktrees and blueprint.requires:
-        tracked = read_tree(fleet.repository.git, base, sizes=False) if base is not None else ()
+    runs = blueprint.worktrees.setup.run
+    if creates_worktrees and (blueprint.requires or runs):
+        tracked = read_tree(fleet.repository.git, base, sizes=False) if base is not None else {}
+        missing = [word for run in runs if (word := first_word(run)) and "/" not in word and not shutil.which(word)]
         findings += requirement_findings(blueprint, fleet.target, tracked)
+        findings += setup_findings(blueprint, tracked, missing) if base is not None else ()
+        findings += shell_findings(blueprint, shell_name())
     return tuple(f"{found.message}; {found.advice}" for found in findings if found.severity is Severity.ERROR)
+
+
+def shell_name() -> str:
+    """Return the name of the program that sh is here: dash, bash, busybox..."""
+    return Path(shutil.which("sh") or "/bin/sh").resolve().name
 
 
 def requirement_findings(blueprint: Blueprint, target: str, tracked: Collection[str]) -> Iterator[Finding]:
