@@ -13,7 +13,8 @@ from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.cli.status_table import format_cost, remarks, row_cells
 from orchestra.engine.job import Ending
 from orchestra.ledger import Json
-from orchestra.review.verdicts import approve, discard, request_changes
+from orchestra.review.approval import approve
+from orchestra.review.verdicts import discard, request_changes
 from orchestra.sessions.state import SessionResult, State, Stop, Usage
 from orchestra.sessions.store import FleetFolder, SessionRequest, write_json
 from orchestra.status import Status, read_status

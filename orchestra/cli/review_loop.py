@@ -13,6 +13,7 @@ from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
 from orchestra.review import verdicts
 from orchestra.review.agent_review import AgentReview, review_agent
+from orchestra.review.approval import approve
 from orchestra.review.branch_status import read_branch_statuses
 from orchestra.review.verdicts import Decision, Verdict
 
@@ -70,7 +71,7 @@ def _record(fleet: Fleet, examined: AgentReview, answer: str) -> None:
         decision: Decision
         try:  # the agent may have gone on since it was shown
             if answer == "approve":
-                decision = verdicts.approve(fleet, agent, reviewed=head)
+                decision = approve(fleet, agent, reviewed=head)
             elif answer == "request-changes":
                 decision = verdicts.request_changes(fleet, agent, text, reviewed=head)
             else:

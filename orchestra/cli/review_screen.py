@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 
+from orchestra.blueprint.model import Builtin
 from orchestra.cli.console import Cell, Tone, diff_cells, show_page, table_cells
 from orchestra.fleet import Fleet
 from orchestra.git.log import FileChange
@@ -70,9 +71,20 @@ def to_json(shown: AgentReview) -> dict[str, Json]:
         ],
         "gates": [{"gate": g.gate, "outcome": g.outcome, "at": g.at, "log": g.log} for g in shown.gates],
         "judging_changes": [
-            {"path": c.path, "sections": list(c.sections), "allowed": c.allowed} for c in shown.judging
+            {"path": c.path, "sections": list(c.sections), "allowed": c.allowed} for c in shown.preview.judging
         ],
-        "scope_findings": [{"path": f.path, "reason": f.reason} for f in shown.findings],
+        "scope_findings": [{"path": f.path, "reason": f.reason} for f in shown.preview.scope],
+        "builtin_gates": [
+            {
+                "gate": result.gate,
+                "outcome": result.outcome,
+                "findings": [
+                    {"path": f.path, "line": f.line, "commit": f.commit, "reason": f.reason, "fix": f.fix}
+                    for f in result.findings
+                ],
+            }
+            for result in shown.preview.results
+        ],
         "patch": shown.patch,
     }
 
@@ -84,9 +96,9 @@ def _is_open(standing: BranchStatus) -> bool:
 
 def _judging(shown: AgentReview) -> Iterator[Cell]:
     """Begin with what no passing gate can vouch for."""
-    if shown.judging:
+    if shown.preview.judging:
         yield Cell("This branch changes what judges it; read these changes before you believe its gates:", Tone.BAD)
-    for change in shown.judging:
+    for change in shown.preview.judging:
         remark = "" if change.allowed else " (the agent's may_edit does not name it)"
         yield Cell(f"  {change}{remark}", Tone.BAD)
 
@@ -115,8 +127,14 @@ def _problems(shown: AgentReview, row: Row) -> Iterator[Cell]:
     if row.evicted is not None:
         others = f" with {', '.join(row.evicted.others)}" if row.evicted.others else ""
         yield Cell(f"  evicted by the last merge: {row.evicted.reason}{others}: {row.evicted.detail}", Tone.BAD)
-    for finding in shown.findings:
-        yield Cell(f"  {finding.path}: {finding.reason}", Tone.BAD)
+    for result in shown.preview.results:
+        word, tone = ("refuses it", Tone.BAD) if result.stops else ("warns", Tone.WAITING)
+        for finding in result.findings:
+            fix = f" ({finding.fix})" if finding.fix else ""
+            yield Cell(f"  the gate {result.gate} {word}: {finding}{fix}", tone)
+    if not any(result.builtin is Builtin.SCOPE for result in shown.preview.results):
+        for outside in shown.preview.scope:
+            yield Cell(f"  {outside.path}: {outside.reason}", Tone.BAD)
     for other in row.conflicts_with:
         yield Cell(f"  conflicts with {other} as both are now", Tone.WAITING)
     if standing.refs.landed is not None:

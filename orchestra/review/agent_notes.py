@@ -9,6 +9,7 @@ from orchestra.blueprint.model import AgentName, FleetName
 from orchestra.files import read_regular
 from orchestra.gates.notes_gate import NOTES_FILE
 from orchestra.git.git_process import Git
+from orchestra.git.objects import Objects
 from orchestra.git.refs import NOTES, CommitId, RefName, RefUpdate, agent_ref
 from orchestra.git.refs import Kind as RefKind
 
@@ -56,16 +57,21 @@ def approved_notes_ref(fleet: FleetName, agent: AgentName) -> RefName:
     return RefName(f"{agent_ref(fleet, agent, RefKind.APPROVED)}-notes")
 
 
-def pin_notes(git: Git, fleet: FleetName, agent: AgentName, commit: CommitId, notes: str | None) -> RefUpdate:
-    """Write the notes as they are at the approval of ``commit``; return the update of the ref that keeps them.
+def pin_notes(git: Git, fleet: FleetName, notes: Mapping[AgentName, tuple[CommitId, str | None]]) -> list[RefUpdate]:
+    """Write agents' notes as they are at the approval of a commit; return the updates of the refs that keep them.
 
     Gates judge these notes, and they land with the commit.
     """
-    ref = approved_notes_ref(fleet, agent)
-    content = f"{commit} {'absent' if notes is None else 'notes'}\n{notes or ''}".encode("utf-8", "surrogateescape")
-    blob = CommitId(git.text("hash-object", "-w", "--no-filters", "--stdin", stdin=content))
-    before = git.run("rev-parse", "--verify", "--quiet", ref, ok=_NO_SUCH_OBJECT)
-    return RefUpdate(ref, blob, CommitId(before.text) if before.code == 0 else None)
+    refs = {name: approved_notes_ref(fleet, name) for name in notes}
+    listed = git.run("for-each-ref", "--format=%(objectname) %(refname)", *refs.values()).lines if refs else ()
+    before = {ref: CommitId(blob) for blob, _, ref in (line.partition(" ") for line in listed)}
+    updates = []
+    with Objects(git) as objects:
+        for name, (commit, text) in notes.items():
+            content = f"{commit} {'absent' if text is None else 'notes'}\n{text or ''}"
+            blob = CommitId(objects.write_blob(content.encode("utf-8", "surrogateescape")))
+            updates.append(RefUpdate(refs[name], blob, before.get(refs[name])))
+    return updates
 
 
 def pinned_notes(git: Git, fleet: FleetName, agent: AgentName, commit: CommitId) -> tuple[bool, str | None]:

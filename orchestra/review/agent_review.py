@@ -13,16 +13,14 @@ from orchestra.blueprint.model import Agent
 from orchestra.candidates.containment import is_at_or_below
 from orchestra.errors import UsageError
 from orchestra.fleet import Fleet
-from orchestra.gates.branch_content import BranchSpan, read_branches
-from orchestra.gates.judging_changes import JudgingChange, judging_changes
 from orchestra.gates.notes_gate import notes_filled
-from orchestra.gates.scope_gate import ScopeFinding, branch_scope_findings
+from orchestra.gates.secrets_gate import redact
 from orchestra.git.log import CommitInfo, FileChange, changes, commits, patch
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Json
 from orchestra.review.branch_status import BranchStatus, read_branch_statuses
+from orchestra.review.gate_preview import BranchWork, GatePreview, kept_out_names, kept_out_paths, preview_gates
 from orchestra.review.verdicts import requested_changes
-from orchestra.workspace.paths import instruction_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class GateRecord:
 class AgentReview:
     """One agent's work, laid out for a verdict. Instruction files, which never land, are left out of the changes.
 
-    ``judging``: what it changes about its own judges.
+    ``preview``: what the built-in gates say of it today. Secrets that they find are redacted from ``patch``.
     """
 
     standing: BranchStatus
@@ -49,8 +47,7 @@ class AgentReview:
     patch: str
     gates: tuple[GateRecord, ...]
     requested: str | None
-    judging: tuple[JudgingChange, ...]
-    findings: tuple[ScopeFinding, ...]
+    preview: GatePreview
     notes_filled: bool
 
 
@@ -62,21 +59,17 @@ def review_agent(fleet: Fleet, agent: Agent) -> AgentReview:
     head, repository = standing.head, fleet.repository
     target = fleet.target_tip()
     since = repository.fork(target, head, standing.refs.base) if target else standing.refs.base
-    instructions = tuple(sorted(instruction_names(repository, fleet.blueprint, standing.refs.base).all))
-    span = BranchSpan(standing.refs.base, head, instructions)
-    with read_branches(repository.git, target or since, [span]) as (content,):
-        judging = judging_changes(fleet.blueprint, agent, content) if content is not None else ()
-        findings = branch_scope_findings(fleet.blueprint, agent, content) if content is not None else ()
+    (preview,) = preview_gates(fleet, [BranchWork(agent, standing.refs.base, head, standing.notes)])
+    hidden = kept_out_paths(agent, kept_out_names(fleet, standing.refs.base))
     return AgentReview(
         standing=standing,
         since=since,
         commits=commits(repository, since, head),
-        changes=tuple(c for c in changes(repository, since, head) if not is_at_or_below(c.path, instructions)),
-        patch=patch(repository, since, head, leave_out=instructions),
+        changes=tuple(c for c in changes(repository, since, head) if not is_at_or_below(c.path, hidden)),
+        patch=redact(patch(repository, since, head, leave_out=hidden)),
         gates=gate_records(fleet, agent),
         requested=requested_changes(fleet, agent),
-        judging=judging,
-        findings=findings,
+        preview=preview,
         notes_filled=standing.notes is not None and notes_filled(standing.notes),
     )
 

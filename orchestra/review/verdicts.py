@@ -1,4 +1,4 @@
-"""Verdicts of a person on an agent's work: approve, request changes, discard.
+"""Verdicts of a person on an agent's work; ``approval`` has the one that lets it land.
 
 A verdict is a ref, moved by compare-and-swap. An approval names one exact commit: the branch's tip, or a proposal that
 was made for that tip. Any other tip, and any other proposal, makes it stale. An agent's branch is never touched.
@@ -7,8 +7,8 @@ was made for that tip. Any other tip, and any other proposal, makes it stale. An
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestra.blueprint.model import Agent, AgentName
@@ -20,6 +20,7 @@ from orchestra.git.refs import (
     AgentRefs,
     CommitId,
     Kind,
+    RefName,
     RefUpdate,
     agent_ref,
     branch_ref,
@@ -27,11 +28,7 @@ from orchestra.git.refs import (
     read_refs,
     update,
 )
-from orchestra.review.agent_notes import pin_notes, read_notes
-from orchestra.review.landed_work import Landing, count_new_commits, landing_of, lost_landings
-from orchestra.text import format_list
 
-_MOST_SHOWN = 3
 _SHORTEST_ID = 7
 _LONGEST_TASK = 1 << 20  # bytes
 
@@ -73,61 +70,6 @@ def commit_to_land(refs: AgentRefs, head: CommitId | None) -> CommitId | None:
     return refs.approved if accepted and head is not None and refs.proposed_for == head else head
 
 
-def approve(fleet: Fleet, agent: Agent, *, proposal: bool = False, reviewed: str | None = None) -> Decision:
-    """Pin the branch's tip, or the ``proposal`` for it, as what may land, with the agent's notes as they are now.
-
-    ``reviewed``: the commit that the verdict is about, at least 7 digits of it; UsageError when the branch is at
-    another one. Work that has landed can be approved again where the branch has new commits, or the target lost it.
-    """
-    refs, head = _require_undecided(fleet, agent, reviewed)
-    git = fleet.repository.git
-    if (landing := landing_of(agent.name, refs)) is not None:
-        refs = _reopen(fleet, agent, refs, landing, head)
-    elif refs.base == head:
-        raise UsageError(f"{agent.name} has no commits to approve", hint=f"look at {fleet.worktree(agent)}")
-    commit = require_proposal(agent, refs, head) if proposal else head
-    # The withdrawal and the notes come first: after a kill there is no verdict rather than half of one.
-    _move(fleet, agent, Kind.CHANGES_REQUESTED, refs.changes_requested, None, reason="approve")
-    notes = pin_notes(git, fleet.name, agent.name, commit, read_notes(fleet.worktree(agent)))
-    approval = RefUpdate(agent_ref(fleet.name, agent.name, Kind.APPROVED), commit, refs.approved)
-    update(git, [notes, approval], reason="approve")
-    fleet.ledger.record("verdict.approved", agent.name, commit=commit, proposal=proposal)
-    folder = fleet.worktree(agent)
-    uncommitted = uncommitted_paths(fleet, agent) if folder.is_dir() else ()
-    remarks = [f"not included, because not committed: {format_list(uncommitted, most=_MOST_SHOWN)} (in {folder})"]
-    return Decision(agent.name, Verdict.APPROVED, commit, tuple(remarks if uncommitted else ()))
-
-
-def _reopen(fleet: Fleet, agent: Agent, refs: AgentRefs, landing: Landing, head: CommitId) -> AgentRefs:
-    """Let work after a landing be approved: what landed becomes the base of the branch. Raises UsageError without any.
-
-    The base moves first and ``landed`` is deleted after it, so that a kill between them leaves a landed agent with its
-    new commits.
-    """
-    repository = fleet.repository
-    target = fleet.target_tip()
-    git, base = repository.git, landing.base
-    is_lost = False
-    if target is not None:
-        contained = [landing.commit] if repository.is_ancestor(landing.commit, target) else []
-        is_lost = bool(lost_landings(git, [landing], target, contained=contained))
-    if not is_lost:
-        if not count_new_commits(git, landing, head, target):
-            short = landing.commit[:10]
-            raise UsageError(
-                f"{agent.name} has already landed as {short} and has no commits since",
-                hint=f"commit further work on {agent.branch}, then approve it",
-            )
-        ends = (landing.tip, landing.commit)
-        fork = repository.fork(target, head, base) if target is not None else base
-        base = next((end for end in ends if repository.is_ancestor(end, head)), fork)
-    elif target is not None and not repository.is_ancestor(base, target):
-        base = repository.fork(target, head, base)
-    _move(fleet, agent, Kind.BASE, refs.base, base, reason="approve: continue after landing")
-    _move(fleet, agent, Kind.LANDED, refs.landed, None, reason="approve: continue after landing")
-    return replace(refs, base=base, landed=None)
-
-
 def require_proposal(agent: Agent, refs: AgentRefs, head: CommitId | None) -> CommitId:
     """Return the proposal for a branch at ``head``. UsageError where there is none, or only one for another head."""
     hint = f"orchestra rebase-and-test {agent.name} looks for one, where merge.proposals names a method"
@@ -143,7 +85,7 @@ def request_changes(fleet: Fleet, agent: Agent, message: str, *, reviewed: str |
     """Send the work back: the message goes into TASK.md, the ledger and a tag object under the agent's refs."""
     if not message.strip():
         raise UsageError("a request for changes needs a message", hint='--message "what is to change"')
-    refs, head = _require_undecided(fleet, agent, reviewed)
+    refs, head = require_undecided(fleet, agent, reviewed)
     _require_not_landed(agent, refs)
     folder = fleet.worktree(agent)
     if not folder.is_dir():
@@ -159,14 +101,14 @@ def request_changes(fleet: Fleet, agent: Agent, message: str, *, reviewed: str |
     section = f"\n## Changes requested on {head[:10]}\n\n{message.strip()}\n"
     if not text.endswith(section):  # a killed call may have written it already
         write_below(folder, "TASK.md", text + section)
-    _move(fleet, agent, Kind.APPROVED, refs.approved, None, reason="request changes")
+    change_ref(fleet, agent, Kind.APPROVED, refs.approved, None, reason="request changes")
     git = fleet.repository.git
     # An identity of our own where the user has none: a verdict must not fail on an empty git configuration.
     user = git.run("var", "GIT_COMMITTER_IDENT", ok=(0, 128))
     tagger = user.text if user.code == 0 else f"orchestra <orchestra@localhost> {int(time.time())} +0000"
     lines = f"object {head}\ntype commit\ntag {agent.name}-changes-requested\ntagger {tagger}\n\n{message.strip()}\n"
     tag = CommitId(git.text("mktag", stdin=lines.encode("utf-8", "surrogateescape")))
-    _move(fleet, agent, Kind.CHANGES_REQUESTED, refs.changes_requested, tag, reason="request changes")
+    change_ref(fleet, agent, Kind.CHANGES_REQUESTED, refs.changes_requested, tag, reason="request changes")
     fleet.ledger.record("verdict.changes-requested", agent.name, commit=head, message=message)
     return Decision(agent.name, Verdict.CHANGES_REQUESTED, head)
 
@@ -175,12 +117,12 @@ def discard(fleet: Fleet, agent: Agent, reason: str, *, reviewed: str | None = N
     """Take the work out. Its head stays under a ref, and the remarks say how to bring it back."""
     if not reason.strip():
         raise UsageError("a discard needs a reason", hint='--reason "why it is not wanted"')
-    refs, head = _require_undecided(fleet, agent, reviewed)
+    refs, head = require_undecided(fleet, agent, reviewed)
     _require_not_landed(agent, refs)
     ref = agent_ref(fleet.name, agent.name, Kind.DISCARDED)
-    _move(fleet, agent, Kind.DISCARDED, None, head, reason=f"discard: {reason}")
-    _move(fleet, agent, Kind.APPROVED, refs.approved, None, reason="discard")
-    _move(fleet, agent, Kind.CHANGES_REQUESTED, refs.changes_requested, None, reason="discard")
+    change_ref(fleet, agent, Kind.DISCARDED, None, head, reason=f"discard: {reason}")
+    change_ref(fleet, agent, Kind.APPROVED, refs.approved, None, reason="discard")
+    change_ref(fleet, agent, Kind.CHANGES_REQUESTED, refs.changes_requested, None, reason="discard")
     fleet.ledger.record("verdict.discarded", agent.name, commit=head, reason=reason)
     remarks = (
         f"its head is kept as {ref}",
@@ -205,13 +147,16 @@ def uncommitted_paths(fleet: Fleet, agent: Agent) -> Sequence[str]:
     return [field[3:] for field in fields]
 
 
-def _require_undecided(fleet: Fleet, agent: Agent, reviewed: str | None) -> tuple[AgentRefs, CommitId]:
-    """Return the agent's refs and its branch's tip.
+def require_undecided(
+    fleet: Fleet, agent: Agent, reviewed: str | None, all_refs: Mapping[RefName, CommitId] | None = None
+) -> tuple[AgentRefs, CommitId]:
+    """Return the agent's refs and its branch's tip; ``all_refs`` None: read them.
 
     Raises where it was not spawned or was discarded, and where it has no branch or one at another commit.
     """
     branch = branch_ref(agent.branch)
-    all_refs = read_refs(fleet.repository.git, [f"{PREFIX}{fleet.name}/{agent.name}/", branch])
+    if all_refs is None:
+        all_refs = read_refs(fleet.repository.git, [f"{PREFIX}{fleet.name}/{agent.name}/", branch])
     refs = group_by_agent(all_refs, fleet.name).get(agent.name, AgentRefs())
     if refs.base is None:
         raise UsageError(f"{agent.name} was not spawned", hint=f"orchestra spawn {agent.name}")
@@ -240,7 +185,10 @@ def _require_not_landed(agent: Agent, refs: AgentRefs) -> None:
         )
 
 
-def _move(fleet: Fleet, agent: Agent, kind: Kind, old: CommitId | None, new: CommitId | None, *, reason: str) -> None:
+def change_ref(
+    fleet: Fleet, agent: Agent, kind: Kind, old: CommitId | None, new: CommitId | None, *, reason: str
+) -> None:
+    """Move one of an agent's refs from ``old`` to ``new``; None: it does not exist."""
     if old == new:
         return
     ref = agent_ref(fleet.name, agent.name, kind)

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from orchestra.blueprint.model import Agent, AgentName, Review, Scope
-from orchestra.blueprint.scope import Matcher
+from orchestra.blueprint.model import Agent, AgentName, Review
 from orchestra.candidates.builder import Branch
 from orchestra.fleet import Fleet, FleetSnapshot
 from orchestra.git.refs import CommitId, branch_ref, find_odd_refs
 from orchestra.review.agent_notes import pinned_notes, read_notes
+from orchestra.review.gate_preview import kept_out_names, kept_out_paths
 from orchestra.review.landed_work import merged_by_hand
 from orchestra.review.verdicts import Verdict, commit_to_land, uncommitted_paths, verdict
 from orchestra.train.train_report import Waiting
-from orchestra.workspace.paths import NOTES, STANDARDS, instruction_names
+from orchestra.workspace.paths import NOTES
 
 NO_VERDICT = "no verdict"
 
@@ -94,11 +94,7 @@ def read_entries(
             continue
         # At its branch's head, or at the proposal for it that a person accepted.
         tip = commit_to_land(agent_refs, head) or head
-        # Instruction files never land. A tracked CLAUDE.md stays, unless the agent may edit it.
-        kept_out = set(instruction_names(fleet.repository, blueprint, agent_refs.base).all)
-        if not Matcher(Scope(agent.may_edit)).matches(STANDARDS):
-            kept_out.add(STANDARDS)
-        strategy, paths = blueprint.merge.strategy, tuple(sorted(kept_out))
+        strategy, paths = blueprint.merge.strategy, kept_out_paths(agent, kept_out_names(fleet, agent_refs.base))
         branch = Branch(agent.name, fleet.name, agent_refs.base, tip, agent.title, strategy, paths)
         queued.append(Entry(agent, branch, _read_notes(fleet, agent, head, decision, tip), decision))
     # What is only tested may be tested without those that would have to land before it.

@@ -91,7 +91,9 @@ class ResultRecorder:
                 text = f"{agent} {'would be evicted' if would else 'evicted'}, {reason}: {detail}"
                 log = str(log_path) if log_path else None
                 data = {"reason": reason, "detail": detail, "with": list(with_), "log": log}
-                if not self._rehearsed:
+                if self._rehearsed:
+                    ledger.record("rehearsed", agent, head=head, outcome="evicted")
+                else:
                     ledger.record("evicted", agent, head=head, gate=gate, **data)
             case Blocked(_, reason_text, by):
                 text, data = f"{agent} {reason_text}", {"reason": reason_text, "by": by}

@@ -303,6 +303,8 @@ class TrainRun:
         for name in group:
             gates = {**report.gates, **self._recorder.builtin_outcomes(name)}
             self._recorder.add(Landed(name, commits[name], gates), report)
+            if self._context.rehearsed:  # approve --green goes by it
+                self._fleet.ledger.record("rehearsed", name, head=entry.branch.tip, outcome="landed")
         self._order = tuple(name for name in self._order if name not in group)
         # Keep what is known of groups that begin with the one that landed, under their new names.
         for running, test in self._state.tests.items():

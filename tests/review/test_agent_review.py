@@ -30,8 +30,11 @@ def test_a_review_begins_with_what_the_branch_changes_about_its_judges(
     world.at("schema").commit("two", {"Makefile": "test:\n\ttrue\n"})
     world.at("schema").commit("three", {"Makefile": "test:\n\tpytest\n"})  # the change is still in the history
     shown = review_agent(world.fleet, world.fleet.require_agent("schema"))
-    assert [(change.path, change.allowed) for change in shown.judging] == [("Makefile", False), ("conftest.py", True)]
-    assert [finding.path for finding in shown.findings] == ["Makefile"]
+    assert [(change.path, change.allowed) for change in shown.preview.judging] == [
+        ("Makefile", False),
+        ("conftest.py", True),
+    ]
+    assert [finding.path for finding in shown.preview.scope] == ["Makefile"]
     review_screen.show(world.fleet, shown)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("This branch changes what judges it")
@@ -43,6 +46,6 @@ def test_a_review_begins_with_what_the_branch_changes_about_its_judges(
 def test_a_review_of_ordinary_work_names_no_judges(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.at("schema").commit("one", {"src/a.py": "b\n"})
     shown = review_agent(world.fleet, world.fleet.require_agent("schema"))
-    assert (shown.judging, shown.findings) == ((), ())
+    assert (shown.preview.judging, shown.preview.scope) == ((), ())
     review_screen.show(world.fleet, shown)
     assert capsys.readouterr().out.startswith("1 schema")

@@ -9,7 +9,7 @@ import pytest
 
 from orchestra.fleet import make_fleet
 from orchestra.git.repository import Repository
-from orchestra.review.verdicts import approve
+from orchestra.review.approval import approve
 from tests.conftest import MakeRepository
 from tests.fleets import make_world
 from tests.git_processes import recorded_git_processes

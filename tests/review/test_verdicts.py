@@ -12,8 +12,9 @@ from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import Fleet
 from orchestra.git.refs import AgentRefs, CommitId, Kind, agent_ref
 from orchestra.review.agent_notes import pinned_notes
+from orchestra.review.approval import approve
 from orchestra.review.branch_status import read_branch_statuses
-from orchestra.review.verdicts import Verdict, approve, discard, request_changes, requested_changes, verdict
+from orchestra.review.verdicts import Verdict, discard, request_changes, requested_changes, verdict
 from tests.conftest import Checkout, MakeRepository
 from tests.fleets import World, make_world
 

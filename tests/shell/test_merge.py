@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.engine.local import LocalEngine
-from orchestra.review import verdicts
+from orchestra.review.approval import approve
 from orchestra.train.merge import merge
 from orchestra.workspace.spawn import spawn
 from tests.conftest import Checkout
@@ -89,7 +89,7 @@ def work(template: RepositoryTemplate) -> Checkout:
         if agent.name == "empty":
             there.git("commit", "--quiet", "--allow-empty", "-m", "nothing at all")
         if agent.name != "undecided":
-            verdicts.approve(fleet, agent)
+            approve(fleet, agent)
     return checkout
 
 

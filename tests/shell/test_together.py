@@ -14,6 +14,7 @@ from orchestra.errors import LockHeld, UsageError
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import NOTES
 from orchestra.review import verdicts
+from orchestra.review.approval import approve
 from orchestra.review.branch_status import read_branch_statuses
 from orchestra.review.verdicts import Verdict
 from orchestra.train.merge import merge
@@ -102,14 +103,14 @@ def test_the_tool_reads_verdicts_of_a_script(spawned: SpawnedFleet) -> None:
     report = merge(fleet)
     assert [item.agent for item in report.landed] == ["one"]
     with pytest.raises(UsageError, match="discarded"):
-        verdicts.approve(fleet, fleet.require_agent("two"))
+        approve(fleet, fleet.require_agent("two"))
 
 
 def test_a_script_reads_verdicts_of_the_tool(spawned: SpawnedFleet) -> None:
     fleet = spawned.load_fleet()
     for name in ("one", "two", "three"):
         spawned.commit_work(name, {f"src/{name}": "1\n"})
-    verdicts.approve(fleet, fleet.require_agent("one"))
+    approve(fleet, fleet.require_agent("one"))
     verdicts.request_changes(fleet, fleet.require_agent("three"), "not yet")
     verdicts.discard(fleet, fleet.require_agent("two"), "no")
     done = spawned.merge_helper(ok=False)

@@ -25,7 +25,8 @@ from orchestra.blueprint.model import (
 from orchestra.errors import GroundError, LockHeld, UsageError
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import NOTES as NOTES_REF
-from orchestra.review.verdicts import approve, discard, request_changes
+from orchestra.review.approval import approve
+from orchestra.review.verdicts import discard, request_changes
 from orchestra.train.events import TrainEvent
 from orchestra.train.merge import rebase_and_test
 from orchestra.train.train_report import MergeReport

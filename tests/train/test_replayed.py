@@ -48,7 +48,7 @@ def test_review_shows_what_the_train_judges(stacked: TrainFixture) -> None:
 
     assert [change.path for change in shown.changes] == ["two/b"]
     assert [commit.subject for commit in shown.commits] == ["two works"]
-    assert shown.findings == ()
+    assert shown.preview.scope == ()
 
 
 def test_what_a_rewritten_target_dropped_is_nobodys_fault(train: TrainFixture) -> None:

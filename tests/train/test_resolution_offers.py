@@ -16,9 +16,10 @@ from orchestra.cli import proposal_screen, review_screen
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import UsageError
 from orchestra.review.agent_review import review_agent
+from orchestra.review.approval import approve
 from orchestra.review.branch_status import read_branch_statuses
 from orchestra.review.proposal_review import review_proposal
-from orchestra.review.verdicts import Verdict, approve, discard, request_changes
+from orchestra.review.verdicts import Verdict, discard, request_changes
 from orchestra.status import read_status
 from orchestra.train.events import TrainEvent
 from orchestra.train.merge import rebase_and_test

@@ -26,7 +26,7 @@ from orchestra.blueprint.model import (
 )
 from orchestra.fleet import Fleet
 from orchestra.git.refs import CommitId
-from orchestra.review.verdicts import approve
+from orchestra.review.approval import approve
 from orchestra.train.merge import merge, rehearse
 from orchestra.train.train_report import MergeReport
 from tests.conftest import Checkout, Content

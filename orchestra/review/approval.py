@@ -1,0 +1,170 @@
+"""Approve agents' work, one or many at once with a fixed number of git processes.
+
+An approval pins one exact commit and the notes as they are now; the gates judge these notes, and they land with it.
+What the gates will refuse is said at once. The gates are run again when the work lands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from orchestra.blueprint.model import Agent, AgentName, BuiltinGate
+from orchestra.errors import GroundError, OrchestraError, UsageError
+from orchestra.fleet import Fleet
+from orchestra.git.refs import PREFIX, AgentRefs, CommitId, Kind, RefUpdate, agent_ref, branch_ref, read_refs, update
+from orchestra.review.agent_notes import pin_notes, read_notes
+from orchestra.review.branch_status import BranchStatus, read_uncommitted
+from orchestra.review.gate_preview import BranchWork, preview_gates
+from orchestra.review.landed_work import Landing, count_new_commits, landing_of, lost_landings
+from orchestra.review.verdicts import Decision, Verdict, change_ref, require_proposal, require_undecided
+from orchestra.text import format_list
+
+_MOST_SHOWN, _AT_ONCE = 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequest:
+    """``reviewed``: at least 7 digits of the commit that was reviewed; None: any. ``proposal``: approve that one."""
+
+    agent: Agent
+    reviewed: str | None = None
+    proposal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An agent whose work cannot be approved, and why."""
+
+    agent: AgentName
+    error: OrchestraError
+
+
+def approve(fleet: Fleet, agent: Agent, *, proposal: bool = False, reviewed: str | None = None) -> Decision:
+    """Approve one agent's work. Raises UsageError or GroundError where that is not possible."""
+    (answer,) = approve_all(fleet, [ApprovalRequest(agent, reviewed, proposal)])
+    if isinstance(answer, Refusal):
+        raise answer.error
+    return answer
+
+
+def approve_all(fleet: Fleet, requests: Sequence[ApprovalRequest]) -> list[Decision | Refusal]:
+    """Approve what can be approved, in the order of ``requests``; one refusal stops no other.
+
+    Work that has landed can be approved again where the branch has new commits, or the target lost it.
+    """
+    git = fleet.repository.git
+    # Look at everything once, and decide.
+    all_refs = read_refs(git, [f"{PREFIX}{fleet.name}/", *(branch_ref(request.agent.branch) for request in requests)])
+    works: dict[AgentName, BranchWork] = {}
+    before: dict[AgentName, AgentRefs] = {}
+    refusals: dict[AgentName, Refusal] = {}
+    for request in requests:
+        agent = request.agent
+        try:
+            refs, head = require_undecided(fleet, agent, request.reviewed, all_refs)
+            if (landing := landing_of(agent.name, refs)) is not None:
+                refs = _reopen(fleet, agent, refs, landing, head)
+            elif refs.base == head:
+                raise UsageError(f"{agent.name} has no commits to approve", hint=f"look at {fleet.worktree(agent)}")
+            commit = require_proposal(agent, refs, head) if request.proposal else head
+        except (UsageError, GroundError) as error:
+            refusals[agent.name] = Refusal(agent.name, error)
+            continue
+        before[agent.name] = refs
+        works[agent.name] = BranchWork(agent, refs.base or head, commit, read_notes(fleet.worktree(agent)))
+    # The withdrawals come first: after a kill there is no verdict rather than half of one.
+    for name, work in works.items():
+        requested = before[name].changes_requested
+        change_ref(fleet, work.agent, Kind.CHANGES_REQUESTED, requested, None, reason="approve")
+    notes = pin_notes(git, fleet.name, {name: (work.tip, work.notes) for name, work in works.items()})
+    approvals = [
+        RefUpdate(agent_ref(fleet.name, name, Kind.APPROVED), work.tip, before[name].approved)
+        for name, work in works.items()
+    ]
+    update(git, [*notes, *approvals], reason="approve")
+    proposals = {request.agent.name for request in requests if request.proposal}
+    for name, work in works.items():
+        fleet.ledger.record("verdict.approved", name, commit=work.tip, proposal=name in proposals)
+    remarks = _remarks(fleet, list(works.values()))
+    decisions = {name: Decision(name, Verdict.APPROVED, work.tip, remarks[name]) for name, work in works.items()}
+    names = dict.fromkeys(request.agent.name for request in requests)
+    return [refusals[name] if name in refusals else decisions[name] for name in names]
+
+
+def _remarks(fleet: Fleet, works: Sequence[BranchWork]) -> dict[AgentName, tuple[str, ...]]:
+    """Return what a person should know of each approval: what a gate will refuse, and what is not committed."""
+    remarks: dict[AgentName, list[str]] = {work.agent.name: [] for work in works}
+    has_builtin_gates = any(isinstance(gate, BuiltinGate) for gate in fleet.blueprint.gates.values())
+    previews = preview_gates(fleet, works) if has_builtin_gates else ()
+    for work, preview in zip(works, previews, strict=has_builtin_gates):
+        remarks[work.agent.name] += [
+            f"merge will refuse it, by the gate {result.gate}: {result.detail}"
+            for result in preview.results
+            if result.stops
+        ]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        uncommitted = list(pool.map(lambda work: read_uncommitted(fleet, work.agent), works))
+    for work, paths in zip(works, uncommitted, strict=True):
+        if paths:
+            shown = format_list(paths, most=_MOST_SHOWN)
+            folder = fleet.worktree(work.agent)
+            remarks[work.agent.name].append(f"not included, because not committed: {shown} (in {folder})")
+    return {name: tuple(lines) for name, lines in remarks.items()}
+
+
+def _reopen(fleet: Fleet, agent: Agent, refs: AgentRefs, landing: Landing, head: CommitId) -> AgentRefs:
+    """Let work after a landing be approved: what landed becomes the base of the branch. Raises UsageError without any.
+
+    The base moves first and ``landed`` is deleted after it, so that a kill between them leaves a landed agent with its
+    new commits.
+    """
+    repository = fleet.repository
+    target = fleet.target_tip()
+    git, base = repository.git, landing.base
+    is_lost = False
+    if target is not None:
+        contained = [landing.commit] if repository.is_ancestor(landing.commit, target) else []
+        is_lost = bool(lost_landings(git, [landing], target, contained=contained))
+    if not is_lost:
+        if not count_new_commits(git, landing, head, target):
+            short = landing.commit[:10]
+            raise UsageError(
+                f"{agent.name} has already landed as {short} and has no commits since",
+                hint=f"commit further work on {agent.branch}, then approve it",
+            )
+        ends = (landing.tip, landing.commit)
+        fork = repository.fork(target, head, base) if target is not None else base
+        base = next((end for end in ends if repository.is_ancestor(end, head)), fork)
+    elif target is not None and not repository.is_ancestor(base, target):
+        base = repository.fork(target, head, base)
+    change_ref(fleet, agent, Kind.BASE, refs.base, base, reason="approve: continue after landing")
+    change_ref(fleet, agent, Kind.LANDED, refs.landed, None, reason="approve: continue after landing")
+    return replace(refs, base=base, landed=None)
+
+
+def select_approvals(
+    fleet: Fleet, statuses: Sequence[BranchStatus], unfinished: Mapping[AgentName, str], *, green: bool
+) -> tuple[list[ApprovalRequest], dict[AgentName, str]]:
+    """Return the approvals that ``--stage`` and ``--green`` stand for, each for the commit that was looked at.
+
+    Also agent -> why it is skipped. ``green``: only those whose gates passed in the newest rehearsal of that commit.
+    """
+    rehearsed = {str(event.agent): event.data for event in fleet.ledger.events("rehearsed")}
+    requests: list[ApprovalRequest] = []
+    skipped: dict[AgentName, str] = {}
+    for status in statuses:
+        name, head = status.agent.name, status.head
+        last = rehearsed.get(name, {})
+        if status.verdict in (Verdict.APPROVED, Verdict.DISCARDED) and not status.new_commits:
+            skipped[name] = "landed" if status.refs.landed else f"already {status.verdict}"
+        elif head is None or not status.commits:
+            skipped[name] = "no commits"
+        elif name in unfinished:
+            skipped[name] = f"not finished: {unfinished[name]} (approve it by name to let it land as it is)"
+        elif green and (last.get("head") != head or last.get("outcome") != "landed"):
+            skipped[name] = "the gates have not passed in a rehearsal of its newest commit (orchestra rehearse)"
+        else:
+            requests.append(ApprovalRequest(status.agent, head))
+    return requests, skipped
