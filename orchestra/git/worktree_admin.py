@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -130,13 +131,23 @@ def forget(repository: Repository, admin: Path, missing: Path) -> None:
 
 
 def forget_half_registered(repository: Repository, reasons: set[str]) -> None:
-    """Remove what a killed ``git worktree add`` left before it wrote where the worktree is: git cannot see these.
+    """Remove what a ``git worktree add`` left before it wrote where the worktree is: git cannot see these.
 
-    The first thing that git writes into a new folder is the lock, with our reason.
+    The first thing that git writes into a new folder is the lock, with our reason. After a power cut all files may be
+    empty: then nothing says what the folder was for, and nothing is in it.
     """
     for folder in (repository.common_dir / "worktrees").glob("*"):
-        if not (folder / "gitdir").exists() and lock_reason(folder) in reasons:
+        is_emptied = _is_empty_file(folder / "gitdir") and _is_empty_file(folder / "HEAD")
+        is_killed = not (folder / "gitdir").exists() and lock_reason(folder) in reasons
+        if is_killed or (is_emptied and not (folder / "index").exists()):
             shutil.rmtree(folder)
+
+
+def _is_empty_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode) and path.lstat().st_size == 0
+    except OSError:
+        return False
 
 
 def delete(folder: Path) -> None:
@@ -182,7 +193,8 @@ def _unlink(file: Path) -> None:
 def belongs_to(folder: Path, repository: Repository) -> bool:
     """Return True where ``folder``, set apart or not yet in place, is a worktree of ``repository``, or empty."""
     try:
-        return admin_of(folder).parent.resolve() == (repository.common_dir / "worktrees").resolve()
+        is_emptied = _is_empty_file(folder / ".git") and folder.parent.name == NEW  # by a power cut, before it was used
+        return is_emptied or admin_of(folder).parent.resolve() == (repository.common_dir / "worktrees").resolve()
     except OSError:
         if not folder.is_dir() or folder.is_symlink():
             return not os.path.lexists(folder)

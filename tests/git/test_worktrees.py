@@ -363,3 +363,16 @@ def test_an_empty_worktree_is_not_sparse_where_the_main_checkout_is(make_reposit
     slot = Checkout(place.path)
     slot.git("read-tree", "-m", "-u", "HEAD")
     assert sorted(path.name for path in slot.path.iterdir()) == [".git", "src", "tests"]
+
+
+def test_what_a_power_cut_emptied_in_the_making_is_replaced(repository: Checkout) -> None:
+    wanted = places(repository, 1)
+    folder = staged(wanted[0].path)
+    repository.git("worktree", "add", "--quiet", "--no-checkout", "--lock", "--reason=test: 0", str(folder), "work/0")
+    admin = worktree_admin.admin_of(folder)
+    (admin / "index").unlink(missing_ok=True)
+    for file in (folder / ".git", *(admin / name for name in ("HEAD", "gitdir", "commondir", "locked"))):
+        file.write_bytes(b"")
+    check_like_gits(repository, add_all(repository, wanted))
+    assert [path.name for path in (repository.path / ".git" / "worktrees").iterdir()].count(admin.name) <= 1
+    assert not folder.exists()
