@@ -181,7 +181,8 @@ class Slots:
             self._drop(number)
             with exclusive(repository.state_folder, "make a gate slot", wait_s=_WAIT_S):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(self._owner_file(number), f"{repository.common_dir}\n")
+                # On the disk before the slot exists: after a power cut, nothing else may say whose it is.
+                write_atomically(self._owner_file(number), f"{repository.common_dir}\n", durable=True)
                 worktrees.add_empty(repository, Place(path, commit, None, _reason(number)))
             admin = worktree_admin.admin_of(path)
         return Slot(path, admin)
