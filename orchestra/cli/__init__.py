@@ -26,6 +26,7 @@ from orchestra.cli import (
     rebase_and_test_command,
     rehearse_command,
     request_changes_command,
+    restore_command,
     review_command,
     scripts_command,
     spawn_command,
@@ -52,7 +53,7 @@ ns = collect(
         ),
         "Review": (review_command, approve_command, request_changes_command, discard_command),
         "Land": (rebase_and_test_command, rehearse_command, merge_command),
-        "Clean up": (clean_command,),
+        "Clean up": (clean_command, restore_command),
         "More": (doctor_command, trust_command, scripts_command, completion_command, demo_command, help_command),
     }
 )

@@ -7,6 +7,8 @@
 ``candidate``          the agent's commit in a candidate that is about to land; pins it against gc
 ``landed``             the agent's commit on the target
 ``discarded``          the head that was discarded
+``cleaned``            the branch's tip when clean removed it
+``cleaned-work``       the saved work that the removed worktree held
 ``proposed``           the branch with the target merged in and conflicts resolved, after its gates passed; its first
                        parent is the head that it is for (candidates/resolution/proposal.py)
 
@@ -46,6 +48,8 @@ class Kind(StrEnum):
     LANDED = "landed"
     DISCARDED = "discarded"
     PROPOSED = "proposed"
+    CLEANED = "cleaned"
+    CLEANED_WORK = "cleaned-work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class AgentRefs:
     discarded: CommitId | None = None
     proposed: CommitId | None = None
     proposed_for: CommitId | None = None
+    cleaned: CommitId | None = None
+    cleaned_work: CommitId | None = None
     saved: tuple[CommitId, ...] = ()
 
 

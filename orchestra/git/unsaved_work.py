@@ -159,6 +159,15 @@ def keep_snapshot(folder: Path, snapshot: Snapshot, ref: RefName, message: str) 
     return commit
 
 
+def restore_uncommitted(worktree: Path, tip: CommitId, saved: CommitId) -> None:
+    """Put work that ``keep_snapshot`` saved on top of ``tip`` back into a clean worktree at that commit."""
+    git = Git(worktree)
+    _, *staged = git.text("rev-parse", f"{saved}^@").split("\n")
+    git.run("read-tree", "-m", "-u", tip, saved)
+    git.run("read-tree", staged[0] if staged else tip)  # the index alone
+    git.run("update-index", "-q", "--refresh", ok=(0, 1))
+
+
 def next_saved(git: Git, fleet: FleetName, agent: AgentName) -> RefName:
     """The first free name for saved work of an agent."""
     taken = _saved(git, fleet, agent)

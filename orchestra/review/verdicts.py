@@ -126,9 +126,7 @@ def discard(fleet: Fleet, agent: Agent, reason: str, *, reviewed: str | None = N
     fleet.ledger.record("verdict.discarded", agent.name, commit=head, reason=reason)
     remarks = (
         f"its head is kept as {ref}",
-        f"to bring it back while its branch exists: git update-ref --no-deref -d {ref}",
-        f"to bring it back after clean: git branch {agent.branch} {ref} && git update-ref --no-deref -d {ref} "
-        f"&& orchestra spawn {agent.name}",
+        f"to bring it back, also after clean: orchestra restore {agent.name}",
     )
     return Decision(agent.name, Verdict.DISCARDED, head, remarks)
 
@@ -161,8 +159,7 @@ def require_undecided(
     if refs.base is None:
         raise UsageError(f"{agent.name} was not spawned", hint=f"orchestra spawn {agent.name}")
     if refs.discarded is not None:
-        ref = agent_ref(fleet.name, agent.name, Kind.DISCARDED)
-        raise UsageError(f"{agent.name} was discarded", hint=f"to bring it back: git update-ref --no-deref -d {ref}")
+        raise UsageError(f"{agent.name} was discarded", hint=f"to bring it back: orchestra restore {agent.name}")
     head = all_refs.get(branch)
     if head is None:
         hint = f"its base is {refs.base[:10]}; if you know the last commit: git branch {agent.branch} COMMIT"

@@ -22,7 +22,14 @@ from orchestra.git import worktree_admin, worktree_removal, worktrees
 from orchestra.git.fork_pool import run_forked
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId, RefName, RefUpdate, branch_ref, update
-from orchestra.git.unsaved_work import find_unsaved, keep_snapshot, saved_as, take_lost_snapshot
+from orchestra.git.unsaved_work import (
+    Unsaved,
+    find_unsaved,
+    keep_snapshot,
+    restore_uncommitted,
+    saved_as,
+    take_lost_snapshot,
+)
 from orchestra.git.worktrees import Place
 from orchestra.text import format_list
 from orchestra.workspace import git_excludes
@@ -89,29 +96,7 @@ def spawn(
         plan = plan_spawn(fleet, agents=agents)
         if plan.problems or plan.base is None:
             raise SpawnRefused(plan.problems, plan.blueprint_errors)
-        run = _Run(fleet, plan, engine, progress)
-        try:
-            if plan.remembered:
-                remember(fleet)
-                run.completed(plan.remember_line())
-            run.create_refs()
-            if plan.excludes_file:
-                git_excludes.write_excludes(fleet, plan.excludes)
-                git_excludes.add_entries(fleet, registered_names(fleet))
-                run.completed(plan.excludes_line())
-            if plan.root:
-                created = [folder for folder in (plan.root, *plan.root.parents) if not folder.exists()]
-                write_atomically(fleet.folder / MADE_ROOT, "".join(f"{folder}\n" for folder in created))
-                plan.root.mkdir(parents=True, exist_ok=True)
-                run.completed(plan.root_line())
-            run.create_worktrees()
-            run.rewrite_files()
-            run.fill_submodules()
-            run.share_folders()
-            run.set_up()
-        finally:
-            record(fleet, "spawn", len(run.lines), [planned.name for planned in plan.agents])
-        run.note_shown_files()
+        run = execute(fleet, plan, engine, progress)
     places = []
     for agent in fleet.blueprint.agents:
         if agents is None or agent.name in agents:
@@ -122,7 +107,35 @@ def spawn(
     return SpawnReport(plan.base, tuple(run.lines), tuple(places), (*plan.notes, *run.notes))
 
 
-class _Run:
+def execute(fleet: Fleet, plan: SpawnPlan, engine: Engine, progress: Listener) -> SpawnRun:
+    """Make what a plan lists, under the lock."""
+    run = SpawnRun(fleet, plan, engine, progress)
+    try:
+        if plan.remembered:
+            remember(fleet)
+            run.completed(plan.remember_line())
+        run.create_refs()
+        if plan.excludes_file:
+            git_excludes.write_excludes(fleet, plan.excludes)
+            git_excludes.add_entries(fleet, registered_names(fleet))
+            run.completed(plan.excludes_line())
+        if plan.root:
+            created = [folder for folder in (plan.root, *plan.root.parents) if not folder.exists()]
+            write_atomically(fleet.folder / MADE_ROOT, "".join(f"{folder}\n" for folder in created))
+            plan.root.mkdir(parents=True, exist_ok=True)
+            run.completed(plan.root_line())
+        run.create_worktrees()
+        run.rewrite_files()
+        run.fill_submodules()
+        run.share_folders()
+        run.set_up()
+    finally:
+        record(fleet, "spawn", len(run.lines), [planned.name for planned in plan.agents])
+    run.note_shown_files()
+    return run
+
+
+class SpawnRun:
     """One run of a spawn plan. ``lines``: what has happened, in order."""
 
     def __init__(self, fleet: Fleet, plan: SpawnPlan, engine: Engine, progress: Listener) -> None:
@@ -180,13 +193,20 @@ class _Run:
         """Put the instruction files and copies into a worktree that is not in its place yet."""
         agent_folder, copied = self._fleet.agent_folder(planned.name), []
         mark(agent_folder, Ready.NOT_READY, _UNFINISHED)
+        if planned.restored_work:
+            restore_uncommitted(folder, planned.tip, planned.restored_work)
         for name, text in planned.files.items():
             with self._one_file(planned, name):
                 write_new(self._fleet, planned.name, folder, name, text)
         for name in planned.copied:
             with self._one_file(planned, name):
                 copied += [name] if copy_file(planned.source, name, folder) else []
-        remember_copies(agent_folder, folder, copied)
+        for name in planned.kept_files:
+            with self._one_file(planned, name):
+                if (folder / name).is_file() or (folder / name).is_symlink():
+                    (folder / name).unlink()  # as it was rendered or copied just now
+                copy_file(planned.kept_in, name, folder)
+        remember_copies(agent_folder, folder, [name for name in copied if name not in planned.kept_files])
 
     def rewrite_files(self) -> None:
         """Render again what changed in the worktrees that exist."""
@@ -243,9 +263,11 @@ class _Run:
         planned_by_name = {planned.name: planned for planned in self._plan.agents}
         commands = {name: planned.commands for name, planned in planned_by_name.items() if planned.commands}
         count = Counter(Phase.SETUP, len(commands), self._progress)
-        # What is untracked before a set-up is repeated may be work.
+        # What is in a worktree before a set-up is repeated may be work.
         before = {
-            name: frozenset[str]() if planned.creates_worktree else frozenset(find_unsaved(planned.worktree).untracked)
+            name: Unsaved(ignored=planned.kept_files)
+            if planned.creates_worktree and not planned.restored_work
+            else find_unsaved(planned.worktree)
             for name, planned in planned_by_name.items()
             if planned.commands
         }
@@ -266,7 +288,7 @@ class _Run:
         )
         by_files: dict[tuple[str, ...], list[AgentName]] = {}
         for name, known in before.items():
-            if created := untracked_since(planned_by_name[name].worktree, known):
+            if created := untracked_since(planned_by_name[name].worktree, known.untracked):
                 git_excludes.hide_set_up_files(self._fleet, name, planned_by_name[name].worktree, created)
                 by_files.setdefault(tuple(created), []).append(name)
         for files, names in by_files.items():
@@ -277,7 +299,8 @@ class _Run:
                 agent_folder = self._fleet.agent_folder(planned.name)
                 clear_aside(planned.worktree)
                 if planned.commands:  # files that set-up created and that stay unchanged need not be kept by clean
-                    remember_copies(agent_folder, planned.worktree, find_unsaved(planned.worktree).ignored)
+                    made = set(find_unsaved(planned.worktree).ignored) - set(before[planned.name].ignored)
+                    remember_copies(agent_folder, planned.worktree, made)
                 mark(agent_folder, Ready.READY)
                 self.completed(planned.ready_line())
 

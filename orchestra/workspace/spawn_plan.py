@@ -63,6 +63,9 @@ class AgentSpawn:
     files: Mapping[str, str] = field(default_factory=dict, repr=False)  # instruction files: name -> text
     source: Path = Path()
     copied: tuple[str, ...] = ()
+    restored_work: CommitId | None = None  # uncommitted work that goes into the new worktree
+    kept_in: Path = Path()  # where clean kept ``kept_files``, which go into it, too
+    kept_files: tuple[str, ...] = ()
     submodules_of: CommitId | None = None  # their base: only URLs that it declares are contacted
     shared: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
@@ -103,6 +106,10 @@ class AgentSpawn:
             yield f"write {self.worktree / name} ({len(text.encode())} bytes)"
         for name in self.copied:
             yield format_command("cp", "-p", self.source / name, self.worktree / name)
+        if self.restored_work:
+            yield f"restore the uncommitted work {self.restored_work[:_SHORT]} in {self.worktree}"
+        for name in self.kept_files:
+            yield format_command("cp", "-p", self.kept_in / name, self.worktree / name)
 
     def submodule_lines(self) -> Iterator[str]:
         if self.submodules_of:
@@ -117,6 +124,16 @@ class AgentSpawn:
 
     def ready_line(self) -> str:
         return f"mark {self.name} as ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What goes into the worktree of an agent that is restored: see ``AgentSpawn``."""
+
+    tip: CommitId
+    work: CommitId | None
+    kept_in: Path
+    kept_files: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +183,7 @@ class SpawnPlan:
 
 def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None) -> SpawnPlan:
     """Plan what ``spawn`` would do now, with the same checks. Changes nothing. ``agents`` None means all."""
-    ground, repository = survey(fleet), fleet.repository
+    ground = survey(fleet)
     chosen = [agent for agent in fleet.blueprint.agents if agents is None or agent.name in agents]
     living: list[Agent] = []
     notes: list[str] = []
@@ -182,6 +199,20 @@ def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None) -> 
     problems = (*declared, *find_problems(ground, living))
     if problems or ground.base is None or not living:
         return SpawnPlan(ground.base, problems=problems, blueprint_errors=declared, notes=tuple(notes), settled=settled)
+    return plan_agents(ground, living, notes=notes, settled=settled)
+
+
+def plan_agents(
+    ground: Ground,
+    living: Sequence[Agent],
+    *,
+    notes: Sequence[str] = (),
+    settled: tuple[AgentName, ...] = (),
+    restored: Restored | None = None,
+) -> SpawnPlan:
+    """Plan what is missing for agents whose checks have passed. ``restored``: of the only agent."""
+    fleet, repository, notes = ground.fleet, ground.fleet.repository, list(notes)
+    new = [agent for agent in living if not ground.is_there(agent)]
 
     # What the whole fleet needs.
     belongings = find_belongings(fleet)
@@ -195,7 +226,7 @@ def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None) -> 
     is_hidden = not new and git_excludes.is_hidden(fleet, excludes, existing)
 
     # What each agent needs.
-    planned = [_plan_agent(ground, agent, agent in new, belongings, notes) for agent in living]
+    planned = [_plan_agent(ground, agent, agent in new, belongings, notes, restored=restored) for agent in living]
     if new and belongings is not None:
         notes += [f"setup: nothing untracked is called {name}" for name in belongings.missing]
     return SpawnPlan(
@@ -211,14 +242,20 @@ def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None) -> 
 
 
 def _plan_agent(
-    ground: Ground, agent: Agent, is_new: bool, belongings: Belongings | None, notes: list[str]
+    ground: Ground,
+    agent: Agent,
+    is_new: bool,
+    belongings: Belongings | None,
+    notes: list[str],
+    *,
+    restored: Restored | None,
 ) -> AgentSpawn:
     """Plan what is missing for one agent; add what a person should know to ``notes``."""
     fleet, refs, worktree = ground.fleet, ground.of(agent), ground.fleet.worktree(agent)
     assert ground.base is not None  # noqa: S101 - the caller has looked
     base = refs.base or ground.base
     # A deleted branch is restored where it was approved.
-    tip = ground.branches.get(agent.branch) or refs.approved or base
+    tip = restored.tip if restored else ground.branches.get(agent.branch) or refs.approved or base
     lost_index = None
     if is_new and ground.worktree(agent) is not None:
         lost_index = next_saved(fleet.repository.git, fleet.name, agent.name)
@@ -246,6 +283,9 @@ def _plan_agent(
         files=files,
         source=belongings.source if belongings else Path(),
         copied=belongings.files if is_new and belongings else (),
+        restored_work=restored.work if restored else None,
+        kept_in=restored.kept_in if restored else Path(),
+        kept_files=restored.kept_files if restored else (),
         submodules_of=base if sets_up and ".gitmodules" in ground.tracked else None,
         shared=tuple(name for name in folders if sets_up and not os.path.lexists(worktree / name)),
         commands=fleet.blueprint.worktrees.setup.run if sets_up else (),

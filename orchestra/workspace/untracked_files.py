@@ -111,7 +111,7 @@ def untracked_since(worktree: Path, known: Collection[str]) -> list[str]:
 
 def remember_copies(folder: Path, worktree: Path, names: Iterable[str]) -> None:
     """Note in an agent's folder what was copied into ``worktree``, so that clean can tell what has changed since."""
-    sums = {}
+    sums = _read_sums(folder)
     for name in names:
         with suppress(OSError):  # gone, or no regular file
             sums[name] = _checksum(worktree / name)
@@ -121,9 +121,16 @@ def remember_copies(folder: Path, worktree: Path, names: Iterable[str]) -> None:
 def is_as_copied(folder: Path, name: str, file: Path) -> bool:
     """Return whether a file is still as spawn or set-up created it."""
     try:
-        return bool(json.loads((folder / COPIES).read_text("utf-8"))[name] == _checksum(file))
-    except (OSError, ValueError, KeyError, TypeError):
+        return _read_sums(folder).get(name) == _checksum(file)
+    except OSError:
         return False
+
+
+def _read_sums(folder: Path) -> dict[str, str]:
+    try:
+        return {str(name): str(checksum) for name, checksum in json.loads((folder / COPIES).read_text("utf-8")).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def _checksum(file: Path) -> str:

@@ -101,7 +101,7 @@ def test_verdicts(road: Road) -> None:
 
     road.work("two")
     done = road.run("discard", "two", "--reason", "not wanted")
-    assert "git update-ref --no-deref -d refs/orchestra/f/two/discarded" in done.err
+    assert "orchestra restore two" in done.err
     assert "was discarded" in road.refused("approve", "two", code=2)
     assert "was discarded" in road.refused("discard", "two", "--reason", "again", code=2)
     road.merge("one", "two")
@@ -109,9 +109,7 @@ def test_verdicts(road: Road) -> None:
     assert road.landed_agents() == ["one"]
     road.json("clean")
     assert not road.at("two").path.exists()
-    road.checkout.git("branch", "agent/f/two", "refs/orchestra/f/two/discarded")
-    road.checkout.git("update-ref", "-d", "refs/orchestra/f/two/discarded")
-    road.run("spawn", "two")
+    road.run("restore", "two")
     assert (road.at("two").path / "two.txt").exists()
     road.assert_final_state()
 

@@ -13,15 +13,20 @@ from orchestra.engine.local import LocalEngine
 from orchestra.errors import OrchestraError
 from orchestra.fleet import make_fleet
 from orchestra.git.repository import Repository
-from orchestra.workspace.clean import clean
-from orchestra.workspace.spawn import spawn
+from orchestra.workspace.clean import CleanReport, clean
+from orchestra.workspace.restore import RestoreReport, restore
+from orchestra.workspace.spawn import SpawnReport, spawn
 
 
 def main(verb: str, repo: str, blueprint: str) -> int:
     fleet = make_fleet(Repository.discover(Path(repo)), load_blueprint(Path(blueprint)))
     try:
         with LocalEngine(2) as engine:
-            report = spawn(fleet, engine=engine) if verb == "spawn" else clean(fleet, engine=engine)
+            report: RestoreReport | SpawnReport | CleanReport
+            if verb == "restore":
+                report = restore(fleet, fleet.blueprint.agents[0], engine=engine)
+            else:
+                report = spawn(fleet, engine=engine) if verb == "spawn" else clean(fleet, engine=engine)
     except OrchestraError as error:
         sys.stderr.write(f"{type(error).__name__}: {error.message}\n")
         return int(error.exit_code)
