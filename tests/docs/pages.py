@@ -39,6 +39,7 @@ from tests.docs.keys import key_reference
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = ("blueprint.md", "writing-a-blueprint.md")
+WALKS = ("getting-started.md", "several-rounds.md", "pull-requests.md", "troubleshooting.md")
 _STEP = re.compile(
     r"<!-- (?P<verb>example|file|validate|resolved|plan): (?P<what>[^>]*?) -->\n"
     r"(?:\n?(?P<fence>```[a-z]*\n)(?P<body>.*?)(?P<end>^```$))?",

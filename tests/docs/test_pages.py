@@ -18,7 +18,7 @@ from orchestra.blueprint.inline_templates import (
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import Matcher
 from tests.conftest import Checkout
-from tests.docs.pages import DOCS, PAGES, renewed
+from tests.docs.pages import DOCS, PAGES, WALKS, renewed
 
 REFERENCE = (DOCS / "blueprint.md").read_text(encoding="utf-8")
 
@@ -35,7 +35,7 @@ def test_a_broken_example_is_found() -> None:
         renewed("<!-- example: e -->\n<!-- file: x.yaml -->\n```yaml\nversion: 1\ntaks: x\nname: x\nagents:\n```\n")
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", (*PAGES, *WALKS))
 def test_links_lead_somewhere(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
