@@ -30,7 +30,7 @@ def program() -> list[str]:
 
 def settings_of_init(root: Path) -> dict[str, Any]:
     """What ``init`` writes for VS Code, as the server is asked for it: the keys below ``yaml``."""
-    [file] = [file for file in init_files(root, ["README.md"]).new if file.path == EDITOR]
+    [file] = [file for file in init_files(root, ["lib/a.py"]).new if file.path == EDITOR]
     return {key.removeprefix("yaml."): value for key, value in json.loads(file.text).items()}
 
 
