@@ -113,7 +113,8 @@ def draw(shown: Sequence[Screen]) -> str:
     width, height = round(COLUMNS * CHARACTER) + 24, ROWS * LINE + 24
     share = 100 / len(shown)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        '<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" '
+        f'viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'role="img" aria-label="A fleet of five agents, from spawn to merge">',
         f"<style>text {{ font: {FONT}px ui-monospace, Menlo, Consolas, monospace; white-space: pre }}",
         f"@keyframes turn {{ 0%, {share:.2f}% {{ opacity: 1 }} {share + 0.01:.2f}%, 100% {{ opacity: 0 }} }}",
