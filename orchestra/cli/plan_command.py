@@ -20,6 +20,7 @@ _GRAPHS = ("text", "mermaid", "dot")
 @task(
     "[BLUEPRINT]",
     help={
+        "all": "All findings with what to change, instead of errors and the first warnings.",
         "graph": "FORMAT: Only the merge order, as text, mermaid or dot (Graphviz).",
         "resolved": "Only the composed blueprint: one YAML document, each value with the file and line that set it.",
     },
@@ -30,7 +31,7 @@ _GRAPHS = ("text", "mermaid", "dot")
         3: "the repository or machine has one",
     },
 )
-def plan(call: Call, graph: str | None = None, resolved: bool = False) -> ExitCode:
+def plan(call: Call, all: bool = False, graph: str | None = None, resolved: bool = False) -> ExitCode:
     """Show what would happen, and what is likely to hurt.
 
     What spawn would do, the merge order, overlapping scopes and estimated resources; read-only.
@@ -48,7 +49,7 @@ def plan(call: Call, graph: str | None = None, resolved: bool = False) -> ExitCo
     if call.json:
         show_json(report.to_json())
     else:
-        _say_report(report)
+        _say_report(report, all_findings=all)
         call.print_next("spawn" if report.exit_code == 0 and report.spawning and report.spawning.steps else None)
     return report.exit_code
 
@@ -72,19 +73,13 @@ def _planned(fleet: Fleet) -> PlanReport:
     return plan(fleet, spawning=Spawning(would.base, tuple(steps), problems, would.notes))
 
 
-def _say_report(report: PlanReport) -> None:
+def _say_report(report: PlanReport, *, all_findings: bool) -> None:
     from orchestra.plan.finding import Severity
-    from orchestra.plan.plan_text import count_findings, draw_findings, draw_plan
+    from orchestra.plan.plan_text import draw_plan
 
-    tones = {Severity.ERROR: Tone.BAD, Severity.WARNING: Tone.WAITING, Severity.NOTE: Tone.PLAIN}
-    for line in draw_plan(report):
-        print_result(line)
-    print_result()
-    for severity, (first, *detail_lines) in draw_findings(report):
-        print_result(first, tones[severity])
-        for line in detail_lines:
-            print_result(line)
-    print_result(count_findings(report.findings))
+    tones = {Severity.ERROR: Tone.BAD, Severity.WARNING: Tone.WAITING}
+    for line, severity in draw_plan(report, all_findings=all_findings):
+        print_result(line, tones.get(severity, Tone.PLAIN) if severity else Tone.PLAIN)
 
 
 def _say_graph(fleet: Fleet, graph: str) -> ExitCode:

@@ -37,6 +37,8 @@ class Code(StrEnum):
     DISK_TIGHT = "disk-tight"  # the worktrees alone take most of the free space
     COST_UNBOUNDED = "cost-unbounded"  # no budget is declared
     REQUIRED_MISSING = "required-missing"  # the target lacks a file that the blueprint requires
+    TARGET_BEHIND = "target-behind"  # the remote's target, as last fetched, has commits that the local one lacks
+    TARGET_DIVERGED = "target-diverged"  # and the local one has others
     NO_COMMIT = "no-commit"  # the target has no commit to start from
     SPAWN_REFUSED = "spawn-refused"  # spawn would refuse: a branch or folder belongs to another fleet, ...
 
@@ -56,6 +58,11 @@ class Finding:
     origin: Origin
     agents: tuple[AgentName, ...] = ()
     paths: tuple[str, ...] = ()
+
+
+def sentence(finding: Finding) -> str:
+    """Return the fact and the advice on one line."""
+    return f"{finding.message}; {finding.advice}"
 
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}

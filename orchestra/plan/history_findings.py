@@ -7,6 +7,7 @@ merges by rule (``merge.conflicts`` union or regenerate) is no hot file, since s
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,12 @@ from orchestra.plan.finding import Code, Finding, Severity, place
 from orchestra.plan.ownership import Claims, PathIndex, merge_by_rule
 from orchestra.text import format_list
 
+RELEASE_FILE = re.compile(
+    r"(^|/)((change(s|log)|history|news|release(s|[-_]?notes)?|_{0,2}version_{0,2})(\.\w+)?"
+    r"|(\.changeset|changelog\.d|changes\.d|newsfragments)/.*)$",
+    re.IGNORECASE,
+)
+"""Change logs and version files: releases change them, so they do not show which files belong together."""
 FEWEST_COMMITS = 3
 """Fewer common commits may be chance."""
 LIKELY_SHARE = 0.2
@@ -58,12 +65,13 @@ def path_demands(
     ``owners`` has every tracked path -> the agents that may change it; deleted paths do not count. ``shared`` are
     paths that do not tell whose work a commit was: lock files, project settings.
     """
+    released = frozenset(filter(RELEASE_FILE.search, owners))
     units = unowned_units(owners)
     owned: Counter[AgentName] = Counter()
     changed: Counter[str] = Counter()
     by_outsiders: Counter[tuple[str, frozenset[AgentName]]] = Counter()
     for commit in commits:
-        present = [path for path in commit if path in owners]
+        present = [path for path in commit if path in owners and path not in released]
         touching_agents = _NO_AGENTS.union(*(owners[path] for path in present if path not in shared))
         owned.update(touching_agents)
         touched = {*present, *(units[path] for path in present if path in units)}

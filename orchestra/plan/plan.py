@@ -22,7 +22,7 @@ from orchestra.plan.pattern_findings import pattern_findings
 from orchestra.plan.plan_report import HistoryRead, PlannedAgent, PlanReport, Spawning
 from orchestra.plan.repository_scan import Survey, survey
 from orchestra.plan.required_commands import command_findings, needed_commands
-from orchestra.plan.requirements import requirement_findings, shell_name
+from orchestra.plan.requirements import remote_findings, requirement_findings, shell_name
 from orchestra.plan.scope_findings import overlap_findings
 from orchestra.plan.setup_commands import setup_findings, shell_findings
 
@@ -42,6 +42,7 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
     money = cost(blueprint)
     findings = [
         *_tree_findings(fleet, ground, index, tree),
+        *remote_findings(fleet),
         *requirement_findings(blueprint, fleet.target, index.paths),
         *(setup_findings(blueprint, ground.sizes, machine.missing) if ground.commit else ()),
         *shell_findings(blueprint, machine.shell),

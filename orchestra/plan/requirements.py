@@ -11,13 +11,14 @@ from orchestra.blueprint.catalog import SUFFIXES, named_file, shipped_blueprints
 from orchestra.blueprint.model import Blueprint
 from orchestra.fleet import Fleet
 from orchestra.git.refs import CommitId
-from orchestra.plan.finding import Code, Finding, Severity, place
+from orchestra.git.remote import tracking_ref
+from orchestra.plan.finding import Code, Finding, Severity, place, sentence
 from orchestra.plan.ownership import PathIndex
 from orchestra.plan.repository_scan import read_tree
 from orchestra.plan.required_commands import first_word
 from orchestra.plan.scope_findings import scope_overlaps
 from orchestra.plan.setup_commands import setup_findings, shell_findings
-from orchestra.text import format_list
+from orchestra.text import format_count, format_list
 
 
 def blueprint_errors(fleet: Fleet, base: CommitId | None, *, creates_worktrees: bool) -> tuple[str, ...]:
@@ -35,7 +36,37 @@ def blueprint_errors(fleet: Fleet, base: CommitId | None, *, creates_worktrees: 
         findings += requirement_findings(blueprint, fleet.target, tracked)
         findings += setup_findings(blueprint, tracked, missing) if base is not None else ()
         findings += shell_findings(blueprint, shell_name())
-    return tuple(f"{found.message}; {found.advice}" for found in findings if found.severity is Severity.ERROR)
+    return tuple(sentence(finding) for finding in findings if finding.severity is Severity.ERROR)
+
+
+def remote_notes(fleet: Fleet) -> list[str]:
+    """Return what ``remote_findings`` finds, as notes of ``spawn``."""
+    return [sentence(finding) for finding in remote_findings(fleet)]
+
+
+def remote_findings(fleet: Fleet) -> Iterator[Finding]:
+    """Compare the target with the remote's, as last fetched: behind it, or diverged from it."""
+    if fleet.remote is None:
+        return
+    tracking = tracking_ref(fleet.remote, fleet.target)
+    span = f"{fleet.target_ref}...{tracking}"
+    counted = fleet.repository.git.run("rev-list", "--left-right", "--count", span, "--", ok=(0, 128))
+    if counted.code:  # one of the two is missing
+        return
+    here, there = map(int, counted.text.split())
+    remote = tracking.removeprefix("refs/remotes/")
+    where = place(fleet.blueprint, "target")
+    if there and not here:
+        message = f"{fleet.target} is {format_count(there, 'commit')} behind {remote}, as last fetched"
+        advice = f"new agents start from {remote}; to update {fleet.target}: git merge --ff-only {remote}"
+        yield Finding(Severity.WARNING, Code.TARGET_BEHIND, message, advice, where)
+    elif there:
+        message = (
+            f"{fleet.target} and {remote} have diverged: {format_count(here, 'commit')} only in {fleet.target}, "
+            f"{there:,} only in {remote}"
+        )
+        advice = f"new agents start from {fleet.target}, and a push would be refused: rebase or merge before you spawn"
+        yield Finding(Severity.WARNING, Code.TARGET_DIVERGED, message, advice, where)
 
 
 def shell_name() -> str:

@@ -18,7 +18,7 @@ from orchestra.fleet import Fleet, last_blueprint, spawned_target
 from orchestra.git import worktree_admin
 from orchestra.git.refs import CommitId, Kind, RefName, agent_ref
 from orchestra.git.unsaved_work import next_saved
-from orchestra.plan.requirements import blueprint_errors
+from orchestra.plan.requirements import blueprint_errors, remote_notes
 from orchestra.workspace import git_excludes
 from orchestra.workspace.instruction_files import Verdict, compare
 from orchestra.workspace.paths import ASIDE
@@ -195,6 +195,7 @@ def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None) -> 
             notes.append(f"{agent.name} {'has landed' if refs.landed else 'was discarded'}: it gets no worktree")
     settled = tuple(agent.name for agent in chosen if agent not in living)
     new = [agent for agent in living if not ground.is_there(agent)]
+    notes += remote_notes(fleet) if new else []
     declared = blueprint_errors(fleet, ground.base, creates_worktrees=bool(new))
     problems = (*declared, *find_problems(ground, living))
     if problems or ground.base is None or not living:

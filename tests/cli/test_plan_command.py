@@ -30,12 +30,12 @@ def ground(make_repository: MakeRepository, tmp_path: Path) -> Path:
 
 
 def test_the_plan_goes_to_standard_output_with_places_to_jump_to(orchestra: Orchestra, ground: Path) -> None:
-    code, out, err = orchestra("plan", "--repo", str(ground), "--blueprint=pair")
+    code, out, err = orchestra("plan", "--all", "--repo", str(ground), "--blueprint=pair")
     assert (code, err) == (0, "")
     assert out.startswith("plan of pair\n  blueprint  blueprints/pair.yaml\n  target     main at ")
     assert "\n  critical path: one -> two (2 of 2 agents land one after another)\n" in out
-    assert "\nblueprints/pair.yaml:7:40: warning: one and two may both change src/b/x: " in out
-    assert out.endswith(f"\n1 warning\nnext: orchestra spawn --blueprint=pair --repo={ground}\n")
+    assert "\n1 warning\n  blueprints/pair.yaml:7:40: warning: one and two may both change src/b/x: " in out
+    assert out.endswith(f"\nnext: orchestra spawn --blueprint=pair --repo={ground}\n")
 
 
 def test_what_spawn_would_do_is_part_of_it_and_nothing_is_done(orchestra: Orchestra, ground: Path) -> None:
@@ -45,8 +45,9 @@ def test_what_spawn_would_do_is_part_of_it_and_nothing_is_done(orchestra: Orches
     before = everything()
     _, out, _ = orchestra("plan", "--repo", str(ground), "--blueprint=pair")
     assert "\nspawn would\n" in out
-    assert f"\n  git worktree add --lock {ground.parent}/worktrees/repo/pair/agent-1 agent/pair/one\n" in out
-    assert " more for two (spawn --dry-run shows them all)\n" in out
+    assert "\n  git worktree add --lock ../worktrees/repo/pair/agent-1 agent/pair/one\n" in out
+    assert "\n  remember blueprints/pair.yaml as the fleet spawned last\n" in out
+    assert " for two (spawn --dry-run shows them)\n" in out
     assert everything() == before
     assert not (ground.parent / "worktrees").exists()
 
@@ -62,7 +63,7 @@ def test_an_error_ends_with_2(orchestra: Orchestra, ground: Path) -> None:
     (ground / "blueprints" / "pair.yaml").write_text(f"overlap: error\n{FLEET}")
     code, out, _ = orchestra("plan", "--repo", str(ground), "--blueprint=pair")
     assert code == 2
-    assert out.endswith("\n1 error\n")
+    assert "\n\n1 error\n  blueprints/pair.yaml:8:40: error: one and two may both change " in out
     code, out, _ = orchestra("plan", "--repo", str(ground), "--blueprint=pair", "--json")
     assert (code, valid_json(out, "plan.schema.json")["findings"][0]["severity"]) == (2, "error")
 
@@ -109,7 +110,7 @@ def test_a_name_from_the_repository_cannot_move_the_cursor(
     orchestra: Orchestra, make_repository: MakeRepository
 ) -> None:
     made = make_repository({"blueprints/pair.yaml": FLEET, "src/b/\x1b[2J": "x"})
-    _, out, _ = orchestra("plan", "--repo", str(made.path), "--blueprint=pair")
+    _, out, _ = orchestra("plan", "--all", "--repo", str(made.path), "--blueprint=pair")
     assert "\x1b" not in out
     assert "src/b/^[[2J" in out
 

@@ -98,3 +98,11 @@ def test_counts_equal_counting_by_hand(commits: list[set[str]], owners: dict[str
         )
         if likely:
             assert found[path].commits == sum(1 for commit in commits if path in commit)
+
+
+def test_change_logs_and_version_files_are_left_out() -> None:
+    release = ["CHANGELOG.md", "docs/changes.rst", "NEWS", "pkg/__version__.py", "pkg/_version.py", ".changeset/x.md"]
+    other = ["docs/versions.md", "newsletter.py", "changelog/render.py"]
+    owners = {path: frozenset[AgentName]() for path in [*release, *other]} | {"a.py": frozenset({AgentName("a")})}
+    demands = path_demands([["a.py", *release, *other]] * 4, owners)
+    assert {demand.path for demand in demands} == {*other, "changelog/", "docs/"}

@@ -22,7 +22,8 @@ from orchestra.plan.capacity import Machine
 from orchestra.plan.finding import Code, Severity
 from orchestra.plan.plan import plan, read_machine
 from orchestra.plan.plan_report import PlanReport, Spawning
-from orchestra.plan.plan_text import MOST_OF_A_KIND, count_findings, draw_findings, draw_plan, scope_summary
+from orchestra.plan.plan_text import MOST_OF_A_KIND, MOST_SHOWN, WIDTH, draw_plan, scope_summary
+from orchestra.workspace.spawn_plan import plan_spawn
 from tests.conftest import Checkout, Content, MakeRepository
 from tests.plan.conftest import Written
 
@@ -34,9 +35,13 @@ def fleet(checkout: Checkout, blueprint: Blueprint) -> Fleet:
     return make_fleet(Repository.discover(checkout.path), blueprint)
 
 
-def written_out(report: PlanReport) -> str:
-    findings = [line for _, lines in draw_findings(report) for line in lines]
-    return "\n".join([*draw_plan(report), "", *findings, count_findings(report.findings)]) + "\n"
+def written_out(report: PlanReport, *, all_findings: bool = False) -> str:
+    return "".join(f"{line}\n" for line, _ in draw_plan(report, all_findings=all_findings))
+
+
+def one_line(report: PlanReport) -> str:
+    """The whole text without its line breaks."""
+    return " ".join(written_out(report).split())
 
 
 def valid(report: PlanReport) -> dict[str, Any]:
@@ -73,11 +78,14 @@ def test_mvp5_reads_as_it_was_agreed(make_repository: MakeRepository) -> None:
     shutil.copytree(shipped_data_folder() / "blueprints", made.path / "blueprints")
     blueprint = load_blueprint(made.path / "blueprints" / "mvp5.yaml")
     machine = replace(MACHINE, missing=frozenset({"claude"}))
-    text = written_out(plan(fleet(made, blueprint), spawning=spawning(made), machine=machine))
+    report = plan(fleet(made, blueprint), spawning=spawning(made), machine=machine)
+    text = f"{written_out(report)}\n\n# plan --all\n\n{written_out(report, all_findings=True)}"
     golden = GOLDEN / "mvp5.txt"
     if os.environ.get("ORCHESTRA_WRITE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
+    for line in text.splitlines():
+        assert len(line) <= WIDTH, line
 
 
 @pytest.mark.parametrize("name", [listed.name for listed in list_blueprints(None)])
@@ -140,7 +148,7 @@ def test_reasons_why_spawn_refuses_are_errors_in_its_words(repository: Checkout,
         (Code.SPAWN_REFUSED, "agent-1 belongs to another fleet"),
     ]
     assert report.exit_code is ExitCode.WRONG_GROUND
-    assert "spawn would\n  refuse, for the errors below\n" in written_out(report)
+    assert "spawn would\n  refuse, for the errors above\n" in written_out(report)
     assert valid(report)["steps"] == []
 
 
@@ -158,8 +166,17 @@ def test_agents_start_from_the_remote_where_that_is_ahead(make_repository: MakeR
     ground = fleet(clone, written("- {name: a}", "remote: origin"))
     clone.git("reset", "-q", "--keep", "HEAD~1")
     assert plan(ground, machine=MACHINE).commit == ahead
+    (behind,) = [f for f in plan(ground, machine=MACHINE).findings if f.code is Code.TARGET_BEHIND]
+    assert behind.message == "main is 1 commit behind origin/main, as last fetched"
+    assert behind.advice.endswith("to update main: git merge --ff-only origin/main")
     mine = clone.commit("diverged", {"c": "3"})
     assert plan(ground, machine=MACHINE).commit == mine
+    (diverged,) = [f for f in plan(ground, machine=MACHINE).findings if f.code is Code.TARGET_DIVERGED]
+    assert diverged.message == "main and origin/main have diverged: 1 commit only in main, 1 only in origin/main"
+    note = "; ".join((diverged.message, diverged.advice))
+    assert plan_spawn(ground).notes == (note,)
+    spawning = Spawning(CommitId(mine), (), (), (note,))
+    assert one_line(plan(ground, spawning=spawning, machine=MACHINE)).count("have diverged") == 1
     clone.git("checkout", "-q", "--detach")
     clone.git("branch", "-q", "-D", "main")
     assert plan(ground, machine=MACHINE).commit == ahead
@@ -202,10 +219,14 @@ def test_where_an_agent_may_touch_everything_nothing_is_outside(
 def test_many_findings_of_a_kind_do_not_hide_the_others(repository: Checkout, written: Written) -> None:
     agents = "\n".join(f"- {{name: a{number}, scope: [src/**]}}" for number in range(8))
     report = plan(fleet(repository, written(agents)), machine=MACHINE)
-    drawn = [lines for severity, lines in draw_findings(report) if severity is Severity.WARNING]
     assert len([finding for finding in report.findings if finding.code is Code.SCOPE_OVERLAP]) == 28
-    assert len(drawn) == MOST_OF_A_KIND[Severity.WARNING] + 1
-    assert drawn[-1] == ["warning: 20 more of this kind (--json lists all) [scope-overlap]"]
+    warnings = [line for line, severity in draw_plan(report) if severity is Severity.WARNING]
+    assert len(warnings) == MOST_SHOWN
+    assert "  orchestra plan --all: 23 more warnings, 1 note and what to change\n" in written_out(report)
+    assert written_out(report, all_findings=True).count("[scope-overlap]") == 28
+    errors = plan(fleet(repository, written(agents, "overlap: error")), machine=MACHINE)
+    assert written_out(errors).count("may both change") == MOST_OF_A_KIND
+    assert "  error: 20 more of this kind (--all) [scope-overlap]\n" in written_out(errors)
     assert len(valid(report)["findings"]) == len(report.findings)
 
 
@@ -216,9 +237,7 @@ def test_a_partial_clone_reports_what_it_does_not_know(
     made.git("config", "uploadpack.allowFilter", "true")
     made.git("clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{made.path}", str(tmp_path / "partial"))
     report = plan(fleet(Checkout(tmp_path / "partial"), written("- {name: a}")), machine=MACHINE)
-    assert "1 worktree to make, of a size that this partial clone does not know; 50.0 GB are free" in written_out(
-        report
-    )
+    assert "1 worktree to make, of a size that this partial clone does not know; 50.0 GB are free" in one_line(report)
     assert valid(report)["disk"]["bytes_per_worktree"] is None
 
 
@@ -227,7 +246,7 @@ def test_a_long_scope_is_cut_on_one_line(written: Written) -> None:
     blueprint = written(f"- {{name: a, scope: {{include: [{many}], exclude: [x]}}}}\n- {{name: b, may_edit: [lock]}}")
     first, second = blueprint.agents
     assert scope_summary(first) == "src/module-0/**, src/module-1/**, src/module-2/**, ... (7 more)"
-    assert scope_summary(second) == "(everything that is not protected), +lock"
+    assert scope_summary(second) == "everything that is not protected, +lock"
 
 
 def test_this_machine_is_read(tmp_path: Path) -> None:
