@@ -22,15 +22,21 @@ _TONES = {"ready": Tone.GOOD, "not-ready": Tone.BAD}
 @task(
     "[BLUEPRINT|AGENT...]",
     help={
+        "fresh": "Begin a new round: archive what the agents have, and start them from today's target.",
         "start": "Start the agents' sessions as well.",
         "dry-run": "Print the steps and change nothing.",
         "yes": "Trust the commands of a blueprint that came with the repository, without asking.",
     },
-    examples=("spawn mvp5", "spawn api auth"),
+    examples=("spawn mvp5", "spawn api auth", "spawn --fresh"),
     exits={0: "every agent is ready", 1: "the set-up of some agents failed"},
 )
 def spawn(
-    call: Call, words: tuple[str, ...], start: bool = False, dry_run: bool = False, yes: bool = False
+    call: Call,
+    words: tuple[str, ...],
+    fresh: bool = False,
+    start: bool = False,
+    dry_run: bool = False,
+    yes: bool = False,
 ) -> ExitCode:
     """Give every agent its branch, worktree and set-up.
 
@@ -38,6 +44,9 @@ def spawn(
 
     Run again, it creates what is missing and changes nothing else. A branch or folder that does not belong to the
     fleet stops it before anything is created. All branches start from one commit, which is recorded for the fleet.
+
+    With --fresh the fleet, or the named agents, begin a new round. Uncommitted work is saved, and each agent's refs and
+    branch are kept below refs/orchestra/archive/FLEET/N/AGENT.
     """
     from orchestra.engine.local import LocalEngine
     from orchestra.workspace.spawn import spawn as run
@@ -49,7 +58,7 @@ def spawn(
         _note_shadowing(fleet, call.blueprint)
     names = call.names(fleet, agents)
     if dry_run:
-        plan = plan_spawn(fleet, agents=names)
+        plan = plan_spawn(fleet, agents=names, fresh=fresh)
         if plan.problems:
             raise SpawnRefused(plan.problems, plan.blueprint_errors)
         print_steps(plan.lines(), plan.notes, json=call.json, nothing="Nothing to do.")
@@ -57,7 +66,7 @@ def spawn(
     require_trust(fleet, yes=yes)
     recover_landing(fleet)
     with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("spawn") as listener:
-        report = run(fleet, engine=engine, agents=names, progress=listener)
+        report = run(fleet, engine=engine, agents=names, fresh=fresh, progress=listener)
     ready = [place.agent for place in report.places if place.readiness.state.value == "ready"]
     started = start_agents(fleet, [fleet.require_agent(name) for name in ready]) if start else None
     if call.json:

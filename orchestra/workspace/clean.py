@@ -20,11 +20,11 @@ from orchestra.files import read_regular
 from orchestra.fleet import Fleet
 from orchestra.git import worktree_admin, worktree_removal
 from orchestra.git.lock import exclusive
+from orchestra.workspace.paths import format_command
 from orchestra.workspace.progress import Listener, disk_errors, explain, record
 from orchestra.workspace.removal import AgentRemoval, RemovalRun, plan_removal
 from orchestra.workspace.spawn import MADE_ROOT
 from orchestra.workspace.spawn_checks import Ground, real, survey
-from orchestra.workspace.spawn_plan import format_command
 
 
 @dataclass(frozen=True, slots=True)

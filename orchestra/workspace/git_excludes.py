@@ -115,6 +115,12 @@ def remove_entries(fleet: Fleet, remaining: Collection[str]) -> None:
         fleet.repository.git.run("config", "--local", "--unset-all", _KEY, f"^{key}$")
 
 
+def registered_names(fleet: Fleet) -> list[str]:
+    """Return git's names for the worktrees of the fleet's agents."""
+    places = {Path(os.path.realpath(fleet.worktree(agent))) for agent in fleet.blueprint.agents}
+    return [admin.name for path, admin in worktree_admin.admins(fleet.repository).items() if path in places]
+
+
 def shown(worktree: Path, names: Iterable[str]) -> list[str]:
     """Which of our files ``git status`` shows all the same: a .gitignore with ``!*.md`` outranks our excludes."""
     literal = [f":(top,literal){name}" for name in names]

@@ -6,6 +6,7 @@ what an agent's branch holds (law 6).
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,3 +82,8 @@ def clear_aside(worktree: Path) -> None:
 def slots_root(fleet: Fleet) -> Path:
     """Return the folder of the gates' worktrees: not inside .git, below which jest and others ignore every file."""
     return fleet.worktrees_root / f"{fleet.repository.home.name}.gates"
+
+
+def format_command(*words: object) -> str:
+    """Return a command with its words quoted for a shell."""
+    return shlex.join(str(word) for word in words)

@@ -29,16 +29,23 @@ from orchestra.git.refs import (
     resolve,
     update,
 )
-from orchestra.git.unsaved_work import Snapshot, find_unsaved, keep_snapshot, next_saved, saved_as, take_snapshot
+from orchestra.git.unsaved_work import (
+    Snapshot,
+    find_unsaved,
+    keep_snapshot,
+    next_saved,
+    saved_as,
+    take_lost_snapshot,
+    take_snapshot,
+)
 from orchestra.git.worktree_admin import retired
 from orchestra.text import format_count
 from orchestra.workspace import git_excludes
 from orchestra.workspace.instruction_files import RENDERED, is_as_rendered
+from orchestra.workspace.paths import format_command
 from orchestra.workspace.progress import Counter, Listener, Phase, explain
 from orchestra.workspace.provision import MARK, SETUP_LOG, TEARDOWN_LOG, Failure, run_commands
-from orchestra.workspace.spawn import registered_names, save_lost_index
 from orchestra.workspace.spawn_checks import Ground, real
-from orchestra.workspace.spawn_plan import format_command
 from orchestra.workspace.untracked_files import COPIES, is_as_copied
 
 KEPT = "kept"  # in an agent's state folder: ignored files of its worktree that were made or changed by hand
@@ -245,9 +252,22 @@ class RemovalRun:
             deletion = RefUpdate(branch_ref(removal.agent.branch), None, removal.branch_tip)
             update(self._git, [deletion], reason=f"clean {fleet.name}/{removal.name}")
         if removal.forgets:
-            git_excludes.remove_entries(fleet, registered_names(fleet))
+            git_excludes.remove_entries(fleet, git_excludes.registered_names(fleet))
             if (folder / RENDERED).is_dir():
                 shutil.rmtree(folder / RENDERED, ignore_errors=True)
             for name in _STATE_FILES:
                 (folder / name).unlink(missing_ok=True)
         self.lines += removal.removal_lines()
+
+
+def save_lost_index(fleet: Fleet, agent: AgentName, worktree: Path, ref: RefName) -> bool:
+    """Save what was staged or committed only in a worktree whose folder was deleted. False where there was nothing."""
+    repository, path = fleet.repository, real(worktree)
+    admin, entry = worktree_admin.admins(repository).get(path), worktree_admin.entry(repository, path)
+    if admin is None or entry is None:
+        return False
+    snapshot = take_lost_snapshot(repository.git, admin, entry.head)
+    if snapshot.saved or saved_as(repository.git, fleet.name, agent, snapshot) is not None:
+        return False
+    keep_snapshot(repository.home, snapshot, ref, f"staged in {path}, which was deleted")
+    return True

@@ -19,12 +19,13 @@ from orchestra.fleet import Fleet
 from orchestra.git import worktree_removal
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId, Kind, RefName, RefUpdate, agent_ref, resolve, saved_ref, update
+from orchestra.workspace.paths import format_command
 from orchestra.workspace.progress import Listener, disk_errors
 from orchestra.workspace.provision import Readiness, readiness
 from orchestra.workspace.removal import KEPT
 from orchestra.workspace.spawn import execute
 from orchestra.workspace.spawn_checks import Ground, find_problems, real, survey
-from orchestra.workspace.spawn_plan import Restored, SpawnPlan, SpawnRefused, format_command, plan_agents
+from orchestra.workspace.spawn_plan import Restored, SpawnPlan, SpawnRefused, plan_agents
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -21,14 +21,11 @@ from orchestra.fleet import BRANCH_RECORD, Fleet, remember
 from orchestra.git import worktree_admin, worktree_removal, worktrees
 from orchestra.git.fork_pool import run_forked
 from orchestra.git.lock import exclusive
-from orchestra.git.refs import CommitId, RefName, RefUpdate, branch_ref, update
+from orchestra.git.refs import CommitId, RefUpdate, branch_ref, update
 from orchestra.git.unsaved_work import (
     Unsaved,
     find_unsaved,
-    keep_snapshot,
     restore_uncommitted,
-    saved_as,
-    take_lost_snapshot,
 )
 from orchestra.git.worktrees import Place
 from orchestra.text import format_list
@@ -37,6 +34,8 @@ from orchestra.workspace.instruction_files import rewrite, write_new
 from orchestra.workspace.paths import clear_aside
 from orchestra.workspace.progress import Counter, Listener, Phase, disk_errors, record
 from orchestra.workspace.provision import SETUP_LOG, Failure, Readiness, Ready, mark, readiness, run_commands
+from orchestra.workspace.removal import save_lost_index
+from orchestra.workspace.renewal import renew
 from orchestra.workspace.spawn_checks import real
 from orchestra.workspace.spawn_plan import AgentSpawn, SpawnPlan, SpawnRefused, plan_spawn
 from orchestra.workspace.submodules import fill_submodules
@@ -82,20 +81,27 @@ def spawn(
     *,
     engine: Engine,
     agents: Collection[AgentName] | None = None,
+    fresh: bool = False,
     progress: Listener = lambda _: None,
 ) -> SpawnReport:
     """Make what is missing. Raises SpawnRefused, LockHeld, DiskFull; run again, it goes on where it was.
 
-    ``agents`` None means all. A set-up command that fails raises nothing: it is in the report, and the next spawn
-    tries it again.
+    The arguments are those of ``plan_spawn``. A set-up command that fails raises nothing: it is in the report, and the
+    next spawn tries it again.
     """
     with disk_errors(fleet), exclusive(fleet.repository.state_folder, "spawn"):
         for agent in fleet.blueprint.agents:  # a clean that was killed may have put a worktree out of sight
             with contextlib.suppress(GroundError):  # the plan's checks say what is in the way
                 worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
-        plan = plan_spawn(fleet, agents=agents)
+        plan = plan_spawn(fleet, agents=agents, fresh=fresh)
         if plan.problems or plan.base is None:
             raise SpawnRefused(plan.problems, plan.blueprint_errors)
+        base, lines = plan.base, list[str]()
+        notes: list[str] = []
+        if plan.renewal:
+            renewed = renew(fleet, plan.renewal, engine, progress)
+            lines, notes = renewed.lines, [f"{name} stays as it is: {why}" for name, why in renewed.skipped.items()]
+            plan = replace(plan, agents=tuple(p for p in plan.agents if p.name not in renewed.skipped))
         run = execute(fleet, plan, engine, progress)
     places = []
     for agent in fleet.blueprint.agents:
@@ -104,7 +110,7 @@ def spawn(
             origin = WorktreeOrigin.SETTLED if agent.name in plan.settled else origin
             ready = readiness(fleet, agent.name)
             places.append(AgentPlace(agent.name, agent.branch, fleet.worktree(agent), origin, ready))
-    return SpawnReport(plan.base, tuple(run.lines), tuple(places), (*plan.notes, *run.notes))
+    return SpawnReport(base, (*lines, *run.lines), tuple(places), (*notes, *plan.notes, *run.notes))
 
 
 def execute(fleet: Fleet, plan: SpawnPlan, engine: Engine, progress: Listener) -> SpawnRun:
@@ -117,7 +123,7 @@ def execute(fleet: Fleet, plan: SpawnPlan, engine: Engine, progress: Listener) -
         run.create_refs()
         if plan.excludes_file:
             git_excludes.write_excludes(fleet, plan.excludes)
-            git_excludes.add_entries(fleet, registered_names(fleet))
+            git_excludes.add_entries(fleet, git_excludes.registered_names(fleet))
             run.completed(plan.excludes_line())
         if plan.root:
             created = [folder for folder in (plan.root, *plan.root.parents) if not folder.exists()]
@@ -310,34 +316,3 @@ class SpawnRun:
         if new and (names := git_excludes.shown(new[0].worktree, new[0].files)):
             shown = ", ".join(names)
             self.notes.append(f"a .gitignore of this repository makes git status show {shown}; they will not land")
-
-
-def save_lost_index(fleet: Fleet, agent: AgentName, worktree: Path, ref: RefName) -> bool:
-    """Save what was staged or committed only in a worktree whose folder was deleted. False where there was nothing."""
-    repository, path = fleet.repository, real(worktree)
-    admin, entry = worktree_admin.admins(repository).get(path), worktree_admin.entry(repository, path)
-    if admin is None or entry is None:
-        return False
-    snapshot = take_lost_snapshot(repository.git, admin, entry.head)
-    if snapshot.saved or saved_as(repository.git, fleet.name, agent, snapshot) is not None:
-        return False
-    keep_snapshot(repository.home, snapshot, ref, f"staged in {path}, which was deleted")
-    return True
-
-
-def registered_names(fleet: Fleet) -> list[str]:
-    """Return git's names for the worktrees of the fleet's agents."""
-    places = {real(fleet.worktree(agent)) for agent in fleet.blueprint.agents}
-    return [admin.name for path, admin in worktree_admin.admins(fleet.repository).items() if path in places]
-
-
-__all__ = [
-    "AgentPlace",
-    "SpawnRefused",
-    "SpawnReport",
-    "WorktreeOrigin",
-    "plan_spawn",
-    "registered_names",
-    "save_lost_index",
-    "spawn",
-]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from orchestra.blueprint.model import Agent
 from orchestra.fleet import Fleet, FleetSnapshot, explain_missing_target, newest_target, read_snapshot
 from orchestra.git import worktree_admin
-from orchestra.git.refs import PREFIX, AgentRefs, CommitId, branch_ref, find_odd_refs
+from orchestra.git.refs import PREFIX, AgentRefs, CommitId, RefName, branch_ref, find_odd_refs
 from orchestra.git.repository import Worktree
 from orchestra.workspace.paths import LOCAL_STANDARDS, NOTES, STANDARDS, TASK, InstructionNames, names_with
 
@@ -25,10 +25,14 @@ _BLOCK = 4096  # bytes that a small file takes
 
 @dataclass(frozen=True)
 class Ground:
-    """The state of git and the disk before a spawn or a clean, read once. ``base`` None: the target has no commit."""
+    """The state of git and the disk before a spawn or a clean, read once. ``base`` None: the target has no commit.
+
+    ``leaving``: worktrees that are removed before anything is made.
+    """
 
     snapshot: FleetSnapshot
     base: CommitId | None
+    leaving: frozenset[Path] = frozenset()
 
     @property
     def fleet(self) -> Fleet:
@@ -85,8 +89,13 @@ def survey(fleet: Fleet) -> Ground:
     return Ground(snapshot, next((base for base in bases if base is not None), None) or newest_target(snapshot))
 
 
-def find_problems(ground: Ground, agents: Sequence[Agent]) -> Iterator[str]:
-    """Yield what prevents the worktrees of ``agents``, each as a sentence with its fix."""
+def find_problems(
+    ground: Ground, agents: Sequence[Agent], *, sound: Collection[RefName] | None = None
+) -> Iterator[str]:
+    """Yield what prevents the worktrees of ``agents``, each as a sentence with its fix.
+
+    ``sound``: the refs that were read, where the ground describes a later state.
+    """
     yield from _root_problems(ground.fleet)
     if ground.base is None:
         yield "; ".join(explain_missing_target(ground.fleet))
@@ -105,7 +114,7 @@ def find_problems(ground: Ground, agents: Sequence[Agent]) -> Iterator[str]:
     fleet = ground.fleet
     folder = fleet.repository.common_dir / PREFIX / fleet.name
     has_refs = bool(ground.snapshot.agents) or folder.exists()  # a first spawn has none, and need not look
-    odd_refs = find_odd_refs(fleet.repository.git, fleet.name, ground.snapshot.refs) if has_refs else {}
+    odd_refs = find_odd_refs(fleet.repository.git, fleet.name, sound or ground.snapshot.refs) if has_refs else {}
     for agent in agents:
         if agent.name in odd_refs:
             yield f"agent {agent.name}: {odd_refs[agent.name]}"
@@ -174,7 +183,9 @@ def _folder_problems(ground: Ground, agent: Agent) -> Iterator[str]:
         yield f"{place} would be outside {root}: a symbolic link leads out of it"
     elif real(path.parent).is_relative_to(home) and not root.is_relative_to(home):
         yield f"{place} would be inside the checkout: change worktrees.directory"
-    elif (worktree is not None and not ground.is_ours(agent)) or (worktree is None and os.path.lexists(path)):
+    elif (worktree is not None and not ground.is_ours(agent)) or (
+        worktree is None and os.path.lexists(path) and real(path) not in ground.leaving
+    ):
         yield (
             f"{path} already exists: {_owner(ground, path)}. Set worktrees.root (or worktrees.directory) to another "
             f"folder for agent {agent.name}"

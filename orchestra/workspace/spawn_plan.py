@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName
@@ -21,18 +21,14 @@ from orchestra.git.unsaved_work import next_saved
 from orchestra.plan.requirements import blueprint_errors, remote_notes
 from orchestra.workspace import git_excludes
 from orchestra.workspace.instruction_files import Verdict, compare
-from orchestra.workspace.paths import ASIDE
+from orchestra.workspace.paths import ASIDE, format_command
 from orchestra.workspace.provision import Ready, readiness
 from orchestra.workspace.render import render_files
+from orchestra.workspace.renewal import Renewal, ground_after, plan_renewal
 from orchestra.workspace.spawn_checks import Ground, find_problems, real, survey
 from orchestra.workspace.untracked_files import Belongings, find_belongings
 
 _SHORT = 12
-
-
-def format_command(*words: object) -> str:
-    """Return a command with its words quoted for a shell."""
-    return shlex.join(str(word) for word in words)
 
 
 class SpawnRefused(GroundError):  # noqa: N818 - says what it is
@@ -154,6 +150,7 @@ class SpawnPlan:
     excludes_file: Path | None = None
     excludes: str = field(default="", repr=False)
     root: Path | None = None
+    renewal: Renewal | None = None  # what is archived before anything is made
 
     @property
     def new_agents(self) -> tuple[AgentName, ...]:
@@ -166,7 +163,8 @@ class SpawnPlan:
 
     def lines(self) -> list[str]:
         """Return one line for each step."""
-        return [*self.fleet_lines(), *(line for planned in self.agents for line in planned.lines())]
+        renewal = self.renewal.lines() if self.renewal else []
+        return [*renewal, *self.fleet_lines(), *(line for planned in self.agents for line in planned.lines())]
 
     def remember_line(self) -> str | None:
         return f"remember {self.remembered} as the fleet spawned last" if self.remembered else None
@@ -181,10 +179,18 @@ class SpawnPlan:
         return format_command("mkdir", "-p", self.root) if self.root else None
 
 
-def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None) -> SpawnPlan:
-    """Plan what ``spawn`` would do now, with the same checks. Changes nothing. ``agents`` None means all."""
+def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None, fresh: bool = False) -> SpawnPlan:
+    """Plan what ``spawn`` would do now, with the same checks. Changes nothing.
+
+    ``agents`` None means all. ``fresh``: what they have is archived first, and they start from today's target.
+    """
     ground = survey(fleet)
     chosen = [agent for agent in fleet.blueprint.agents if agents is None or agent.name in agents]
+    renewal, sound = None, ground.snapshot.refs
+    obstacles: list[str] = []
+    if fresh:
+        renewal, obstacles = plan_renewal(ground, chosen)
+        ground = ground_after(ground, renewal)
     living: list[Agent] = []
     notes: list[str] = []
     for agent in chosen:
@@ -197,10 +203,10 @@ def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None) -> 
     new = [agent for agent in living if not ground.is_there(agent)]
     notes += remote_notes(fleet) if new else []
     declared = blueprint_errors(fleet, ground.base, creates_worktrees=bool(new))
-    problems = (*declared, *find_problems(ground, living))
+    problems = (*declared, *obstacles, *find_problems(ground, living, sound=sound))
     if problems or ground.base is None or not living:
         return SpawnPlan(ground.base, problems=problems, blueprint_errors=declared, notes=tuple(notes), settled=settled)
-    return plan_agents(ground, living, notes=notes, settled=settled)
+    return replace(plan_agents(ground, living, notes=notes, settled=settled), renewal=renewal)
 
 
 def plan_agents(
@@ -288,7 +294,7 @@ def _plan_agent(
         kept_in=restored.kept_in if restored else Path(),
         kept_files=restored.kept_files if restored else (),
         submodules_of=base if sets_up and ".gitmodules" in ground.tracked else None,
-        shared=tuple(name for name in folders if sets_up and not os.path.lexists(worktree / name)),
+        shared=tuple(name for name in folders if is_new or (sets_up and not os.path.lexists(worktree / name))),
         commands=fleet.blueprint.worktrees.setup.run if sets_up else (),
         sets_up=sets_up,
     )

@@ -26,7 +26,8 @@ def main(verb: str, repo: str, blueprint: str) -> int:
             if verb == "restore":
                 report = restore(fleet, fleet.blueprint.agents[0], engine=engine)
             else:
-                report = spawn(fleet, engine=engine) if verb == "spawn" else clean(fleet, engine=engine)
+                is_spawn = verb in ("spawn", "fresh")
+                report = spawn(fleet, engine=engine, fresh=verb == "fresh") if is_spawn else clean(fleet, engine=engine)
     except OrchestraError as error:
         sys.stderr.write(f"{type(error).__name__}: {error.message}\n")
         return int(error.exit_code)

@@ -1,0 +1,135 @@
+"""A new round for agents of a fleet: what they have is archived, so that spawn can make it again from today's target.
+
+Uncommitted work is saved and each worktree removed as ``clean`` does it. Then the agent's refs and its branch go below
+``refs/orchestra/archive/FLEET/N/AGENT/``, created there before they are deleted, and its state folder goes to
+``archive/N/AGENT`` in the fleet's folder. An agent whose removal fails stays as it is, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from orchestra.blueprint.model import Agent, AgentName, FleetName
+from orchestra.engine.job import Engine
+from orchestra.errors import GroundError
+from orchestra.fleet import Fleet, newest_target
+from orchestra.git import worktree_admin
+from orchestra.git.refs import PREFIX, CommitId, RefName, RefUpdate, branch_ref, update
+from orchestra.workspace.progress import Listener, explain
+from orchestra.workspace.removal import AgentRemoval, RemovalRun, plan_removal
+from orchestra.workspace.spawn_checks import Ground, real
+
+_QUEUED = "request.json"  # in an agent's folder: a session that has not started yet (sessions/store.py)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """``removals``: of the agents that have something to archive, as round ``number`` of the fleet."""
+
+    fleet: FleetName
+    number: int
+    removals: tuple[AgentRemoval, ...]
+
+    def lines(self) -> list[str]:
+        """Return one line for each step."""
+        return [line for removal in self.removals for line in [*removal.lines(), self.archive_line(removal)]]
+
+    def archive_line(self, removal: AgentRemoval) -> str:
+        place = _archive_prefix(self.fleet, self.number, removal.name)
+        return f"move the refs of {removal.name} and its branch {removal.agent.branch} to {place}"
+
+
+def _archive_prefix(fleet: FleetName, number: int, agent: AgentName) -> str:
+    return f"{PREFIX}archive/{fleet}/{number}/{agent}/"
+
+
+def plan_renewal(ground: Ground, agents: Collection[Agent]) -> tuple[Renewal, list[str]]:
+    """Plan to archive what the agents have; return also what prevents it, each as a sentence."""
+    fleet, admins = ground.fleet, worktree_admin.admins(ground.fleet.repository)
+    removals: list[AgentRemoval] = []
+    problems: list[str] = []
+    for agent in agents:
+        if not ground.is_ours(agent):
+            continue
+        if (fleet.agent_folder(agent.name) / _QUEUED).exists():
+            problems.append(f"a session of {agent.name} is queued: orchestra stop {agent.name}")
+        try:
+            removal = plan_removal(ground, agent, admins.get(real(fleet.worktree(agent))), save_all=True)
+            removals.append(replace(removal, branch_tip=None, forgets=False))  # both are archived
+        except (GroundError, OSError) as error:
+            problems.append(f"{agent.name} cannot begin a new round: {explain(error)}")
+    number = _round_number(fleet, [removal.agent for removal in removals])
+    return Renewal(fleet.name, number, tuple(removals)), problems
+
+
+def ground_after(ground: Ground, renewal: Renewal) -> Ground:
+    """Return the ground as it will be after the renewal, with today's target as its base."""
+    fleet, snapshot = ground.fleet, ground.snapshot
+    prefixes = tuple(f"{PREFIX}{fleet.name}/{removal.name}/" for removal in renewal.removals)
+    branches = {branch_ref(removal.agent.branch) for removal in renewal.removals}
+    moved = [
+        RefUpdate(ref, None, at) for ref, at in snapshot.refs.items() if ref.startswith(prefixes) or ref in branches
+    ]
+    leaving = frozenset(real(removal.worktree) for removal in renewal.removals)
+    worktrees = tuple(worktree for worktree in snapshot.worktrees if real(worktree.path) not in leaving)
+    return Ground(replace(snapshot.after(moved), worktrees=worktrees), newest_target(snapshot), leaving)
+
+
+def renew(fleet: Fleet, renewal: Renewal, engine: Engine, progress: Listener) -> RemovalRun:
+    """Remove and archive. The run says what was done, and which agents stay as they are."""
+    run = RemovalRun(fleet, progress)
+    run.remove_all(renewal.removals, engine)
+    for removal in renewal.removals:
+        if removal.name not in run.skipped:
+            with run.skipping(removal.name):
+                _archive(fleet, removal.agent, renewal.number)
+                run.lines.append(renewal.archive_line(removal))
+    return run
+
+
+def _archive(fleet: Fleet, agent: Agent, number: int) -> None:
+    """Move an agent's refs, branch and state folder to a round of the archive. Repeated, it continues."""
+    git, prefix = fleet.repository.git, _archive_prefix(fleet.name, number, agent.name)
+    objects, archived = _agent_objects(fleet, agent), _read_objects(fleet, [prefix])
+    copies = [RefUpdate(RefName(prefix + kind), at, archived.get(prefix + kind)) for kind, at in objects.items()]
+    update(git, copies, reason=f"archive {fleet.name}/{agent.name}")
+    folder = fleet.agent_folder(agent.name)
+    if folder.exists():
+        place = fleet.folder / "archive" / str(number) / agent.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        others = sum(path == place or path.name.startswith(f"{agent.name}.") for path in place.parent.iterdir())
+        folder.rename(place.with_name(f"{agent.name}.{others + 1}") if others else place)
+    # The base goes last: without it, the agent would not count as one that has something to archive.
+    origin = f"{PREFIX}{fleet.name}/{agent.name}/"
+    names = {kind: RefName(origin + kind) for kind in objects} | {"branch": branch_ref(agent.branch)}
+    ordered = sorted(objects, key=lambda kind: kind == "base")
+    update(git, [RefUpdate(names[kind], None, objects[kind]) for kind in ordered], reason="begin a new round")
+
+
+def _agent_objects(fleet: Fleet, agent: Agent) -> dict[str, CommitId]:
+    """Return what an agent's refs hold, by their name below its prefix; ``branch`` is its branch."""
+    prefix, branch = f"{PREFIX}{fleet.name}/{agent.name}/", branch_ref(agent.branch)
+    objects = _read_objects(fleet, [prefix, branch])
+    return {"branch" if ref == branch else ref.removeprefix(prefix): at for ref, at in objects.items()}
+
+
+def _read_objects(fleet: Fleet, patterns: Collection[str]) -> Mapping[str, CommitId]:
+    """Return refs -> the object that each holds itself: a tag is not peeled."""
+    rows = fleet.repository.git.run("for-each-ref", "--format=%(objectname) %(refname)", *patterns).lines
+    return {name: CommitId(at) for at, _, name in (row.partition(" ") for row in rows)}
+
+
+def _round_number(fleet: Fleet, agents: Collection[Agent]) -> int:
+    """Return the number of the next round, or that of a round whose archiving was interrupted."""
+    archived = _read_objects(fleet, [f"{PREFIX}archive/{fleet.name}/"])
+    numbers = [name.split("/")[4] for name in archived]
+    newest = max((int(number) for number in numbers if number.isdecimal()), default=0)
+    is_interrupted = False
+    for agent in agents:
+        for kind, at in _agent_objects(fleet, agent).items():
+            held = archived.get(f"{_archive_prefix(fleet.name, newest, agent.name)}{kind}")
+            if held not in (None, at):
+                return newest + 1
+            is_interrupted = is_interrupted or held is not None
+    return newest if is_interrupted else newest + 1
