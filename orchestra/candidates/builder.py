@@ -14,14 +14,15 @@ every commit. Refuses: to land a tree that plain merging would not give.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from orchestra.blueprint.model import AgentName, FleetName, Strategy
 from orchestra.candidates.commit_range import Span, Spans
 from orchestra.candidates.text_conflict import Conflict, Remake, Resolver, RuleOf, Settle
-from orchestra.candidates.trailers import add_trailers
+from orchestra.candidates.trailers import add_trailers, split_trailers
 from orchestra.git.git_process import Git
 from orchestra.git.merge_tree import Merged, MergeTreeMode, TreeMerger
 from orchestra.git.objects import Commit, Entry, Objects, TreeId, ident_seconds
@@ -72,7 +73,7 @@ class CandidateBuilder:
     def __init__(self, git: Git, objects: Objects, merger: TreeMerger, resolver: Resolver, target: CommitId) -> None:
         self.objects, self.target = objects, target
         self._git, self._merger, self._resolver = git, merger, resolver
-        self._committer = _committer(git)
+        self._committer, self._now = _committer(git), int(time.time())
         self._spans = Spans(git, target)
         self._clean: dict[Branch, Mapping[CommitId, CommitId]] = {}
         self._empty_tree = TreeId(EMPTY_TREES[len(target)])
@@ -245,23 +246,35 @@ class CandidateBuilder:
         return replace(self.objects.commit(branch.tip), parents=(branch.tip,), message=message, encoding=None)
 
     def _squash_commit(self, branch: Branch, span: Span) -> Commit:
-        branch_commit = [self.objects.commit(commit) for commit in span.commits]
-        plain = [commit for commit in branch_commit if len(commit.parents) <= 1] or branch_commit
-        last = replace(plain[-1], parents=())
+        """Return the branch as one commit: the first author, the bodies, and the trailers of all; others co-author."""
+        branch_commits = [self.objects.commit(commit) for commit in span.commits]
+        plain = [commit for commit in branch_commits if len(commit.parents) <= 1] or branch_commits
+        first, last = plain[0], replace(plain[-1], parents=())
         if len(plain) == 1:
             return last
-        subjects = "".join(f"* {commit.subject}\n" for commit in plain)
-        co_authors = _co_authors(plain)
-        message = f"{branch.title}\n\n{subjects}\n{co_authors}".rstrip("\n") + "\n"
-        return replace(last, message=message.encode("utf-8", "replace"), encoding=None)
+        texts, trailers = [f"{branch.title}\n\n".encode()], dict[bytes, None]()
+        for commit in plain:
+            body, lines = split_trailers(_utf8_message(commit))
+            subject, _, rest = body.strip(b"\n").partition(b"\n")
+            texts.append(b"* " + subject + b"\n")
+            texts += [b"  " + line if line.strip() else line for line in rest.splitlines(keepends=True)]
+            texts.append(b"" if texts[-1].endswith(b"\n") else b"\n")
+            trailers |= dict.fromkeys(lines)
+        names = [commit.author.rpartition(b"> ")[0] + b">" for commit in plain]
+        trailers |= {b"Co-authored-by: " + name + b"\n": None for name in names if name != names[0]}
+        message = b"".join(texts) + (b"\n" + b"".join(trailers) if trailers else b"")
+        return replace(last, author=first.author, message=message, encoding=None)
 
     def _write(self, commit: Commit, onto: CommitId, branch: Branch) -> CommitId:
         """``commit`` on top of ``onto`` (further parents of a merge kept), with our committer and trailers."""
         trailers = {AGENT_TRAILER: str(branch.agent), FLEET_TRAILER: str(branch.fleet)}
         further = commit.parents if branch.strategy is Strategy.MERGE else ()
-        # Never before its parent, or git's walks by date grow slow .
-        seconds = max(commit.committed_at, self.objects.commit(onto).committed_at)
+        # Never before its parent, or git's walks by date grow slow; never later than now: a clock may be wrong.
+        seconds = commit.committed_at if commit.committed_at <= self._now else 0
+        seconds = min(max(seconds, self.objects.commit(onto).committed_at), self._now)
         committer = _dated(self._committer or commit.committer, seconds, commit.committer)
+        if ident_seconds(commit.author) > self._now:
+            commit = replace(commit, author=_dated(commit.author, seconds, commit.author))
         message = add_trailers(commit.message, trailers)
         landed_commit = replace(commit, parents=(onto, *further), committer=committer, message=message)
         return self.objects.write_commit(landed_commit)
@@ -318,12 +331,11 @@ def _conflict(merged: Merged, branch_commit: CommitId | None, commit: Commit) ->
     return Conflict(merged.conflicted_paths, messages, merged.stages, branch_commit, commit.subject)
 
 
-def _co_authors(commits: Sequence[Commit]) -> str:
-    last = commits[-1].author.rpartition(b"> ")[0]
-    co_authors = dict.fromkeys(commit.author.rpartition(b"> ")[0] + b">" for commit in commits)
-    return "".join(
-        f"Co-authored-by: {author.decode('utf-8', 'replace')}\n" for author in co_authors if author != last + b">"
-    )
+def _utf8_message(commit: Commit) -> bytes:
+    try:
+        return commit.message.decode((commit.encoding or b"utf-8").decode("ascii", "replace")).encode()
+    except (LookupError, ValueError):  # an encoding that Python does not know, or a message that is not in it
+        return commit.message.decode("utf-8", "replace").encode()
 
 
 def _committer(git: Git) -> bytes | None:

@@ -30,6 +30,12 @@ def trailer_values(message: bytes, key: str) -> tuple[str, ...]:
     return tuple(line.partition(b":")[2].strip().decode("utf-8", "replace") for line in lines)
 
 
+def split_trailers(message: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    """Return the message without its trailer block, and the trailers, one a line (a folded one has several)."""
+    body, block = _split(message)
+    return body.rstrip(b"\n") + b"\n", tuple(_unfolded(block))
+
+
 def _split(message: bytes) -> tuple[bytes, bytes]:
     """Everything before the trailer block, the empty line included, and the block (or nothing)."""
     text = message.rstrip(b" \t\r\n\v\f")

@@ -17,11 +17,19 @@ from orchestra.errors import ExitCode
     help={
         "yes": "Approve what is finished and whose gates pass, instead of asking.",
         "push": "Push the target to its remote, with a lease. Default: as the blueprint says.",
+        "fresh_gates": "Run every gate again; believe no result from before.",
     },
     examples=("merge", "merge --yes api auth"),
     exits={0: "all that was approved has landed", 1: "some of it has not: a conflict, a gate, an eviction"},
 )
-def merge(call: Call, agents: tuple[str, ...], yes: bool = False, push: bool = False, events: bool = False) -> ExitCode:
+def merge(
+    call: Call,
+    agents: tuple[str, ...],
+    yes: bool = False,
+    push: bool = False,
+    events: bool = False,
+    fresh_gates: bool = False,
+) -> ExitCode:
     """Land what is approved, in order.
 
     Each candidate is rebased, tested, and lands exactly as it was tested.
@@ -47,5 +55,6 @@ def merge(call: Call, agents: tuple[str, ...], yes: bool = False, push: bool = F
             accept_finished=yes,
             unfinished=lambda: read_unfinished(fleet),
             progress=listener,
+            fresh_gates=fresh_gates,
         )
     return print_train_report(call, fleet, report)

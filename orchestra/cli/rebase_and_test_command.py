@@ -11,10 +11,11 @@ from orchestra.errors import ExitCode
 
 @task(
     "AGENT...",
+    help={"fresh_gates": "Run every gate again; believe no result from before."},
     examples=("rebase-and-test api", "rebase-and-test api auth"),
     exits={0: "every gate passed", 1: "a conflict, or a gate failed"},
 )
-def rebase_and_test(call: Call, agents: tuple[str, ...], events: bool = False) -> ExitCode:
+def rebase_and_test(call: Call, agents: tuple[str, ...], events: bool = False, fresh_gates: bool = False) -> ExitCode:
     """Run the gates on agents' work, as it would land.
 
     Builds their candidate on today's target and runs the gates on it; lands nothing. No branch, worktree or checkout is
@@ -26,5 +27,5 @@ def rebase_and_test(call: Call, agents: tuple[str, ...], events: bool = False) -
     require_trust(fleet)
     names = call.names(fleet, agents) or []
     with train_listener(events) as listener:
-        report = run(fleet, names, progress=listener)
+        report = run(fleet, names, progress=listener, fresh_gates=fresh_gates)
     return print_train_report(call, fleet, report)

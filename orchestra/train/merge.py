@@ -62,6 +62,7 @@ class TrainRequest:
     unfinished: Unfinished
     rehearsed: bool
     push: bool
+    fresh_gates: bool
 
 
 def merge(
@@ -73,17 +74,19 @@ def merge(
     unfinished: Unfinished = _no_agent,
     progress: Listener = ignore,
     engine: Engine | None = None,
+    fresh_gates: bool = False,
 ) -> MergeReport:
     """Land what is approved, in order, each as it was tested.
 
     ``agents`` (None: all) limits what may land. ``push`` None: as the blueprint says. ``accept_finished`` also takes
     agents without a verdict that are not ``unfinished`` and have nothing uncommitted, and approves them as they land.
-    ``engine`` None: the local one with ``limits.gates`` places. Raises UsageError, GroundError, LockHeld, DiskFull;
-    what had landed by then has landed, and the next run continues.
+    ``fresh_gates``: every gate runs, whatever passed before. ``engine`` None: a local one with ``limits.gates`` places.
+    Raises UsageError, GroundError, LockHeld, DiskFull; what had landed by then has landed, and the next run continues.
     """
     accept = Accept.FINISHED if accept_finished else Accept.APPROVED
     push = fleet.blueprint.merge.push if push is None else push
-    return _run(fleet, TrainRequest("merge", accept, agents, unfinished, rehearsed=False, push=push), progress, engine)
+    request = TrainRequest("merge", accept, agents, unfinished, rehearsed=False, push=push, fresh_gates=fresh_gates)
+    return _run(fleet, request, progress, engine)
 
 
 def rehearse(
@@ -93,17 +96,23 @@ def rehearse(
     unfinished: Unfinished = _no_agent,
     progress: Listener = ignore,
     engine: Engine | None = None,
+    fresh_gates: bool = False,
 ) -> MergeReport:
     """Run the whole train with its gates and land nothing: approved and finished agents take part. Passes are kept."""
-    request = TrainRequest("rehearse", Accept.FINISHED, agents, unfinished, rehearsed=True, push=False)
+    request = TrainRequest("rehearse", Accept.FINISHED, agents, unfinished, True, False, fresh_gates)
     return _run(fleet, request, progress, engine)
 
 
 def rebase_and_test(
-    fleet: Fleet, agents: Sequence[AgentName], *, progress: Listener = ignore, engine: Engine | None = None
+    fleet: Fleet,
+    agents: Sequence[AgentName],
+    *,
+    progress: Listener = ignore,
+    engine: Engine | None = None,
+    fresh_gates: bool = False,
 ) -> MergeReport:
     """Test the named agents, whatever their verdict, together on today's target; nothing lands or moves."""
-    request = TrainRequest("rebase-and-test", Accept.NAMED, agents, _no_agent, rehearsed=True, push=False)
+    request = TrainRequest("rebase-and-test", Accept.NAMED, agents, _no_agent, True, False, fresh_gates)
     return _run(fleet, request, progress, engine)
 
 
@@ -261,7 +270,7 @@ def _open_context(
         candidate_refs = CandidateRefs(snapshot)
         candidate_refs.delete_all()
         engine = engine or stack.enter_context(LocalEngine(places))
-        tester = stack.enter_context(Tester(snapshot, engine, places, recorder.events))
+        tester = stack.enter_context(Tester(snapshot, engine, places, recorder.events, fresh=request.fresh_gates))
         if removed := describe_removed(os.environ, tester.slots.checkouts):
             recorder.advise(f"gates: {removed}", ())
         integrators = Integrators(fleet, stack, conflict_rules(fleet.blueprint), Regenerator(fleet, tester.slots))

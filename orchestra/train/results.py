@@ -97,7 +97,7 @@ class ResultRecorder:
                     ledger.record("evicted", agent, head=head, gate=gate, **data)
             case Blocked(_, reason_text, by):
                 text, data = f"{agent} {reason_text}", {"reason": reason_text, "by": by}
-            case Waiting(_, reason_text):
+            case Waiting(_, reason_text, _):
                 text, data = f"{agent} waits: {reason_text}", {"reason": reason_text}
         self.events.emit(_KIND[type(result)], (agent,), text, **data)
 

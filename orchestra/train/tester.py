@@ -58,9 +58,13 @@ _POLL_S = 0.02  # for slots that are being prepared, while jobs are waited for
 class Tester:
     """Tests candidates of a fleet, at most ``places`` at once; a context manager. The caller holds the train's lock."""
 
-    def __init__(self, snapshot: FleetSnapshot, engine: Engine, places: int, events: EventSink) -> None:
+    def __init__(
+        self, snapshot: FleetSnapshot, engine: Engine, places: int, events: EventSink, *, fresh: bool = False
+    ) -> None:
+        """``fresh``: believe no result from before this train."""
         fleet = self._fleet = snapshot.fleet
         self._engine, self._events = engine, events
+        self._oldest_result = time.time() if fresh else 0.0
         self.slots = Slots(snapshot)
         cache = fleet.repository.state_folder / "gates"
         for folder in (cache / "results", cache / "remade", fleet.folder / "gates"):
@@ -316,13 +320,13 @@ class Tester:
 
     def _recall_red(self, gate: RunGate, commit: CommitId, tree: str) -> GateRun | None:
         red = self.rehearsed_failures.find(self._key(gate, commit, tree), tree, gate.retries)
-        if red is None:
+        if red is None or red.at < self._oldest_result:
             return None
         return GateRun(gate.name, Outcome.FAILED, red.seconds, Path(red.log), red.detail, cached=True)
 
     def _recall_pass(self, gate: RunGate, commit: CommitId, tree: str) -> GateRun | None:
         passed = self._passes.find(self._key(gate, commit, tree), tree)
-        if passed is None:
+        if passed is None or passed.at < self._oldest_result:
             return None
         return GateRun(gate.name, Outcome.PASSED, passed.seconds, Path(passed.log), cached=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -157,8 +158,38 @@ def test_squash_is_one_commit_with_every_subject_and_author(moved: Checkout) -> 
     made = built(one(moved, branch(moved, "work", Strategy.SQUASH))).commit
     assert moved.git("rev-parse", f"{made}^") == moved.git("rev-parse", "main")
     text = moved.git("log", "-1", "--format=%B", made)
-    assert text.startswith("Work\n\n* work 1\n* work 2\n* third\n\nCo-authored-by: Ada Test <ada@example.org>\n")
+    assert text.startswith("Work\n\n* work 1\n* work 2\n* third\n\nCo-authored-by: Other <o@x>\n")
+    assert moved.git("log", "-1", "--format=%an", made) == "Ada Test"
     assert moved.git("rev-parse", f"{made}^{{tree}}") == rebased(moved, "work")
+
+
+def test_squash_keeps_bodies_and_trailers_once(moved: Checkout) -> None:
+    moved.git("switch", "-q", "work")
+    for text in (
+        "third\n\nWhy it is so.\n\nSigned-off-by: Ada <a@x>\nCo-authored-by: Bo <b@x>\n",
+        "fourth\n\nSigned-off-by: Ada <a@x>",
+    ):
+        moved.git("commit", "-q", "--allow-empty", "-m", text)
+    moved.git("switch", "-q", "main")
+    made = built(one(moved, branch(moved, "work", Strategy.SQUASH))).commit
+    text = moved.git("log", "-1", "--format=%B", made)
+    assert "* third\n\n  Why it is so.\n* fourth\n\nSigned-off-by: Ada <a@x>\nCo-authored-by: Bo <b@x>\nOrch" in text
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_no_date_of_a_built_commit_is_later_than_now(
+    moved: Checkout, monkeypatch: pytest.MonkeyPatch, strategy: Strategy
+) -> None:
+    moved.git("switch", "-q", "work")
+    with monkeypatch.context() as patch:
+        for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"):
+            patch.setenv(name, "4000000000 +0200")
+        moved.commit("from a machine whose clock is wrong", {"late": "1\n"})
+    moved.git("switch", "-q", "main")
+    made = built(one(moved, branch(moved, "work", strategy))).commit
+    latest = int(time.time())
+    author, committer = map(int, moved.git("log", "-1", "--format=%at %ct", made).split())
+    assert author <= latest and committer <= latest
 
 
 def test_merge_keeps_the_branch_as_second_parent(moved: Checkout) -> None:

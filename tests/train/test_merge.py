@@ -553,3 +553,26 @@ def test_a_red_in_two_groups_needs_no_further_run(train: TrainFixture, tmp_path:
     report = train.merge(agents=["one", "two"])
     assert landed(report) == ["two"] and reasons(report) == {"one": "gate"}
     assert len(runs.read_text("utf-8").split()) == 2
+
+
+def test_fresh_gates_run_whatever_passed_before(train: TrainFixture, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    train.gates(RunGate("tests", f'echo . >>"{runs}"')).approved(one={"a": "1\n"})
+
+    def count() -> int:
+        return len(runs.read_text("utf-8").split())
+
+    train.rehearse(agents=["one"])
+    assert count() == 1
+    train.rehearse(agents=["one"])
+    assert count() == 1
+    assert landed(train.merge(agents=["one"], fresh_gates=True)) == ["one"]
+    assert count() == 2
+
+
+def test_merge_is_done_when_all_that_was_approved_has_landed(train: TrainFixture) -> None:
+    train.commit("two", {"b": "2\n"})
+    train.approved(one={"a": "1\n"})
+    report = train.merge()
+    assert (landed(report), reasons(report)["two"], report.exit_code) == (["one"], "no verdict", 0)
+    assert train.merge(agents=["two"]).exit_code == 1, "it was asked for by its name"
