@@ -21,7 +21,7 @@ from orchestra.train.events import Listener, TrainEvent
 
 _EVERY_S = 0.25
 _WIDEST = 99  # cells: easier to read, and left whole by most resizes
-_STAYS = frozenset((*FATES, "advice", "proposal", "recovered"))
+_STAYS = frozenset((*FATES, "advice", "proposal", "recovered", "train.result"))
 _PASSED = ("passed", "cancelled")
 
 

@@ -32,6 +32,7 @@ KINDS = (
     "evicted",
     "blocked",
     "waiting",
+    "train.result",  # all is decided; evictions are still being explained
     "proposal",  # a resolution of an evicted agent's text conflict: tried, offered, or not
     "recovered",
     "train.interrupted",

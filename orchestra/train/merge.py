@@ -29,7 +29,7 @@ from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import changes
 from orchestra.git.worktrees import as_ground_error
 from orchestra.ledger import Json
-from orchestra.text import format_count
+from orchestra.text import format_count, format_list
 from orchestra.train.entries import Accept, Entries, Entry, read_entries
 from orchestra.train.events import EventSink, Listener, ignore
 from orchestra.train.landing import find_unrecorded_landings, record_landings, recover_within
@@ -148,15 +148,15 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
             if not request.rehearsed:
                 _require_clear_checkouts(fleet, position, paths)
             _announce(fleet, request, entries, recorder)
-            # Build, test and land the rest; then look for resolutions of the conflicts.
+            # Build, test and land the rest; then explain what did not land.
             with _open_context(snapshot, request, recorder, engine) as context:
+                run = TrainRun(context, entries, position)
                 try:
-                    tip = TrainRun(context, entries, position).run()
-                    offers = ResolutionOffers(context)
-                    offers.offer(recorder.conflicted, position.start if request.rehearsed else tip)
+                    tip = run.run()
                 except KeyboardInterrupt:
                     events.emit("train.interrupted", (), "interrupted: stopping tests; landed commits are kept")
                     raise
+                _explain(context, run, position.start if request.rehearsed else tip, tip)
                 report = MergeReport(
                     fleet.name,
                     fleet.target,
@@ -165,6 +165,7 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
                     recorder.results,
                     tuple(recorder.advice),
                     tuple(recovered),
+                    recorder.headline,
                     rehearsed=request.rehearsed,
                     push=request.push,
                     tests_run=context.tester.tests_run,
@@ -280,6 +281,23 @@ def _open_context(
         finally:
             if read_journal(fleet.repository.state_folder) is None:  # an open landing needs its pins
                 candidate_refs.delete_all()
+
+
+def _explain(context: TrainContext, run: TrainRun, target: CommitId, tip: CommitId) -> None:
+    """Find causes of red gates and resolutions of conflicts. The results stand, so that Ctrl-C ends only this."""
+    recorder = context.recorder
+    unclear = [failure.entry for failure in run.failures] + recorder.conflicted
+    if unclear:
+        counts = ", ".join(f"{count} {kind}" for kind, count in recorder.counts().items() if count)
+        result = f"{counts}; {context.fleet.target} {'would be' if context.rehearsed else 'is'} at {tip[:10]}"
+        names = tuple(entry.agent.name for entry in unclear)
+        text = f"{result}; looking for what {format_list(names)} failed with (Ctrl-C ends only this)"
+        recorder.events.emit("train.result", names, text)
+    try:
+        run.explain()
+        ResolutionOffers(context).offer(recorder.conflicted, target)
+    except KeyboardInterrupt:
+        recorder.advise("interrupted before all evictions were explained; the results above stand", ())
 
 
 def _after(

@@ -5,8 +5,8 @@ groups; when something lands, the owner of the facts drops its agents from the f
 depends on history, and events may come twice or in any order.
 
 Invariants. Only a green group lands. Only the head of the order is ever blamed, and only when the target as it is now
-plus that branch alone was red, as often as its gate allows, while the target without it is green. A test that ended
-without a verdict (infrastructure) blames no agent. Dependencies land first.
+plus that branch alone was red, as often as its gate allows, while the target without it is green. A red target ends the
+train. A test that ended without a verdict (infrastructure) blames no agent. Dependencies land first.
 
 ``serial``       one test at a time: the head.
 ``speculative``  every branch on its nearest predecessors that do not fail (Zuul's NNFI).
@@ -21,7 +21,7 @@ No clock, no randomness, no I/O, no memory.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from orchestra.blueprint.model import AgentName, Guarantee, Train
 from orchestra.train.planner_model import (
@@ -46,36 +46,29 @@ def plan(facts: Facts) -> tuple[Action, ...]:
     blocked = [(agent, sorted(facts.before(agent) & facts.out)) for agent in facts.order]
     if any(missing for _, missing in blocked):
         return tuple(Block(agent, missing[0]) for agent, missing in blocked if missing)
-    free = _without_held(facts)
-    if not free.order:
-        return (*_cancel(facts, ()), *(Hold(agent, HoldReason.RED_TARGET) for agent in facts.order))
+    if not facts.order:
+        return tuple(_cancel(facts, ()))
+    if facts.test(()).red:
+        return _end_on_red_target(facts)
     # A rehearsal has tested the whole chain, but which groups it tested on the way depended on what ended first. So
     # build to the end of the chain, around what is known to fail, before a part of it lands and before any run.
-    unexplored = _chain(free, len(free.order), skip_failing=True)[1] if facts.recall else None
+    unexplored = _chain(facts, len(facts.order), skip_failing=True)[1] if facts.recall else None
     if unexplored is not None:
         return (Build(unexplored),)
-    landing = _landable(free)
-    verdict = _judge_head(free) if free.order[0] not in landing else ()
+    landing = _landable(facts)
+    verdict = _judge_head(facts) if facts.order[0] not in landing else ()
     if landing and not any(isinstance(action, Evict) for action in verdict):
         return (Land(landing),)
-    return verdict or _test(free)
+    return verdict or _test(facts)
 
 
-def _without_held(facts: Facts) -> Facts:
-    """Leave out agents that are red on a red target, and those that depend on them: another branch may fix it.
-
-    Agents that then conflict are left out too: they may be based on an agent that is held.
-    """
-    if not facts.test(()).red:
-        return facts
-    held: set[AgentName] = set()
-    for agent in facts.order:
-        alone = facts.test((agent,))
-        built = facts.built.get((agent,))
-        unfit = bool(held) and built in (BuildOutcome.CONFLICT, BuildOutcome.EMPTY)
-        if facts.before(agent) & held or unfit or (built is BuildOutcome.CLEAN and alone.red):
-            held.add(agent)
-    return replace(facts, order=tuple(agent for agent in facts.order if agent not in held))
+def _end_on_red_target(facts: Facts) -> tuple[Action, ...]:
+    """Start no more tests: no red says anything about a branch. What is green with its branch repairs the target."""
+    if landing := _landable(facts):
+        return (Land(landing),)
+    if any(test.running for test in facts.tests.values()):
+        return ()
+    return tuple(Hold(agent, HoldReason.RED_TARGET) for agent in facts.order)
 
 
 # -- landing and blaming -----------------------------------------------------------------------------------------
@@ -131,7 +124,7 @@ def _judge_head(facts: Facts) -> tuple[Action, ...]:
         return (Evict(head, EvictionCause.GATE) if alone.red else Hold(head, HoldReason.STUCK),)
     if control.stuck:
         return tuple(Hold(agent, HoldReason.STUCK_TARGET) for agent in facts.order)
-    return (Hold(head, HoldReason.RED_TARGET),) if control.red else ()
+    return ()
 
 
 # -- testing -----------------------------------------------------------------------------------------------------
@@ -167,7 +160,7 @@ def _wish(facts: Facts) -> _Wish:
         return _Wish(build=head)
     decisive = _decisive(facts, head)
     if facts.policy is Train.SERIAL:
-        to_test = decisive or (head,)
+        to_test = decisive[:1] or (head,)
         return _Wish(None, to_test, frozenset(to_test))
     spare = max(0, facts.slots - len(decisive))
     speculation = _speculate(facts, spare) if _steps_count(facts) else _prefixes(facts, spare)
@@ -177,13 +170,12 @@ def _wish(facts: Facts) -> _Wish:
 
 
 def _decisive(facts: Facts, head: MergeGroup) -> tuple[MergeGroup, ...]:
-    """The head is red: try it again as often as its gate allows, then ask the target without it."""
+    """Ask the target alone as soon as anything is red; try a red head again as often as its gate allows."""
     alone, control = facts.test(head), facts.test(())
-    if not alone.failing:
-        return ()
-    if not alone.red and not alone.stuck:
-        return (head,)
-    return () if control.green or control.red or control.stuck else ((),)
+    is_known = control.green or control.red or control.stuck
+    suspicious = any(test.failing for group, test in facts.tests.items() if group)
+    again = (head,) if alone.failing and not alone.red and not alone.stuck else ()
+    return ((), *again) if suspicious and not is_known else again
 
 
 def _steps_count(facts: Facts) -> bool:

@@ -12,13 +12,14 @@ from pathlib import Path
 from orchestra.blueprint.model import AgentName, Builtin
 from orchestra.candidates.builder import NothingToMerge
 from orchestra.candidates.text_conflict import Conflict, conflict_hunks
+from orchestra.files import read_tail
 from orchestra.fleet import Fleet
 from orchestra.gates.builtin import BuiltinResult
 from orchestra.git.objects import Objects
 from orchestra.git.refs import CommitId, Kind, agent_ref
 from orchestra.ledger import Json
 from orchestra.review.agent_notes import landed_notes, summarize_notes
-from orchestra.text import format_count
+from orchestra.text import first_error_line, format_count
 from orchestra.train.entries import Entry
 from orchestra.train.events import EventSink
 from orchestra.train.eviction_report import (
@@ -36,6 +37,7 @@ from orchestra.train.train_report import AgentResult, Blocked, Evicted, EvictRea
 
 _KIND = {Landed: "landed", Evicted: "evicted", Blocked: "blocked", Waiting: "waiting"}
 _MOST_NAMES = 3  # in one sentence
+_LOG_BYTES = 256_000
 
 
 class ResultRecorder:
@@ -48,6 +50,7 @@ class ResultRecorder:
         self.judged = self.rejected = 0
         self.conflicted: list[Entry] = []  # evicted because their text does not merge
         self.advice: list[str] = []
+        self.headline = ""
 
     @property
     def not_landing(self) -> frozenset[AgentName]:
@@ -100,6 +103,17 @@ class ResultRecorder:
             case Waiting(_, reason_text, _):
                 text, data = f"{agent} waits: {reason_text}", {"reason": reason_text}
         self.events.emit(_KIND[type(result)], (agent,), text, **data)
+
+    def end_on_red_target(self, report: TestReport) -> None:
+        """Set the headline: the target fails without any branch, so that nothing can be judged."""
+        run = report.decided_by
+        if run is None or self.headline:
+            return
+        reason = first_error_line(read_tail(run.log, _LOG_BYTES)) if run.log else None
+        self.headline = f"{self._fleet.target} itself fails `{run.gate}` ({run.detail or run.outcome})"
+        self.headline += f": {reason}" if reason else ""
+        self.headline += f" (log: {run.log})" if run.log else ""
+        self.events.emit("advice", (), self.headline)
 
     def advise(self, sentence: str, about: tuple[AgentName, ...]) -> None:
         """Add a sentence to the report that is not an agent's result."""

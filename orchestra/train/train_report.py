@@ -94,8 +94,8 @@ AgentResult = Landed | Evicted | Blocked | Waiting
 class MergeReport:
     """``rehearsed``: nothing was landed; the results and ``after`` are what would have become of it.
 
-    ``results`` are in the order in which they were decided. ``tests_run`` counts runs of gates on a candidate,
-    ``seconds`` the wall time of the whole train.
+    ``results`` are in the order in which they were decided. ``headline``: what kept the train from judging any branch.
+    ``tests_run`` counts runs of gates on a candidate, ``seconds`` the wall time of the whole train.
     """
 
     fleet: str
@@ -105,6 +105,7 @@ class MergeReport:
     results: tuple[AgentResult, ...] = ()
     advice: tuple[str, ...] = ()
     recovered: tuple[str, ...] = ()
+    headline: str = ""
     rehearsed: bool = False
     push: bool = False
     tests_run: int = 0
@@ -149,13 +150,14 @@ class MergeReport:
             "tests_run": self.tests_run,
             "seconds": round(self.seconds, 3),
             "recovered": list(self.recovered),
+            "headline": self.headline or None,
             "advice": list(self.advice),
         }
 
     def render_lines(self) -> list[str]:
         """Plain lines for a person, the good news first."""
         verb = "would land" if self.rehearsed else "landed"
-        lines = []
+        lines = [self.headline] if self.headline else []
         for item in self.landed:
             gates = ", ".join(f"{name} {outcome}" for name, outcome in item.gates.items())
             lines.append(f"{item.agent}: {verb} as {item.commit[:10]}" + (f" ({gates})" if gates else ""))

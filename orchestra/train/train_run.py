@@ -71,7 +71,7 @@ class TrainRun:
         self._candidates: set[CommitId] = set()
         self._target_moves = 0
         self._failed_builds: Counter[MergeGroup] = Counter()
-        self._failures: list[FailedEntry] = []
+        self.failures: list[FailedEntry] = []
         self._red_groups: list[frozenset[AgentName]] = []
         self._red_once: dict[CommitId, TestReport] = {}
         self._tester.rehearsed_failures.begin(rehearsed=context.rehearsed)
@@ -87,12 +87,14 @@ class TrainRun:
                 self._carry_out(action)
             if (answered or not actions) and not self._wait_for_tests():
                 break
-        # Find what an agent that is green alone is red with; the tester is idle now.
-        causes = CauseFinder(self._context).causes(self._failures) if self._failures else {}
-        for failure in self._failures:
+        return self._state.target
+
+    def explain(self) -> None:
+        """Find what an agent that is green alone is red with. The tester is idle now, and nothing is decided here."""
+        causes = CauseFinder(self._context).causes(self.failures) if self.failures else {}
+        for failure in self.failures:
             if cause := causes.get(failure.entry.agent.name):
                 self._recorder.explain(failure, cause)
-        return self._state.target
 
     def _facts(self) -> Facts:
         merge = self._fleet.blueprint.merge
@@ -150,6 +152,8 @@ class TrainRun:
                 self._decide(Blocked(agent, f"depends on {by}, which is not landing in this run", by))
             case Hold(agent, reason):
                 report = self._state.reports.get((agent,) if reason is HoldReason.STUCK else ())
+                if reason is HoldReason.RED_TARGET and report:
+                    self._recorder.end_on_red_target(report)
                 self._decide(Waiting(agent, hold_reason(reason, report)))
 
     def _decide(self, result: Blocked | Waiting) -> None:
@@ -270,7 +274,7 @@ class TrainRun:
         elif isinstance(candidate, BuiltCandidate):
             report = self._state.reports[(agent,)]
             self._recorder.evict_red(entry, report, target)
-            self._failures.append(FailedEntry(entry, target, candidate.fork, report))
+            self.failures.append(FailedEntry(entry, target, candidate.fork, report))
 
     # -- landing ------------------------------------------------------------------------------------------------
 

@@ -279,8 +279,8 @@ def test_gates_run_in_order_and_a_red_one_ends_the_candidate(train: TrainFixture
     assert landed(report) == ["two"]
     assert report.evicted[0].gate == "lint"
     assert dict(report.landed[0].gates) == {"lint": "passed", "tests": "passed"}
-    # red: lint on one, twice, then both on the target alone; green: both on two
-    assert ran.read_text().split() == ["lint", "lint", "lint", "tests", "lint", "tests"]
+    # red: lint on one, then both on the target alone, and lint on one again; green: both on two
+    assert ran.read_text().split() == ["lint", "lint", "tests", "lint", "lint", "tests"]
 
 
 def test_a_gate_is_tried_again_as_often_as_it_says(train: TrainFixture, tmp_path: Path) -> None:
@@ -446,16 +446,23 @@ def test_two_trains_at_once(train: TrainFixture) -> None:
     assert landed(train.merge()) == ["one"]
 
 
-def test_a_red_target_blames_nobody(train: TrainFixture) -> None:
+def test_a_red_target_ends_the_train_with_one_headline(train: TrainFixture) -> None:
     train.checkout.commit("broken", {"broken.txt": "RED\n"})
+    train.gates(
+        RunGate("tests", "grep -rqs RED --include=*.txt . || exit 0; echo 'FAILED tests/test_a.py::test_b'; exit 1")
+    )
     train.approved(one={"a": "1\n"}, two={"b": "1\n"})
     report = train.merge()
     assert report.evicted == ()
     assert "the target itself is red" in reasons(report)["one"]
+    first = "main itself fails `tests` (exit code 1): FAILED tests/test_a.py::test_b"
+    assert report.render_lines()[0].startswith(first)
+    check_json(report)
     train.world.at("three").git("rebase", "-q", "main")
     train.commit("three", {"broken.txt": None})
     train.approve("three")
-    assert landed(train.merge()) == ["three", "one", "two"]
+    assert landed(train.merge(agents=["three"])) == ["three"], "the branch that repairs it, by its name"
+    assert landed(train.merge()) == ["one", "two"]
 
 
 def test_a_gate_that_cannot_be_run_is_no_verdict(train: TrainFixture) -> None:
@@ -576,3 +583,23 @@ def test_merge_is_done_when_all_that_was_approved_has_landed(train: TrainFixture
     report = train.merge()
     assert (landed(report), reasons(report)["two"], report.exit_code) == (["one"], "no verdict", 0)
     assert train.merge(agents=["two"]).exit_code == 1, "it was asked for by its name"
+
+
+def test_the_result_comes_before_the_explanations_and_an_interrupt_ends_only_these(train: TrainFixture) -> None:
+    train.approved(one={"left.txt": "1\n"}, two={"right.txt": "1\n"}, three={"c": "1\n"})
+    events: list[TrainEvent] = []
+
+    def listen(event: TrainEvent) -> None:
+        events.append(event)
+        if event.data.get("purpose") == "explain":
+            raise KeyboardInterrupt
+
+    report = train.merge(progress=listen)
+    assert landed(report) == ["one", "three"]
+    assert reasons(report) == {"two": "gate"}
+    result = next(event for event in events if event.kind == "train.result")
+    assert result.text.startswith(
+        f"2 landed, 1 evicted; main is at {train.tip()[:10]}; looking for what two failed with"
+    )
+    assert "interrupted before all evictions were explained" in report.advice[-1]
+    assert landed(train.merge(agents=["two"])) == []

@@ -56,8 +56,8 @@ def test_speculative_goes_on_from_the_nearest_that_does_not_fail() -> None:
     built = chain(*FIVE) | chain(A, C, D, E)
     assert plan(facts(Train.SPECULATIVE, slots=3, tests=known, built=built)) == (
         Cancel((A, B, C)),
+        Run(()),
         Run((A, C)),
-        Run((A, C, D)),
     )
 
 
@@ -68,8 +68,8 @@ def test_speculative_goes_on_behind_what_is_green_already() -> None:
 
 def test_batch_takes_all_then_the_first_half() -> None:
     assert plan(facts(Train.BATCH, slots=4)) == (Run(FIVE),)
-    assert plan(facts(Train.BATCH, slots=4, tests={FIVE: RED})) == (Run((A, B)),)
-    assert plan(facts(Train.BATCH, tests={FIVE: RED, (A, B): RED})) == (Run((A,)),)
+    assert plan(facts(Train.BATCH, slots=4, tests={FIVE: RED})) == (Run(()), Run((A, B)))
+    assert plan(facts(Train.BATCH, tests={FIVE: RED, (A, B): RED, (): GREEN})) == (Run((A,)),)
 
 
 @pytest.mark.parametrize(("slots", "lengths"), [(1, [11]), (2, [6, 15]), (3, [4, 11, 15]), (4, [3, 7, 15])])
@@ -82,7 +82,7 @@ def test_auto_looks_where_the_first_failure_may_be(slots: int, lengths: list[int
 def test_auto_bets_that_the_last_of_a_red_prefix_is_the_culprit() -> None:
     built = chain(*FIVE) | chain(B, C, D, E)
     known = {(A,): TestRecord(reds=1, needed=2), FIVE: RUNNING}
-    assert plan(facts(Train.AUTO, slots=2, tests=known, built=built)) == (Cancel(FIVE), Run((A,)), Run((B, C, D, E)))
+    assert plan(facts(Train.AUTO, slots=2, tests=known, built=built)) == (Cancel(FIVE), Run(()), Run((A,)))
 
 
 def test_what_lands_is_the_longest_that_is_green() -> None:
@@ -176,8 +176,15 @@ def test_conflict_empty_and_blocked() -> None:
 
 
 @pytest.mark.parametrize("policy", list(Train))
-@pytest.mark.parametrize("mends", FIVE[:4])
-def test_who_mends_a_red_target_lands_and_so_do_the_others(policy: Train, mends: AgentName) -> None:
-    world = World(FIVE[:4], red_target=True, mends=mends)
+def test_the_first_branch_may_repair_a_red_target_and_then_all_land(policy: Train) -> None:
+    world = World(FIVE[:4], red_target=True, mends=A)
     for play in explore(world, begin(world, policy, Guarantee.TIP_GREEN, 2)):
         assert set(play.landed) == set(world.agents)
+
+
+@pytest.mark.parametrize("policy", list(Train))
+def test_a_red_target_ends_the_train_and_evicts_no_agent(policy: Train) -> None:
+    world = World(FIVE, red_target=True)
+    for play in explore(world, begin(world, policy, Guarantee.TIP_GREEN, 1)):
+        assert [result for _, result in play.results] == ["held: red-target"] * 5
+        assert play.runs == 2, "one group, and the target alone in the next free slot"
