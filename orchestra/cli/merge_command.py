@@ -17,7 +17,7 @@ from orchestra.errors import ExitCode
     help={
         "yes": "Approve what is finished and whose gates pass, instead of asking.",
         "push": "Push the target to its remote, with a lease. Default: as the blueprint says.",
-        "fresh_gates": "Run every gate again; believe no result from before.",
+        "fresh-gates": "Run every gate again; believe no result from before.",
     },
     examples=("merge", "merge --yes api auth"),
     exits={0: "all that was approved has landed", 1: "some of it has not: a conflict, a gate, an eviction"},

@@ -11,7 +11,7 @@ from orchestra.errors import ExitCode
 
 @task(
     "AGENT...",
-    help={"fresh_gates": "Run every gate again; believe no result from before."},
+    help={"fresh-gates": "Run every gate again; believe no result from before."},
     examples=("rebase-and-test api", "rebase-and-test api auth"),
     exits={0: "every gate passed", 1: "a conflict, or a gate failed"},
 )

@@ -11,7 +11,7 @@ from orchestra.errors import ExitCode
 
 @task(
     "[AGENT...]",
-    help={"fresh_gates": "Run every gate again; believe no result from before."},
+    help={"fresh-gates": "Run every gate again; believe no result from before."},
     examples=("rehearse", "rehearse api auth"),
     exits={0: "all approved and finished work would land", 1: "some of it would not"},
 )

@@ -42,7 +42,7 @@ def test_bash_completes_words_and_options_without_python(repository: Path) -> No
         ("orchestra", "re"): "review request-changes rebase-and-test rehearse restore",
         ("orchestra", "approve", ""): "api auth",
         ("orchestra", "approve", "api", "au"): "auth",
-        ("orchestra", "merge", "--"): "--yes --push --events --blueprint --repo --json --help",
+        ("orchestra", "merge", "--"): "--yes --push --events --fresh-gates --blueprint --repo --json --help",
         ("orchestra", "spawn", "s"): "shop site",
         ("orchestra", "plan", "-b", "mv"): "mvp5",
         ("orchestra", "plan", "--blueprint", "=", "sh"): "shop",
