@@ -7,6 +7,7 @@ an answer can be lost on the way. Tags and other branches are never pushed.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,8 @@ from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId, RefName, branch_ref, resolve
 
 _TIMEOUT_S = 600.0
+_USUAL_PROTOCOLS = ("http", "https", "ssh", "git")
+_INSIDE = ("local", "worktree")  # scopes of the repository's own configuration
 _ANSWER_S = 60.0  # for a remote to say where its branch is
 
 
@@ -86,6 +89,20 @@ def push(git: Git, remote: str, branch: str, old: CommitId | None, new: CommitId
         return PushResult(Pushed.DONE, remote_tip)
     message = _remote_message(output.text, output.stderr)
     return PushResult(Pushed.DECLINED if remote_tip == old else Pushed.MOVED, remote_tip, message)
+
+
+def limit_protocols(git: Git) -> Git:
+    """Return git that contacts addresses of the usual protocols only, and of those that the user allows.
+
+    For addresses that a branch names. What the repository's own configuration allows does not count: agents write it.
+    """
+    if "GIT_ALLOW_PROTOCOL" in os.environ:
+        return git
+    words = ("config", "--show-scope", "-z", "--get-regexp", r"^protocol\..*\.allow$")
+    rows = git.run(*words, ok=(0, 1)).fields
+    outside = [setting for scope, setting in zip(rows[::2], rows[1::2], strict=True) if scope not in _INSIDE]
+    users = [setting.split(".")[1] for setting in outside if setting.endswith("\nalways")]
+    return git.with_env(GIT_ALLOW_PROTOCOL=":".join([*_USUAL_PROTOCOLS, *users]))
 
 
 def hooks_folder(git: Git) -> Path:

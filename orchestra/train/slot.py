@@ -22,6 +22,7 @@ from orchestra.files import write_atomically
 from orchestra.git.git_process import Git
 from orchestra.git.objects import TreeId
 from orchestra.git.refs import CommitId
+from orchestra.git.remote import limit_protocols
 
 _SETTINGS = {  # which files exist and are compared must not depend on the repository's configuration
     "core.sparseCheckout": "false",
@@ -36,6 +37,7 @@ _SETTINGS = {  # which files exist and are compared must not depend on the repos
 }
 _PERMANENT = frozenset(("HEAD", "commondir", "gitdir", "locked", "modules", "orchestra-index", "orchestra-slot.json"))
 _SUBMODULE_MODE = "160000"
+_PATIENCE_S = 600.0  # for the addresses of submodules
 
 
 class SlotTrouble(GroundError):  # noqa: N818 - it is the machine's, not the work's
@@ -132,7 +134,8 @@ class Slot:
                 for name in ("index", "info", "hooks", "config.worktree", "logs", "index.lock", "HEAD.lock"):
                     _delete(head.parent / name)
         shutil.copy2(self._index, self.admin / "index")
-        self._plain.run("submodule", "update", "--init", "--recursive", "--checkout", "--force")
+        words = ("submodule", "update", "--init", "--recursive", "--checkout", "--force")
+        limit_protocols(self._plain).run(*words, timeout_s=_PATIENCE_S)
 
     # -- what the set-up made ------------------------------------------------------------------------------------
 

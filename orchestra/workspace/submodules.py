@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestra.errors import DiskFull, GroundError
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
+from orchestra.git.remote import limit_protocols
 
 _FILE = ".gitmodules"
 _GITLINK = "160000 "
@@ -51,7 +52,8 @@ def _fill(folder: Path, stores: Path, base: CommitId | None, prefix: str) -> Ite
             if ".." not in Path(name).parts and _holds(store, commit):
                 _fill_from_store(git, name, path, store)
             elif same_urls:
-                git.run("submodule", "update", "--init", "--checkout", "--", path, timeout_s=_PATIENCE_S)
+                words = ("submodule", "update", "--init", "--checkout", "--", path)
+                limit_protocols(git).run(*words, timeout_s=_PATIENCE_S)
             else:
                 yield f"submodule {prefix}{path} is empty: the branch changed {_FILE}, so its address is not contacted"
                 continue
@@ -69,13 +71,13 @@ def _fill_from_store(git: Git, name: str, path: str, store: Path) -> None:
     settings = {
         f"submodule.{name}.url": str(store),
         f"submodule.{name}.active": "true",
-        "protocol.file.allow": "always",
     }
-    git.with_config(settings).run("submodule", "update", "--init", "--checkout", "--", path)
+    only_here = git.with_config(settings).with_env(GIT_ALLOW_PROTOCOL="file")
+    only_here.run("submodule", "update", "--init", "--checkout", "--", path)
     inner = Git(git.folder / path)
     url = Git(store).with_env(GIT_DIR=str(store)).run("config", "--get", "remote.origin.url", ok=(0, 1)).text
     # What the copy's remote has, so that clean knows which commits no remote has.
-    local = inner.with_config({"protocol.file.allow": "always"})
+    local = inner.with_env(GIT_ALLOW_PROTOCOL="file")
     local.run("fetch", "--quiet", "--prune", "--no-tags", str(store), "+refs/remotes/origin/*:refs/remotes/origin/*")
     if url:
         inner.run("config", "remote.origin.url", url)

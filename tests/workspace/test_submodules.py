@@ -75,6 +75,14 @@ def test_a_submodule_that_cannot_be_filled_is_named_and_stops_nothing(home: Home
     assert [note for note in report.notes if note.startswith("schema: submodule libs/a is empty: ")]
 
 
+def test_what_the_repository_itself_allows_does_not_count(home: Home, library: Checkout) -> None:
+    shutil.rmtree(home.checkout.path / ".git/modules")
+    home.checkout.git("config", "protocol.file.allow", "always")  # an agent can write that
+    report = run_spawn(home)
+    assert any("libs/a is empty" in note for note in report.notes), report.notes
+    assert not (home.agent(1).path / "libs/a/library.txt").exists()
+
+
 def test_an_address_that_only_the_branch_names_is_not_contacted(
     home: Home, library: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
