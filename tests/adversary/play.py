@@ -100,7 +100,7 @@ def play(situation: Situation, start: World, folder: Path) -> list[Ran]:
     if situation.phase is Phase.LANDED:
         run("clean", "--dry-run")
     else:
-        run("discard", "evil", "--reason=hostile")
+        run("discard", "evil", "hostile")
     run("clean")
     for text in world.precious:
         if not world.holds(text):
