@@ -53,7 +53,8 @@ def hermetic_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     home = tmp_path_factory.mktemp("home")
     (home / "gitconfig").write_text(GIT_CONFIG, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("GIT_", "XDG_", "ORCHESTRA_FLEET"))]:
+        prefixes = ("GIT_", "XDG_", "ORCHESTRA_FLEET", "ORCHESTRA_AGENT", "ORCHESTRA_GATE")
+        for name in [name for name in os.environ if name.startswith(prefixes)]:
             patch.delenv(name)
         patch.setenv("HOME", str(home))
         patch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))

@@ -25,7 +25,7 @@ _TONES = {"ready": Tone.GOOD, "not-ready": Tone.BAD}
         "fresh": "Begin a new round: archive what the agents have, and start them from today's target.",
         "start": "Start the agents' sessions as well.",
         "dry-run": "Print the steps and change nothing.",
-        "yes": "Trust the commands of a blueprint that came with the repository, without asking.",
+        "yes": "Trust the commands of a blueprint that is in the repository, without asking.",
     },
     examples=("spawn mvp5", "spawn api auth", "spawn --fresh"),
     exits={0: "every agent is ready", 1: "the set-up of some agents failed"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 
 from orchestra.cli.call import Call
@@ -9,23 +11,27 @@ from orchestra.cli.console import Tone, ask, is_terminal, print_note, print_resu
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, UsageError
 from orchestra.fleet import Fleet
+from orchestra.ledger import Json
 
 
 @task("[BLUEPRINT]", help={"yes": "Trust it without asking."}, examples=("trust mvp5", "trust --yes"))
 def trust(call: Call, yes: bool = False) -> ExitCode:
     """Show what a blueprint executes, and trust it.
 
-    A blueprint that came with a repository runs nothing before that. Trust holds for this repository and these
-    commands; a changed command has to be trusted again.
+    A blueprint in a repository runs nothing before that. Trust holds for this repository and these commands; a
+    changed command has to be trusted again. Only a person gives it: inside an agent's session it is refused. With
+    --json and without --yes it only shows them, and ends with 1 where they are not trusted yet.
     """
     from orchestra.workspace.trust import executed_commands, needs_trust
 
     fleet = call.load_fleet()
     source, commands, is_new = fleet.blueprint.source, executed_commands(fleet), needs_trust(fleet)
-    require_trust(fleet, yes=yes)
+    only_shown = call.json and is_new and not yes
+    if not only_shown:
+        require_trust(fleet, yes=yes)
     if call.json:
-        show_json({"blueprint": str(source.resolve()), "trusted": True, "commands": [str(c) for c in commands]})
-        return ExitCode.DONE
+        show_json({"blueprint": str(source.resolve()), "trusted": not only_shown, "commands": list[Json](commands)})
+        return ExitCode.SHORT if only_shown else ExitCode.DONE
     for command in () if is_new else commands:
         print_result(f"  {command}")
     print_result(f"{source} is trusted{' now' if is_new else ''}.", Tone.GOOD)
@@ -42,14 +48,19 @@ def require_trust(fleet: Fleet, *, yes: bool = False) -> None:
     if not needs_trust(fleet):
         return
     source = fleet.blueprint.source
-    print_note(f"{source} came with the repository and executes these commands:", Tone.WAITING)
+    if agent := os.environ.get("ORCHESTRA_AGENT") or os.environ.get("ORCHESTRA_GATE_SLOT"):
+        raise UsageError(
+            f"{source} is not trusted yet, and only a person can trust it: this is the session of {agent}",
+            hint="ask the person who started it to run `orchestra trust`",
+        )
+    print_note(f"{source} is part of the repository and executes these commands:", Tone.WAITING)
     for command in executed_commands(fleet):
         print_note(f"  {command}")
     if not yes:
         can_ask = is_terminal(sys.stdin) and is_terminal(sys.stderr)
         if not can_ask or ask("Trust them?", ("yes", "no")) != "yes":
             raise UsageError(
-                f"{source} came with the repository and is not trusted yet, so nothing was executed",
-                hint=f"orchestra trust --yes --repo={fleet.repository.home} --blueprint={source}",
+                f"{source} is part of the repository and is not trusted yet, so nothing was executed",
+                hint=shlex.join(("orchestra", "trust", "--yes", f"--repo={fleet.repository.home}", str(source))),
             )
     trust(fleet)

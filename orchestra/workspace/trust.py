@@ -1,4 +1,4 @@
-"""Trust in a blueprint that came with its repository: a person sees what it executes before anything runs.
+"""Trust in a blueprint that is in its repository: a person sees what it executes before anything runs.
 
 Trust is remembered outside the repository, for this repository and this list of commands: a changed command has to be
 trusted again. Shipped blueprints and files outside the repository are the person's own choice and trusted.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from orchestra.blueprint.catalog import shipped_blueprints
 from orchestra.blueprint.model import Regenerate, RunGate, Runner, RunnerKind
-from orchestra.files import write_atomically
+from orchestra.files import read_regular, write_atomically
 from orchestra.fleet import Fleet
 from orchestra.git import worktree_admin
 
@@ -41,7 +41,17 @@ def executed_commands(fleet: Fleet) -> list[str]:
             for path, rule in sorted(blueprint.merge.conflicts.items())
             if isinstance(rule, Regenerate)
         ),
+        # A client runs what its settings name: hooks, and servers of .mcp.json.
+        *(
+            f"file {name} in each worktree: from {source}, sha256 {_digest(source)}"
+            for name, source in sorted(blueprint.templates.items())
+            if not name.endswith(".md")
+        ),
     ]
+
+
+def _digest(template: Path) -> str:
+    return hashlib.sha256(read_regular(template) or b"").hexdigest()[:16]
 
 
 def _runner_lines(runner: Runner) -> list[str]:
@@ -57,8 +67,8 @@ def _runner_lines(runner: Runner) -> list[str]:
 
 
 def needs_trust(fleet: Fleet) -> bool:
-    """Return whether the blueprint came with the repository, executes something, and was not trusted yet."""
-    return bool(executed_commands(fleet)) and not _record(fleet).exists() and _came_with_repository(fleet)
+    """Return whether the blueprint is in the repository, executes something, and was not trusted yet."""
+    return bool(executed_commands(fleet)) and not _record(fleet).exists() and _is_in_repository(fleet)
 
 
 def trust(fleet: Fleet) -> None:
@@ -74,24 +84,20 @@ def _record(fleet: Fleet) -> Path:
     return state / "orchestra" / "trusted" / hashlib.sha256(content.encode()).hexdigest()
 
 
-def _came_with_repository(fleet: Fleet) -> bool:
-    """Return whether git tracks the file, or one that it extends, or such a file is in a worktree, where agents write.
+def _is_in_repository(fleet: Fleet) -> bool:
+    """Return whether the blueprint, or one that it extends, is in a checkout or the git folder of the repository.
 
-    A link counts by its own place and by the place where it leads.
+    That git does not track it says nothing: a submodule or a download may have brought it, and agents write in the
+    worktrees. A link counts by its own place and by the place where it leads.
     """
     repository, blueprint = fleet.repository, fleet.blueprint
     shipped = shipped_blueprints().resolve()
     files = {blueprint.source, *(origin.file for origin in blueprint.origins.values())}
-    places = {
-        place
+    inside = [repository.home.resolve(), repository.common_dir.resolve(), *worktree_admin.admins(repository)]
+    return any(
+        place.is_relative_to(folder)
         for file in files
         if not file.resolve().is_relative_to(shipped)
         for place in (file.resolve(), file.parent.resolve() / file.name)
-    }
-    if any(place.is_relative_to(worktree) for place in places for worktree in worktree_admin.admins(repository)):
-        return True
-    home = repository.home.resolve()
-    inside = [place.relative_to(home).as_posix() for place in places if place.is_relative_to(home)]
-    if repository.bare or not inside:
-        return False
-    return bool(repository.git.run("ls-files", "-z", "--", *(f":(top,literal){name}" for name in inside)).stdout)
+        for folder in inside
+    )

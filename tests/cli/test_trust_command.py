@@ -1,4 +1,4 @@
-"""A blueprint that came with a repository executes nothing before a person has trusted its commands."""
+"""A blueprint in a repository executes nothing before a person has trusted its commands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Orchestra
+from tests.cli.conftest import Orchestra, valid_json
 from tests.conftest import Checkout, MakeRepository
 
 BLUEPRINT = """\
@@ -77,7 +77,7 @@ def test_a_blueprint_that_extends_one_of_the_repository_came_with_it(
     assert not ran(clone)
 
 
-def test_a_blueprint_in_a_linked_worktree_came_with_the_repository(
+def test_a_blueprint_in_a_linked_worktree_is_in_the_repository(
     clone: Checkout, orchestra: Orchestra, tmp_path: Path
 ) -> None:
     clone.git("worktree", "add", "-q", str(tmp_path / "elsewhere"), "-b", "agents")
@@ -85,6 +85,48 @@ def test_a_blueprint_in_a_linked_worktree_came_with_the_repository(
     file.write_text(BLUEPRINT)
     assert orchestra("spawn", "--repo", str(clone.path), f"--blueprint={file}")[0] == 2
     assert not ran(clone)
+
+
+def test_an_untracked_blueprint_of_the_repository_is_asked_for(clone: Checkout, orchestra: Orchestra) -> None:
+    (clone.path / "blueprints/other.yaml").write_text(BLUEPRINT.replace("name: demo", "name: other"))
+    assert orchestra("spawn", "--repo", str(clone.path), "--blueprint=other")[0] == 2
+    assert not ran(clone)
+
+
+@pytest.mark.parametrize("words", [("trust", "demo"), ("trust", "demo", "--yes"), ("spawn", "demo", "--yes")])
+@pytest.mark.parametrize("name", ["ORCHESTRA_AGENT", "ORCHESTRA_GATE_SLOT"])
+def test_trust_is_refused_in_the_session_of_an_agent(
+    clone: Checkout, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], name: str
+) -> None:
+    monkeypatch.setenv(name, "one")
+    code, _, err = orchestra(*words, "--repo", str(clone.path))
+    assert code == 2
+    assert "only a person can trust it: this is the session of one" in err
+    monkeypatch.delenv(name)
+    assert orchestra("spawn", "demo", "--repo", str(clone.path))[0] == 2
+
+
+def test_trust_as_json_shows_the_commands_and_whether_they_are_trusted(clone: Checkout, orchestra: Orchestra) -> None:
+    words = ("trust", "demo", "--json", "--repo", str(clone.path))
+    code, out, _ = orchestra(*words)
+    document = valid_json(out, "trust.schema.json")
+    assert (code, document["trusted"], document["commands"]) == (1, False, ["set-up: echo ran >> ../ran"])
+    code, out, _ = orchestra(*words, "--yes")
+    assert (code, valid_json(out, "trust.schema.json")["trusted"]) == (0, True)
+    code, out, _ = orchestra(*words)
+    assert (code, valid_json(out, "trust.schema.json")["trusted"]) == (0, True)
+
+
+def test_a_template_of_client_settings_is_shown_and_asked_for_when_it_changes(
+    clone: Checkout, orchestra: Orchestra
+) -> None:
+    words = ("--repo", str(clone.path), "--blueprint=demo")
+    text = BLUEPRINT + "templates: {.mcp.json: servers.j2}\n"
+    clone.commit("servers", {"blueprints/demo.yaml": text, "blueprints/servers.j2": "{}\n"})
+    assert "file .mcp.json in each worktree" in orchestra("trust", "--yes", *words)[2]
+    assert orchestra("spawn", *words)[0] == 0
+    clone.commit("other servers", {"blueprints/servers.j2": '{"mcpServers": {}}\n'})
+    assert orchestra("start", *words)[0] == 2
 
 
 @pytest.mark.parametrize(
