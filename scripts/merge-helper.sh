@@ -339,7 +339,7 @@ _orchestra_find_tip() {
 			"$o_remote" "+$o_target_ref:refs/remotes/$o_remote/$o_target" || _orchestra_fail 3 "cannot fetch from $o_remote"
 		_orchestra_is_ancestor "$o_remote_tip" "$o_local" || o_tip=$o_remote_tip
 		_orchestra_is_ancestor "$o_local" "$o_tip" || _orchestra_fail 3 "$o_target and $o_remote/$o_target have diverged" \
-			"git switch $o_target && git pull --rebase $o_remote $o_target"
+			"git switch $o_target && git pull --no-rebase $o_remote $o_target"
 	fi
 	[ "$o_mode" = merge ] || return 0
 	_orchestra_locked lock _orchestra_swap "$o_tip" "follow $o_remote" || exit

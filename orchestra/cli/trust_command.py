@@ -59,8 +59,9 @@ def require_trust(fleet: Fleet, *, yes: bool = False) -> None:
     if not yes:
         can_ask = is_terminal(sys.stdin) and is_terminal(sys.stderr)
         if not can_ask or ask("Trust them?", ("yes", "no")) != "yes":
+            place = shlex.join((f"--repo={fleet.repository.home}", str(source)))
             raise UsageError(
                 f"{source} is part of the repository and is not trusted yet, so nothing was executed",
-                hint=shlex.join(("orchestra", "trust", "--yes", f"--repo={fleet.repository.home}", str(source))),
+                hint=f"if you agree to all of them: orchestra trust --yes {place}",
             )
     trust(fleet)

@@ -11,6 +11,7 @@ operation that is not finished, and what cannot be read.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -119,7 +120,9 @@ def take_snapshot(worktree: Path) -> Snapshot:
         except GitError as error:
             raise GroundError(f"the work in {worktree} cannot be saved: {error.stderr}") from error
         if unreadable:
-            hint = f"make it readable: chmod -R u+rwX {worktree}; for files of another user: sudo chown"
+            hint = (
+                f"make it readable: chmod -R u+rwX {shlex.quote(str(worktree))}; for files of another user: sudo chown"
+            )
             raise GroundError(f"the work in {worktree} cannot be saved: {unreadable[0]}", hint=hint)
         files = private.text("write-tree")
     _refuse_inner_repositories(worktree, head_tree, files)
@@ -258,7 +261,8 @@ def _look_at_hidden(git: Git) -> list[str]:
 def _refuse_half_done(worktree: Path, admin: Path) -> None:
     for name, operation in _HALF_DONE.items():
         if (admin / name).exists():
-            hint = f"finish it, or: git -C {worktree} {operation} --abort"
+            # Not its --abort: that would discard what was resolved by hand.
+            hint = f"finish it there: git -C {shlex.quote(str(worktree))} status says how"
             raise GroundError(f"{worktree} is in the middle of a {operation}", hint=hint)
 
 

@@ -139,7 +139,10 @@ def inspect(folder: Path, admin: Path, reason: str) -> Snapshot:
     """
     lock = worktree_admin.lock_reason(admin)
     if lock not in (None, reason):
-        raise NotRemovable(f"{folder} is locked: {lock or 'no reason given'}", hint=f"git worktree unlock {folder}")
+        raise NotRemovable(
+            f"{folder} is locked: {lock or 'no reason given'}",
+            hint=f"if nothing uses it: git worktree unlock {shlex.quote(str(folder))}",
+        )
     if not worktree_admin.is_linked(folder, admin):
         raise NotRemovable(f"{folder} is not the worktree that git has registered there")
     if inside := occupants(folder):

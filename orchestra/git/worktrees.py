@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,8 @@ def _clear_leftovers(repository: Repository, places: Sequence[Place]) -> None:
 def _refuse_foreign(place: Place, reason: str | None) -> None:
     """None: unlocked by a taking back that was killed."""
     if reason not in (None, place.reason):
-        hint = f"git worktree unlock {place.path} && git worktree remove {place.path}"
+        path = shlex.quote(str(place.path))
+        hint = f"if its staged changes are not needed: git worktree unlock {path} && git worktree remove {path}"
         raise GroundError(
             f"git has a worktree registered at {place.path}, whose folder is missing: {reason or 'locked'}", hint=hint
         )

@@ -169,7 +169,7 @@ def _move_target(repository: Repository, landing: Landing) -> None:
 def _landed_on_remote_only(landing: Landing) -> GroundError:
     return GroundError(
         f"{', '.join(landing.agents)} landed on {landing.remote}, but {landing.target} moved here at the same moment",
-        hint=f"bring them together: git switch {landing.target} && git pull --rebase {landing.remote} "
+        hint=f"bring them together: git switch {landing.target} && git pull --no-rebase {landing.remote} "
         f"{landing.target}; the next orchestra command records what landed",
     )
 

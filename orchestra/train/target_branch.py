@@ -74,7 +74,7 @@ def check_target(snapshot: FleetSnapshot, *, push: bool = False) -> TargetPositi
     apart = repository.divergence(local, tip)
     raise GroundError(
         f"{target} and {remote}/{target} have diverged: {apart.ahead} commits only here, {apart.behind} only there",
-        hint=f"bring them together first: git switch {target} && git pull --rebase {remote} {target}",
+        hint=f"bring them together first: git switch {target} && git pull --no-rebase {remote} {target}",
     )
 
 

@@ -106,7 +106,7 @@ def test_the_middle_of_a_merge_is_refused_with_the_mend(work: Checkout) -> None:
     work.git("merge", "other", ok=False)
     with pytest.raises(GroundError, match="in the middle of a merge") as refused:
         save_uncommitted(work.path, REF, "m")
-    assert "merge --abort" in str(refused.value.hint)
+    assert "status says how" in str(refused.value.hint)
 
 
 def test_work_that_git_was_told_to_overlook(work: Checkout) -> None:

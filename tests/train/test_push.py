@@ -145,7 +145,7 @@ def test_landed_there_while_somebody_moved_the_target_here(train: TrainFixture, 
     train.checkout.commit("mine", {"mine": "1\n"})
     with pytest.raises(GroundError, match="one landed on origin, but main moved here") as refused:
         recover(train.fleet.repository)
-    assert "git pull --rebase origin main" in str(refused.value.hint)
+    assert "git pull --no-rebase origin main" in str(refused.value.hint)
     train.checkout.git("pull", "-q", "--rebase", "origin", "main")
     assert recover(train.fleet.repository) == ("finished landing one",)
     assert train.world.refs()["demo/one/landed"] == commit

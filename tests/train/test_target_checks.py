@@ -59,7 +59,7 @@ def test_diverged_is_refused_with_the_mend(cloned: Checkout) -> None:
     cloned.commit("mine", {"a": "1\n"})
     with pytest.raises(GroundError, match="1 commits only here, 1 only there") as refused:
         position(cloned, "origin")
-    assert "git pull --rebase origin main" in str(refused.value.hint)
+    assert "git pull --no-rebase origin main" in str(refused.value.hint)
 
 
 def test_a_remote_without_the_branch(cloned: Checkout) -> None:
