@@ -51,7 +51,7 @@ _CONFIGURATION: Mapping[str, tuple[str, ...]] = {
 }
 _CI = tuple(
     """.github/workflows/* .github/actions/* .gitlab-ci.yml .gitlab/ci/* .circleci/* .buildkite/* Jenkinsfile
-    azure-pipelines.yml bitbucket-pipelines.yml .travis.yml .drone.yml .woodpecker*""".split()
+    azure-pipelines.yml bitbucket-pipelines.yml .travis.yml .drone.yml .woodpecker* .orchestra/*""".split()
 )
 _INTERPRETERS = frozenset("sh bash dash zsh python python3 node ruby perl php deno bun tsx ts-node . source".split())
 MANIFESTS = frozenset(("package.json", "pyproject.toml", "setup.cfg"))

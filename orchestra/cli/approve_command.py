@@ -56,6 +56,8 @@ def approve(
         reviewed[call.agent(fleet, name).name] = at or commit
     if commit is not None and len(reviewed) != 1:
         raise UsageError("--commit is for one agent", hint="name the commit of each: AGENT@COMMIT")
+    if proposal and (green or stage):
+        raise UsageError("--proposal is for named agents", hint="orchestra approve AGENT... --proposal")
     if not (reviewed or green or stage):
         raise UsageError("approve needs agents", hint="orchestra approve AGENT..., --stage STAGE or --green")
     if stage is not None and stage not in fleet.blueprint.stages:

@@ -161,6 +161,8 @@ _INSTALLS = re.compile(
     r'"(?:[^"\n]*node_modules/)?([^"\n]+)": \{(?:(?!\n    \}).)*?"hasInstallScript": true', re.DOTALL
 )
 _CODE_OF_SETUP = ("setup.py", "build.rs", "binding.gyp", ".npmrc", ".pnpmfile.cjs", ".yarnrc.yml", "pip.conf")
+_NAMED_MANIFESTS = ("package.json", "pyproject.toml", "Cargo.toml")
+_OWN_NAME = re.compile(r'^\s*"?name"?\s*[:=]\s*"([^"]+)"', re.MULTILINE)
 _MOST_NAMES = 5
 
 
@@ -247,7 +249,13 @@ def _lock_findings(content: BranchContent, path: str, notes: str, changed_folder
         return
     old, new = (content.blobs.read(side).decode("utf-8", "replace") for side in (change.old, change.new))
     packages_before, packages = _packages(name, old), _packages(name, new)
+    # A new version of the project itself is no dependency's.
+    manifests = (
+        content.blobs.read(c.new) for p, c in content.changes.items() if p.rpartition("/")[2] in _NAMED_MANIFESTS
+    )
+    own = {name for text in manifests for name in _OWN_NAME.findall(text.decode("utf-8", "replace"))}
     differing = sorted(key for key in {*packages_before, *packages} if packages_before.get(key) != packages.get(key))
+    differing = [package for package in differing if package not in own]
     # Packages that come with a manifest's change are that change's; alone, they are a bump of what nobody named.
     is_explained = any(not folder or f"{below}/".startswith(f"{folder}/") for below in changed_folders)
     unnamed = [package for package in differing if not names_word(notes, package)]

@@ -31,7 +31,7 @@ _SKIPS = {
     "py": rb"@(?:pytest\.mark\.|unittest\.|mark\.)?(?:skip|xfail|expectedFailure)\b|^[ \t]*pytest\.(?:skip|xfail)\("
     rb"|pytestmark\s*=.*\b(?:skip|xfail)\b|^[ \t]*(?:raise[ \t]+)?(?:self\.skipTest|unittest\.SkipTest|SkipTest)\("
     rb"|^[ \t]*collect_ignore|^[ \t]*__test__\s*=\s*False",
-    "js": rb"(?<![\w.])(?:it|test|describe|suite|context)\.(?:skip|only|todo|failing|fixme)\b"
+    "js": rb"(?<![\w.])(?:it|test|describe|suite|context)\.(?:skip|only|todo|failing|fixme)(?:\.\w+)?\s*[(`]"
     rb"|(?<![\w.])(?:xit|xtest|xdescribe|fit|fdescribe)\(",
     "go": rb"\b[tbf]\.Skip(?:f|Now)?\(|^//go:build ignore",
     "rs": rb"#\[ignore\b",

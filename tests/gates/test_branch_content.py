@@ -120,6 +120,7 @@ def test_a_manifest_judges_where_its_sections_for_gates_change(repo: Checkout) -
         ("python -u tools/check.py src", "tools/check.py", True),
         ("true", ".github/workflows/ci.yml", True),
         ("true", "blueprints/demo.yaml", True),
+        ("true", ".orchestra/secrets-allowed", True),
         ("true", "Makefile", False),
     ],
 )

@@ -104,6 +104,13 @@ def test_a_lock_file_alone_is_a_finding_unless_it_is_named(repo: Checkout) -> No
     assert run_gate(repo, base, Builtin.DEPENDENCIES, "package-lock.json: npm audit fix").outcome == "passed"
 
 
+def test_a_new_version_of_the_project_itself_is_no_dependency(repo: Checkout) -> None:
+    lines = '[[package]]\nname = "x"\nversion = "{}"\n\n[[package]]\nname = "httpx"\nversion = "1"\n'
+    base = repo.commit("lock", {"service/uv.lock": lines.format("1.0"), "service/pyproject.toml": PYPROJECT})
+    repo.commit("release", {"service/uv.lock": lines.format("2.0"), "service/pyproject.toml": PYPROJECT + "# 2\n"})
+    assert run_gate(repo, base, Builtin.DEPENDENCIES).findings == ()
+
+
 def test_another_place_to_download_from_and_install_scripts_are_findings(repo: Checkout) -> None:
     base = repo.git("rev-parse", "HEAD")
     text = lock("left-pad@1.0.0", "evil@1.0.0", host="evil.example", scripts=True)
