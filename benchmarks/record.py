@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-COLUMNS, ROWS = 100, 22
+COLUMNS, ROWS = 116, 24
 SHOWN = ("spawn", "status", "review", "merge", "status")  # the screens, in the order of the demo
 SECONDS = 5  # for each screen
 CHARACTER, LINE, FONT = 7.8, 18, 13  # pixels
