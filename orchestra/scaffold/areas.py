@@ -202,12 +202,12 @@ def _add_tests(claims: Sequence[_Claim], folders: Folders) -> None:
     """Give each code area the tests of its name, or a new file where the test runner finds others.
 
     Unit tests have no agent of their own: an agent that may not write tests cannot show that its work is right. What is
-    left belongs to the area with most of the code, or to nobody.
+    left belongs to the area with most of the code, or stays without an owner.
     """
     roots = [top for top in folders.children("") if last_name(top) in _UNIT_TESTS]
     code = [claim for claim in claims if claim.kind is Kind.CODE]
     weights = {claim.name: sum(folders.weight(path) for path in claim.paths) for claim in code}
-    inner = {claim.name: [path for other in code if other is not claim for path in other.paths] for claim in code}
+    inner = {claim.name: [path for area in code if area is not claim for path in area.paths] for claim in code}
     taken: set[str] = set()
     for claim in code:
         start = claim.paths[0]
@@ -215,7 +215,7 @@ def _add_tests(claims: Sequence[_Claim], folders: Folders) -> None:
         share = (weights[claim.name] - nested) / (folders.weight("") or 1)
         if len(code) == 1 or share >= _MAIN:
             claim.paths += roots
-            if not any(path.startswith("*.") for other in code for path in other.paths):
+            if not any(path.startswith("*.") for area in code for path in area.paths):
                 claim.paths += [path for path in folders.code if "/" not in path and not _BUILD_FILE.fullmatch(path)]
             continue
         tests = [path for path in folders.tests_of(start, roots) if path not in taken]

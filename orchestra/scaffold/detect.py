@@ -9,6 +9,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -86,19 +87,24 @@ def detect(
     source, setup, copy = _declared_setup(ground)
     if source is None:
         # A folder that the set-up makes and git does not ignore would count as the agent's uncommitted work.
-        made = dict.fromkeys(folder for part in parts for folder in part.makes if not is_ignored(folder))
+        unignored = dict.fromkeys(folder for part in parts for folder in part.makes if not is_ignored(folder))
         setup = [
             *(command for part in parts for command in part.setup),
-            *(f"mkdir -p {shlex.quote(folder)} && echo '*' >{shlex.quote(folder)}.gitignore" for folder in made),
+            *(f"mkdir -p {shlex.quote(folder)} && echo '*' >{shlex.quote(folder)}.gitignore" for folder in unignored),
         ]
     patterns = [*_ALWAYS_PROTECTED, *(pattern for part in parts for pattern in part.protected)]
+    protected = []
+    for pattern in dict.fromkeys(patterns):
+        with suppress(BadPattern):  # a folder whose name no pattern can spell
+            if any(map(Matcher(Scope((pattern,))).matches, files)):
+                protected.append(pattern)
     return Stack(
         name=_name(ground, parts),
         parts=parts,
         setup=tuple(dict.fromkeys(setup)),
         setup_source=source,
         gates=_gates(parts),
-        protected=tuple(pattern for pattern in dict.fromkeys(patterns) if _matches_any(pattern, files)),
+        protected=tuple(protected),
         regenerate={lock: run for part in parts for lock, run in part.regenerate.items()},
         copy=tuple(name for name in (*_ENVIRONMENT_FILES, *copy) if name not in files and (root / name).is_file()),
         suffixes=frozenset(suffix for part in parts for suffix in part.suffixes),
@@ -190,11 +196,3 @@ def _gates(parts: Sequence[Part]) -> dict[str, Command]:
                     names = (kind, f"{kind}-{slug(part.language.lower())}", *numbered)
                     named[next(name for name in names if name not in named)] = command
     return named
-
-
-def _matches_any(pattern: str, files: Collection[str]) -> bool:
-    try:
-        matcher = Matcher(Scope((pattern,)))
-    except BadPattern:  # a folder whose name no pattern can spell
-        return False
-    return any(matcher.matches(path) for path in files)

@@ -99,11 +99,11 @@ def init_files(
 
 
 def plan_files(
-    root: Path, blueprint: PurePosixPath, others: Mapping[PurePosixPath, str], text: str, *, invoke: bool = False
+    root: Path, blueprint: PurePosixPath, more_files: Mapping[PurePosixPath, str], text: str, *, invoke: bool = False
 ) -> InitPlan:
-    """Plan ``blueprint`` with this ``text``, the settings that editors need for it, and ``others``."""
+    """Plan ``blueprint`` with this ``text``, the settings that editors need for it, and ``more_files``."""
     schema = (shipped_data_folder() / "schemas" / SCHEMA.name).read_text("utf-8")
-    texts = {blueprint: text, SCHEMA: schema, EDITOR: _EDITOR_TEXT, **others}
+    texts = {blueprint: text, SCHEMA: schema, EDITOR: _EDITOR_TEXT, **more_files}
     has_tasks = any(os.path.lexists(root / path) for path in _TASKS_FILES)
     if invoke or (has_tasks and "invoke" in "".join(_read(root, path) for path in _TASKS_FILES)):
         texts[TASKS] = _TASKS_TEXT

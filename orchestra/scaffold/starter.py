@@ -46,7 +46,7 @@ def fleet_files(root: Path, tracked: Collection[str], fleet: str, *, invoke: boo
     # The first lines of a shipped file name the schema next to it; those of the copy name the one that init writes.
     text = source.read_text("utf-8").replace("$schema=../schemas/", f"$schema=../{SCHEMA.parent}/")
     text = text.replace("$schema: ../schemas/", f"$schema: ../{SCHEMA.parent}/")
-    others: dict[PurePosixPath, str] = {}
+    starter_texts: dict[PurePosixPath, str] = {}
     missing = [pattern for pattern in blueprint.requires if not any(map(Matcher(Scope((pattern,))).matches, tracked))]
     if missing and len(missing) < len(blueprint.requires):
         raise GroundError(
@@ -56,8 +56,8 @@ def fleet_files(root: Path, tracked: Collection[str], fleet: str, *, invoke: boo
     if missing and blueprint.starter:
         starter = shipped_starters() / blueprint.starter
         files = sorted(path for path in starter.rglob("*") if path.is_file())
-        others = {PurePosixPath(path.relative_to(starter)): path.read_text("utf-8") for path in files}
-    return plan_files(root, PurePosixPath("blueprints") / source.name, others, text, invoke=invoke)
+        starter_texts = {PurePosixPath(path.relative_to(starter)): path.read_text("utf-8") for path in files}
+    return plan_files(root, PurePosixPath("blueprints") / source.name, starter_texts, text, invoke=invoke)
 
 
 def require_committable(git: Git) -> RefName:

@@ -57,7 +57,7 @@ class TargetCheck:
 def check_target_gates(
     fleet: Fleet, *, announce: Callable[[str], None] = lambda _: None, engine: Engine | None = None
 ) -> TargetCheck:
-    """Check the target; record the result in the ledger. ``announce`` is told each command before it runs.
+    """Check the target; record the result in the ledger. ``announce`` receives each command before it runs.
 
     Raises GroundError where the target has no commit or no slot could be made, LockHeld while a train runs.
     """

@@ -70,44 +70,34 @@ def _installer(ground: StackFolder, project: Mapping[str, object]) -> _Installer
     groups, extras = table(project, "dependency-groups"), table(project, "project", "optional-dependencies")
     core = _distributions(strings(table(project, "project").get("dependencies")))
     if "uv.lock" in ground.names:
-        return _uv(core, groups, extras, table(project, "tool", "uv"))
+        # uv installs the group ``dev`` by default; others are named.
+        tool = table(project, "tool", "uv")
+        asked = ["--all-packages"] if "workspace" in tool else []
+        asked += [f"--group {name}" for name in _FOR_TESTS if name in groups and name != "dev"]
+        asked += [f"--extra {name}" for name in _FOR_TESTS if name in extras]
+        installed = core | _distributions(strings(tool.get("dev-dependencies")))
+        installed |= _of(groups, _FOR_TESTS) | _of(extras, _FOR_TESTS)
+        setup = " ".join(["uv sync --frozen", *asked])
+        # --no-sync: a plain `uv run` would bring the environment back to its default groups.
+        return _Installer("uv", (setup,), "uv run --no-sync ", installed, {"uv.lock": "uv lock"})
     if "poetry.lock" in ground.names or table(project, "tool", "poetry"):
-        return _poetry(ground, core, extras, table(project, "tool", "poetry"))
+        tool = table(project, "tool", "poetry")
+        poetry_groups = table(tool, "group")
+        named = {name for group in poetry_groups for name in table(poetry_groups, group, "dependencies")}
+        named |= set(table(tool, "dependencies")) | set(table(tool, "dev-dependencies"))
+        optional = [group for group in poetry_groups if table(poetry_groups, group).get("optional") is True]
+        asked = [f"--with {','.join(optional)}"] if optional else []
+        asked += ["--all-extras"] if extras or table(tool, "extras") else []
+        relock = {"poetry.lock": "poetry lock"} if "poetry.lock" in ground.names else {}
+        setup = " ".join(["poetry install --no-interaction", *asked])
+        installed = core | _distributions(named) | _of(extras, extras)
+        return _Installer("Poetry", (setup,), "poetry run ", installed, relock)
     if "pdm.lock" in ground.names:
         installed = core | _of(groups, groups) | _of(extras, extras)
         return _Installer(
             "PDM", ("pdm install --frozen-lockfile -G :all",), "pdm run ", installed, {"pdm.lock": "pdm lock"}
         )
     return _pip(ground, core, groups, extras)
-
-
-def _uv(
-    core: frozenset[str], groups: Mapping[str, object], extras: Mapping[str, object], tool: Mapping[str, object]
-) -> _Installer:
-    """Return the commands of uv, which installs the group ``dev`` by default; others are named."""
-    old_dev = _distributions(strings(tool.get("dev-dependencies")))
-    asked = ["--all-packages"] if "workspace" in tool else []
-    asked += [f"--group {name}" for name in _FOR_TESTS if name in groups and name != "dev"]
-    asked += [f"--extra {name}" for name in _FOR_TESTS if name in extras]
-    installed = core | old_dev | _of(groups, _FOR_TESTS) | _of(extras, _FOR_TESTS)
-    setup = " ".join(["uv sync --frozen", *asked])
-    # --no-sync: a plain `uv run` would bring the environment back to its default groups.
-    return _Installer("uv", (setup,), "uv run --no-sync ", installed, {"uv.lock": "uv lock"})
-
-
-def _poetry(
-    ground: StackFolder, core: frozenset[str], extras: Mapping[str, object], tool: Mapping[str, object]
-) -> _Installer:
-    groups = table(tool, "group")
-    named = {name for group in groups for name in table(groups, group, "dependencies")}
-    named |= set(table(tool, "dependencies")) | set(table(tool, "dev-dependencies"))
-    optional = [group for group in groups if table(groups, group).get("optional") is True]
-    asked = [f"--with {','.join(optional)}"] if optional else []
-    asked += ["--all-extras"] if extras or table(tool, "extras") else []
-    locked = "poetry.lock" in ground.names
-    setup = " ".join(["poetry install --no-interaction", *asked])
-    installed = core | _distributions(named) | _of(extras, extras)
-    return _Installer("Poetry", (setup,), "poetry run ", installed, {"poetry.lock": "poetry lock"} if locked else {})
 
 
 def _pip(
