@@ -76,7 +76,9 @@ class Call:
 
             alone = f"one verb a line: run `{command_name()} {word}` by itself"
             hint = alone if word in ns.task_names else error.hint
-            raise CommandLineError(error.message, hint=hint, usage=self.verb.usage) from None
+            takes_blueprint = any("BLUEPRINT" in word.shown for word in self.verb.words)
+            message = error.message + ", and no blueprint of that name" * takes_blueprint
+            raise CommandLineError(message, hint=hint, usage=self.verb.usage) from None
 
     def agents(self, fleet: Fleet, words: Sequence[str]) -> list[Agent] | None:
         """Return the agents of plain words, each once; None where there are no words, which means all."""

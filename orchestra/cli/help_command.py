@@ -13,14 +13,18 @@ from orchestra.text import did_you_mean
 
 @task(
     "[VERB]",
-    help={"short": "Only the verbs of a fleet's life.", "verb": "VERB: Only this one."},
+    help={
+        "short": "Only the verbs of a fleet's life.",
+        "verb": "VERB: Only this one.",
+        "markdown": "All verbs as a page in Markdown, with all that their help says.",
+    },
     examples=("help", "help merge"),
     shared=("json",),
 )
-def help(call: Call, verb: str = "", short: bool = False) -> ExitCode:
+def help(call: Call, verb: str = "", short: bool = False, markdown: bool = False) -> ExitCode:
     """List the verbs, or explain one."""
     from orchestra.cli import ns
-    from orchestra.cli.help_screen import full_help, short_help, summary, verb_help
+    from orchestra.cli.help_screen import full_help, markdown_help, short_help, summary, verb_help
     from orchestra.cli.program import orchestra_tasks
 
     tasks = orchestra_tasks(ns)
@@ -35,6 +39,9 @@ def help(call: Call, verb: str = "", short: bool = False) -> ExitCode:
             for t in chosen
         ]
         show_json({"verbs": rows})
+        return ExitCode.DONE
+    if markdown:
+        print_result(markdown_help(tasks))
         return ExitCode.DONE
     print_result(verb_help(tasks[verb]) if verb else short_help(tasks) if short else full_help(tasks))
     return ExitCode.DONE

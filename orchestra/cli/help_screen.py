@@ -59,6 +59,29 @@ def verb_help(task: OrchestraTask) -> str:
     return "\n".join(lines)
 
 
+def markdown_help(tasks: Mapping[str, OrchestraTask]) -> str:
+    """Return docs/commands.md: every verb with its help, in groups."""
+    lines = [
+        "# Commands",
+        "",
+        "Written by `orchestra help --markdown >docs/commands.md`; a test holds it up to date. Agents are names or",
+        "numbers; no agent means all of the fleet. Each line has one verb. What a verb prints with `--json` is",
+        "described by its file in `schemas/`.",
+        "",
+        "## Exit codes",
+        "",
+        "| code | meaning |",
+        "| --- | --- |",
+        *(f"| {code} | {text} |" for code, text in _EXITS.items()),
+    ]
+    public = (task for task in tasks.values() if task.group != "Build orchestra")
+    for group, members in groupby(public, key=lambda task: task.group):
+        lines += ["", f"## {group}"]
+        for task in members:
+            lines += ["", f"### {task.verb.name}", "", "```", verb_help(task), "```"]
+    return "\n".join(lines)
+
+
 def summary(task: OrchestraTask) -> str:
     """Return what the verb does, in a few words."""
     return (inspect.getdoc(task) or "").partition("\n")[0].rstrip(".")

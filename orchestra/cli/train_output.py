@@ -71,16 +71,18 @@ def print_train_report(call: Call, fleet: Fleet, report: MergeReport) -> ExitCod
 def _next_command(verb: str, fleet: Fleet, report: MergeReport) -> str | None:
     """Return the words of the command that follows the report of merge, rehearse or rebase-and-test."""
     from orchestra.fleet import read_snapshot
-    from orchestra.train.entries import NO_VERDICT
 
-    landed = [item.agent for item in report.landed]
+    landed, snapshot = [item.agent for item in report.landed], read_snapshot(fleet)
     if report.evicted:
         name = report.evicted[0].agent
         return f"request-changes {name} --from-train" if verb == "merge" else f"review {name}"
-    if undecided := [item.agent for item in report.waiting if item.reason == NO_VERDICT]:
-        return f"review {undecided[0]}"
+    waiting = {item.agent for item in report.waiting}
+    for agent in fleet.blueprint.agents:
+        refs, tip = snapshot.agent_refs(agent.name), snapshot.branch_tip(agent)
+        decided = refs.changes_requested is not None or refs.approved == tip
+        if agent.name in waiting and tip not in (None, refs.base) and not decided:
+            return f"review {agent.name}"
     if verb == "merge":
         return "clean" if landed else None
-    snapshot = read_snapshot(fleet)
     undecided = [name for name in landed if snapshot.agent_refs(name).approved is None]
     return f"review {undecided[0]}" if undecided else "merge" if landed else None

@@ -1,0 +1,36 @@
+"""Help: what a person sees first, and the page of all commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .conftest import Orchestra
+
+COMMANDS = Path(__file__).parents[2] / "docs" / "commands.md"
+
+
+def test_the_page_of_commands_is_what_help_prints(orchestra: Orchestra) -> None:
+    code, out, err = orchestra("help", "--markdown")
+    assert (code, err) == (0, "")
+    assert COMMANDS.read_text() == out, "run: orchestra help --markdown >docs/commands.md"
+
+
+def test_the_first_screen_is_short(orchestra: Orchestra) -> None:
+    code, out, _ = orchestra()
+    assert code == 0
+    assert len(out.splitlines()) <= 20
+    assert out.startswith("usage: orchestra VERB [AGENT...] [options]\n")
+
+
+def test_help_fits_into_80_columns_and_has_examples_and_exit_codes(orchestra: Orchestra) -> None:
+    groups = [
+        line for line in orchestra("help")[1].splitlines() if line and not line.startswith((" ", "usage", "Agents"))
+    ]
+    assert groups[:-1] == ["Plan", "Work", "Review", "Land", "Clean up", "More"]
+    for verb in [line.split()[0] for line in lines if line.startswith("  ")]:
+        out = orchestra("help", verb)[1]
+        assert out == orchestra(verb, "--help")[1] == orchestra(verb, "-h")[1]
+        body = out.partition("\n\n")[2]
+        assert max(map(len, body.splitlines())) <= 80, verb
+        assert "\nExamples\n  orchestra " in out
+        assert "\nExit codes\n    0  " in out
