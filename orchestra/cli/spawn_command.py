@@ -43,7 +43,8 @@ def spawn(
     Each worktree has CLAUDE.md, TASK.md and AGENT_NOTES.md. A first word that names a blueprint spawns its fleet.
 
     Run again, it creates what is missing and changes nothing else. A branch or folder that does not belong to the
-    fleet stops it before anything is created. All branches start from one commit, which is recorded for the fleet.
+    fleet stops it before anything is created. Branches start from today's target, and an agent that has no commits, no
+    session and no uncommitted work is moved to it.
 
     With --fresh the fleet, or the named agents, begin a new round. Uncommitted work is saved, and each agent's refs and
     branch are kept below refs/orchestra/archive/FLEET/N/AGENT.

@@ -46,7 +46,7 @@ from orchestra.workspace.paths import format_command
 from orchestra.workspace.progress import Counter, Listener, Phase, explain
 from orchestra.workspace.provision import MARK, SETUP_LOG, TEARDOWN_LOG, Failure, run_commands
 from orchestra.workspace.spawn_checks import Ground, real
-from orchestra.workspace.untracked_files import COPIES, is_as_copied
+from orchestra.workspace.untracked_files import COPIES, copied_folders, is_as_copied
 
 KEPT = "kept"  # in an agent's state folder: ignored files of its worktree that were made or changed by hand
 MOST_BYTES, MOST_FILES = 50_000_000, 1_000  # of uncommitted work that is saved without ``save_all``
@@ -242,10 +242,7 @@ class RemovalRun:
                 reason=fleet.lock_reason(removal.agent),
                 keep=folder / KEPT,
                 saved=snapshot,
-                # Files that spawn wrote and that are unchanged.
-                disposable=lambda name, file: (
-                    is_as_rendered(fleet, removal.name, name, file) or is_as_copied(folder, name, file)
-                ),
+                disposable=lambda name, file: is_unchanged(fleet, removal.name, name, file),
             )
             self.kept_files += removed.kept_files
         if removal.branch_tip:
@@ -258,6 +255,17 @@ class RemovalRun:
             for name in _STATE_FILES:
                 (folder / name).unlink(missing_ok=True)
         self.lines += removal.removal_lines()
+
+
+def is_unchanged(fleet: Fleet, agent: AgentName, name: str, file: Path) -> bool:
+    """Return whether spawn or set-up made an ignored file and it is as it was then."""
+    return is_as_rendered(fleet, agent, name, file) or is_as_copied(fleet.agent_folder(agent), name, file)
+
+
+def made_folders(fleet: Fleet, agent: AgentName) -> set[str]:
+    """Return the ignored folders of an agent's worktree that spawn or set-up made, each with a final slash."""
+    shared = {f"{name.rstrip('/')}/" for name in fleet.blueprint.worktrees.setup.share}
+    return shared | copied_folders(fleet.agent_folder(agent))
 
 
 def save_lost_index(fleet: Fleet, agent: AgentName, worktree: Path, ref: RefName) -> bool:

@@ -1,4 +1,6 @@
-"""A new round for agents of a fleet: what they have is archived, so that spawn can make it again from today's target.
+"""A new start for agents of a fleet from today's target.
+
+``spawn --fresh`` archives what they have. A plain ``spawn`` moves those that have no work of their own.
 
 Uncommitted work is saved and each worktree removed as ``clean`` does it. Then the agent's refs and its branch go below
 ``refs/orchestra/archive/FLEET/N/AGENT/``, created there before they are deleted, and its state folder goes to
@@ -8,6 +10,7 @@ Uncommitted work is saved and each worktree removed as ``clean`` does it. Then t
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from orchestra.blueprint.model import Agent, AgentName, FleetName
@@ -15,27 +18,46 @@ from orchestra.engine.job import Engine
 from orchestra.errors import GroundError
 from orchestra.fleet import Fleet, newest_target
 from orchestra.git import worktree_admin
-from orchestra.git.refs import PREFIX, CommitId, RefName, RefUpdate, branch_ref, update
+from orchestra.git.refs import PREFIX, AgentRefs, CommitId, RefName, RefUpdate, branch_ref, update
+from orchestra.git.unsaved_work import find_unsaved
+from orchestra.text import format_list
 from orchestra.workspace.progress import Listener, explain
-from orchestra.workspace.removal import AgentRemoval, RemovalRun, plan_removal
+from orchestra.workspace.removal import AgentRemoval, RemovalRun, is_unchanged, made_folders, plan_removal
 from orchestra.workspace.spawn_checks import Ground, real
 
-_QUEUED = "request.json"  # in an agent's folder: a session that has not started yet (sessions/store.py)
+_QUEUED, _RUNS = (
+    "request.json",
+    "runs",
+)  # in an agent's folder: a session that waits; those that ran (sessions/store.py)
 
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """``removals``: of the agents that have something to archive, as round ``number`` of the fleet."""
+    """``removals``: of the agents that start again; what they have is archived as round ``number`` of the fleet.
+
+    Without a number they have no work of their own, and only move to the commit ``target``.
+    """
 
     fleet: FleetName
-    number: int
+    target: CommitId | None
+    number: int | None
     removals: tuple[AgentRemoval, ...]
 
     def lines(self) -> list[str]:
         """Return one line for each step."""
         return [line for removal in self.removals for line in [*removal.lines(), self.archive_line(removal)]]
 
+    def notes(self) -> list[str]:
+        """Return what a person should know about moved agents."""
+        if self.number is not None or not self.removals:
+            return []
+        names = format_list([removal.name for removal in self.removals], most=5)
+        return [f"moved to today's target, since they have no work of their own: {names}"]
+
     def archive_line(self, removal: AgentRemoval) -> str:
+        if self.number is None:
+            target = self.target[:12] if self.target else ""
+            return f"move {removal.name}, which has no work of its own, to {target}"
         place = _archive_prefix(self.fleet, self.number, removal.name)
         return f"move the refs of {removal.name} and its branch {removal.agent.branch} to {place}"
 
@@ -60,7 +82,40 @@ def plan_renewal(ground: Ground, agents: Collection[Agent]) -> tuple[Renewal, li
         except (GroundError, OSError) as error:
             problems.append(f"{agent.name} cannot begin a new round: {explain(error)}")
     number = _round_number(fleet, [removal.agent for removal in removals])
-    return Renewal(fleet.name, number, tuple(removals)), problems
+    return Renewal(fleet.name, newest_target(ground.snapshot), number, tuple(removals)), problems
+
+
+def plan_moves(ground: Ground, agents: Collection[Agent]) -> Renewal:
+    """Plan to move the agents that have no commits, no session and no uncommitted work to today's target."""
+    fleet, admins = ground.fleet, worktree_admin.admins(ground.fleet.repository)
+    removals = []
+    for agent in agents:
+        # Whatever cannot be looked at stays where it is.
+        with suppress(GroundError, OSError):
+            admin = admins.get(real(fleet.worktree(agent)))
+            if admin is not None and _is_untouched(ground, agent):
+                removals.append(replace(plan_removal(ground, agent, admin, save_all=True), branch_tip=None))
+    return Renewal(fleet.name, newest_target(ground.snapshot), None, tuple(removals))
+
+
+def _is_untouched(ground: Ground, agent: Agent) -> bool:
+    """Return whether the agent has its worktree and nothing in it but what spawn made."""
+    fleet, refs, worktree = ground.fleet, ground.of(agent), ground.worktree(agent)
+    folder, path = fleet.agent_folder(agent.name), fleet.worktree(agent)
+    if refs != AgentRefs(base=refs.base) or refs.base is None or ground.branches.get(agent.branch) != refs.base:
+        return False
+    target = ground.base
+    if target in (None, refs.base) or not fleet.repository.is_ancestor(refs.base, target):
+        return False
+    if worktree is None or worktree.branch != agent.branch or not ground.is_there(agent):
+        return False
+    if any((folder / name).exists() for name in (_QUEUED, _RUNS)):
+        return False
+    unsaved = find_unsaved(path)
+    if unsaved.changed or unsaved.untracked or unsaved.unreadable:
+        return False
+    made = all(is_unchanged(fleet, agent.name, name, path / name) for name in unsaved.ignored)
+    return made and set(unsaved.ignored_folders) <= made_folders(fleet, agent.name)
 
 
 def ground_after(ground: Ground, renewal: Renewal) -> Ground:
@@ -83,7 +138,10 @@ def renew(fleet: Fleet, renewal: Renewal, engine: Engine, progress: Listener) ->
     for removal in renewal.removals:
         if removal.name not in run.skipped:
             with run.skipping(removal.name):
-                _archive(fleet, removal.agent, renewal.number)
+                if renewal.number is None:
+                    _delete_refs(fleet, removal.agent, _agent_objects(fleet, removal.agent))
+                else:
+                    _archive(fleet, removal.agent, renewal.number)
                 run.lines.append(renewal.archive_line(removal))
     return run
 
@@ -100,11 +158,16 @@ def _archive(fleet: Fleet, agent: Agent, number: int) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         others = sum(path == place or path.name.startswith(f"{agent.name}.") for path in place.parent.iterdir())
         folder.rename(place.with_name(f"{agent.name}.{others + 1}") if others else place)
-    # The base goes last: without it, the agent would not count as one that has something to archive.
+    _delete_refs(fleet, agent, objects)
+
+
+def _delete_refs(fleet: Fleet, agent: Agent, objects: Mapping[str, CommitId]) -> None:
+    """Delete an agent's refs and its branch. The base goes last: without it, the others would not count as ours."""
     origin = f"{PREFIX}{fleet.name}/{agent.name}/"
     names = {kind: RefName(origin + kind) for kind in objects} | {"branch": branch_ref(agent.branch)}
     ordered = sorted(objects, key=lambda kind: kind == "base")
-    update(git, [RefUpdate(names[kind], None, objects[kind]) for kind in ordered], reason="begin a new round")
+    deletions = [RefUpdate(names[kind], None, objects[kind]) for kind in ordered]
+    update(fleet.repository.git, deletions, reason="start again from today's target")
 
 
 def _agent_objects(fleet: Fleet, agent: Agent) -> dict[str, CommitId]:

@@ -98,7 +98,7 @@ def spawn(
             raise SpawnRefused(plan.problems, plan.blueprint_errors)
         base, lines = plan.base, list[str]()
         notes: list[str] = []
-        if plan.renewal:
+        if plan.renewal and plan.renewal.removals:
             renewed = renew(fleet, plan.renewal, engine, progress)
             lines, notes = renewed.lines, [f"{name} stays as it is: {why}" for name, why in renewed.skipped.items()]
             plan = replace(plan, agents=tuple(p for p in plan.agents if p.name not in renewed.skipped))
@@ -305,8 +305,10 @@ class SpawnRun:
                 agent_folder = self._fleet.agent_folder(planned.name)
                 clear_aside(planned.worktree)
                 if planned.commands:  # files that set-up created and that stay unchanged need not be kept by clean
-                    made = set(find_unsaved(planned.worktree).ignored) - set(before[planned.name].ignored)
-                    remember_copies(agent_folder, planned.worktree, made)
+                    after, known = find_unsaved(planned.worktree), before[planned.name]
+                    folders = set(after.ignored_folders) - set(known.ignored_folders)
+                    made = set(after.ignored) - set(known.ignored)
+                    remember_copies(agent_folder, planned.worktree, made, folders)
                 mark(agent_folder, Ready.READY)
                 self.completed(planned.ready_line())
 

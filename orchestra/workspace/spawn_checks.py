@@ -62,20 +62,34 @@ class Ground:
         """Return whether the agent's worktree exists."""
         return self.worktree(agent) is not None and (self.fleet.worktree(agent) / ".git").exists()
 
-    @cached_property
+    @property
     def tracked(self) -> Mapping[str, str]:
-        """Which of the paths that matter to spawn the base tracks -> their type: blob, tree or commit."""
-        if self.base is None:
-            return {}
-        names = {STANDARDS, LOCAL_STANDARDS, TASK, NOTES, ".gitmodules", *self.fleet.blueprint.templates}
-        parents = {str(parent) for name in names for parent in Path(name).parents} - {"."}
-        rows = self.fleet.repository.git.run("ls-tree", "-z", self.base, "--", *sorted(names | parents)).fields
-        return {name: facts.split(" ")[1] for facts, _, name in (row.partition("\t") for row in rows)}
+        """What ``tracked_at`` returns for the base."""
+        return self.tracked_at(self.base) if self.base else {}
+
+    @property
+    def names(self) -> InstructionNames:
+        """The instruction files of agents that start from the base."""
+        return self.names_at(self.base) if self.base else names_with(self.fleet.blueprint, STANDARDS)
+
+    def tracked_at(self, commit: CommitId) -> Mapping[str, str]:
+        """Return which of the paths that matter to spawn a commit tracks -> their type: blob, tree or commit."""
+        if commit not in self._tracked:
+            names = {STANDARDS, LOCAL_STANDARDS, TASK, NOTES, ".gitmodules", *self.fleet.blueprint.templates}
+            parents = {str(parent) for name in names for parent in Path(name).parents} - {"."}
+            rows = self.fleet.repository.git.run("ls-tree", "-z", commit, "--", *sorted(names | parents)).fields
+            facts = (row.partition("\t") for row in rows)
+            self._tracked[commit] = {name: fact.split(" ")[1] for fact, _, name in facts}
+        return self._tracked[commit]
+
+    def names_at(self, commit: CommitId) -> InstructionNames:
+        """Return the instruction files of agents that start from a commit."""
+        standards = LOCAL_STANDARDS if STANDARDS in self.tracked_at(commit) else STANDARDS
+        return names_with(self.fleet.blueprint, standards)
 
     @cached_property
-    def names(self) -> InstructionNames:
-        """The instruction files of the agents."""
-        return names_with(self.fleet.blueprint, LOCAL_STANDARDS if STANDARDS in self.tracked else STANDARDS)
+    def _tracked(self) -> dict[CommitId, Mapping[str, str]]:
+        return {}
 
 
 def real(path: Path) -> Path:
@@ -83,10 +97,10 @@ def real(path: Path) -> Path:
 
 
 def survey(fleet: Fleet) -> Ground:
-    """Read the state. The base is the commit that the fleet started from, else the newest commit of the target."""
+    """Read the state. The base is the newest commit of the target; without one, where the fleet started from."""
     snapshot = read_snapshot(fleet)
     bases = (snapshot.agent_refs(agent.name).base for agent in fleet.blueprint.agents)
-    return Ground(snapshot, next((base for base in bases if base is not None), None) or newest_target(snapshot))
+    return Ground(snapshot, newest_target(snapshot) or next((base for base in bases if base is not None), None))
 
 
 def find_problems(
@@ -100,17 +114,9 @@ def find_problems(
     if ground.base is None:
         yield "; ".join(explain_missing_target(ground.fleet))
         return
-    # Instruction files that the repository has itself.
-    names = ground.names
-    for name in sorted((names.all - {STANDARDS}) & set(ground.tracked)):
-        fix = "rename it" if name in (TASK, NOTES) else "leave it out of `templates`"
-        if name == LOCAL_STANDARDS:
-            fix = "it is meant to be private: git rm --cached it, and ignore it"
-        yield f"the repository tracks {name}, which orchestra would have to overwrite in every worktree: {fix}"
-    parents = {str(parent) for name in names.all for parent in Path(name).parents}
-    for parent in sorted(parents & set(ground.tracked)):
-        if ground.tracked[parent] != "tree":
-            yield f"`templates` names files below {parent}, which is a file in the repository"
+    missing = sum(not ground.is_there(agent) for agent in agents)
+    if missing:
+        yield from _tracked_names(ground)
     fleet = ground.fleet
     folder = fleet.repository.common_dir / PREFIX / fleet.name
     has_refs = bool(ground.snapshot.agents) or folder.exists()  # a first spawn has none, and need not look
@@ -121,8 +127,22 @@ def find_problems(
             continue
         yield from _branch_problems(ground, agent)
         yield from _folder_problems(ground, agent)
-    if missing := sum(not ground.is_there(agent) for agent in agents):
+    if missing:
         yield from _space_problems(ground, missing)
+
+
+def _tracked_names(ground: Ground) -> Iterator[str]:
+    """Yield instruction files that the repository has itself."""
+    names = ground.names
+    for name in sorted((names.all - {STANDARDS}) & set(ground.tracked)):
+        fix = "rename it" if name in (TASK, NOTES) else "leave it out of `templates`"
+        if name == LOCAL_STANDARDS:
+            fix = "it is meant to be private: git rm --cached it, and ignore it"
+        yield f"the repository tracks {name}, which orchestra would have to overwrite in every worktree: {fix}"
+    parents = {str(parent) for name in names.all for parent in Path(name).parents}
+    for parent in sorted(parents & set(ground.tracked)):
+        if ground.tracked[parent] != "tree":
+            yield f"`templates` names files below {parent}, which is a file in the repository"
 
 
 def _root_problems(fleet: Fleet) -> Iterator[str]:

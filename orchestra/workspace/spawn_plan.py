@@ -24,7 +24,7 @@ from orchestra.workspace.instruction_files import Verdict, compare
 from orchestra.workspace.paths import ASIDE, format_command
 from orchestra.workspace.provision import Ready, readiness
 from orchestra.workspace.render import render_files
-from orchestra.workspace.renewal import Renewal, ground_after, plan_renewal
+from orchestra.workspace.renewal import Renewal, ground_after, plan_moves, plan_renewal
 from orchestra.workspace.spawn_checks import Ground, find_problems, real, survey
 from orchestra.workspace.untracked_files import Belongings, find_belongings
 
@@ -186,13 +186,26 @@ def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None, fre
     """
     ground = survey(fleet)
     chosen = [agent for agent in fleet.blueprint.agents if agents is None or agent.name in agents]
-    renewal, sound = None, ground.snapshot.refs
-    obstacles: list[str] = []
     if fresh:
         renewal, obstacles = plan_renewal(ground, chosen)
-        ground = ground_after(ground, renewal)
+        return _plan(ground, chosen, renewal, obstacles)
+    # Agents without work of their own move to today's target, unless something prevents that.
+    moves = plan_moves(ground, chosen)
+    plan = _plan(ground, chosen, moves)
+    if moves.removals and plan.problems:
+        reason = f"no agent was moved to today's target: {plan.problems[0]}"
+        plan = _plan(ground, chosen, None)
+        return plan if plan.problems else replace(plan, notes=(*plan.notes, reason))
+    return plan
+
+
+def _plan(ground: Ground, chosen: Sequence[Agent], renewal: Renewal | None, obstacles: Sequence[str] = ()) -> SpawnPlan:
+    """Plan what follows a renewal, if there is one, with all checks."""
+    fleet, sound = ground.fleet, ground.snapshot.refs
     living: list[Agent] = []
-    notes: list[str] = []
+    notes = renewal.notes() if renewal else []
+    if renewal and renewal.removals:
+        ground = ground_after(ground, renewal)
     for agent in chosen:
         refs = ground.of(agent)
         if refs.landed is None and refs.discarded is None:
@@ -269,7 +282,7 @@ def _plan_agent(
         notes.append(f"{agent.name}: {worktree} was deleted; it is created again from the branch")
 
     files = {}
-    for name, text in render_files(fleet, agent, ground.names).items():
+    for name, text in render_files(fleet, agent, ground.names_at(base)).items():
         verdict = Verdict.WRITE if is_new else compare(fleet, agent, name, text)
         if verdict is Verdict.WRITE:
             files[name] = text
@@ -293,7 +306,7 @@ def _plan_agent(
         restored_work=restored.work if restored else None,
         kept_in=restored.kept_in if restored else Path(),
         kept_files=restored.kept_files if restored else (),
-        submodules_of=base if sets_up and ".gitmodules" in ground.tracked else None,
+        submodules_of=base if sets_up and ".gitmodules" in ground.tracked_at(base) else None,
         shared=tuple(name for name in folders if is_new or (sets_up and not os.path.lexists(worktree / name))),
         commands=fleet.blueprint.worktrees.setup.run if sets_up else (),
         sets_up=sets_up,

@@ -28,6 +28,7 @@ from orchestra.workspace.paths import stays_inside, written_aside
 INCLUDE_FILE = ".worktreeinclude"
 COPIES = "copied.json"
 _CANNOT_CLONE = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM)
+_FOLDER = "folder"  # in the place of a checksum
 _MANY = 50  # files: more than that in a folder that set-up created are hidden with the folder
 _FICLONE = 0x40049409  # linux/fs.h; no other system has it
 
@@ -109,9 +110,9 @@ def untracked_since(worktree: Path, known: Collection[str]) -> list[str]:
     return names
 
 
-def remember_copies(folder: Path, worktree: Path, names: Iterable[str]) -> None:
+def remember_copies(folder: Path, worktree: Path, names: Iterable[str], folders: Iterable[str] = ()) -> None:
     """Note in an agent's folder what was copied into ``worktree``, so that clean can tell what has changed since."""
-    sums = _read_sums(folder)
+    sums = _read_sums(folder) | dict.fromkeys(folders, _FOLDER)
     for name in names:
         with suppress(OSError):  # gone, or no regular file
             sums[name] = _checksum(worktree / name)
@@ -124,6 +125,11 @@ def is_as_copied(folder: Path, name: str, file: Path) -> bool:
         return _read_sums(folder).get(name) == _checksum(file)
     except OSError:
         return False
+
+
+def copied_folders(folder: Path) -> set[str]:
+    """Return the folders that set-up made, each with a final slash."""
+    return {name for name, checksum in _read_sums(folder).items() if checksum == _FOLDER}
 
 
 def _read_sums(folder: Path) -> dict[str, str]:

@@ -124,3 +124,53 @@ def test_a_killed_new_round_run_again_ends_like_an_undisturbed_one(spawned: Home
         assert home.checkout.read("uncommitted.txt", f"{ARCHIVE}/1/schema/saved/1") == "u", point
         assert home.look()["worktrees"] == end["worktrees"], point
         assert home.look()["status"] == end["status"], point
+
+
+def test_agents_without_work_move_to_the_target_and_their_set_up_runs_again(spawned: Home) -> None:
+    later = spawned.checkout.commit("the target has moved", {"later.txt": "l"})
+    (spawned.agent(1).path / "set-up.txt").chmod(0o600)
+    plan = plan_spawn(spawned.fleet())
+    report = run_spawn(spawned)
+    assert sorted(report.steps) == sorted(plan.lines())
+    assert report.notes == ("moved to today's target, since they have no work of their own: schema and api",)
+    for number in (1, 2):
+        agent = spawned.agent(number)
+        assert agent.git("rev-parse", "HEAD") == later
+        assert agent.git("status", "--porcelain") == ""
+        assert (agent.path / "set-up.txt").read_text() == "made\n"
+    assert not (spawned.checkout.path / ".git/orchestra/fleets/demo/agents/schema/kept").exists()
+    assert refs(spawned) == ["refs/orchestra/demo/api/base", "refs/orchestra/demo/schema/base"]
+    assert spawned.checkout.git("rev-parse", "refs/orchestra/demo/schema/base") == later
+    assert run_spawn(spawned).steps == ()
+
+
+@pytest.mark.parametrize(
+    "work", ["commit", "change", "file", "ignored file", "ignored folder", "notes", "session", "detached"]
+)
+def test_an_agent_with_anything_of_its_own_stays(spawned: Home, work: str) -> None:
+    agent = spawned.agent(1)
+    if work == "commit":
+        agent.commit("work", {"x": "x"})
+    elif work == "session":
+        (spawned.fleet().agent_folder(AgentName("schema")) / "runs" / "1").mkdir(parents=True)
+    elif work == "detached":
+        agent.git("switch", "--quiet", "--detach")
+    else:
+        names = {"change": "src/a.txt", "file": "new.txt", "ignored file": ".env", "notes": "AGENT_NOTES.md"}
+        spawned.checkout.write({".git/info/exclude": "cache/\n"})
+        agent.write({names.get(work, "cache/x"): "mine\n"})
+    before = agent.git("rev-parse", "HEAD"), agent.git("status", "--porcelain", "--ignored")
+    spawned.checkout.commit("the target has moved", {"later.txt": "l"})
+    report = run_spawn(spawned)
+    assert (agent.git("rev-parse", "HEAD"), agent.git("status", "--porcelain", "--ignored")) == before
+    assert report.notes == ("moved to today's target, since they have no work of their own: api",)
+
+
+def test_an_agent_does_not_move_to_a_target_on_which_it_could_not_start(spawned: Home) -> None:
+    before = spawned.agent(1).git("rev-parse", "HEAD")
+    spawned.checkout.commit("the target has a TASK.md", {"TASK.md": "ours"})
+    assert spawned.agent(1).git("rev-parse", "HEAD") == before
+    report = run_spawn(spawned)
+    assert report.steps == ()
+    assert report.notes[0].startswith("no agent was moved to today's target: the repository tracks TASK.md, ")
+    assert spawned.agent(1).git("rev-parse", "HEAD") == before

@@ -100,14 +100,17 @@ def test_steps_read_like_commands(home: Home) -> None:
     assert f"cp -p {home.checkout.path}/.env {root}/agent-1/.env" in lines
 
 
-def test_a_subset_then_the_rest_from_the_same_base(home: Home) -> None:
+def test_a_subset_then_the_rest_from_today_s_target(home: Home) -> None:
     first = run_spawn(home, ["api"])
     assert [place.agent for place in first.places] == ["api"]
-    home.checkout.commit("main moved on", {"later.txt": "x"})
+    work = home.agent(2).commit("work", {"work.txt": "w"})
+    later = home.checkout.commit("main moved on", {"later.txt": "x"})
     report = run_spawn(home)
-    assert report.base == first.base
-    assert home.agent(1).git("rev-parse", "HEAD") == first.base
+    assert report.base == later
+    assert home.agent(1).git("rev-parse", "HEAD") == later
+    assert home.agent(2).git("rev-parse", "HEAD") == work
     assert [place.origin for place in report.places] == [WorktreeOrigin.MADE, WorktreeOrigin.EXISTING]
+    assert run_spawn(home).steps == ()
 
 
 def test_settled_agents_get_no_worktree(home: Home) -> None:
