@@ -9,12 +9,14 @@ instruction file, and names that would reach into ``.git``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
-from orchestra.git.tree_diff import Change, changes, renames
+from orchestra.git.tree_diff import changes, renames
+
+_GIT_NAMES = ("", ".", "..", ".git", "git~1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,12 @@ def audit(git: Git, step: LandingStep) -> tuple[ContainmentFinding, ...]:
     landed = changes(git, step.onto, step.commit)
     branch = {p: c for p, c in changes(git, step.fork, step.tip).items() if not is_at_or_below(p, step.kept_out)}
     target = changes(git, step.fork, step.onto)
-    findings = [*_names(landed), *_kept_out(landed, step.kept_out)]
+    findings = []
+    for path, change in landed.items():
+        if change.new is not None and any(part.lower() in _GIT_NAMES for part in path.split("/")):
+            findings.append(ContainmentFinding(path, "has a name that git does not allow in a checkout"))
+        if is_at_or_below(path, step.kept_out):
+            findings.append(ContainmentFinding(path, "is an instruction file and must never land"))
     strangers = {path for path in set(landed) - set(branch) if not is_at_or_below(path, step.kept_out)}
     if strangers:  # what the branch did to a file that the target renamed belongs under its new name
         strangers -= _new_names(git, step.fork, step.onto, set(branch), strangers)
@@ -79,19 +86,3 @@ def unclaimed_paths(git: Git, before: CommitId, after: CommitId, steps: Iterable
     for step in steps:
         claimed.update(changes(git, step.onto, step.commit))
     return tuple(sorted(set(changes(git, before, after)) - claimed))
-
-
-def _names(landed: Mapping[str, Change]) -> list[ContainmentFinding]:
-    return [
-        ContainmentFinding(path, "has a name that git does not allow in a checkout")
-        for path, change in landed.items()
-        if change.new is not None and any(part.lower() in ("", ".", "..", ".git", "git~1") for part in path.split("/"))
-    ]
-
-
-def _kept_out(landed: Mapping[str, Change], kept_out: tuple[str, ...]) -> list[ContainmentFinding]:
-    return [
-        ContainmentFinding(path, "is an instruction file and must never land")
-        for path in landed
-        if is_at_or_below(path, kept_out)
-    ]

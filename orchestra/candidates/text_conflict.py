@@ -101,10 +101,14 @@ class Resolver:
         settled = settle(merged, unruled) if unruled and settle else {}
         if len(settled) != len(unruled):
             return None
-        united = {path: self._union(sides[path]) for path, rule in rules.items() if isinstance(rule, Union)}
-        if None in united.values():
-            return None
-        ours = {path: _entry(sides[path][2]) for path, rule in rules.items() if isinstance(rule, Regenerate)}
+        united: dict[str, Entry] = {}
+        for path in [path for path, rule in rules.items() if isinstance(rule, Union)]:
+            text = merge_text(self._git, self._objects, sides[path], "--union")
+            if text is None:
+                return None
+            united[path] = Entry(sides[path][2].mode.encode(), self._objects.write_blob(text))
+        regenerated = {path: sides[path][2] for path, rule in rules.items() if isinstance(rule, Regenerate)}
+        ours = {path: Entry(stage.mode.encode(), stage.id) for path, stage in regenerated.items()}
         tree = self._objects.with_entries(merged.tree, _encoded({**settled, **united, **ours}))
         for path, rule in sorted(rules.items()):
             if isinstance(rule, Regenerate):
@@ -114,10 +118,6 @@ class Resolver:
                 entry = Entry(ours[path].mode, self._objects.write_blob(content))
                 tree = self._objects.with_entries(tree, _encoded({path: entry}))
         return tree
-
-    def _union(self, sides: Mapping[int, Stage]) -> Entry | None:
-        text = merge_text(self._git, self._objects, sides, "--union")
-        return None if text is None else Entry(sides[2].mode.encode(), self._objects.write_blob(text))
 
 
 def conflict_hunks(git: Git, objects: Objects, conflict: Conflict, theirs: str) -> str:
@@ -177,10 +177,6 @@ def by_path(merged: Merged) -> dict[str, dict[int, Stage]]:
 def is_plain(sides: Mapping[int, Stage]) -> bool:
     """Whether both sides of a conflict are plain files."""
     return {2, 3} <= set(sides) and all(stage.mode in _FILE_MODES for stage in sides.values())
-
-
-def _entry(stage: Stage) -> Entry:
-    return Entry(stage.mode.encode(), stage.id)
 
 
 def _encoded(entries: Mapping[str, Entry | None]) -> dict[bytes, Entry | None]:

@@ -40,10 +40,6 @@ KINDS = (
 )
 
 
-def _no_data() -> Mapping[str, Json]:
-    return MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True)
 class TrainEvent:
     """``kind`` is one of KINDS, ``text`` one line for a person, ``at`` a POSIX timestamp."""
@@ -51,18 +47,13 @@ class TrainEvent:
     kind: str
     agents: tuple[str, ...]
     text: str
-    data: Mapping[str, Json] = field(default_factory=_no_data)
+    data: Mapping[str, Json] = field(default_factory=dict)
     at: float = 0.0
 
     def to_json(self) -> dict[str, Json]:
         """Return one line of ``--events``."""
-        return {
-            "kind": self.kind,
-            "at": self.at,
-            "agents": list(self.agents),
-            "text": self.text,
-            "data": dict(self.data),
-        }
+        document: dict[str, Json] = {"kind": self.kind, "at": self.at, "agents": list(self.agents)}
+        return document | {"text": self.text, "data": dict(self.data)}
 
 
 Listener = Callable[[TrainEvent], None]

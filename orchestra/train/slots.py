@@ -16,6 +16,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from orchestra.blueprint.inline_templates import render_env
@@ -59,8 +60,6 @@ class Slots:
         worktrees = (worktree.path for worktree in snapshot.worktrees)
         places = (fleet.repository.home, *worktrees)
         self.checkouts = tuple(path for path in places if slots_root(fleet) not in path.parents)
-        self._belongings: Belongings | None = None
-        self._looked = False
         self._setup_keys: dict[str, str] = {}
         self._entered: set[int] = set()
 
@@ -136,7 +135,7 @@ class Slots:
         tree = tree_of(self._fleet.repository.git, commit)
         if tree not in self._setup_keys:
             setup = self._fleet.blueprint.worktrees.setup
-            belongings = self._find_belongings()
+            belongings = self._belongings
             copied = [(file, _digest(belongings.source / file)) for file in belongings.files] if belongings else []
             inputs = {
                 "run": setup.run,
@@ -232,7 +231,7 @@ class Slots:
 
     def _bring_belongings(self, folder: Path) -> bool:
         """Bring the files and folders that ``setup`` names, as into an agent's worktree; False when there is none."""
-        found = self._find_belongings()
+        found = self._belongings
         if found is None:
             return False
         for file in found.files:
@@ -241,10 +240,9 @@ class Slots:
             share_folder(found.source, shared, folder)
         return bool(found.files or found.folders)
 
-    def _find_belongings(self) -> Belongings | None:
-        if not self._looked:
-            self._belongings, self._looked = find_belongings(self._fleet), True
-        return self._belongings
+    @cached_property
+    def _belongings(self) -> Belongings | None:
+        return find_belongings(self._fleet)
 
 
 def _reason(number: int) -> str:

@@ -102,7 +102,10 @@ class TestRequest:
 
 @dataclass(slots=True)
 class RunningTest:
-    """A candidate in a slot. ``cancelled``: its result no longer matters."""
+    """A candidate in a slot. ``cancelled``: its result no longer matters.
+
+    ``slow_at``: when its gate takes much longer than usual, as a monotonic time.
+    """
 
     request: TestRequest
     slot: int
@@ -113,6 +116,7 @@ class RunningTest:
     runs: list[GateRun] = field(default_factory=list)
     job: JobId | None = None
     log: Path | None = None
+    slow_at: float | None = None
     cancelled: bool = False
 
 

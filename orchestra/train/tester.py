@@ -36,6 +36,7 @@ from orchestra.gates.result_cache import (
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import tree_of
 from orchestra.ledger import Json
+from orchestra.text import format_duration
 from orchestra.train.eta import typical_seconds
 from orchestra.train.events import EventSink
 from orchestra.train.planner_model import MergeGroup
@@ -52,6 +53,7 @@ from orchestra.train.test_run import (
     untestable,
 )
 
+_SLOW, _SLOW_FROM_S = 10, 10.0  # times the usual duration of a gate, and at least so many seconds: it is reported
 _POLL_S = 0.02  # for slots that are being prepared, while jobs are waited for
 
 
@@ -165,28 +167,35 @@ class Tester:
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
-    def wait(self, timeout_s: float | None = None) -> list[TestReport]:
-        """Return the tests that ended since the last call; block until there is one, at most ``timeout_s``."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    def wait(self) -> list[TestReport]:
+        """Return the tests that ended since the last call; block until there is one."""
         while not self._reports and (self._running or self._preparing):
-            remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
             if self._preparing and not self._running:
-                futures = [preparation.setup for preparation in self._preparing]
-                wait_for_futures(futures, remaining, FIRST_COMPLETED)
+                wait_for_futures([preparation.setup for preparation in self._preparing], None, FIRST_COMPLETED)
             else:
-                poll = (
-                    remaining if not self._preparing else min(_POLL_S, remaining if remaining is not None else _POLL_S)
-                )
-                for event in self._engine.wait(poll):
+                for event in self._engine.wait(_POLL_S if self._preparing else self._report_slow_gates()):
                     if isinstance(event, Finished):
                         self._job_ended(event.job, event.result)
             for preparation in [preparation for preparation in self._preparing if preparation.setup.done()]:
                 self._preparing.remove(preparation)
                 self._slot_prepared(preparation)
-            if remaining == 0.0:
-                break
         reports, self._reports = self._reports, []
         return reports
+
+    def _report_slow_gates(self) -> float | None:
+        """Report each gate that has run ten times longer than usual, once; return the seconds until the next may."""
+        now = time.monotonic()
+        for running in self._running:
+            if running.slow_at is not None and running.slow_at <= now and running.job is not None:
+                running.slow_at = None
+                gate, usual = (
+                    running.gates_to_run[0].name,
+                    typical_seconds(self.measured, (running.gates_to_run[0].name,)),
+                )
+                text = f"{gate} on {running.request.title} takes more than {_SLOW} times as long as usual"
+                text += f" ({format_duration(usual or 0)}); its log: {running.log}"
+                self._events.emit("advice", running.request.agents, text)
+        return min((running.slow_at - now for running in self._running if running.slow_at is not None), default=None)
 
     def _slot_prepared(self, preparation: SlotPreparation) -> None:
         """Start the first command in the slot, if it holds its candidate."""
@@ -243,6 +252,8 @@ class Tester:
         else:
             steps, remaining = len(self.gates), len(running.gates_to_run)
         usual = None if gate == SETUP_GATE and steps > 1 else typical_seconds(self.measured, (gate,))
+        is_gate = usual is not None and not running.setup_to_run
+        running.slow_at = time.monotonic() + max(_SLOW * (usual or 0), _SLOW_FROM_S) if is_gate else None
         data: dict[str, Json] = {"step": steps - remaining + 1, "steps": steps, "expected_s": usual}
         data |= request.event_data()
         text = f"{gate} on {request.title}"
@@ -254,7 +265,7 @@ class Tester:
         running = next((running for running in self._running if running.job == job), None)
         if running is None:
             return
-        running.job = None
+        running.job = running.slow_at = None
         outcome = result.outcome
         if outcome is Outcome.CANCELLED:
             self._end(running, TestOutcome.CANCELLED)

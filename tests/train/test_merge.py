@@ -603,3 +603,16 @@ def test_the_result_comes_before_the_explanations_and_an_interrupt_ends_only_the
     )
     assert "interrupted before all evictions were explained" in report.advice[-1]
     assert landed(train.merge(agents=["two"])) == []
+
+
+def test_a_gate_that_takes_ten_times_longer_than_usual_is_reported(
+    train: TrainFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestra.train.tester._SLOW_FROM_S", 0.5)
+    train.gates(RunGate("tests", "test ! -e slow || sleep 3")).approved(one={"a": "1\n"}, two={"slow": "1\n"})
+    texts: list[str] = []
+    train.merge(agents=["one"])
+    train.fleet.ledger.record("gate", "one", gate="tests", outcome="passed", seconds=0.01, cached=False)
+    report = train.merge(agents=["two"], progress=lambda event: texts.append(event.text))
+    assert landed(report) == ["two"]
+    assert len([text for text in texts if "takes more than 10 times as long as usual" in text]) == 1
