@@ -222,7 +222,7 @@ def test_many_findings_of_a_kind_do_not_hide_the_others(repository: Checkout, wr
     assert len([finding for finding in report.findings if finding.code is Code.SCOPE_OVERLAP]) == 28
     warnings = [line for line, severity in draw_plan(report) if severity is Severity.WARNING]
     assert len(warnings) == MOST_SHOWN
-    assert "  orchestra plan --all: 23 more warnings, 1 note and what to change\n" in written_out(report)
+    assert "  orchestra plan --all: 23 more warnings, 9 notes and what to change\n" in written_out(report)
     assert written_out(report, all_findings=True).count("[scope-overlap]") == 28
     errors = plan(fleet(repository, written(agents, "overlap: error")), machine=MACHINE)
     assert written_out(errors).count("may both change") == MOST_OF_A_KIND
