@@ -73,7 +73,8 @@ def setup_findings(blueprint: Blueprint, tracked: Collection[str], missing: Coll
     ``tracked`` are the paths at the agents' start, ``missing`` the commands that are not on PATH.
     """
     setup = blueprint.worktrees.setup
-    brought = Matcher(Scope(setup.copy + setup.share)).matches
+    # What `requires` names has its own finding.
+    expected = Matcher(Scope(setup.copy + setup.share + blueprint.requires)).matches
     is_certain = ".worktreeinclude" not in tracked  # which may bring any file
     for number, run in enumerate(setup.run):
         where = place(blueprint, "worktrees", "setup", "run", number)
@@ -90,7 +91,7 @@ def setup_findings(blueprint: Blueprint, tracked: Collection[str], missing: Coll
                 is_certain = False
                 break
             for files in needed:
-                if any(file in tracked or brought(file) for file in files):
+                if any(file in tracked or expected(file) for file in files):
                     continue
                 names = format_list(files, conjunction="or")
                 message = f"set-up `{run}` cannot work: the target has no {names}"

@@ -68,6 +68,8 @@ def test_files_that_set_up_brings_or_creates_count_as_present(written: Written) 
     assert not findings(written, "npm ci", setup=", copy: [package-lock.json]")
     assert not findings(written, "npm ci", tracked=".worktreeinclude")
     assert not findings(written, "./prepare", "npm ci")
+    required = written("- {name: a}", "requires: [package-lock.json]\nworktrees: {setup: {run: [npm ci]}}")
+    assert not list(setup_findings(required, [], [])), "requires reports it"
     assert [len(found.paths) for found in findings(written, "npm ci", "uv sync --locked")] == [2, 1]
     assert [found.paths for found in findings(written, "pip install -r a.txt -r b.txt", tracked="a.txt")] == [
         ("b.txt",)
