@@ -769,12 +769,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 f9010aa806ea'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 eb1ae24ea079'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 f9010aa806ea'
+	o_identity='mvp5 0.1.0 eb1ae24ea079'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -782,6 +782,10 @@ _orchestra_declared() {
 	o_root='../worktrees/@repository@/mvp5'
 	# where work lands; empty: the remote's default branch, else the current one
 	o_target=''
+	# what the target must have, a pattern a line
+	o_requires='package.json
+package-lock.json
+tsconfig.json'
 	# empty: origin where there is one
 	o_remote=''
 	# 1: every merge pushes
@@ -854,7 +858,7 @@ _orchestra_gate_environment() { exec env -i CI=true TERM=dumb GIT_TERMINAL_PROMP
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 f9010aa806ea' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 eb1ae24ea079' "$0"; then
 		_merge_helper_main "$@"
 		exit
 	fi

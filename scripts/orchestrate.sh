@@ -152,6 +152,11 @@ _orchestra_check_places() {
 		esac
 		_orchestra_instructions _orchestra_repo_git --literal-pathspecs ls-tree --full-tree --name-only "$o_start" -- |
 			command grep -vx 'CLAUDE\.md' | command sed 's/$/: the repository tracks it, and it would be overwritten/'
+		o_empty=$(_orchestra_repo_git hash-object -t tree --stdin </dev/null)
+		command printf '%s\n' "$o_requires" | while IFS= read -r o_one; do
+			[ -z "$o_one" ] || _orchestra_repo_git diff-tree -r --name-only "$o_empty" "$o_start" -- ":(top,glob)$o_one" | command grep -q . ||
+				_orchestra_say "$o_target has no $o_one, which $o_fleet requires: commit it, or run orchestra init --from=$o_blueprint"
+		done
 		_orchestra_each_open _orchestra_check_agent
 	} >"$o_scratch/problems"
 	[ ! -s "$o_scratch/problems" ] || { command sed 's/^/error: /' "$o_scratch/problems" >&2 && exit 3; }
@@ -759,12 +764,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 f9010aa806ea'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 eb1ae24ea079'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 f9010aa806ea'
+	o_identity='mvp5 0.1.0 eb1ae24ea079'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -772,6 +777,10 @@ _orchestra_declared() {
 	o_root='../worktrees/@repository@/mvp5'
 	# where work lands; empty: the remote's default branch, else the current one
 	o_target=''
+	# what the target must have, a pattern a line
+	o_requires='package.json
+package-lock.json
+tsconfig.json'
 	# empty: origin where there is one
 	o_remote=''
 	# 1: every merge pushes
@@ -1961,7 +1970,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 f9010aa806ea' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 eb1ae24ea079' "$0"; then
 		_orchestrate_main "$@"
 		exit
 	fi

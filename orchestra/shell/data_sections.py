@@ -60,6 +60,7 @@ def fleet_values(inputs: ScriptInputs, identity: str) -> str:
             _root(blueprint),
         ),
         ("where work lands; empty: the remote's default branch, else the current one", "o_target", blueprint.target),
+        ("what the target must have, a pattern a line", "o_requires", "\n".join(blueprint.requires)),
         ("empty: origin where there is one", "o_remote", blueprint.remote),
         ("1: every merge pushes", "o_push", "1" if blueprint.merge.push else ""),
         ("what the blueprint declares and only the tool supports", "o_spawn_refused", _refused_by_spawn(blueprint)),

@@ -44,6 +44,19 @@ def test_the_code_of_a_script_has_at_most_550_lines(name: str) -> None:
     assert len([line for line in lines if line and not line.startswith("#")]) <= 550
 
 
+def test_a_target_without_a_required_file_stops_spawn(repository: Checkout, tmp_path: Path) -> None:
+    pair = write_scripts(tmp_path / "requires", f"{SMALL_BLUEPRINT}requires: [go.mod, 'lib/**/*.go']\n")
+    refused = run("sh", pair.orchestrate, "spawn", cwd=repository.path, ok=False)
+    assert refused.code == 3
+    assert [line.partition(", which")[0] for line in refused.err.splitlines()] == [
+        "error: main has no go.mod",
+        "error: main has no lib/**/*.go",
+    ]
+    assert not repository.git("for-each-ref", "refs/orchestra")
+    repository.commit("needs", {"go.mod": "module x", "lib/a/b.go": "package a"})
+    run("sh", pair.orchestrate, "spawn", cwd=repository.path)
+
+
 REFUSED = {
     "worktrees: {setup: {copy: [.env]}}": (("spawn", "setup.copy"), ("merge", "setup.copy")),
     "worktrees: {setup: {share: [node_modules]}}": (("spawn", "setup.share"), ("merge", "setup.share")),

@@ -76,6 +76,11 @@ _orchestra_check_places() {
 		esac
 		_orchestra_instructions _orchestra_repo_git --literal-pathspecs ls-tree --full-tree --name-only "$o_start" -- |
 			command grep -vx 'CLAUDE\.md' | command sed 's/$/: the repository tracks it, and it would be overwritten/'
+		o_empty=$(_orchestra_repo_git hash-object -t tree --stdin </dev/null)
+		command printf '%s\n' "$o_requires" | while IFS= read -r o_one; do
+			[ -z "$o_one" ] || _orchestra_repo_git diff-tree -r --name-only "$o_empty" "$o_start" -- ":(top,glob)$o_one" | command grep -q . ||
+				_orchestra_say "$o_target has no $o_one, which $o_fleet requires: commit it, or run orchestra init --from=$o_blueprint"
+		done
 		_orchestra_each_open _orchestra_check_agent
 	} >"$o_scratch/problems"
 	[ ! -s "$o_scratch/problems" ] || { command sed 's/^/error: /' "$o_scratch/problems" >&2 && exit 3; }
