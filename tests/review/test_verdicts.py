@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.blueprint.model import AgentName
+from orchestra.engine.local import LocalEngine
 from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import Fleet
 from orchestra.git.refs import AgentRefs, CommitId, Kind, agent_ref
@@ -15,7 +16,8 @@ from orchestra.review.agent_notes import pinned_notes
 from orchestra.review.approval import approve
 from orchestra.review.branch_status import read_branch_statuses
 from orchestra.review.verdicts import Verdict, discard, request_changes, requested_changes, verdict
-from tests.conftest import Checkout, MakeRepository
+from orchestra.workspace.restore import restore
+from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
 
 A, B = CommitId("a" * 40), CommitId("b" * 40)
@@ -120,7 +122,7 @@ def test_a_discard_keeps_the_head_and_what_it_says_brings_it_back(world: World) 
     assert _verdict(world, "schema") is Verdict.DISCARDED
     with pytest.raises(UsageError, match="was discarded"):
         approve(world.fleet, agent)
-    _run_words(world.checkout, decision.remarks[1])
+    _restore(world, decision.remarks[1])
     assert _verdict(world, "schema") is Verdict.NONE
     assert approve(world.fleet, agent).commit == head
 
@@ -131,17 +133,16 @@ def test_a_discarded_head_comes_back_after_its_branch_was_cleaned(world: World) 
     decision = discard(world.fleet, agent, "not wanted")
     world.checkout.git("worktree", "remove", str(world.at("schema").path))
     world.checkout.git("branch", "-D", agent.branch)
-    _run_words(world.checkout, decision.remarks[2])
+    _restore(world, decision.remarks[1])
     assert world.checkout.git("rev-parse", agent.branch) == head
     assert "demo/schema/discarded" not in world.refs()
 
 
-def _run_words(checkout: Checkout, remark: str) -> None:
-    """Run the git commands that a remark tells a person to type."""
-    for command in remark.partition(": ")[2].split(" && "):
-        program, *words = command.split()
-        if program == "git":
-            checkout.git(*words)
+def _restore(world: World, remark: str) -> None:
+    """Do what a remark tells a person to type."""
+    assert remark.endswith(": orchestra restore schema")
+    with LocalEngine(1) as engine:
+        restore(world.fleet, world.fleet.require_agent("schema"), engine=engine)
 
 
 @pytest.mark.parametrize("words", ["", "  \n"])
