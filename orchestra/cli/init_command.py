@@ -78,9 +78,8 @@ def init(
     written = write(plan)
     _trust_own(repository, plan, written)
     _show(plan, written, commit=None, json=call.json)
-    print_note(f"Next: describe each agent's task in {plan.blueprint} and commit what init wrote, then run")
-    print_note(f"  orchestra check {plan.blueprint.stem}    # set-up and gates on the target as it is")
-    print_note(f"  orchestra plan {plan.blueprint.stem}     # what the fleet would do")
+    print_note(f"Describe each agent's task in {plan.blueprint}, and commit what init wrote.")
+    call.print_next(f"check {plan.blueprint.stem}")
     return ExitCode.DONE
 
 
@@ -119,8 +118,9 @@ def _init_from(fleet: str, folder: str | None, repo: str | None, *, yes: bool, i
     _show(plan, written, commit=commit, json=json)
     if commit:
         print_note(f"committed {format_count(len(written), 'file')} to {name} as {commit[:10]}")
-    place = "" if repository.top == Path.cwd() else f"cd {shlex.quote(str(repository.top))} && "
-    print_note(f"Next: {place}orchestra check {plan.blueprint.stem}")
+    if not json:
+        place = "" if repository.top == Path.cwd() else f"cd {shlex.quote(str(repository.top))} && "
+        print_result(f"next: {place}orchestra check {plan.blueprint.stem}")
     return ExitCode.DONE
 
 

@@ -42,6 +42,7 @@ def test_a_target_that_passes(orchestra: Orchestra, shop: Checkout) -> None:
         ["lint", "passed"],
         ["tests", "passed"],
         ["slow", "passed"],
+        ["next:", "orchestra"],
     ]
     assert shop.git("status", "--porcelain") == ""
     code, out, _ = check(orchestra, shop)

@@ -14,7 +14,7 @@ def test_from_makes_a_repository_and_commits(orchestra: Orchestra, tmp_path: Pat
     assert code == 0
     assert f"wrote {tmp_path / 'shop/blueprints/mvp5.yaml'}\n" in out
     assert "committed 18 files to main as " in err
-    assert err.endswith(f"Next: cd {tmp_path / 'shop'} && orchestra check mvp5\n")
+    assert out.endswith(f"next: cd {tmp_path / 'shop'} && orchestra check mvp5\n")
     code, out, err = orchestra("init", "--from=mvp5", "--repo=shop", "--yes")
     assert (code, "and what it requires exist already; nothing was written" in err) == (0, True)
 
@@ -54,7 +54,7 @@ def test_a_repository_without_code_is_sent_to_the_fleets(orchestra: Orchestra, m
 
 def test_a_draft_ends_with_what_to_do_next(orchestra: Orchestra, make_repository: MakeRepository) -> None:
     checkout = make_repository({f"src/m{number}.py": "" for number in range(9)})
-    code, _, err = orchestra("init", "--name=draft", "--repo", str(checkout.path))
+    code, out, err = orchestra("init", "--name=draft", "--repo", str(checkout.path))
     assert code == 0
-    assert "orchestra check draft" in err
-    assert "orchestra plan draft" in err
+    assert err == "Describe each agent's task in blueprints/draft.yaml, and commit what init wrote.\n"
+    assert out.endswith(f"next: orchestra check draft --repo={checkout.path}\n")
