@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from orchestra.text import one_line, terminal_safe
+from orchestra.text import format_clock, one_line, terminal_safe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -178,8 +179,20 @@ def progress(command: str) -> Iterator[Callable[[str], None]]:
         yield lambda step: print_note(f"{command}: {step}")
         return
     # Twice a second: rich uses a measurable part of a core when it redraws more often.
-    with _console(sys.stderr).status(command, refresh_per_second=2) as status:
-        yield lambda step: status.update(_text(f"{command}: {one_line(step)}", Tone.PLAIN))
+    with _console(sys.stderr).status(_Step(command, time.monotonic()), refresh_per_second=2) as status:
+        yield lambda step: status.update(_Step(f"{command}: {one_line(step)}", time.monotonic()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step as it is drawn: what runs, and for how long."""
+
+    text: str
+    since: float
+
+    def __rich__(self) -> Text:
+        seconds = time.monotonic() - self.since
+        return _text(f"{self.text}  {format_clock(seconds)}" if seconds >= 1 else self.text, Tone.PLAIN)
 
 
 def ask(question: str, answers: Mapping[str, str] | Sequence[str], source: IO[str] | None = None) -> str | None:
