@@ -282,7 +282,7 @@ def test_every_phase_is_reached_by_an_event() -> None:
 
 def test_what_stays_in_the_scrollback() -> None:
     kept = [kind for kind in KINDS if is_final(event(kind, outcome="passed"))]
-    assert set(kept) == {*FATES, "advice", "proposal", "recovered"}
+    assert set(kept) == {*FATES, "advice", "proposal", "recovered", "train.result"}
     assert is_final(event("gate.finished", outcome="failed", purpose="land"))
     assert not is_final(event("gate.finished", outcome="cancelled", purpose="land"))
     assert not is_final(event("gate.finished", outcome="failed", purpose="explain"))
