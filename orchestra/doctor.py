@@ -23,7 +23,9 @@ from orchestra.fleet import Fleet
 from orchestra.git.git_process import Git
 from orchestra.plan.repository_scan import read_tree
 from orchestra.sessions.runners.claude import PROGRAM, config_file, install_client, require_no_dialog
+from orchestra.sessions.runners.command import require_program
 from orchestra.sessions.sandbox import SANDBOX_FIX, sandbox_available, sandbox_error
+from orchestra.sessions.tmux import require_tmux
 
 OLDEST_GIT, OLDEST_CLIENT, NEWEST_CLIENT, OLDEST_TMUX = (2, 38), (2, 1, 197), (2, 1, 330), (3, 0)
 _BLOCK = 4096  # bytes: every file takes whole blocks
@@ -151,13 +153,10 @@ def _programs(fleet: Fleet) -> Iterator[Finding]:
     for name in sorted(commands):
         if "{" in name or os.sep in name:
             continue  # a template, or a file of the worktree
-        if shutil.which(name) is None:
-            yield Finding(
-                Level.FAIL,
-                "program",
-                f"the runner's program {name} is not on PATH",
-                f"install {name}, or add its folder to PATH",
-            )
+        try:
+            require_program(name, Path("/"), os.environ)
+        except OrchestraError as error:
+            yield Finding(Level.FAIL, "program", error.message, error.hint or "")
         else:
             yield Finding(Level.OK, "program", f"{name} is on PATH")
 
@@ -179,10 +178,10 @@ def _dialogs(fleet: Fleet) -> Iterator[Finding]:
     runners = [agent.runner for agent in fleet.blueprint.agents]
     if RunnerMode.TMUX not in {runner.mode for runner in runners if runner.kind is not RunnerKind.NONE}:
         return
-    if shutil.which("tmux") is None:
-        yield Finding(
-            Level.FAIL, "tmux", "the blueprint sets `mode: tmux`, but tmux is not installed", _install("tmux")
-        )
+    try:
+        require_tmux()
+    except OrchestraError as error:
+        yield Finding(Level.FAIL, "tmux", f"the blueprint sets `mode: tmux`, but {error.message}", error.hint or "")
     if not any(r.kind is RunnerKind.CLAUDE and r.mode is RunnerMode.TMUX for r in runners):
         return
     try:

@@ -154,6 +154,7 @@ class Runner:
     # kind command: argv, each a Jinja template, then {prompt} {prompt_file} {worktree} {session_id} {settings}
     command: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()  # kind command: argv that re-enters a session; empty: command with the new prompt
+    waiting: str | None = None  # kind command in tmux: a regular expression of the text at which it waits for a person
     allow: tuple[str, ...] = ()  # kind claude: permission rules beyond those derived, such as Bash(docker compose *)
     model: str | None = None
     max_turns: int | None = None

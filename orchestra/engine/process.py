@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,21 @@ def capture(
         return Captured(command, process.returncode, out, err)
 
 
-def foreground(argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> int:
-    """Hand the terminal to a program; return its exit code, negative when a signal ended it.
+def foreground(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: Path | None = None,
+) -> int:
+    """Hand the terminal, or the file ``stdin`` and our output, to a program; return its exit code, or minus its signal.
 
     An interrupt is the program's to handle meanwhile, as in a shell.
     """
-    with subprocess.Popen(tuple(argv), cwd=cwd, env=env) as process:
+    with (
+        stdin.open("rb") if stdin else nullcontext() as file,
+        subprocess.Popen(tuple(argv), cwd=cwd, env=env, stdin=file) as process,
+    ):
         # Only now: a child inherits an ignored signal through exec, and would be deaf to the interrupt for good.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:

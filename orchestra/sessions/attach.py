@@ -12,7 +12,7 @@ from orchestra.fleet import Fleet
 from orchestra.sessions import tmux
 from orchestra.sessions.prompts import manual_commands
 from orchestra.sessions.runners.claude import PROGRAM
-from orchestra.sessions.runners.command import fill
+from orchestra.sessions.runners.placeholders import fill
 from orchestra.sessions.state import AgentState, State
 from orchestra.sessions.store import FleetFolder
 

@@ -17,18 +17,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
 _BLOCK = 2  # the client shows standard error to the model and does not do what it was about to do
-_MOST_REMINDERS = 3
 # Not through a link, and not into a pipe without a reader: an agent without a sandbox may have put either there.
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_TAIL = 2_000
-_MOST_NAMES = 10
-_NO_VERDICT = (0, None, 125, 127)  # passed, took too long, the tool itself failed, program not found
 
 
 def main(arguments: list[str]) -> int:
@@ -66,7 +61,9 @@ def greet(event: Json, folder: Path) -> str:
     policy = _policy(folder)
     text = f"You are orchestra agent {policy['agent']} of fleet {policy['fleet']}, on branch {policy['branch']}."
     if policy["scope_text"]:
-        text += f" Change only {', '.join(policy['scope_text'])}."
+        scope = ", ".join(policy["scope_text"])
+        reason = f" Your scope is {scope}; a change elsewhere needs its path and reason in AGENT_NOTES.md."
+        text += f" Change only {scope}." if policy.get("strict", True) else reason
     context = {"hookEventName": "SessionStart", "additionalContext": text}
     sys.stdout.write(json.dumps({"hookSpecificOutput": context}) + "\n")
     return ""
@@ -85,17 +82,20 @@ def guard(event: Json, folder: Path) -> str:
 
 def gate(event: Json, folder: Path) -> str:
     """Return what a headless session must do before it may end; after three reminders the train decides."""
+    from orchestra.sessions.stop_checks import MOST_REMINDERS, unmet_checks
+
     reminders = _reminders(folder, event)
     policy = _policy(folder)
-    checks = (_missing, _builtin_findings, _failing_gates) if reminders < _MOST_REMINDERS else ()
-    missing = [item for check in checks for item in check(policy, folder)]
+    missing = unmet_checks(policy, folder) if reminders < MOST_REMINDERS else []
     return _answer_stop(folder, event, reminders, missing)
 
 
 def turn(event: Json, folder: Path) -> str:
     """Return what an interactive session should do before its turn ends; once, since a person is talking with it."""
+    from orchestra.sessions.stop_checks import unfinished_work
+
     reminders = _reminders(folder, event)
-    missing = [] if reminders else list(_missing(_policy(folder), folder))
+    missing = [] if reminders else list(unfinished_work(_policy(folder), folder))
     return _answer_stop(folder, event, reminders, missing)
 
 
@@ -133,6 +133,8 @@ def _detail(event: Json, folder: Path) -> str:
         # It follows the request for the permission, whose detail it does not repeat.
         request = _last_request(folder, event) if kind == "permission_prompt" else ""
         return f"{kind}: {request}" if request else kind
+    if name == "StopFailure" and event.get("last_assistant_message"):
+        return " ".join(str(event["last_assistant_message"]).split())  # such as "API Error: 529 ..."; `error` is vague
     if name in ("StopFailure", "SessionEnd", "SessionStart"):
         return str(event.get("error") or event.get("reason") or event.get("source") or "")
     tool_input = event.get("tool_input")
@@ -171,78 +173,6 @@ def _last_request(folder: Path, event: Json) -> str:
 # -- before a session ends ------------------------------------------------------------------------------------------
 
 
-def _missing(policy: Json, folder: Path) -> Iterator[str]:
-    """Yield what is missing of: everything committed, at least one commit, filled-in notes."""
-    from orchestra.files import read_regular
-    from orchestra.gates.notes_gate import notes_filled
-    from orchestra.git.git_process import Git
-
-    git = Git(Path(policy["worktree"])).with_env(GIT_OPTIONAL_LOCKS="0")
-    requested = f"refs/orchestra/{policy['fleet']}/{policy['agent']}/changes-requested^{{commit}}"
-    uncommitted = [field[3:] for field in git.run("status", "--porcelain=v1", "-z", "--no-renames").fields]
-    if uncommitted:
-        names = ", ".join(uncommitted[:_MOST_NAMES]) + " ..." * (len(uncommitted) > _MOST_NAMES)
-        yield f"commit your work on {policy['branch']}; not committed: {names}"
-    elif git.run("rev-parse", "--verify", "--quiet", requested, ok=(0, 1)).text == git.text("rev-parse", "HEAD"):
-        yield "changes were requested and nothing is committed since: read the end of TASK.md"
-    elif policy["base"] and git.text("rev-list", "--count", f"{policy['base']}..HEAD", "--") == "0":
-        yield f"there is no commit on {policy['branch']} yet; if there is nothing to do, say so in AGENT_NOTES.md"
-    notes, form = (
-        (read_regular(place / "AGENT_NOTES.md") or b"").decode("utf-8", "replace")
-        for place in (Path(policy["worktree"]), folder / "rendered")
-    )
-    if not notes_filled(notes, form):
-        yield "fill in AGENT_NOTES.md: what you built, key decisions, files changed, dependencies, open questions"
-
-
-def _builtin_findings(policy: Json, folder: Path) -> Iterator[str]:
-    """Yield what the built-in gates of the train will find in the commits of the branch."""
-    if not policy.get("builtin") or not policy["base"]:
-        return
-    from orchestra.blueprint.model import Builtin, BuiltinGate, Policy
-    from orchestra.files import read_regular
-    from orchestra.gates.branch_content import BranchSpan, read_branches
-    from orchestra.gates.builtin import check_content
-    from orchestra.git.git_process import Git
-    from orchestra.git.refs import CommitId, resolve
-
-    git, base = Git(Path(policy["worktree"])), CommitId(policy["base"])
-    data = read_regular(Path(policy["worktree"]) / "AGENT_NOTES.md")
-    notes = None if data is None else data.decode("utf-8", "replace")
-    span = BranchSpan(base, resolve(git, "HEAD") or base, ("AGENT_NOTES.md", *policy["instructions"]))
-    with read_branches(git, base, [span]) as (content,):
-        if content is None:  # the train says why it cannot be read
-            return
-        for gate in policy["builtin"]:
-            rule = BuiltinGate(gate["name"], Builtin(gate["builtin"]), Policy(gate["policy"]))
-            result = check_content(rule, content, notes)
-            if result.stops:
-                yield f"the gate {gate['name']} will refuse the branch: {result.detail}"
-
-
-def _failing_gates(policy: Json, folder: Path) -> Iterator[str]:
-    """Run the quick gates on the worktree as it is; yield those that fail."""
-    if not policy["checks"]:
-        return
-    from orchestra.engine.process import capture
-    from orchestra.gates.environment import describe_removed, gate_environment
-    from orchestra.sessions.sandbox import confined
-
-    checkouts = [Path(path) for path in policy.get("checkouts", ())]
-    passed, removed = gate_environment(checkouts=checkouts), describe_removed(os.environ, checkouts)
-    worktree = Path(policy["worktree"])
-    with confined(worktree, _settings(folder).get("sandbox")) as (prefix, sandbox_env):
-        for check in policy["checks"]:
-            env = {**passed, **sandbox_env, **check["env"]}
-            command = (*prefix, "/bin/sh", "-c", check["run"])
-            result = capture(command, cwd=worktree, env=env, timeout_s=check["timeout"])
-            if result.code in _NO_VERDICT or (prefix and result.stderr.startswith(f"{prefix[0]}: ")):
-                continue
-            output = (result.stdout + result.stderr)[-_TAIL:]
-            remark = f" ({removed})" if removed else ""
-            yield f"`{check['run']}` fails (exit {result.code}); it must pass{remark}:\n{output}"
-
-
 def _answer_stop(folder: Path, event: Json, reminders: int, missing: list[str]) -> str:
     """Record the end of the turn, or the reminder instead: a turn that must continue is not over."""
     if not missing:
@@ -269,15 +199,6 @@ def _reminders(folder: Path, event: Json) -> int:
 def _policy(folder: Path) -> Json:
     policy: Json = json.loads((folder / "policy.json").read_bytes())
     return policy
-
-
-def _settings(folder: Path) -> Json:
-    """Return the settings that the session was started with, which say whether it runs in a sandbox."""
-    try:
-        settings: Json = json.loads((folder / "settings.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return settings
 
 
 if __name__ == "__main__":

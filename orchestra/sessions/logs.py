@@ -6,6 +6,7 @@ output was shown. A program's control characters never reach the reader's termin
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -88,16 +89,18 @@ def _readable(run: RunFolder, line: bytes, raw: bool) -> Iterator[str]:
         yield from (text,) if text else ()
         return
     request, event = run.request, as_object(text)
-    if event is None or request is None or request.kind is not RunnerKind.CLAUDE:
+    if event is None or request is None:
         yield _clean(text)
-    else:
+    elif request.kind is RunnerKind.CLAUDE or isinstance(event.get("message"), dict):  # qwen prints the same events
         yield from event_lines(event)
+    else:
+        yield from other_event_lines(event)
 
 
 def event_lines(event: dict[str, Any]) -> Iterator[str]:
     """Yield one event, of the client's stream or of its hooks, as lines; none for one that says nothing to a person."""
     try:
-        yield from (_shorten(line) for line in _event_lines(event))
+        yield from (_clean(line) if line.startswith("  ! ") else _shorten(line) for line in _event_lines(event))
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, OSError):
         return  # an event of a shape that this version does not know
 
@@ -133,6 +136,41 @@ def _event_lines(event: dict[str, Any]) -> Iterator[str]:
             cost = float(event.get("total_cost_usd") or 0.0)
             outcome = "error" if event.get("is_error") and event.get("subtype") == "success" else event.get("subtype")
             yield f"= {outcome}, {event.get('num_turns')} turns, {cost:.2f} USD"
+
+
+def other_event_lines(event: dict[str, Any]) -> Iterator[str]:
+    """Yield an event of codex, gemini or opencode (formats: runners/output_parsers.py); others as they are."""
+    item = next((value for name in ("item", "part") if isinstance(value := event.get(name), dict)), {})
+    kind, error = event.get("type"), event.get("error")
+    if kind == "item.completed":
+        kind = item.get("type")
+    state = item["state"] if isinstance(item.get("state"), dict) else {}
+    match kind:
+        case "agent_message" | "reasoning" | "text" | "message":
+            is_prompt = event.get("role") == "user"
+            yield from () if is_prompt else map(_shorten, str(item.get("text", event.get("content", ""))).splitlines())
+        case "command_execution":
+            exit_code = item.get("exit_code")
+            yield _shorten(f"> {item.get('command')}" + (f" (exit code {exit_code})" if exit_code else ""))
+        case "file_change":
+            changes = item.get("changes")
+            yield from (_shorten(f"> {c.get('kind')} {c.get('path')}") for c in changes or () if isinstance(c, dict))
+        case "tool_use":
+            given = state.get("input") or event.get("parameters")
+            yield _shorten(f"> {item.get('tool', event.get('tool_name', ''))} {json.dumps(given) if given else ''}")
+        case "tool_result" if event.get("status") == "error":
+            yield _clean(f"  ! {error or event.get('output')}")
+        case "turn.failed" | "error":
+            yield _clean(f"! {json.dumps(error) if isinstance(error, dict) else event.get('message')}")
+        case "result" | "turn.completed" | "step_finish":
+            cost = item.get("cost")
+            yield f"= {event.get('status', 'done')}" + (f", {cost} USD" if cost else "")
+        case (
+            "thread.started" | "turn.started" | "item.started" | "item.updated" | "step_start" | "init" | "tool_result"
+        ):
+            return
+        case _:
+            yield _shorten(json.dumps(event))
 
 
 def _shorten(text: str) -> str:

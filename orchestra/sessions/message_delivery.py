@@ -10,14 +10,11 @@ Nothing is typed into a window whose session is working or asks a question, or i
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 from orchestra.blueprint.model import RunnerKind
 from orchestra.errors import GroundError
-from orchestra.files import open_regular
 from orchestra.sessions import tmux
 from orchestra.sessions.message import (
     DeliveryState,
@@ -27,7 +24,7 @@ from orchestra.sessions.message import (
     read_message,
     write_message,
 )
-from orchestra.sessions.session_facts import takes_prompts
+from orchestra.sessions.session_facts import run_events, takes_prompts
 from orchestra.sessions.store import AgentFolder, FleetFolder, Run, RunFolder, SessionRequest
 
 _TYPING_S = 20.0  # after a person's last key, half a prompt may be in the window
@@ -50,7 +47,8 @@ def deliver(fleet: FleetFolder, agent: AgentFolder) -> DeliveryState:
         return DeliveryState.CLOSED
     if state is DeliveryState.WAITING:
         return _type(agent, message, folder, request, run) if _takes_text(fleet, agent, request, run) else state
-    if "UserPromptSubmit" in _event_names(agent, message.events_before):
+    events = run_events(agent, run, request.session_id, after=message.events_before)
+    if any(event.get("event") == "UserPromptSubmit" for event in events):
         # Taken; texts that were added after it was typed are typed next.
         untyped = message.texts[message.typed :]
         if not untyped:
@@ -94,18 +92,3 @@ def _type(agent: AgentFolder, message: Message, folder: RunFolder, request: Sess
         return DeliveryState.TYPED
     delete_message(agent)  # other programs signal nothing: no more than "typed" can be known
     return DeliveryState.TAKEN
-
-
-def _event_names(agent: AgentFolder, offset: int) -> Iterator[str]:
-    """Yield the names of the hook events after byte ``offset``."""
-    try:
-        with open_regular(agent.events) as file:
-            file.seek(offset)
-            lines = file.read().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        try:
-            yield str(json.loads(line)["event"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue

@@ -3,7 +3,8 @@
 The patterns are compiled by the scope matcher (blueprint/scope.py) into expressions over bytes, which the hook only
 runs. The file is outside the worktree and written at every start.
 
-Invariant: the guard refuses what the scope gate would refuse on the candidate; the gate has the last word.
+Invariant: the guard refuses what TASK.md forbids and the scope gate would refuse on the candidate; the gate has the
+last word.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from orchestra.blueprint.model import Agent, Builtin, BuiltinGate, RunGate, Scope
+from orchestra.blueprint.model import Agent, Builtin, BuiltinGate, Policy, RunGate, Scope
 from orchestra.blueprint.scope import compile_patterns
 from orchestra.blueprint.scope_overlap import OverlapUndecided, overlap
 from orchestra.fleet import Fleet
@@ -26,10 +27,16 @@ QUICK_S = 300.0
 def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[str]) -> dict[str, Any]:
     """Build the policy. ``instructions``: files in the worktree that orchestra wrote; agents must not change them."""
     blueprint, scope = fleet.blueprint, agent.scope
+    # As TASK.md has it: without a scope gate that blocks, a change elsewhere needs a reason in the notes, no refusal.
+    gates = blueprint.gates.values()
+    scope_gates = [gate for gate in gates if isinstance(gate, BuiltinGate) and gate.builtin is Builtin.SCOPE]
+    is_strict = bool(scope_gates) and scope_gates[0].policy is Policy.BLOCK
+    protected = blueprint.protected if is_strict or scope is not None else ()
+    enforced = scope if is_strict else None
     own = os.path.realpath(fleet.worktree(agent))
     checkouts = [path for path in (fleet.repository.home, *worktree_admin.admins(fleet.repository)) if str(path) != own]
     instruction_files = sorted(name for name in instructions if name != NOTES)
-    run_gates = [gate for gate in blueprint.gates.values() if isinstance(gate, RunGate)]
+    run_gates = [gate for gate in gates if isinstance(gate, RunGate)]
     # The blueprint runs these programs on an agent's work anyway, so the agent may run them, too.
     commands = (*blueprint.worktrees.setup.run, *(gate.run for gate in run_gates))
     quick = [gate for gate in run_gates if gate.timeout_s <= QUICK_S]
@@ -41,16 +48,17 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
         "state": os.path.realpath(fleet.repository.state_folder),
         "branch": agent.branch,
         "base": base,
-        "include": None if scope is None else _source(scope.include),
-        "exclude": _source(scope.exclude) if scope is not None else _source(()),
-        "protected": _source(blueprint.protected),
+        "include": None if enforced is None else _source(enforced.include),
+        "exclude": _source(enforced.exclude) if enforced is not None else _source(()),
+        "protected": _source(protected),
         "may_edit": _source(agent.may_edit),
         "instructions": instruction_files,
         "scope_text": [] if scope is None else [*scope.include, *(f"not {pattern}" for pattern in scope.exclude)],
-        "scope_patterns": [] if scope is None else list(scope.include),
+        "scope_patterns": [] if enforced is None else list(enforced.include),
+        "strict": is_strict,
         "may_edit_patterns": list(agent.may_edit),
-        "protected_patterns": list(blueprint.protected),
-        "exposed_patterns": [name for name in (*blueprint.protected, *instruction_files) if _is_exposed(name, scope)],
+        "protected_patterns": list(protected),
+        "exposed_patterns": [name for name in (*protected, *instruction_files) if _is_exposed(name, enforced)],
         "checks": [
             {"name": gate.name, "run": gate.run, "timeout": gate.timeout_s, "env": dict(gate.env)} for gate in quick
         ],

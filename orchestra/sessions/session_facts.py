@@ -6,19 +6,23 @@ files for each agent, and of logs only their size, time and last line.
 
 from __future__ import annotations
 
-import json
+import os
 import signal
 import time
 from dataclasses import replace
+from typing import Any
 
-from orchestra.blueprint.model import AgentName
+from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.engine import process_tree
+from orchestra.files import open_regular
 from orchestra.fleet import Fleet
 from orchestra.sessions.message import DeliveryState, delivery_state, read_message
+from orchestra.sessions.runners.output_parsers import as_object
 from orchestra.sessions.state import Client, Exit, SessionFacts, Signal
 from orchestra.sessions.store import AgentFolder, FleetFolder, Run, RunFolder
-from orchestra.sessions.tail import last_line
 from orchestra.sessions.usage import total
+
+_MOST_EVENTS = 1 << 20  # bytes: of a longer run the older events say nothing about its state
 
 
 def read_session_facts(fleet: Fleet) -> dict[AgentName, SessionFacts]:
@@ -87,6 +91,12 @@ def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client
         last_output_at = output.st_mtime if output.st_size else None
     except OSError:
         last_output_at = None
+    screen = newest.screen if run is not None and run.window else None
+    if screen is not None:
+        last_output_at = screen.active_at
+    # A program of kind command reports nothing but its output.
+    is_watched = facts.kind == RunnerKind.COMMAND and (screen is not None or facts.mode == RunnerMode.HEADLESS)
+    silent_since = max(last_output_at or 0.0, started or 0.0) if alive and is_watched else 0.0
     return replace(
         facts,
         started_at=started or (stop.at if stop else None),
@@ -95,27 +105,55 @@ def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client
         exit=end,
         stop=stop,
         result=newest.result,
-        signal=_run_signal(agent, run) if run is not None else None,
+        signal=newest_signal(agent, run, facts.session_id) if run is not None else None,
         client=client if client is not None and started is not None and client.at > started else None,
         last_output_at=last_output_at,
+        silent_s=max(0.0, time.time() - silent_since) if silent_since else 0.0,
+        asks=screen.asks if screen is not None and alive else "",
         window=run.window if run is not None else "",
         message=str(delivery) if delivery is not None else "",
         message_stuck=delivery is DeliveryState.STUCK,
     )
 
 
-def _run_signal(agent: AgentFolder, run: Run) -> Signal | None:
-    """Return the newest hook event of this run; earlier ones belong to earlier runs."""
-    return newest_signal(agent) if agent.events_size > run.events_before else None
+def run_events(agent: AgentFolder, run: Run, session_id: str, *, after: int = 0) -> list[dict[str, Any]]:
+    """Return the hook events of a run after byte ``after`` that come from its session, oldest first.
 
-
-def newest_signal(agent: AgentFolder) -> Signal | None:
-    """Return the newest hook event of any of the agent's runs; None where its line has another shape."""
+    A session whose history a person cleared continues under another id. Events of any other session are not believed:
+    the user's daemon may continue a copy of this one, with its hooks.
+    """
     try:
-        event = json.loads(last_line(agent.events))
-        return Signal(str(event["event"]), float(event["at"]), str(event.get("detail", "")))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+        with open_regular(agent.events) as file:
+            position = file.seek(max(run.events_before, os.fstat(file.fileno()).st_size - _MOST_EVENTS))
+            lines = file.read().split(b"\n")[:-1]
+    except OSError:
+        return []
+    events, ids = [], {session_id}
+    for line in lines:
+        event = as_object(line.decode("utf-8", "replace"))
+        if event is not None and (event.get("event"), event.get("detail")) == ("SessionStart", "clear"):
+            ids.add(str(event.get("session")))
+        if event is not None and event.get("session") in ids and position >= after:
+            events.append(event)
+        position += len(line) + 1
+    return events
+
+
+def newest_signal(agent: AgentFolder, run: Run, session_id: str) -> Signal | None:
+    """Return the newest hook event of this run; earlier ones belong to earlier runs."""
+    for event in reversed(run_events(agent, run, session_id)):
+        try:
+            return Signal(str(event["event"]), float(event["at"]), str(event.get("detail", "")))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def is_running(agent: AgentFolder) -> bool:
+    """Return True while the process of the agent's newest session runs."""
+    newest = agent.newest()
+    run = newest.run if newest is not None else None
+    return run is not None and process_tree.is_alive(run.keeper)
 
 
 def takes_prompts(folder: FleetFolder, agent: AgentFolder, session_id: str, run: Run) -> bool:
@@ -123,15 +161,15 @@ def takes_prompts(folder: FleetFolder, agent: AgentFolder, session_id: str, run:
 
     The newer of its last hook event and the client's own answer decides.
     """
-    event, client = _run_signal(agent, run), _clients(folder).get(session_id)
+    event, client = newest_signal(agent, run, session_id), _clients(folder).get(session_id)
     if client is not None and client.at > (event.at if event is not None else run.started_at):
         return client.status == "idle"
     return event is not None and event.ends_turn
 
 
-def is_turn_over(agent: AgentFolder, run: Run) -> bool:
+def is_turn_over(agent: AgentFolder, run: Run, session_id: str) -> bool:
     """Return True when the last hook event of the session is the good end of a turn."""
-    event = _run_signal(agent, run)
+    event = newest_signal(agent, run, session_id)
     return event is not None and event.ends_turn and not event.failed
 
 

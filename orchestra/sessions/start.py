@@ -30,6 +30,7 @@ from orchestra.sessions.message_delivery import deliver
 from orchestra.sessions.policy import make_policy
 from orchestra.sessions.runners.registry import runner_of
 from orchestra.sessions.scheduler import BackoffState
+from orchestra.sessions.session_facts import is_running
 from orchestra.sessions.state import AgentState, State
 from orchestra.sessions.store import AgentFolder, FleetFolder, Limits, SessionRequest, write_json
 from orchestra.workspace.paths import instruction_names
@@ -86,7 +87,8 @@ def start_fleet(
         for agent in fleet.blueprint.agents if agents is None else agents:
             state = states[agent.name]
             edited_by_hand = state.source == "git" and state.state is State.WORKING
-            if state.state in _AT_WORK and not edited_by_hand:
+            runs_unseen = state.state is State.UNKNOWN and is_running(folder.agent(agent.name))
+            if (state.state in _AT_WORK and not edited_by_hand) or runs_unseen:
                 report.running.append(agent.name)
             elif state.state is State.QUEUED:
                 report.queued.append(agent.name)
@@ -182,6 +184,7 @@ def _new_request(fleet: Fleet, agent: Agent, prompt: str, environment: Environme
         max_turns=runner.max_turns,
         max_budget_usd=runner.max_budget_usd,
         timeout_s=runner.timeout_s,
+        waiting=runner.waiting,
     )
 
 

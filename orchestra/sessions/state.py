@@ -38,7 +38,7 @@ class AgentState:
 
     state: State
     reason: str
-    source: str  # refs, git, worktree, setup, request, process, exit, hook, client, message
+    source: str  # refs, git, worktree, setup, request, process, exit, hook, client, screen, message
     at: float | None = None
 
     def age_s(self, now: float) -> float | None:
@@ -171,6 +171,8 @@ class SessionFacts:
     signal: Signal | None = None
     client: Client | None = None
     last_output_at: float | None = None
+    silent_s: float = 0.0  # since its last output, for a program that reports nothing else
+    asks: str = ""  # the line of its window that waits for an answer
     usage: Usage = Usage()  # of all its sessions together
     window: str = ""
     message: str = ""  # where a message that it has not received yet is, as a sentence
@@ -183,6 +185,7 @@ class SessionFacts:
         return self.mode == "tmux"
 
 
+SILENT_S = 300.0
 _SESSION_OPEN = "its session is still open"
 _UNANSWERED = "changes were requested and nothing is committed since"
 _QUESTION = "AskUserQuestion"
@@ -245,6 +248,11 @@ def _running_state(work: WorkFacts, session: SessionFacts) -> AgentState:
         reported = _signalled_state(work, session, signal)
     elif session.kind == "claude" and session.last_output_at is None:
         reported = AgentState(State.STARTING, "", "process", session.started_at)
+    elif session.asks:
+        reported = AgentState(State.WAITING, f"question: {session.asks}", "screen", session.last_output_at)
+    elif session.silent_s >= SILENT_S:
+        silence = f"silent for {int(session.silent_s // 60)} min"
+        reported = AgentState(State.UNKNOWN, silence, "process", session.last_output_at or session.started_at)
     else:
         reported = AgentState(State.WORKING, "", "process", session.last_output_at or session.started_at)
     # A message for it that was not received yet.

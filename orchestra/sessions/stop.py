@@ -150,7 +150,8 @@ def _record_stop(agent: AgentFolder, reason: str, report: StopReport) -> _Runnin
         return None
     if newest.stop is None:
         try:
-            newest.write("stop", Stop(reason, time.time(), idle=bool(run.window) and is_turn_over(agent, run)))
+            is_idle = bool(run.window) and is_turn_over(agent, run, request.session_id)
+            newest.write("stop", Stop(reason, time.time(), idle=is_idle))
         except OSError as error:  # as on a full disk: the session is ended all the same
             report.errors.append((agent.name, f"the stop could not be recorded: {error}"))
     report.stopped.append(agent.name)

@@ -7,6 +7,7 @@
     agents/AGENT/events.jsonl                            hook events, one O_APPEND write each
     agents/AGENT/settings.json  policy.json              for the client and its hooks
     agents/AGENT/runs/N/  request.json launch.json run.json prompt.txt out.log err.log record.json stop.json result.json
+                          loop.json screen.json          kind command: how it is resumed; its tmux window
 
 Invariant: a file is whole or absent, whatever is killed when; a file that cannot be read counts as absent. Each file
 records a fact (requested, started, ended, stopped) or sums up a run that is over; none holds a state.
@@ -66,6 +67,7 @@ class SessionRequest:
     max_turns: int | None = None
     max_budget_usd: float | None = None
     timeout_s: float | None = None
+    waiting: str | None = None  # kind command in tmux: a pattern of the text at which it waits for a person
     attempt: int = 0  # how often it was queued again because the API refused it
     not_before: float = 0.0  # POSIX time
 
@@ -81,6 +83,15 @@ class Run:
     cap_usd: float | None = None
     window: str = ""  # tmux: the target that attach takes
     events_before: int = 0  # bytes of hook events from earlier runs
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A tmux window of kind command. ``active_at``: when its text last changed; ``asks``: its line that waits for an
+    answer, empty for none."""
+
+    active_at: float
+    asks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +134,15 @@ class RunFolder:
         return read_as(lambda values: typed(Stop, values), self.path / "stop.json")
 
     @property
+    def screen(self) -> Screen | None:
+        return read_as(lambda values: typed(Screen, values), self.path / "screen.json")
+
+    @property
     def result(self) -> SessionResult | None:
         return read_as(_result, self.path / "result.json")
 
     def write(self, name: str, value: Any) -> None:
-        """Write one of the run's files: request, launch, run, stop or result."""
+        """Write one of the run's files: request, launch, run, screen, stop or result."""
         write_json(self.path / f"{name}.json", value)
 
 

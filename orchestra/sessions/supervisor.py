@@ -31,7 +31,7 @@ from orchestra.sessions.change_requests import has_request, run_request_changes
 from orchestra.sessions.launch import end_session, launch, recover_half_started
 from orchestra.sessions.message import DeliveryState, read_message
 from orchestra.sessions.message_delivery import deliver
-from orchestra.sessions.monitor import ClientPoll, MonitoredSession
+from orchestra.sessions.monitor import ClientPoll, MonitoredSession, ScreenPoll
 from orchestra.sessions.runners.protocol import Alert, AlertKind
 from orchestra.sessions.runners.registry import read_result
 from orchestra.sessions.scheduler import BackoffState, Budget, Candidate, Hold, Refuse, SchedulerInput, Start
@@ -55,6 +55,7 @@ class Supervisor:
         self._ledger = Ledger(folder)
         self._save = save
         self._client_poll = ClientPoll(self.fleet)
+        self._screen_poll = ScreenPoll()
         self._sessions: dict[AgentName, MonitoredSession] = {}
         self._errors: dict[str, str] = {}
         self._not_before: dict[str, float] = {}
@@ -89,9 +90,11 @@ class Supervisor:
             if has_request(agent) and not is_paused:
                 self._try(agent.name, partial(self._request_changes, agent))
         # Messages to interactive sessions, and the client's own answer about them.
-        interactive = [session.home for session in self._sessions.values() if session.is_interactive]
+        interactive = [session for session in self._sessions.values() if session.is_interactive]
         self._try("client", partial(self._client_poll.poll, interactive))
-        for agent in interactive:
+        windows = [session for session in self._sessions.values() if session.run.window and not session.is_interactive]
+        self._try("windows", partial(self._screen_poll.poll, windows))
+        for agent in (session.home for session in interactive):
             if read_message(agent) is not None:
                 self._try(agent.name, partial(self._deliver, agent))
         # Start what is due, one session after the other.

@@ -4,7 +4,8 @@ The window's process is a shim (engine/shim.py), which reads what to run from a 
 written to disk or shown in ``ps``, and nothing runs before the window is set to stay when its program ends.
 
 Invariant: a window is identified by its pane id and orchestra's mark on it; after a restart of the tmux server a pane
-id alone may be another window. The user's own tmux server is never used, and no state is read from a terminal's text.
+id alone may be another window. The user's own tmux server is never used. No state is read from a terminal's text,
+except where the blueprint says with ``waiting`` how a program's question looks.
 """
 
 from __future__ import annotations
@@ -120,6 +121,18 @@ def press_enter(pane_id: str, mark: str) -> None:
     """Press Enter in that window. Raises GroundError when the pane is gone."""
     _require_pane(pane_id, mark)
     tmux("send-keys", "-t", pane_id, "Enter")
+
+
+def read_screens() -> dict[str, tuple[float, str]]:
+    """Return for each pane when its window last printed something (POSIX time, whole seconds), and its mark."""
+    listed = tmux("list-panes", "-a", "-F", "#{window_activity}\t#{pane_id}\t#{@orchestra}")
+    rows = (line.split("\t") for line in listed.stdout.splitlines())
+    return {pane: (float(at or 0), mark) for at, pane, mark in rows}
+
+
+def read_text(pane_id: str) -> str:
+    """Return the visible text of a pane."""
+    return tmux("capture-pane", "-p", "-t", pane_id).stdout
 
 
 def last_key_at(pane_id: str) -> float:

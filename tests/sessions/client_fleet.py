@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestra.blueprint.model import Limits, Runner, RunnerKind, Scope
+from orchestra.blueprint.model import Builtin, BuiltinGate, Limits, Policy, Runner, RunnerKind, Scope
 
 from .clients import VERSIONS, client_folder
 from .conftest import LiveFleet
@@ -56,6 +56,8 @@ class ClientFleet(LiveFleet):
             for agent in self.fleet.blueprint.agents
         )
         blueprint = replace(self.fleet.blueprint, agents=agents, protected=("package.json",), limits=Limits(agents=8))
+        scope_gate = BuiltinGate("scope", Builtin.SCOPE, Policy.BLOCK)
+        blueprint = replace(blueprint, gates={"scope": scope_gate, **blueprint.gates})
         self.fleet = replace(self.fleet, blueprint=blueprint)
         for agent in agents:
             place = self.fleet.worktree(agent)

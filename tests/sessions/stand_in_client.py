@@ -25,7 +25,8 @@ def main() -> int:
     if sys.argv[1:] == ["agents", "--json"]:
         return 1
     odd = dict(word.partition("=")[::2] for word in os.environ.get("STAND_IN", "").split())
-    client = Client(sys.argv[sys.argv.index("--settings") + 1])
+    ids = [sys.argv[at + 1] for at, word in enumerate(sys.argv) if word in ("--session-id", "--resume")]
+    client = Client(sys.argv[sys.argv.index("--settings") + 1], ids[0])
     client.hook("SessionStart", source="startup")
     before = termios.tcgetattr(0)
     tty.setraw(0)
@@ -44,12 +45,15 @@ def main() -> int:
 class Client:
     """Plays turns: each commits, so that there is work."""
 
-    def __init__(self, settings: str) -> None:
+    def __init__(self, settings: str, session: str) -> None:
+        self.session = session
         self.hooks = json.loads(Path(settings).read_text("utf-8"))["hooks"]
 
     def hook(self, event: str, **more: str | bool) -> bool:
-        """Whether all hooks of that event let it go on."""
-        told = json.dumps({"hook_event_name": event, "session_id": "s", "cwd": str(Path.cwd()), **more}).encode()
+        """Return True if all hooks of that event let it continue."""
+        told = json.dumps(
+            {"hook_event_name": event, "session_id": self.session, "cwd": str(Path.cwd()), **more}
+        ).encode()
         commands = [hook["command"] for group in self.hooks.get(event, ()) for hook in group["hooks"]]
         done = [subprocess.run(line, shell=True, check=False, input=told, capture_output=True) for line in commands]
         return all(one.returncode == 0 for one in done)

@@ -58,6 +58,56 @@ def test_a_failure_has_a_reason_and_its_work_is_saved(make_live_fleet: MakeLiveF
     assert (live.fleet.worktree(live.agent("a")) / "precious.txt").read_text("utf-8") == "precious\n"
 
 
+def test_a_program_with_resume_is_resumed_until_its_work_is_finished(make_live_fleet: MakeLiveFleet) -> None:
+    live = make_live_fleet("a")
+    notes = "printf '## What I Built\\n\\nIt.\\n' > AGENT_NOTES.md; git add -A; git commit -qm notes"
+    live.use_script("echo started", resume=f'echo "resumed $2: $1"; {COMMIT}; {notes}')
+    live.start()
+    live.wait_until_done()
+    assert live.state("a").state is State.FINISHED, live.log()
+    session = live.facts("a").session_id
+    assert live.output("a").startswith(f"started\nresumed {session}: Before you stop:\n- there is no commit on")
+    assert len(live.files("a").runs()) == 1
+    assert "orchestra: resumes it (1 of 3)" in live.newest("a").err.read_text("utf-8")
+
+
+def test_a_program_is_resumed_three_times_at_most_and_keeps_its_exit(make_live_fleet: MakeLiveFleet) -> None:
+    live = make_live_fleet("a", "b", "c")
+    live.use_script("echo run; case $PWD in *agent-2) exit 5;; *agent-3) kill -KILL $$;; esac", resume="echo run")
+    live.start()
+    live.wait_until_done()
+    assert live.output("a") == "run\n" * 4
+    assert [live.state(name).reason for name in "abc"] == [
+        "it ended without a commit", "exit code 5", "killed by SIGKILL",
+    ]  # fmt: skip
+
+
+def test_the_first_prompt_of_a_program_has_the_rules(make_live_fleet: MakeLiveFleet) -> None:
+    live = make_live_fleet("a")
+    rendered = live.files("a").path / "rendered"
+    rendered.mkdir(parents=True)
+    (rendered / "CLAUDE.md").write_text("# Rules\n\nTabs only.\n", "utf-8")
+    live.use_script(f'echo "$1"; {COMMIT}')
+    live.start()
+    live.wait_until_done()
+    assert "Read TASK.md" in live.output("a")
+    assert "The project instructions, from CLAUDE.md:\n\n# Rules\n\nTabs only." in live.output("a")
+
+
+def test_a_silent_program_is_unknown_and_not_started_twice(make_live_fleet: MakeLiveFleet) -> None:
+    live = make_live_fleet("a")
+    live.use_script(f"{live.hold}; {COMMIT}")
+    live.start()
+    live.who("a")
+    run = live.newest("a")
+    facts = json.loads((run.path / "run.json").read_text("utf-8"))
+    run.write("run", {**facts, "started_at": facts["started_at"] - 365})
+    assert (live.state("a").state, live.state("a").reason) == (State.UNKNOWN, "silent for 6 min")
+    assert live.start().running == ["a"]
+    live.go("a")
+    live.wait_until_done()
+
+
 def test_a_later_commit_by_hand_ends_a_failure(make_live_fleet: MakeLiveFleet) -> None:
     live = make_live_fleet("a")
     live.use_script(f"{COMMIT}; exit 7")
@@ -532,17 +582,28 @@ def test_a_message_in_a_stopped_queue_reaches_the_next_session(make_live_fleet: 
 def test_the_newest_signal_is_the_last_line_although_the_clock_was_set_back(make_live_fleet: MakeLiveFleet) -> None:
     live = make_live_fleet("a")
     live.use_script(f"{live.hold}; {COMMIT}")
-    earlier = {"at": time.time(), "event": "Stop", "detail": "", "session": "s"}
+    earlier = {"at": time.time(), "event": "Stop", "detail": "", "session": ""}
     live.files("a").path.mkdir(parents=True, exist_ok=True)
     live.files("a").events.write_text(json.dumps(earlier) + "\n", "utf-8")
     live.start()
     live.who("a")
     assert live.facts("a").signal is None
+    earlier["session"] = live.facts("a").session_id
     with live.files("a").events.open("a", encoding="utf-8") as events:
         events.write(json.dumps({**earlier, "at": time.time() - 3600, "event": "PreToolUse"}) + "\n")
     found = live.facts("a").signal
     assert found is not None
     assert found.event == "PreToolUse"
+    # A copy of the session in the user's daemon has the same hooks; a cleared session has a new id.
+    with live.files("a").events.open("a", encoding="utf-8") as events:
+        events.write(json.dumps({**earlier, "event": "SessionEnd", "session": "a copy"}) + "\n")
+    assert live.facts("a").signal == found
+    with live.files("a").events.open("a", encoding="utf-8") as events:
+        for event, detail in (("SessionStart", "clear"), ("Stop", "")):
+            events.write(json.dumps({**earlier, "event": event, "detail": detail, "session": "new"}) + "\n")
+    cleared = live.facts("a").signal
+    assert cleared is not None
+    assert cleared.event == "Stop"
     live.go("a")
     live.wait_until_done()
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.blueprint.model import Agent, RunGate, Scope, Setup
+from orchestra.blueprint.model import Agent, Builtin, BuiltinGate, Policy, RunGate, Scope, Setup
 from orchestra.blueprint.scope import Matcher
 from orchestra.fleet import Fleet, make_fleet
 from orchestra.sessions import hook
@@ -45,14 +45,16 @@ def declare(
     protected: Sequence[str] = (),
     may_edit: Sequence[str] = (),
     gates: Sequence[RunGate] = (),
+    policy: Policy | None = Policy.BLOCK,
     setup: Sequence[str] = (),
 ) -> tuple[Fleet, Agent]:
     agent = replace(world.fleet.blueprint.agents[0], scope=scope, may_edit=tuple(may_edit))
+    scope_gates = () if policy is None else (BuiltinGate("scope", Builtin.SCOPE, policy),)
     blueprint = replace(
         world.fleet.blueprint,
         agents=(agent,),
         protected=tuple(protected),
-        gates=MappingProxyType({gate.name: gate for gate in gates}),
+        gates=MappingProxyType({gate.name: gate for gate in (*scope_gates, *gates)}),
         worktrees=replace(world.fleet.blueprint.worktrees, setup=Setup(run=tuple(setup))),
     )
     return replace(world.fleet, blueprint=blueprint), agent
@@ -97,6 +99,20 @@ def test_paths(world: World, path: str, words: str) -> None:
     reason = judge(policy, "Edit", {"file_path": path}, policy["worktree"])
     assert words in reason
     assert bool(words) == bool(reason)
+
+
+@pytest.mark.parametrize("gate", [Policy.JUSTIFY, Policy.WARN, None])
+def test_the_guard_refuses_what_task_md_forbids_and_no_more(world: World, gate: Policy | None) -> None:
+    """Without a gate that blocks, TASK.md asks for a reason, but not to touch protected files inside a scope."""
+    policy = policy_of(world, scope=SRC, protected=["package.json"], policy=gate)
+    place = policy["worktree"]
+    assert judge(policy, "Write", {"file_path": "lib/a.ts"}, place) == ""
+    assert "is protected" in judge(policy, "Write", {"file_path": "package.json"}, place)
+    rules = settings_of(world, scope=SRC, protected=["package.json"], policy=gate)["permissions"]
+    assert f"Edit(/{place}/**)" in rules["allow"]
+    assert f"Edit(/{place}/package.json)" in rules["deny"]
+    unscoped = policy_of(world, protected=["package.json"], policy=gate)
+    assert judge(unscoped, "Write", {"file_path": "package.json"}, place) == ""
 
 
 def test_links_are_followed(world: World) -> None:
@@ -339,6 +355,13 @@ def test_the_greeting_says_who_the_session_is(folder: Path) -> None:
     assert GREETING in told["additionalContext"]
     assert "src/**" in told["additionalContext"]
     assert events(folder)[0]["detail"] == "startup"
+
+
+def test_the_greeting_has_the_policy_of_the_scope_gate(folder: Path, world: World) -> None:
+    policy = policy_of(world, scope=SRC, policy=Policy.JUSTIFY)
+    (folder / "policy.json").write_text(json.dumps(policy), "utf-8")
+    greeting = call("greet", folder, {"hook_event_name": "SessionStart", "session_id": "s"})
+    assert "a change elsewhere needs its path and reason in AGENT_NOTES.md" in greeting.stdout
 
 
 def test_the_guard_blocks_with_the_reason(folder: Path, world: World) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.sessions.monitor import ClientPoll
-from orchestra.sessions.store import FleetFolder
+from orchestra.blueprint.model import RunnerKind, RunnerMode
+from orchestra.engine.process_tree import ProcessId
+from orchestra.sessions.monitor import ClientPoll, MonitoredSession
+from orchestra.sessions.store import FleetFolder, Run, RunFolder, SessionRequest
 
 
 @pytest.mark.parametrize(
@@ -38,5 +40,10 @@ def test_the_client_is_polled_only_where_the_state_may_change_without_a_signal(
     agent.path.mkdir(parents=True)
     line = {"at": time.time() - 60, "event": event, "detail": detail, "session": "s"}
     agent.events.write_text(json.dumps(line) + "\n", "utf-8")
-    ClientPoll(fleet).poll([agent])
+    here = str(tmp_path)
+    request = SessionRequest(
+        "r", 0.0, agent.name, 1, RunnerKind.CLAUDE, RunnerMode.TMUX, here, here, "", "prompt", session_id="s"
+    )
+    run = Run(1, time.time() - 120, ProcessId(1, "1", "no machine"), "mark")
+    ClientPoll(fleet).poll([MonitoredSession(agent, RunFolder(agent.path / "runs/1"), request, run)])
     assert (fleet.read("clients") is not None) is asked

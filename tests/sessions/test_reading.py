@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.sessions.eviction_message import Conflict, Eviction, fenced, from_train
-from orchestra.sessions.logs import event_lines
+from orchestra.sessions.logs import event_lines, other_event_lines
 from orchestra.sessions.runners.claude_stream import GREETING, ClaudeReader
 from orchestra.sessions.runners.output_parsers import parser_of
 from orchestra.sessions.runners.protocol import Alert, AlertKind, Reader
@@ -354,6 +354,39 @@ def test_a_refusal_shows_its_reason_and_an_error_is_no_success() -> None:
 
 
 # -- sending back ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("event", "lines"),
+    [
+        ({"type": "item.completed", "item": {"type": "agent_message", "text": "Hello\nthere"}}, ["Hello", "there"]),
+        ({"type": "item.completed", "item": {"type": "command_execution", "command": "ls", "exit_code": 2}},
+         ["> ls (exit code 2)"]),
+        ({"type": "item.completed", "item": {"type": "file_change", "changes": [{"path": "a", "kind": "add"}]}},
+         ["> add a"]),
+        ({"type": "turn.failed", "error": {"message": "429"}}, ['! {"message": "429"}']),
+        ({"type": "thread.started", "thread_id": "t"}, []),
+        ({"type": "message", "role": "assistant", "content": "Hi", "delta": True}, ["Hi"]),
+        ({"type": "message", "role": "user", "content": "the prompt"}, []),
+        ({"type": "tool_use", "tool_name": "write_file", "parameters": {"path": "a"}}, ['> write_file {"path": "a"}']),
+        ({"type": "tool_result", "status": "error", "output": "denied"}, ["  ! denied"]),
+        ({"type": "result", "status": "success", "stats": {}}, ["= success"]),
+        ({"type": "tool_use", "part": {"tool": "bash", "state": {"input": {"command": "ls"}}}},
+         ['> bash {"command": "ls"}']),
+        ({"type": "step_finish", "part": {"cost": 0.02, "tokens": {}}}, ["= done, 0.02 USD"]),
+        ({"type": "item.completed", "item": "odd"}, ['{"type": "item.completed", "item": "odd"}']),
+    ],
+)  # fmt: skip
+def test_events_of_other_programs_become_lines(event: dict[str, Any], lines: list[str]) -> None:
+    assert list(other_event_lines(event)) == lines
+
+
+def test_a_refusal_keeps_its_whole_reason() -> None:
+    reason = "x" * 400
+    content = [
+        {"type": "tool_result", "is_error": True, "content": f"PreToolUse:Write hook error: [python hook]: {reason}"}
+    ]
+    assert list(event_lines({"type": "user", "message": {"content": content}})) == [f"  ! {reason}"]
 
 
 def test_an_eviction_message_has_the_facts_and_the_task() -> None:

@@ -72,6 +72,27 @@ def test_a_person_can_type_into_it(make_live_fleet: MakeLiveFleet) -> None:
     assert not (live.fleet.worktree(live.agent("a")) / "hacked").exists()
 
 
+def test_a_declared_question_in_a_window_waits_for_a_person(make_live_fleet: MakeLiveFleet) -> None:
+    live = make_live_fleet("a")
+    command = ("/bin/sh", "-c", f'printf "Allow command? [y/N] "; read answer; {COMMIT}', "agent", "{prompt}")
+    live.use(Runner(kind=RunnerKind.COMMAND, mode=RunnerMode.TMUX, command=command, waiting=r"Allow command\?"))
+    live.start()
+    live.wait_until(lambda: live.state("a").state is State.WAITING)
+    assert (live.state("a").reason, live.state("a").source) == ("question: Allow command? [y/N]", "screen")
+    run = live.newest("a")
+    assert run.run is not None
+    tmux.type_message(run.run.window, run.run.mark, "y")
+    live.wait_until_done()
+    assert live.state("a").state is State.FINISHED
+
+
+def test_a_waiting_pattern_that_is_no_expression_is_refused_at_start(make_live_fleet: MakeLiveFleet) -> None:
+    live = make_live_fleet("a")
+    live.use(Runner(kind=RunnerKind.COMMAND, mode=RunnerMode.TMUX, command=("true",), waiting="("))
+    with pytest.raises(GroundError, match="no regular expression"):
+        live.start()
+
+
 def test_attach_opens_the_window(make_live_fleet: MakeLiveFleet) -> None:
     live = make_live_fleet("a")
     in_tmux(live, f"{live.hold}; exit 0")

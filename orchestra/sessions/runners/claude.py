@@ -67,7 +67,8 @@ class ClaudeRunner:
         interactive = request.mode is RunnerMode.TMUX
         session = ("--resume", request.session_id) if request.resume else ("--session-id", request.session_id)
         model = () if request.model is None else ("--model", request.model)
-        shared = (*session, "--settings", str(agent.settings), *model)
+        name = f"{agent.path.parents[1].name}/{request.agent}"  # in the client's lists and the terminal's title
+        shared = (*session, "--name", name, "--settings", str(agent.settings), *model)
         env = {**_ENVIRONMENT, **_telemetry(request), **_write_settings(request, agent)}
         if interactive:
             is_short = len(request.prompt.encode()) < _LONGEST_ARGUMENT

@@ -4,7 +4,9 @@ Placeholders, each replaced wherever it stands in an argument: ``{prompt}`` the 
 holds it, ``{worktree}``, ``{session_id}``, ``{settings}`` a JSON file that says what the agent may edit. Other braces
 stay as they are. A command without ``{prompt}`` and ``{prompt_file}`` gets the prompt on its standard input.
 
-``resume`` re-enters a session with a new prompt; where there is none, the command is run again with it. The
+The first prompt ends with the fleet's rules. ``resume`` re-enters a session with a new prompt; where there is none, the
+command is run again with it. A headless program with ``resume`` is resumed until its work is finished, at most three
+times (resume_loop.py). The
 ``{session_id}`` of a resume is the id that the program itself reported, where output_parsers.py knows its format.
 """
 
@@ -18,12 +20,15 @@ from pathlib import Path
 
 from orchestra.blueprint.model import RunnerMode
 from orchestra.errors import GroundError
+from orchestra.files import read_regular
 from orchestra.sessions import tmux
 from orchestra.sessions.runners.output_parsers import parser_of
+from orchestra.sessions.runners.placeholders import fill
 from orchestra.sessions.runners.protocol import Launch, Reader
+from orchestra.sessions.runners.resume_loop import LoopPlan, loop_command
 from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest
 
-_PLACEHOLDER = re.compile(r"\{(prompt|prompt_file|worktree|session_id|settings)\}")
+_LONGEST_RULES = 64 << 10  # bytes: an argument of a program may have 128 KiB
 _BY_ARGUMENT = re.compile(r"\{(prompt|prompt_file)\}")
 
 
@@ -35,33 +40,48 @@ class CommandRunner:
         require_program(_template(request)[0], Path(request.worktree), {**os.environ, **(request.env or {})})
         if request.mode is RunnerMode.TMUX:
             tmux.require_tmux()
+        try:
+            re.compile(request.waiting or "")
+        except re.error as error:
+            problem = f"`waiting` of the runner of {request.agent} is no regular expression: {error}"
+            raise GroundError(problem, hint="correct it in the blueprint") from error
 
     def launch(self, request: SessionRequest, agent: AgentFolder, run: RunFolder, cap_usd: float | None) -> Launch:
         """Return the template with its placeholders filled; no shell is involved."""
         template = _template(request)
+        prompt = request.prompt if request.resume else f"{request.prompt}{_rules(agent)}"
+        if prompt != request.prompt:
+            run.prompt.write_text(prompt, "utf-8")
         values = {
-            "prompt": request.prompt,
+            "prompt": prompt,
             "prompt_file": str(run.prompt),
             "worktree": request.worktree,
             "session_id": request.session_id,
             "settings": str(agent.policy),
         }
         argv = tuple(fill(part, values) for part in template)
-        takes_prompt = any(_BY_ARGUMENT.search(part) for part in template)
-        return Launch(argv, stdin=None if takes_prompt else run.prompt)
+        reads_prompt = not any(_BY_ARGUMENT.search(part) for part in template)
+        if request.resume_argv and request.mode is RunnerMode.HEADLESS:
+            plan = LoopPlan(list(argv), reads_prompt, list(request.resume_argv), values)
+            return Launch(loop_command(run, plan))
+        return Launch(argv, stdin=run.prompt if reads_prompt else None)
 
     def reader(self, request: SessionRequest) -> Reader:
         """Return the parser for the program's name."""
         return parser_of(request.argv)
 
 
+def _rules(agent: AgentFolder) -> str:
+    """Return the fleet's rules as a part of the first prompt: which file a program reads by itself is not known."""
+    for name in ("CLAUDE.md", "CLAUDE.local.md"):
+        text = read_regular(agent.path / "rendered" / name, most=_LONGEST_RULES)
+        if text:
+            return f"\n\nThe project instructions, from {name}:\n\n{text.decode('utf-8', 'ignore').strip()}\n"
+    return ""
+
+
 def _template(request: SessionRequest) -> tuple[str, ...]:
     return request.resume_argv if request.resume and request.resume_argv else request.argv
-
-
-def fill(part: str, values: Mapping[str, str]) -> str:
-    """Replace the placeholders of one argument, once: placeholders in a value stay as they are."""
-    return _PLACEHOLDER.sub(lambda match: values[match[1]], part)
 
 
 def require_program(name: str, worktree: Path, env: Mapping[str, str]) -> None:

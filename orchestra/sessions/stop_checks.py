@@ -1,0 +1,95 @@
+"""What must hold before a session may end: committed work, filled-in notes, and no gate that refuses it.
+
+The stop hook of the Claude client asks for it (hook.py), and for other programs the loop that resumes them
+(runners/resume_loop.py). The quick gates run the agent's own files, so they run in a sandbox where the session has one,
+without the user's tokens. Needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from orchestra.engine.process import capture
+from orchestra.files import read_regular
+from orchestra.gates.environment import describe_removed, gate_environment
+from orchestra.gates.notes_gate import notes_filled
+from orchestra.git.git_process import Git
+from orchestra.sessions.sandbox import confined
+from orchestra.sessions.store import read_json
+
+Json = dict[str, Any]
+MOST_REMINDERS = 3
+_TAIL = 2_000
+_MOST_NAMES = 10
+_NO_VERDICT = (0, None, 125, 127)  # passed, took too long, the tool itself failed, program not found
+
+
+def unmet_checks(policy: Json, folder: Path) -> list[str]:
+    """Return what is missing before a session may end. ``folder``: the agent's."""
+    checks = (unfinished_work, builtin_findings, failing_gates)
+    return [item for check in checks for item in check(policy, folder)]
+
+
+def unfinished_work(policy: Json, folder: Path) -> Iterator[str]:
+    """Yield what is missing of: everything committed, at least one commit, filled-in notes."""
+    git = Git(Path(policy["worktree"])).with_env(GIT_OPTIONAL_LOCKS="0")
+    requested = f"refs/orchestra/{policy['fleet']}/{policy['agent']}/changes-requested^{{commit}}"
+    uncommitted = [field[3:] for field in git.run("status", "--porcelain=v1", "-z", "--no-renames").fields]
+    if uncommitted:
+        names = ", ".join(uncommitted[:_MOST_NAMES]) + " ..." * (len(uncommitted) > _MOST_NAMES)
+        yield f"commit your work on {policy['branch']}; not committed: {names}"
+    elif git.run("rev-parse", "--verify", "--quiet", requested, ok=(0, 1)).text == git.text("rev-parse", "HEAD"):
+        yield "changes were requested and nothing is committed since: read the end of TASK.md"
+    elif policy["base"] and git.text("rev-list", "--count", f"{policy['base']}..HEAD", "--") == "0":
+        yield f"there is no commit on {policy['branch']} yet; if there is nothing to do, say so in AGENT_NOTES.md"
+    notes, form = (
+        (read_regular(place / "AGENT_NOTES.md") or b"").decode("utf-8", "replace")
+        for place in (Path(policy["worktree"]), folder / "rendered")
+    )
+    if not notes_filled(notes, form):
+        yield "fill in AGENT_NOTES.md: what you built, key decisions, files changed, dependencies, open questions"
+
+
+def builtin_findings(policy: Json, folder: Path) -> Iterator[str]:
+    """Yield what the built-in gates of the train will find in the commits of the branch."""
+    if not policy.get("builtin") or not policy["base"]:
+        return
+    from orchestra.blueprint.model import Builtin, BuiltinGate, Policy
+    from orchestra.gates.branch_content import BranchSpan, read_branches
+    from orchestra.gates.builtin import check_content
+    from orchestra.git.refs import CommitId, resolve
+
+    git, base = Git(Path(policy["worktree"])), CommitId(policy["base"])
+    data = read_regular(Path(policy["worktree"]) / "AGENT_NOTES.md")
+    notes = None if data is None else data.decode("utf-8", "replace")
+    span = BranchSpan(base, resolve(git, "HEAD") or base, ("AGENT_NOTES.md", *policy["instructions"]))
+    with read_branches(git, base, [span]) as (content,):
+        if content is None:  # the train says why it cannot be read
+            return
+        for gate in policy["builtin"]:
+            rule = BuiltinGate(gate["name"], Builtin(gate["builtin"]), Policy(gate["policy"]))
+            result = check_content(rule, content, notes)
+            if result.stops:
+                yield f"the gate {gate['name']} will refuse the branch: {result.detail}"
+
+
+def failing_gates(policy: Json, folder: Path) -> Iterator[str]:
+    """Run the quick gates on the worktree as it is; yield those that fail."""
+    if not policy["checks"]:
+        return
+    checkouts = [Path(path) for path in policy.get("checkouts", ())]
+    passed, removed = gate_environment(checkouts=checkouts), describe_removed(os.environ, checkouts)
+    worktree = Path(policy["worktree"])
+    with confined(worktree, (read_json(folder / "settings.json") or {}).get("sandbox")) as (prefix, sandbox_env):
+        for check in policy["checks"]:
+            env = {**passed, **sandbox_env, **check["env"]}
+            command = (*prefix, "/bin/sh", "-c", check["run"])
+            result = capture(command, cwd=worktree, env=env, timeout_s=check["timeout"])
+            if result.code in _NO_VERDICT or (prefix and result.stderr.startswith(f"{prefix[0]}: ")):
+                continue
+            output = (result.stdout + result.stderr)[-_TAIL:]
+            remark = f" ({removed})" if removed else ""
+            yield f"`{check['run']}` fails (exit {result.code}); it must pass{remark}:\n{output}"
