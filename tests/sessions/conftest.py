@@ -23,6 +23,7 @@ from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
 
 COMMIT = "echo $ORCHESTRA_NOTE > work.txt; git add work.txt; git commit -qm work"
+NOTES = "printf '## What I Built\\n\\nIt.\\n' > AGENT_NOTES.md; git add AGENT_NOTES.md"
 
 
 class LiveFleet:

@@ -20,7 +20,7 @@ from orchestra.sessions.state import State, Stop
 from orchestra.sessions.stop import stop_fleet
 from orchestra.sessions.store import FleetFolder, RunFolder
 
-from .conftest import COMMIT, LiveFleet
+from .conftest import COMMIT, NOTES, LiveFleet
 
 MakeLiveFleet = Callable[..., LiveFleet]
 
@@ -60,8 +60,7 @@ def test_a_failure_has_a_reason_and_its_work_is_saved(make_live_fleet: MakeLiveF
 
 def test_a_program_with_resume_is_resumed_until_its_work_is_finished(make_live_fleet: MakeLiveFleet) -> None:
     live = make_live_fleet("a")
-    notes = "printf '## What I Built\\n\\nIt.\\n' > AGENT_NOTES.md; git add -A; git commit -qm notes"
-    live.use_script("echo started", resume=f'echo "resumed $2: $1"; {COMMIT}; {notes}')
+    live.use_script("echo started", resume=f'echo "resumed $2: $1"; {NOTES}; {COMMIT}')
     live.start()
     live.wait_until_done()
     assert live.state("a").state is State.FINISHED, live.log()
@@ -204,7 +203,9 @@ def test_a_failed_agent_resumes_its_session(make_live_fleet: MakeLiveFleet) -> N
 
 def test_a_message_resumes_a_finished_session(make_live_fleet: MakeLiveFleet) -> None:
     live = make_live_fleet("a")
-    live.use_script(COMMIT, resume='printf "%s" "$1" > answer.txt; git add answer.txt; git commit -qm answer')
+    live.use_script(
+        f"{NOTES}; {COMMIT}", resume='printf "%s" "$1" > answer.txt; git add answer.txt; git commit -qm answer'
+    )
     live.start()
     live.wait_until_done()
     assert send_message(live.fleet, live.agent("a"), 'Please name it `better` & "quoted".').queued == ["a"]
@@ -214,7 +215,7 @@ def test_a_message_resumes_a_finished_session(make_live_fleet: MakeLiveFleet) ->
 
 def test_a_message_to_a_headless_session_waits_for_its_end(make_live_fleet: MakeLiveFleet) -> None:
     live = make_live_fleet("a")
-    live.use_script(f"{live.hold}; {COMMIT}", resume="echo answer; git commit -q --allow-empty -m b")
+    live.use_script(f"{live.hold}; {NOTES}; {COMMIT}", resume="echo answer; git commit -q --allow-empty -m b")
     live.start()
     live.who("a")
     send_message(live.fleet, live.agent("a"), "more")

@@ -1,7 +1,8 @@
 """Run a program of kind command, and resume it while its work is not finished, at most three times.
 
 It runs as the session itself, under its keeper, so that time limits, stops and logs include every run of the program.
-It ends as the program's last run ended: with its exit code, or by its signal.
+It ends as the program's first run ended, with its exit code or by its signal: a reminder that fails does not undo work
+that ended well. What is missing after it shows in status.
 """
 
 from __future__ import annotations
@@ -65,7 +66,10 @@ def main() -> int:
         session = _session_id(plan, run) or plan.values["session_id"]
         values = {**plan.values, "prompt": prompt, "prompt_file": str(file), "session_id": session}
         takes_prompt = any("{prompt}" in part or "{prompt_file}" in part for part in plan.resume)
-        code = foreground([fill(part, values) for part in plan.resume], stdin=None if takes_prompt else file)
+        resumed = foreground([fill(part, values) for part in plan.resume], stdin=None if takes_prompt else file)
+        if resumed != 0:
+            sys.stderr.write(f"orchestra: when resumed it ended with {resumed}\n")
+            break
     if code < 0:
         if -code != signal.SIGKILL:
             signal.signal(-code, signal.SIG_DFL)
