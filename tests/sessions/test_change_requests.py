@@ -59,7 +59,7 @@ def test_a_request_file_becomes_the_verdict_and_reaches_the_session(worked: Chec
     wait(fleet)
     assert "Please name it `better`." in worked.read("answer.txt", "agent/two/a")
     rows = json.loads(run(worked, "status", "--json").stdout)["agents"]
-    assert [row["verdict"] for row in rows] == ["changes-requested", "none"]
+    assert [row["verdict"] for row in rows] == ["answered", "none"]
     assert [path.name for path in fleet.agent("a").path.glob("request-changes*")] == []
     task = (worked.path.parent / "worktrees/repo/two/agent-1/TASK.md").read_text("utf-8")
     assert "Please name it `better`." in task
