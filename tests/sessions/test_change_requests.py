@@ -23,7 +23,10 @@ name: two
 target: main
 runner:
   kind: command
-  command: ["/bin/sh", "-c", "echo 1 > w; printf '## What I Built\\\\nIt.\\\\n' > AGENT_NOTES.md; git add w; git commit -qm work"]
+  command:
+    - /bin/sh
+    - "-c"
+    - "echo 1 > w; printf '## What I Built\\\\nIt.\\\\n' > AGENT_NOTES.md; git add w; git commit -qm work"
   resume: ["/bin/sh", "-c", "cat > answer.txt; git add answer.txt; git commit -qm answer"]
 agents: [{name: a, task: "x"}, {name: b, task: "x"}]
 """
