@@ -26,7 +26,7 @@ def starts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[Phase, World]:
     return prepare(tmp_path_factory.mktemp("starts"))
 
 
-@pytest.mark.timeout(7200 if ALL else 300)
+@pytest.mark.timeout(14400 if ALL else 900)
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_hostile_situation_breaks_no_promise(group: str, starts: Mapping[Phase, World], tmp_path: Path) -> None:
     situations = [s for s in GROUPS[group]() if not s.needs_root or os.geteuid() == 0]

@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 AGENTS = ("evil", "good")
 SECRET = "secret of the person\n"
-LIMIT_S = 60.0  # of one command; a command that waits for a pipe never ends
+LIMIT_S = 240.0  # of one command, on a busy machine; a command that waits for a pipe never ends
 _BLUEPRINT = """\
 version: 1
 name: web
