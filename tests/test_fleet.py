@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from orchestra.blueprint.model import AgentName
-from orchestra.fleet import newest_target, read_snapshot
+from orchestra.fleet import BRANCH_RECORD, make_fleet, newest_target, read_snapshot
 from orchestra.git.git_process import Git
 from orchestra.git.refs import AgentRefs, CommitId, Kind, RefName, RefUpdate, agent_ref, update
 from tests.conftest import Checkout
@@ -83,3 +83,13 @@ def test_refs_of_unknown_kinds_are_ignored(fleet: World) -> None:
     snapshot = read_snapshot(fleet.fleet)
     assert snapshot.agent_refs(AgentName("one")) == AgentRefs(base=CommitId(head))
     assert RefName("refs/orchestra/demo/odd") in snapshot.refs
+
+
+@pytest.mark.parametrize("record", [b"main\n", b"agent/demo/two\n", b"\xff\0\n", b"-x\n", b""])
+def test_a_recorded_branch_that_cannot_be_the_agents_is_ignored(fleet: World, record: bytes) -> None:
+    for name, content in (("one", record), ("two", b"agent/demo/two\n")):
+        place = fleet.fleet.agent_folder(AgentName(name)) / BRANCH_RECORD
+        place.parent.mkdir(parents=True)
+        place.write_bytes(content)
+    again = make_fleet(fleet.fleet.repository, fleet.fleet.blueprint)
+    assert [agent.branch for agent in again.blueprint.agents][:2] == ["agent/demo/one", "agent/demo/two"]

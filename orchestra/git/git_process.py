@@ -131,8 +131,8 @@ class Git:
         if os.path.isdir(place):  # noqa: PTH112 - no error where it cannot be looked at
             return place
         link = read_regular(Path(os.path.realpath(place)))  # a link is followed, as git does; a pipe is not opened
-        if link is None:
-            return self.folder  # a bare repository
+        if link is None or b"\0" in link:
+            return self.folder  # a bare repository, or none
         return self.folder / os.fsdecode(link).removeprefix("gitdir: ").removesuffix("\n")
 
     def with_env(self, **extra: str) -> Git:

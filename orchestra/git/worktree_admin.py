@@ -41,7 +41,7 @@ def entry(repository: Repository, path: Path) -> Worktree | None:
 def admin_of(worktree: Path) -> Path:
     """The admin folder of a linked worktree, as its ``.git`` file says. Raises OSError where there is no such file."""
     link = read_regular(worktree / ".git")  # an agent may have put a pipe or a device there
-    if link is None:
+    if link is None or b"\0" in link:
         raise OSError(errno.EINVAL, "not the link of a worktree", str(worktree / ".git"))
     return Path(os.path.normpath(worktree / os.fsdecode(link).removeprefix("gitdir: ").removesuffix("\n")))
 

@@ -13,6 +13,7 @@ from functools import cache
 
 from orchestra.blueprint.model import Agent, AgentName, Review
 from orchestra.candidates.builder import Branch
+from orchestra.errors import GroundError
 from orchestra.fleet import Fleet, FleetSnapshot
 from orchestra.git.refs import CommitId, branch_ref, find_odd_refs
 from orchestra.review.agent_notes import pinned_notes, read_notes
@@ -123,7 +124,10 @@ def _refusal(
     if agent.name in read_unfinished():
         return f"not finished: {read_unfinished()[agent.name]}"
     folder = fleet.worktree(agent)
-    dirty = len(uncommitted_paths(fleet, agent)) if fleet.has_worktree(agent) else 0
+    try:
+        dirty = len(uncommitted_paths(fleet, agent)) if fleet.has_worktree(agent) else 0
+    except GroundError as error:  # what cannot be looked at counts as work
+        return f"its worktree cannot be read: {error}"
     return f"not finished: {dirty} uncommitted files in {folder}" if dirty else None
 
 

@@ -95,3 +95,13 @@ def test_a_conversation_ends_with_its_block(repository: Checkout) -> None:
         assert process.stdout.readline().startswith(head.encode())
         process.stdin.close()
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("content", [None, b"gitdir: \0nonsense\n", b"\0" * (1 << 20)])
+def test_a_worktree_whose_link_is_a_pipe_or_nonsense_is_refused_at_once(tmp_path: Path, content: bytes | None) -> None:
+    if content is None:
+        os.mkfifo(tmp_path / ".git")
+    else:
+        (tmp_path / ".git").write_bytes(content)
+    with pytest.raises(GitError):
+        Git(tmp_path).run("status")

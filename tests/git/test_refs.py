@@ -19,6 +19,7 @@ from orchestra.git.refs import (
     RefName,
     RefUpdate,
     agent_ref,
+    find_odd_refs,
     read_fleet,
     read_refs,
     resolve,
@@ -196,3 +197,21 @@ def test_a_damaged_ref_of_one_agent_leaves_the_others_readable(repository: Check
     repository.git("update-ref", "refs/orchestra/demo/b/base", head)
     repository.write({".git/refs/orchestra/demo/a/approved": content})
     assert read_fleet(Git(repository.path), FleetName("demo"))[AgentName("b")] == AgentRefs(base=CommitId(head))
+
+
+def test_refs_that_orchestra_cannot_have_written_are_named_by_agent(repository: Checkout) -> None:
+    git, tip = Git(repository.path), repository.git("rev-parse", "HEAD")
+    for name in ("good/base", "good/saved/1", "good/newer-kind", "below/landed/x"):
+        repository.git("update-ref", f"refs/orchestra/mvp5/{name}", tip)
+    repository.git("update-ref", "refs/orchestra/mvp5/tree/landed", repository.git("rev-parse", "HEAD^{tree}"))
+    repository.git("symbolic-ref", "refs/orchestra/mvp5/symbolic/candidate", "refs/heads/main")
+    damaged = repository.path / ".git/refs/orchestra/mvp5/damaged/base"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"")
+    odd = find_odd_refs(git, FLEET, read_refs(git, ["refs/orchestra/mvp5/"]))
+    assert set(odd) == {"below", "tree", "symbolic", "damaged"}
+    for name in ("below", "tree", "symbolic", "damaged"):  # the advice helps, and moves nothing else
+        command = odd[AgentName(name)].rpartition("to remove it: ")[2]
+        subprocess.run(command, shell=True, cwd=repository.path, check=True)
+    assert find_odd_refs(git, FLEET, read_refs(git, ["refs/orchestra/mvp5/"])) == {}
+    assert repository.git("rev-parse", "main") == tip

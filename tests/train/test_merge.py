@@ -616,3 +616,21 @@ def test_a_gate_that_takes_ten_times_longer_than_usual_is_reported(
     report = train.merge(agents=["two"], progress=lambda event: texts.append(event.text))
     assert landed(report) == ["two"]
     assert len([text for text in texts if "takes more than 10 times as long as usual" in text]) == 1
+
+
+def test_notes_that_cannot_be_attached_are_reported_and_stop_nothing(train: TrainFixture) -> None:
+    train.checkout.git("update-ref", f"{NOTES_REF}/in-the-way", "HEAD")
+    train.notes("one")
+    train.approved(one={"a": "1\n"}, two={"b": "2\n"})
+    report = train.merge()
+    assert set(landed(report)) == {"one", "two"}
+    assert any("the notes of one are not attached" in line for line in report.advice)
+    assert train.merge().landed == ()
+
+
+def test_a_foreign_ref_of_one_agent_stops_only_that_agent(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"}, two={"b": "2\n"})
+    train.checkout.git("update-ref", f"refs/orchestra/{train.fleet.name}/one/landed/x", "HEAD")
+    report = train.merge()
+    assert set(landed(report)) == {"two"}
+    assert "landed/x" in next(waiting.reason for waiting in report.waiting if waiting.agent == "one")
