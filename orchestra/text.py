@@ -88,7 +88,10 @@ def first_error_line(log: str | bytes, most: int = 200) -> str | None:
     """Return the first line of a command's output that names an error, else its last line; None where it is empty."""
     text = log.decode("utf-8", "replace") if isinstance(log, bytes) else log
     lines = [line.strip() for line in _COLOURS.sub("", text).splitlines() if line.strip()]
-    found = next((line for line in lines if _ERROR.search(line) and not _NO_ERROR.search(line)), None)
+    # A test runner's own summary and assertions say more than source lines that it quotes.
+    errors = [line for line in lines if _ERROR.search(line) and not _NO_ERROR.search(line)]
+    summary = [line for start in ("FAILED ", "--- FAIL", "not ok ", "E  ") for line in lines if line.startswith(start)]
+    found = next(iter(summary or errors), None)
     return one_line(found or lines[-1], most) if lines else None
 
 

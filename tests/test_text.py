@@ -70,6 +70,11 @@ def test_the_end_of_a_text_says_how_much_is_missing() -> None:
         ("collected 2 items\n==== FAILED ====\nE   assert 1 == 2\n", "E assert 1 == 2"),
         ("\x1b[31mModuleNotFoundError: No module named 'x'\x1b[0m\n", "ModuleNotFoundError: No module named 'x'"),
         ("checked: 0 errors\nsh: 1: tsc: not found\n", "sh: 1: tsc: not found"),
+        (
+            "    raise TimeoutError\nE   TimeoutError\nFAILED a.py::test_b - TimeoutError\n",
+            "FAILED a.py::test_b - TimeoutError",
+        ),
+        ("main.go:3: error in text\n--- FAIL: TestA (0.00s)\n", "--- FAIL: TestA (0.00s)"),
         (b"nothing to see\n\nbye \xff\n", "bye \ufffd"),
         ("", None),
     ],

@@ -49,8 +49,18 @@ for _ in $(seq 120); do
 done
 exit 1
 """,
-    "first-round.sh": "(cd shop && orchestra init && git add -A && git commit -q -m 'Add a fleet') && sh -c "
-    "'cd shop && sh \"$SAMPLE/use-scripted-agent.sh\" && git add -A && git commit -q -m Agents'\n",
+    "first-round.sh": """\
+set -e
+cd shop
+orchestra init
+sh "$SAMPLE/use-scripted-agent.sh"
+git add -A
+git commit -q -m "Add a fleet"
+orchestra spawn shop --yes
+orchestra start
+sh "$SAMPLE/wait-until-finished.sh"
+orchestra merge --yes
+""",
     "two-branches.sh": """\
 cd shop
 for name in spanish italian; do
