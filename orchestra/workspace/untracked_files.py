@@ -116,7 +116,7 @@ def remember_copies(folder: Path, worktree: Path, names: Iterable[str], folders:
     for name in names:
         with suppress(OSError):  # gone, or no regular file
             sums[name] = _checksum(worktree / name)
-    write_atomically(folder / COPIES, json.dumps(sums, indent=1) + "\n")
+    write_atomically(folder / COPIES, json.dumps(sums, indent=1, sort_keys=True) + "\n")
 
 
 def is_as_copied(folder: Path, name: str, file: Path) -> bool:

@@ -14,8 +14,9 @@ from orchestra.fleet import Fleet, make_fleet
 from orchestra.git.repository import Repository
 from tests.conftest import Checkout
 
+# copied.json: after a kill in the middle of a set-up, what that made counts as possible work, and clean keeps it.
 _VOLATILE = re.compile(
-    r"^repo/\.git/orchestra$|(^|/)(ledger\.db.*|lock|lock\.holder|\.[^/]+\.\d+|\.ledger\.[\d.]+|spawn\.log)$"
+    r"^repo/\.git/orchestra$|(^|/)(ledger\.db.*|lock|lock\.holder|\.[^/]+\.\d+|\.ledger\.[\d.]+|spawn\.log|copied\.json)$"
 )
 
 BLUEPRINT = """\
@@ -81,7 +82,7 @@ class Home:
         refs = checkout.git("for-each-ref", f"--format={shape}").splitlines()
         worktrees = [entry for entry in self.path.glob("worktrees/*") if (entry / ".git").exists()]
         return {
-            "refs": [line if "/saved/" not in line else line.rsplit(" ", 1)[0] for line in refs],
+            "refs": [line if not re.search("/(saved|cleaned-work)", line) else line.rsplit(" ", 1)[0] for line in refs],
             "worktrees": sorted(listed.split("\n\n")),
             "admin": sorted(entry.name for entry in (checkout.path / ".git").glob("worktrees/*")),
             "files": _files(self.path, here),
