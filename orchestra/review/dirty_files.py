@@ -107,8 +107,8 @@ class BackgroundLooks:
         return {agent.name: _last_known(fleet, agent, self._known) for agent in agents}
 
     def _go_round(self) -> None:
-        while self._request is not None:
-            fleet, agents = self._request
+        while (request := self._request) is not None:
+            fleet, agents = request
             oldest = min(agents, key=lambda one: self._known.get(one.name, DirtyFiles()).at or -math.inf, default=None)
             before = _git_cpu_s()
             if oldest is not None:

@@ -25,6 +25,14 @@ A, B = AgentName("a"), AgentName("b")
 
 
 @pytest.fixture
+def rounds() -> Iterator[BackgroundLooks]:
+    """Looks that end with the test: their git processes must not count in others."""
+    looks = BackgroundLooks()
+    yield looks
+    looks._request = None
+
+
+@pytest.fixture
 def world(make_repository: MakeRepository) -> World:
     world = make_world(make_repository({"f": "1\n"}), "a", "b")
     world.fleet.folder.mkdir(parents=True, exist_ok=True)
@@ -138,15 +146,15 @@ def test_figures_that_cannot_be_kept_cost_nothing_but_themselves(world: World) -
     assert look_within(30.0)(world.fleet, world.fleet.blueprint.agents)[A].files == 1
 
 
-def test_a_worktree_that_is_gone_is_known_at_once(world: World, held: Held) -> None:
+def test_a_worktree_that_is_gone_is_known_at_once(world: World, held: Held, rounds: BackgroundLooks) -> None:
     look_at_all(world.fleet, world.fleet.blueprint.agents)
     shutil.rmtree(world.at("a").path)
     assert not look_within(0.0)(world.fleet, world.fleet.blueprint.agents)[A].there
-    assert not BackgroundLooks()(world.fleet, world.fleet.blueprint.agents)[A].there
+    assert not rounds(world.fleet, world.fleet.blueprint.agents)[A].there
 
 
-def test_the_rounds_come_to_every_worktree(world: World) -> None:
-    rounds, chosen = BackgroundLooks(), world.fleet.blueprint.agents
+def test_the_rounds_come_to_every_worktree(world: World, rounds: BackgroundLooks) -> None:
+    chosen = world.fleet.blueprint.agents
     first = rounds(world.fleet, chosen)
     assert set(first) == {A, B}
     pause, deadline = threading.Event(), time.monotonic() + 60
