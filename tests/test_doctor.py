@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -165,10 +166,16 @@ def test_dialogs_are_foreseen(
 def test_the_machines_limits(tools: Path, repository: Checkout) -> None:
     small = make_fleet(repository, Runner(kind=RunnerKind.CLAUDE), limits=Limits(agents=2))
     assert found(examine(small), "memory") == []
-    agents = tuple(replace(small.blueprint.agents[0]) for _ in range(100_000))
-    huge = replace(small, blueprint=replace(small.blueprint, agents=agents, limits=Limits(agents=100_000)))
-    assert "lower limits.agents" in found(examine(huge), "memory")[0].fix
-    assert "ulimit" in found(examine(huge), "limits")[0].fix
+    agents = tuple(replace(small.blueprint.agents[0]) for _ in range(2_000))
+    huge = replace(small, blueprint=replace(small.blueprint, agents=agents, limits=Limits(agents=2_000)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1_024, hard))
+    try:
+        findings = examine(huge)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert "lower limits.agents" in found(findings, "memory")[0].fix
+    assert "ulimit" in found(findings, "limits")[0].fix
 
 
 def test_disk_space(tools: Path, repository: Checkout) -> None:
