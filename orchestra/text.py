@@ -91,8 +91,8 @@ def first_error_line(log: str | bytes, most: int = 200) -> str | None:
     # A test runner's own summary and assertions say more than source lines that it quotes.
     errors = [line for line in lines if _ERROR.search(line) and not _NO_ERROR.search(line)]
     summary = [line for start in ("FAILED ", "--- FAIL", "not ok ", "E  ") for line in lines if line.startswith(start)]
-    found = next(iter(summary or errors), None)
-    return one_line(found or lines[-1], most) if lines else None
+    error_line = next(iter(summary or errors), None)
+    return one_line(error_line or lines[-1], most) if lines else None
 
 
 def _visible(match: re.Match[str]) -> str:

@@ -112,12 +112,12 @@ class _Machine:
         for pattern in scope.include:
             for tokens in parse_pattern(pattern).alternatives:
                 added = self._add(tokens)
-                self._accepting |= added.done
+                self._accepting |= added.accepting
                 self._alive |= added.positions
         for pattern in scope.exclude:
             for tokens in parse_pattern(pattern).alternatives:
                 added = self._add(tokens)
-                self._excluding |= added.done
+                self._excluding |= added.accepting
                 self._settled |= added.everything
 
     def accepts(self, state: int) -> bool:
@@ -164,7 +164,7 @@ class _Fragment:
     moves: list[tuple[Mask, int]]
     needs: list[int]
     start: int
-    done: int  # positions where the path so far matches
+    accepting: int  # positions where the path so far matches
     everything: int  # the position where it matches whatever follows
     positions: int
 

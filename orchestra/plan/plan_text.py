@@ -57,25 +57,25 @@ def _plain(lines: Iterable[str]) -> list[tuple[str, Severity | None]]:
     return [(line, None) for line in lines]
 
 
-def _wrapped(text: str, *, first: str = "  ", rest: str | None = None) -> list[str]:
+def _wrapped(text: str, *, first_indent: str = "  ", later_indent: str | None = None) -> list[str]:
     """Return the text on lines of ``WIDTH`` columns; a long word is not broken."""
-    rest = " " * len(first) if rest is None else rest
-    wrapper = textwrap.TextWrapper(WIDTH, first, rest, break_long_words=False, break_on_hyphens=False)
+    later_indent = " " * len(first_indent) if later_indent is None else later_indent
+    wrapper = textwrap.TextWrapper(WIDTH, first_indent, later_indent, break_long_words=False, break_on_hyphens=False)
     return wrapper.wrap(text)
 
 
 def _head(report: PlanReport) -> Iterator[str]:
     blueprint = report.blueprint
     title = "" if blueprint.title == blueprint.name else f": {blueprint.title}"
-    yield from _wrapped(f"plan of {blueprint.name}{title}", first="", rest="  ")
-    yield from _wrapped(_below(blueprint.source, report.repository), first="  blueprint  ")
+    yield from _wrapped(f"plan of {blueprint.name}{title}", first_indent="", later_indent="  ")
+    yield from _wrapped(_below(blueprint.source, report.repository), first_indent="  blueprint  ")
     commit = f"at {report.commit[:_SHORT]}" if report.commit else "(no commit)"
-    yield from _wrapped(f"{report.target} {commit}", first="  target     ")
+    yield from _wrapped(f"{report.target} {commit}", first_indent="  target     ")
     checked = "never passed: run `orchestra check`, which runs set-up and gates on the target"
     if green := report.last_green:
-        which = "this commit" if green.commit == report.commit else green.commit[:_SHORT]
-        checked = f"{which} passed set-up and gates {format_duration(green.age_s)} ago (orchestra check)"
-    yield from _wrapped(checked, first="  checked    ")
+        checked_commit = "this commit" if green.commit == report.commit else green.commit[:_SHORT]
+        checked = f"{checked_commit} passed set-up and gates {format_duration(green.age_s)} ago (orchestra check)"
+    yield from _wrapped(checked, first_indent="  checked    ")
 
 
 def _findings(report: PlanReport, *, all_findings: bool) -> Iterator[tuple[str, Severity | None]]:
@@ -87,7 +87,7 @@ def _findings(report: PlanReport, *, all_findings: bool) -> Iterator[tuple[str, 
         most = len(alike) if all_findings else MOST_OF_A_KIND
         for finding in alike[:most]:
             fact, advice = draw_finding(finding, report.repository)
-            for line in (*_wrapped(fact, rest="    "), *_wrapped(advice.strip(), first="      ")):
+            for line in (*_wrapped(fact, later_indent="    "), *_wrapped(advice.strip(), first_indent="      ")):
                 yield line, severity
         if len(alike) > most:
             yield f"  {severity}: {len(alike) - most:,} more of this kind (--all) [{code}]", severity
@@ -106,7 +106,7 @@ def _findings(report: PlanReport, *, all_findings: bool) -> Iterator[tuple[str, 
 
 def _order(report: PlanReport) -> Iterator[str]:
     """Yield the layers from top to bottom, each agent with the files that it may change."""
-    yield from _wrapped("merge order (agents work at the same time; branches land from top to bottom)", first="")
+    yield from _wrapped("merge order (agents work at the same time; branches land from top to bottom)", first_indent="")
     after: dict[str, list[str]] = {}
     for arrow in report.graph.arrows:
         after.setdefault(arrow.after, []).append(arrow.before)
@@ -124,14 +124,14 @@ def _order(report: PlanReport) -> Iterator[str]:
             details = f"{format_count(planned.files, 'file')} in {scope_summary(agent)}"
             if agent.name in after:
                 details += f"; after {format_list(after[agent.name])}"
-            yield from _wrapped(details, first=f"    {agent.number:>{digits}} {agent.name:<{widest}}  ")
+            yield from _wrapped(details, first_indent=f"    {agent.number:>{digits}} {agent.name:<{widest}}  ")
     names = report.graph.critical_path
     chain = "none, every agent may land first"
     if len(names) > 1:
         chain = (
             f"{' -> '.join(names)} ({len(names)} of {format_count(len(report.agents), 'agent')} land one after another)"
         )
-    yield from _wrapped(f"critical path: {chain}", rest="    ")
+    yield from _wrapped(f"critical path: {chain}", later_indent="    ")
 
 
 def scope_summary(agent: Agent) -> str:
@@ -154,7 +154,7 @@ def _protected(report: PlanReport) -> Iterator[str]:
         yield from _wrapped(format_list(report.blueprint.protected, most=_MOST_PATHS))
     if report.judging:
         paths = format_list(report.judging, most=_MOST_PATHS)
-        yield from _wrapped(f"as they decide how branches are judged: {paths}", rest="    ")
+        yield from _wrapped(f"as they decide how branches are judged: {paths}", later_indent="    ")
 
 
 def _resources(report: PlanReport) -> Iterator[str]:
@@ -162,11 +162,11 @@ def _resources(report: PlanReport) -> Iterator[str]:
     agents = format_count(len(report.agents), "agent")
     memory = f", {size(slots.memory_bytes)} of memory" if slots.client_bytes else ""
     at_once = f"{slots.agents} of {agents} at once, {format_count(slots.gates, 'candidate')} under test at once"
-    made = format_count(disk.worktrees, "worktree")
+    to_make = format_count(disk.worktrees, "worktree")
     if disk.bytes_per_worktree is None or disk.needed_bytes is None:
-        space = f"{made} to make, of a size that this partial clone does not know"
+        space = f"{to_make} to make, of a size that this partial clone does not know"
     else:
-        each = f"{made} of {size(disk.bytes_per_worktree)} to make: {size(disk.needed_bytes)}"
+        each = f"{to_make} of {size(disk.bytes_per_worktree)} to make: {size(disk.needed_bytes)}"
         space = f"{each} (tracked files only, without what set-up installs)"
     bound = "no limit, because:" if cost.assumptions else "no limit is declared"
     bulk = f", {history.bulk:,} of which changed too many files to be meaningful" if history.bulk else ""
@@ -180,7 +180,7 @@ def _resources(report: PlanReport) -> Iterator[str]:
     ]
     yield "resources"
     for name, text in rows:
-        yield from _wrapped(text, first=f"  {name:<8} ", rest=" " * (11 if name else 13))
+        yield from _wrapped(text, first_indent=f"  {name:<8} ", later_indent=" " * (11 if name else 13))
 
 
 def _spawning(spawning: Spawning, report: PlanReport) -> Iterator[str]:
@@ -198,7 +198,7 @@ def _spawning(spawning: Spawning, report: PlanReport) -> Iterator[str]:
     for line in (*shown, *(f"note: {note}" for note in spawning.notes if note not in findings)):
         # Absolute paths in and next to the repository are shown as they are from inside it.
         inside = line.replace(f"{report.repository}/", "").replace(f"{report.repository.parent}/", "../")
-        yield from _wrapped(inside, rest="      ")
+        yield from _wrapped(inside, later_indent="      ")
 
 
 def _place(finding: Finding, repository: Path) -> str:

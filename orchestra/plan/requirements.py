@@ -53,17 +53,17 @@ def remote_findings(fleet: Fleet) -> Iterator[Finding]:
     counted = fleet.repository.git.run("rev-list", "--left-right", "--count", span, "--", ok=(0, 128))
     if counted.code:  # one of the two is missing
         return
-    here, there = map(int, counted.text.split())
+    local_count, remote_count = map(int, counted.text.split())
     remote = tracking.removeprefix("refs/remotes/")
     where = place(fleet.blueprint, "target")
-    if there and not here:
-        message = f"{fleet.target} is {format_count(there, 'commit')} behind {remote}, as last fetched"
+    if remote_count and not local_count:
+        message = f"{fleet.target} is {format_count(remote_count, 'commit')} behind {remote}, as last fetched"
         advice = f"new agents start from {remote}; to update {fleet.target}: git merge --ff-only {remote}"
         yield Finding(Severity.WARNING, Code.TARGET_BEHIND, message, advice, where)
-    elif there:
+    elif remote_count:
         message = (
-            f"{fleet.target} and {remote} have diverged: {format_count(here, 'commit')} only in {fleet.target}, "
-            f"{there:,} only in {remote}"
+            f"{fleet.target} and {remote} have diverged: {format_count(local_count, 'commit')} only in {fleet.target}, "
+            f"{remote_count:,} only in {remote}"
         )
         advice = f"new agents start from {fleet.target}, and a push would be refused: rebase or merge before you spawn"
         yield Finding(Severity.WARNING, Code.TARGET_DIVERGED, message, advice, where)

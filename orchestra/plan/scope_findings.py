@@ -225,5 +225,5 @@ def pattern_place(blueprint: Blueprint, agent: Agent, key: str, number: int) -> 
 def name_files(paths: Sequence[str]) -> str:
     """Return ``a, b and 3 more files``."""
     omitted = len(paths) - MOST_NAMED
-    more = f" and {omitted} more {'file' if omitted == 1 else 'files'}" if omitted > 0 else ""
-    return ", ".join(paths[:MOST_NAMED]) + more
+    ending = f" and {omitted} more {'file' if omitted == 1 else 'files'}" if omitted > 0 else ""
+    return ", ".join(paths[:MOST_NAMED]) + ending

@@ -169,5 +169,5 @@ def _needed_files(words: list[str]) -> list[tuple[str, ...]] | None:
     return [] if _CREATES_NO_INPUT.match(line) else None
 
 
-def _has(words: list[str], wanted: str) -> bool:
-    return not wanted or not {*words}.isdisjoint(wanted.split())
+def _has(words: list[str], choices: str) -> bool:
+    return not choices or not {*words}.isdisjoint(choices.split())
