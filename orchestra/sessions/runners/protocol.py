@@ -32,7 +32,7 @@ class Launch:
 class AlertKind(StrEnum):
     """The events in a session's output that concern the whole fleet."""
 
-    BUSY = "busy"  # the API refuses for now: 429, 5xx, no connection
+    BUSY = "busy"  # the API is busy: 429, 5xx, no connection
     LOGIN = "login"  # the API refuses the login: no session will work
     LIMIT = "limit"  # the account's usage limit is reached, until a known time
     UNGUARDED = "unguarded"  # the session runs without orchestra's settings
