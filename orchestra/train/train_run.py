@@ -223,6 +223,7 @@ class TrainRun:
 
     def _build(self, group: MergeGroup) -> None:
         entry, git = self._entries.entry(group[-1]), self._fleet.repository.git
+        candidate = None
         try:
             onto = self._state.commit(group[:-1])
             candidate = self._context.integrators.on(self._built_on).build(onto, entry.branch)
@@ -240,6 +241,8 @@ class TrainRun:
             self._failed_builds[group] += 1
             self._forget_candidates()
             if self._failed_builds[group] >= _BUILD_TRIES:
+                if candidate is not None:  # merged, and its objects were gone before a ref held them: no agent's fault
+                    raise
                 self._state.built[group] = Unbuildable(f"git cannot merge it: {error}")
             return
         self._state.built[group] = candidate
