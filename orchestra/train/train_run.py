@@ -54,6 +54,7 @@ from orchestra.train.train_report import Blocked, Evicted, EvictReason, Landed, 
 
 _MOST_TARGET_MOVES = 20  # before the train gives up
 _BUILD_TRIES = 3  # a ``git gc --prune=now`` may remove objects before they are pinned
+_PRUNED_TRIES = 12
 
 
 class TrainRun:
@@ -240,9 +241,11 @@ class TrainRun:
         except GroundError as error:  # objects that no ref held were removed, or git cannot merge the branch
             self._failed_builds[group] += 1
             self._forget_candidates()
-            if self._failed_builds[group] >= _BUILD_TRIES:
-                if candidate is not None:  # merged, and its objects were gone before a ref held them: no agent's fault
-                    raise
+            # Merged, and the new objects were gone before a ref held them: not the branch's fault.
+            was_pruned = candidate is not None
+            if was_pruned and self._failed_builds[group] >= _PRUNED_TRIES:
+                self._stop(error)
+            elif not was_pruned and self._failed_builds[group] >= _BUILD_TRIES:
                 self._state.built[group] = Unbuildable(f"git cannot merge it: {error}")
             return
         self._state.built[group] = candidate
