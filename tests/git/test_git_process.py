@@ -97,7 +97,7 @@ def test_a_conversation_ends_with_its_block(repository: Checkout) -> None:
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("content", [None, b"gitdir: \0nonsense\n", b"\0" * (1 << 20)])
+@pytest.mark.parametrize("content", [None, b"gitdir: \0nonsense\n", b"\0" * (1 << 20)], ids=["pipe", "nul", "large"])
 def test_a_worktree_whose_link_is_a_pipe_or_nonsense_is_refused_at_once(tmp_path: Path, content: bytes | None) -> None:
     if content is None:
         os.mkfifo(tmp_path / ".git")
