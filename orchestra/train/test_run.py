@@ -88,7 +88,7 @@ class TestRequest:
     def title(self) -> str:
         """A phrase for what is tested; of many agents, the first, the last and their number."""
         if self.about is not None:
-            return f"what may explain why {self.about} fails"
+            return f"a combination that may explain the failure of {self.about}"
         group = self.group
         if not group:
             return "the target alone"
