@@ -30,6 +30,7 @@ FAST_TESTS = (
 )
 _PYTHON = ("orchestra", "tests", "benchmarks", "tasks.py")
 _PYTEST_USAGE = 4  # docs.pytest.org/en/stable/reference/exit-codes.html
+_RUFF_CACHE = ("--cache-dir", ".ruff_cache")  # else one more in every starter with a pyproject.toml
 _SHELL_SCRIPTS = ("inv", ".ci/run", ".ci/newcomer")  # and every scripts/*.sh
 
 
@@ -72,8 +73,8 @@ def lint(call: Call) -> ExitCode:
     programs = Path(sys.executable).parent
     scripts = [*_SHELL_SCRIPTS, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "scripts").glob("*.sh"))]
     checks = (
-        [str(programs / "ruff"), "check", "."],
-        [str(programs / "ruff"), "format", "--check", "."],
+        [str(programs / "ruff"), "check", *_RUFF_CACHE, "."],
+        [str(programs / "ruff"), "format", *_RUFF_CACHE, "--check", "."],
         [sys.executable, "-m", "mypy", *(path for path in _PYTHON if (ROOT / path).exists())],
         [str(programs / "shellcheck"), "--shell=sh", *scripts],
         [str(programs / "shfmt"), "-ln=posix", "-d", *scripts],

@@ -21,6 +21,10 @@ from orchestra.git.repository import Repository
 from orchestra.scaffold.init import SCHEMA, InitPlan, plan_files
 from orchestra.text import format_list
 
+_MADE_BY_GATES = frozenset(
+    (".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", "__pycache__", "dist", "node_modules")
+)
+
 
 def create_repository(folder: Path) -> None:
     """Create an empty git repository at ``folder``. Raises UsageError where the folder has content."""
@@ -55,9 +59,14 @@ def fleet_files(root: Path, tracked: Collection[str], fleet: str, *, invoke: boo
         )
     if missing and blueprint.starter:
         starter = shipped_starters() / blueprint.starter
-        files = sorted(path for path in starter.rglob("*") if path.is_file())
-        starter_texts = {PurePosixPath(path.relative_to(starter)): path.read_text("utf-8") for path in files}
+        starter_texts = _starter_texts(starter)
     return plan_files(root, PurePosixPath("blueprints") / source.name, starter_texts, text, invoke=invoke)
+
+
+def _starter_texts(starter: Path) -> dict[PurePosixPath, str]:
+    """Read the files of a starter, without what its own gates leave in a clone of orchestra."""
+    files = {PurePosixPath(path.relative_to(starter)): path for path in starter.rglob("*") if path.is_file()}
+    return {name: files[name].read_text("utf-8") for name in sorted(files) if _MADE_BY_GATES.isdisjoint(name.parts)}
 
 
 def require_committable(git: Git) -> RefName:

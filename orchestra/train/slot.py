@@ -87,7 +87,7 @@ class Slot:
         self.clear_extras(self.setup_files())
         if ".gitmodules" in tracked:
             self._check_out_submodules()
-        shutil.copy2(self._index, self.admin / "index")  # with its time, by which git knows what may be racy
+        self._publish_index()
 
     def _read_index(self) -> tuple[list[str], bool]:
         """Return the tracked paths, and whether git would overlook any (skip-worktree, assume-unchanged)."""
@@ -133,9 +133,15 @@ class Slot:
             if (head.parent / "objects").is_dir():  # a git folder: no index, hooks or settings of an earlier job
                 for name in ("index", "info", "hooks", "config.worktree", "logs", "index.lock", "HEAD.lock"):
                     _delete(head.parent / name)
-        shutil.copy2(self._index, self.admin / "index")
+        self._publish_index()
         words = ("submodule", "update", "--init", "--recursive", "--checkout", "--force")
         limit_protocols(self._plain).run(*words, timeout_s=_PATIENCE_S)
+
+    def _publish_index(self) -> None:
+        """Give git the index of this job, in one step: half an index would stop ``git gc`` in the whole repository."""
+        draft = self.admin / "index.orchestra"
+        shutil.copy2(self._index, draft)  # with its time, by which git knows what may be racy
+        draft.replace(self.admin / "index")
 
     # -- what the set-up made ------------------------------------------------------------------------------------
 

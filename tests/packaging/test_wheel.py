@@ -62,13 +62,9 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
     top = {name.split("/")[0] for name in names}
     assert top == {"orchestra", f"agent_orchestra-{_version()}.dist-info"}
     expected = {"orchestra/py.typed", f"agent_orchestra-{_version()}.dist-info/licenses/LICENSE"}
-    expected |= {
-        f"orchestra/_data/{path.relative_to(ROOT)}" for path in (ROOT / "blueprints").rglob("*") if path.is_file()
-    }
-    expected |= {f"orchestra/_data/{path.relative_to(ROOT)}" for path in (ROOT / "schemas").glob("*.json")}
-    package = [path for path in (ROOT / "orchestra").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    expected |= {str(path.relative_to(ROOT)) for path in package}
-    assert not expected - names
+    tracked = run("git", "ls-files", "orchestra", "blueprints", "schemas/*.json", cwd=ROOT).stdout.splitlines()
+    expected |= {path if path.startswith("orchestra/") else f"orchestra/_data/{path}" for path in tracked}
+    assert sorted(expected - names) == []
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 

@@ -106,6 +106,18 @@ def test_files_that_exist_stay_as_they_are(make_repository: MakeRepository) -> N
     assert ".vscode/settings.json" not in checkout.git("ls-tree", "-r", "--name-only", commit).splitlines()
 
 
+def test_what_gates_left_in_a_starter_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starters = tmp_path / "starters"
+    shutil.copytree(shipped_starters(), starters)
+    for folder in (".ruff_cache/0.17", "node_modules/left-pad", "src/__pycache__"):
+        (starters / "typescript-service" / folder).mkdir(parents=True)
+        (starters / "typescript-service" / folder / "binary").write_bytes(b"\xff\xfe")
+    monkeypatch.setattr("orchestra.scaffold.starter.shipped_starters", lambda: starters)
+    copied = {str(file.path) for file in fleet_files(tmp_path, [], "mvp5").new}
+    assert "package.json" in copied
+    assert not [path for path in copied if path.endswith("binary")]
+
+
 def test_a_repository_that_has_what_the_fleet_requires_gets_no_starter(make_repository: MakeRepository) -> None:
     tracked = ["package.json", "package-lock.json", "tsconfig.json"]
     checkout = make_repository(dict.fromkeys(tracked, "{}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,23 @@ def test_private_refs_and_half_finished_operations_of_a_gate_are_removed(train: 
     meddling = f"git update-ref refs/worktree/mark HEAD; {ADMIN}; echo x >$d/MERGE_HEAD"
     look = f"{ADMIN}\ntest ! -e $d/MERGE_HEAD && ! git rev-parse -q --verify refs/worktree/mark\n"
     assert merged_after(train, meddling, **{"tests/look.sh": look}) == {}
+
+
+def test_a_train_that_dies_while_it_writes_the_index_of_a_slot_does_not_stop_gc(
+    train: TrainFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train.approved(first={"tests/first.sh": "true\n"})
+
+    def write_half(source: Path, target: Path) -> None:
+        Path(target).write_bytes(Path(source).read_bytes()[:5])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr("orchestra.train.slot.shutil.copy2", write_half)
+        with pytest.raises(KeyboardInterrupt):
+            train.merge()
+    train.checkout.git("gc", "--quiet", "--prune=now")
+    assert landed(train.merge()) == ["first"]
 
 
 def test_a_sparse_main_checkout_does_not_make_the_slot_sparse(train: TrainFixture) -> None:
