@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -127,22 +126,6 @@ def diff_cells(patch: str) -> list[Cell]:
     return [Cell(line, next((tone for start, tone in _DIFF if line.startswith(start)), Tone.PLAIN)) for line in lines]
 
 
-def show_page(lines: Sequence[Cell], *, pager: bool = True) -> None:
-    """Print lines on standard output; in a terminal in colours, and through the person's pager as git does."""
-    command = os.environ.get("GIT_PAGER") or os.environ.get("PAGER") or "less"
-    can_page = pager and is_terminal() and is_terminal(sys.stdin) and os.environ.get("TERM", "dumb") != "dumb"
-    if not can_page or command == "cat" or not shutil.which(command.split()[0]):
-        for line in lines:
-            print_result(line.text, line.tone)
-        return
-    import pydoc
-
-    for variable, value in (("LESS", "FRX"), ("LV", "-c")):  # git's own defaults
-        os.environ.setdefault(variable, value)
-    sys.stdout.flush()
-    pydoc.pipepager("".join(f"{coloured(line)}\n" for line in lines), command)
-
-
 def coloured(cell: Cell) -> str:
     """Return the text as a terminal shows it in its tone; plain where NO_COLOR is set."""
     colour = None if os.environ.get("NO_COLOR") else _COLOURS.get(cell.tone)
@@ -195,30 +178,22 @@ class _Step:
         return _text(f"{self.text}  {format_clock(seconds)}" if seconds >= 1 else self.text, Tone.PLAIN)
 
 
-def ask(question: str, answers: Mapping[str, str] | Sequence[str], source: IO[str] | None = None) -> str | None:
+def ask(question: str, answers: Sequence[str], source: IO[str] | None = None) -> str | None:
     """Ask the person at the terminal and return one of ``answers``, or None at the end of input.
 
-    An answer may be shortened to any unambiguous start. ``x discard`` is the answer ``discard``, with the letter x. A
-    mapping explains its answers, which ``?`` prints. ``source``: default standard input.
+    An answer may be shortened to any unambiguous start. ``source``: default standard input.
     """
-    forms = [*answers, *["?"] * isinstance(answers, Mapping)]
     while True:
-        sys.stderr.write(f"{terminal_safe(question)} [{', '.join(forms)}] ")
+        sys.stderr.write(f"{terminal_safe(question)} [{', '.join(answers)}] ")
         sys.stderr.flush()
         line = (source or sys.stdin).readline()
         if not line:
             return None
         typed = line.strip().lower()
-        fitting = [form for form in answers if form.startswith(typed)]
-        fitting = fitting or [form for form in answers if form.rpartition(" ")[2].startswith(typed)]
+        fitting = [answer for answer in answers if answer.startswith(typed)]
         if typed and len(fitting) == 1:
-            return fitting[0].rpartition(" ")[2]
-        if typed == "?" and isinstance(answers, Mapping):
-            for form, meaning in answers.items():
-                letter, word = form[0], form.rpartition(" ")[2]
-                print_note(f"  {letter}  {word:<16} {meaning}")
-        else:
-            print_note(f"please type one of {', '.join(forms)}")
+            return fitting[0]
+        print_note(f"please type one of {', '.join(answers)}")
 
 
 def _write(stream: IO[str], text: str, tone: Tone) -> None:

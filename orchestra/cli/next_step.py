@@ -9,7 +9,7 @@ from orchestra.sessions.state import State
 from orchestra.status import Row, Status
 
 _AT_WORK = (State.WORKING, State.STARTING, State.QUEUED)
-_UNDECIDED = (Verdict.NONE, Verdict.STALE)
+_UNDECIDED = (Verdict.NONE, Verdict.STALE, Verdict.ANSWERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,9 @@ def _need(row: Row) -> tuple[int, str, str]:
     if row.evicted is not None and standing.verdict is Verdict.APPROVED:
         return 3, f"the last merge left it out: {row.evicted.reason}", "request-changes --from-train"
     if state is State.FINISHED and standing.verdict in _UNDECIDED:
-        return 4, "finished, and not reviewed as it is now", "review"
+        answered = standing.verdict is Verdict.ANSWERED
+        reason = "new commits since changes were requested" if answered else "finished, and not reviewed as it is now"
+        return 4, reason, "review"
     if state is State.LANDED and standing.new_commits and standing.verdict in _UNDECIDED:
         return 5, row.state.reason or "new commits since it landed", "review"
     return 9, "", ""

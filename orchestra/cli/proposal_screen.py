@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestra.candidates.text_conflict import quote_path
-from orchestra.cli.console import Cell, Tone, diff_cells, show_page
+from orchestra.cli.console import Cell, Tone, diff_cells
+from orchestra.cli.pager import show_page
 from orchestra.fleet import Fleet
 from orchestra.review.proposal_review import ProposalReview
 

@@ -1,27 +1,37 @@
-"""``orchestra review``: one agent's work, for a verdict."""
+"""``orchestra review``: one agent's work for a verdict, or the whole queue, one agent after another."""
 
 from __future__ import annotations
 
+import sys
+
 from orchestra.cli.call import Call
-from orchestra.cli.console import show_json
+from orchestra.cli.console import is_terminal, print_result, show_json, show_table
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode
+from orchestra.fleet import Fleet
+from orchestra.text import format_count
 
 
 @task(
-    "AGENT",
+    "[AGENT]",
     help={"proposal": "Show how its conflict with the target could be resolved, instead of its own work."},
-    examples=("review api", "review api --proposal"),
+    examples=("review", "review api", "review api --proposal"),
 )
-def review(call: Call, agent: str, proposal: bool = False) -> ExitCode:
-    """Show one agent's work for a verdict.
+def review(call: Call, agent: str | None, proposal: bool = False) -> ExitCode:
+    """Show finished work for a verdict.
 
-    Notes, commits, changes, gate results and findings.
+    With an agent: its notes, commits, changes, gate results and findings. Without: the agents that are finished or have
+    answered a request for changes, one after another in merge order, and one key gives the verdict on the commit that
+    was shown. Without a terminal it lists them.
 
     The diff is against the merge base with today's target: the agent's own work, without the files that orchestra
     rendered for it. With --proposal: the resolution that the last merge proposed for its conflict with the target.
     """
     fleet = call.load_fleet()
+    if agent is None:
+        if proposal:
+            raise call.wrong_line("--proposal is for one agent", hint="orchestra review AGENT --proposal")
+        return _review_queue(call, fleet)
     declared = call.agent(fleet, agent)
     if proposal:
         from orchestra.cli import proposal_screen
@@ -43,4 +53,42 @@ def review(call: Call, agent: str, proposal: bool = False) -> ExitCode:
     else:
         review_screen.show(fleet, examination)
         call.print_next(review_screen.next_words(examination))
+    return ExitCode.DONE
+
+
+def _review_queue(call: Call, fleet: Fleet) -> ExitCode:
+    """Walk the agents that wait for a verdict, or list them."""
+    from orchestra.cli.next_step import list_needs, next_command
+    from orchestra.status import read_status
+
+    status = read_status(fleet)
+    queue = [need for need in list_needs(status) if need.command.startswith("review ")]
+    if call.json:
+        rows = [
+            {
+                "agent": need.row.agent.name,
+                "head": need.row.standing.head,
+                "verdict": need.row.standing.verdict.value,
+                "reason": need.reason,
+                "command": need.command,
+            }
+            for need in queue
+        ]
+        show_json({"fleet": fleet.name, "queue": rows})
+        return ExitCode.DONE
+    if not queue:
+        print_result("No agent is waiting for a review.")
+        call.print_next(next_command(status))
+        return ExitCode.DONE
+    if is_terminal() and is_terminal(sys.stdin) and is_terminal(sys.stderr):
+        from orchestra.cli.review_loop import walk_queue
+
+        call.print_next("merge" if walk_queue(fleet, queue) else None)
+        return ExitCode.DONE
+    rows_shown = [
+        (need.row.agent.name, need.row.standing.verdict, format_count(need.row.standing.commits, "commit"), need.reason)
+        for need in queue
+    ]
+    show_table(("agent", "verdict", "work", "why"), rows_shown)
+    call.print_next(queue[0].command)
     return ExitCode.DONE

@@ -1,12 +1,16 @@
-"""Ask for the missing verdicts in a terminal, one agent at a time, before a merge."""
+"""Ask for verdicts in a terminal, one agent and one key at a time: shared by review and merge."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 
-from orchestra.blueprint.model import AgentName
-from orchestra.cli.console import Tone, ask, diff_cells, print_note, show_page
+from orchestra.blueprint.model import Agent, AgentName
+from orchestra.cli.console import Tone, diff_cells, print_note, print_result
+from orchestra.cli.key_prompt import ask_key
+from orchestra.cli.next_step import Need
+from orchestra.cli.pager import show_page
 from orchestra.cli.review_screen import show
 from orchestra.cli.verdict_recording import print_decision, verdict_lock
 from orchestra.errors import UsageError
@@ -23,14 +27,16 @@ _ANSWERS = {
     "x discard": "take it out of the fleet, with a reason; a ref keeps its commits",
     "diff": "show the diff in the pager",
     "skip": "decide later",
+}
+_LAND = {
     "land": "ask no more, and land what is approved",
     "quit": "land nothing; verdicts given so far are recorded",
 }
+_QUIT = {"quit": "end here; verdicts given so far are recorded"}
 
 
 def review_undecided(fleet: Fleet, names: Collection[AgentName] | None) -> bool:
-    """Show each undecided agent in merge order and record the answer. Return False when the person quits."""
-    order = {name: place for place, name in enumerate(fleet.blueprint.merge_order)}
+    """Ask about each undecided agent before a merge. Return False when the person quits."""
     agents = [agent for agent in fleet.blueprint.agents if names is None or agent.name in names]
     statuses = read_branch_statuses(fleet, agents)
     for status in statuses:
@@ -39,31 +45,52 @@ def review_undecided(fleet: Fleet, names: Collection[AgentName] | None) -> bool:
     undecided = [
         status.agent
         for status in statuses
-        if status.verdict in (Verdict.NONE, Verdict.STALE) and status.commits > 0 and status.refs.landed is None
+        if status.verdict in (Verdict.NONE, Verdict.STALE, Verdict.ANSWERED)
+        and status.commits > 0
+        and status.refs.landed is None
     ]
-    for agent in sorted(undecided, key=lambda agent: order[agent.name]):
+    ended, _ = _ask_about_each(fleet, undecided, _ANSWERS | _LAND)
+    if ended == "quit":
+        print_note("Nothing was landed. Verdicts given so far are recorded.", Tone.WAITING)
+    return ended != "quit"
+
+
+def walk_queue(fleet: Fleet, queue: Sequence[Need]) -> bool:
+    """Ask about each agent of a review queue, and print what was decided. Return whether any was approved."""
+    _, given = _ask_about_each(fleet, [need.row.agent for need in queue], _ANSWERS | _QUIT)
+    left = len(queue) - given.total()
+    counts = [f"{count} {verdict}" for verdict, count in given.items()] + [f"{left} left"] * bool(left)
+    print_result(f"Reviewed {given.total()} of {len(queue)}: {', '.join(counts)}")
+    return bool(given[Verdict.APPROVED])
+
+
+def _ask_about_each(
+    fleet: Fleet, agents: Sequence[Agent], answers: dict[str, str]
+) -> tuple[str | None, Counter[Verdict]]:
+    """Show each agent's work in merge order and record the verdict on the commit that was shown.
+
+    Return the answer that ended it (None: the last agent), and how often each verdict was given.
+    """
+    order = {name: place for place, name in enumerate(fleet.blueprint.merge_order)}
+    given: Counter[Verdict] = Counter()
+    for number, agent in enumerate(sorted(agents, key=lambda agent: order[agent.name]), 1):
         examined = review_agent(fleet, agent)
+        print_result()
         show(fleet, examined, with_diff=False)
-        answer = _ask_about(examined)
-        if answer == "quit":
-            print_note("Nothing was landed. Verdicts given so far are recorded.", Tone.WAITING)
-            return False
-        if answer == "land":
-            return True
-        if answer != "skip":
-            _record(fleet, examined, answer)
-    return True
+        print_result()
+        sys.stdout.flush()
+        question = f"{agent.name}, {number} of {len(agents)}"
+        while (answer := ask_key(question, answers) or "quit") == "diff":
+            show_page(diff_cells(examined.patch))
+        if answer in _LAND:
+            return answer, given
+        if answer != "skip" and (decision := _record(fleet, examined, answer)) is not None:
+            given[decision.verdict] += 1
+    return None, given
 
 
-def _ask_about(examined: AgentReview) -> str:
-    while True:
-        answer = ask(f"{examined.standing.agent.name}?", _ANSWERS) or "quit"
-        if answer != "diff":
-            return answer
-        show_page(diff_cells(examined.patch))
-
-
-def _record(fleet: Fleet, examined: AgentReview, answer: str) -> None:
+def _record(fleet: Fleet, examined: AgentReview, answer: str) -> Decision | None:
+    """Record and print the verdict; None where the branch has moved since it was shown, or a text is missing."""
     agent, head = examined.standing.agent, examined.standing.head
     question = {"request-changes": "What to change?", "discard": "Why?"}.get(answer)
     text = _read_line(question) if question else ""
@@ -78,8 +105,9 @@ def _record(fleet: Fleet, examined: AgentReview, answer: str) -> None:
                 decision = verdicts.discard(fleet, agent, text, reviewed=head)
         except UsageError as error:
             print_note(f"{agent.name}: no verdict: {error.message}", Tone.WAITING)
-            return
+            return None
     print_decision(decision)
+    return decision
 
 
 def _read_line(question: str) -> str:

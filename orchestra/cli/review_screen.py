@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 
 from orchestra.blueprint.model import Builtin
-from orchestra.cli.console import Cell, Tone, diff_cells, show_page, table_cells
+from orchestra.cli.console import Cell, Tone, diff_cells, table_cells
+from orchestra.cli.pager import show_page
 from orchestra.fleet import Fleet
 from orchestra.git.log import FileChange
 from orchestra.ledger import Json
@@ -171,8 +172,9 @@ def _gates(shown: AgentReview) -> Iterator[Cell]:
         return
     yield Cell("Gates", Tone.STRONG)
     for gate in sorted(shown.gates, key=lambda gate: gate.outcome in _PASSED):
-        log = f", {gate.log}" if gate.log else ""
-        tone = Tone.GOOD if gate.outcome in _PASSED else Tone.BAD
+        passed = gate.outcome in _PASSED
+        log = f" (log: {gate.log})" if gate.log and not passed else ""
+        tone = Tone.GOOD if passed else Tone.BAD
         yield Cell(f"  {gate.gate}: {gate.outcome}, {format_duration(time.time() - gate.at)} ago{log}", tone)
 
 

@@ -84,18 +84,6 @@ def test_ask_takes_any_start_that_is_not_ambiguous(typed: str, answer: str | Non
     assert console.ask("schema?", ["approve", "diff", "skip", "stop"], io.StringIO(typed)) == answer
 
 
-def test_a_question_explains_its_answers_and_takes_their_letters(capsys: pytest.CaptureFixture[str]) -> None:
-    answers = {"approve": "let it land", "x discard": "take it out", "diff": "show the diff"}
-    for typed, answer in (("d\n", "diff"), ("x\n", "discard"), ("disc\n", "discard"), ("?\na\n", "approve")):
-        assert console.ask("api?", answers, io.StringIO(typed)) == answer
-    assert capsys.readouterr().err == "api? [approve, x discard, diff, ?] " * 4 + (
-        "  a  approve          let it land\n"
-        "  x  discard          take it out\n"
-        "  d  diff             show the diff\n"
-        "api? [approve, x discard, diff, ?] "
-    )
-
-
 def test_a_terminal_gets_a_drawn_table_with_tones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
