@@ -8,7 +8,7 @@ from orchestra.cli.call import Call, split_commas
 from orchestra.cli.console import Tone, print_note
 from orchestra.cli.program import task
 from orchestra.cli.verdict_recording import print_decisions, verdict_lock
-from orchestra.errors import ExitCode, UsageError
+from orchestra.errors import ExitCode
 from orchestra.fleet import Fleet
 from orchestra.text import format_list
 
@@ -55,14 +55,14 @@ def approve(
         name, _, at = word.partition("@")
         reviewed[call.agent(fleet, name).name] = at or commit
     if commit is not None and len(reviewed) != 1:
-        raise UsageError("--commit is for one agent", hint="name the commit of each: AGENT@COMMIT")
+        raise call.wrong_line("--commit is for one agent", hint="name the commit of each: AGENT@COMMIT")
     if proposal and (green or stage):
-        raise UsageError("--proposal is for named agents", hint="orchestra approve AGENT... --proposal")
+        raise call.wrong_line("--proposal is for named agents", hint="orchestra approve AGENT... --proposal")
     if not (reviewed or green or stage):
-        raise UsageError("approve needs agents", hint="orchestra approve AGENT..., --stage STAGE or --green")
+        raise call.wrong_line("approve needs agents", hint="orchestra approve AGENT..., --stage STAGE or --green")
     if stage is not None and stage not in fleet.blueprint.stages:
         stages = ", ".join(fleet.blueprint.stages) or "none"
-        raise UsageError(f"no stage {stage!r} in fleet {fleet.name}", hint=f"the stages are: {stages}")
+        raise call.wrong_line(f"no stage {stage!r} in fleet {fleet.name}", hint=f"the stages are: {stages}")
     chosen = [agent for agent in fleet.blueprint.agents if agent.name in reviewed or not reviewed]
     chosen = [agent for agent in chosen if stage is None or agent.stage == stage]
     with verdict_lock(fleet, "approve"):

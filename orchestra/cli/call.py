@@ -67,6 +67,10 @@ class Call:
             repo = f" --repo={shlex.quote(self.repo)}" if self.repo else ""
             print_result(f"next: orchestra {words}{blueprint}{repo}")
 
+    def wrong_line(self, message: str, *, hint: str | None = None) -> CommandLineError:
+        """Return the error of a command line that makes no sense, with the usage of the verb."""
+        return CommandLineError(message, hint=hint, usage=self.verb.usage)
+
     def agent(self, fleet: Fleet, word: str) -> Agent:
         """Return the agent with that name or number. Raises CommandLineError, with the usage of the verb."""
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.call import Call
 from orchestra.cli.console import print_result
 from orchestra.cli.program import orchestra_tasks, task
-from orchestra.errors import ExitCode, UsageError
+from orchestra.errors import ExitCode
 
 if TYPE_CHECKING:
     from orchestra.cli.program import OrchestraTask
@@ -106,7 +106,7 @@ def completion(call: Call, shell: str) -> ExitCode:
     tasks = orchestra_tasks(ns)
     texts = {"bash": _LISTS + _BASH, "zsh": f"#compdef orchestra\n{_LISTS}{_ZSH}", "fish": _FISH + _fish_verbs(tasks)}
     if shell not in texts:
-        raise UsageError(f"no completion for {shell!r}", hint="orchestra completion bash, zsh or fish")
+        raise call.wrong_line(f"no completion for {shell!r}", hint="orchestra completion bash, zsh or fish")
     print_result(_filled(texts[shell], tasks).strip("\n"))
     return ExitCode.DONE
 

@@ -57,7 +57,7 @@ def init(
     from orchestra.scaffold.init import init_files, write
 
     if from_ is None and (dir is not None or yes):
-        raise UsageError(f"--{'dir' if dir is not None else 'yes'} needs --from=FLEET")
+        raise call.wrong_line(f"--{'dir' if dir is not None else 'yes'} needs --from=FLEET")
     if from_ is not None:
         return _init_from(from_, dir, call.repo, yes=yes, invoke=invoke, json=call.json)
     repository = Repository.discover(call.folder)

@@ -7,7 +7,7 @@ from contextlib import nullcontext, suppress
 from orchestra.cli.call import Call
 from orchestra.cli.console import print_result, show_json
 from orchestra.cli.program import task
-from orchestra.errors import ExitCode, UsageError
+from orchestra.errors import ExitCode
 
 
 @task(
@@ -22,7 +22,7 @@ def logs(call: Call, agent: str, follow: bool = False, raw: bool = False) -> Exi
     fleet = call.load_fleet()
     declared = call.agent(fleet, agent)
     if call.json and follow:
-        raise UsageError("--json prints one document, and --follow does not end", hint="give one of them")
+        raise call.wrong_line("--json prints one document, and --follow does not end", hint="give one of them")
     if call.json:
         show_json({"agent": declared.name, "lines": list(read_log(fleet, declared, raw=raw))})
         return ExitCode.DONE

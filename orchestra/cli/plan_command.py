@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orchestra.cli.call import Call
 from orchestra.cli.console import Tone, print_result, show_json
 from orchestra.cli.program import task
-from orchestra.errors import ExitCode, UsageError
+from orchestra.errors import ExitCode
 
 if TYPE_CHECKING:
     from orchestra.blueprint.model import AgentName
@@ -39,7 +39,7 @@ def plan(call: Call, all: bool = False, graph: str | None = None, resolved: bool
     Each finding says what to change in the blueprint, with file and line. An error is what spawn or merge would
     refuse. Warnings and notes change no exit code.
     """
-    _check_flags(graph, resolved, call.json)
+    _check_flags(call, graph, resolved)
     fleet = call.load_fleet()
     if resolved:
         return _say_resolved(fleet)
@@ -54,11 +54,11 @@ def plan(call: Call, all: bool = False, graph: str | None = None, resolved: bool
     return report.exit_code
 
 
-def _check_flags(graph: str | None, resolved: bool, json: bool) -> None:
+def _check_flags(call: Call, graph: str | None, resolved: bool) -> None:
     if graph is not None and graph not in _GRAPHS:
-        raise UsageError(f"no graph {graph!r}", hint=f"--graph takes {', '.join(_GRAPHS)}")
-    if (graph is not None) + resolved + json > 1:
-        raise UsageError("--graph, --resolved and --json each show one thing of their own", hint="give one of them")
+        raise call.wrong_line(f"no graph {graph!r}", hint=f"--graph takes {', '.join(_GRAPHS)}")
+    if (graph is not None) + resolved + call.json > 1:
+        raise call.wrong_line("--graph, --resolved and --json each show one thing", hint="give one of them")
 
 
 def _planned(fleet: Fleet) -> PlanReport:

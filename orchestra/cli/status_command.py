@@ -6,7 +6,7 @@ from orchestra.cli.call import Call
 from orchestra.cli.console import show_json
 from orchestra.cli.program import task
 from orchestra.cli.status_table import print_status
-from orchestra.errors import ExitCode, UsageError
+from orchestra.errors import ExitCode
 
 _LOOK_S = 1.0  # for reading worktrees; a small repository needs a tenth of it
 
@@ -33,7 +33,7 @@ def status(call: Call, agents: tuple[str, ...], watch: bool = False, bell: bool 
     from orchestra.status import read_status
 
     if bell and not watch:
-        raise UsageError("--bell is only for --watch", hint="orchestra status --watch --bell")
+        raise call.wrong_line("--bell is only for --watch", hint="orchestra status --watch --bell")
     fleet = call.load_fleet()
     selected = call.agents(fleet, agents)
     if watch:

@@ -57,14 +57,22 @@ def _print_json_line(event: TrainEvent) -> None:
     print_note(dumps(event.to_json()))
 
 
-def print_train_report(call: Call, fleet: Fleet, report: MergeReport) -> ExitCode:
+def print_event(kind: str, text: str) -> None:
+    """Print an event outside a train as ``--events`` does."""
+    from orchestra.train.events import EventSink
+
+    EventSink(_print_json_line).emit(kind, (), text)
+
+
+def print_train_report(call: Call, fleet: Fleet, report: MergeReport, *, with_next: bool = True) -> ExitCode:
     """Print the report and return its exit code."""
     if call.json:
         show_json(report.to_json())
     else:
         for line in report.render_lines():
             print_result(line)
-        call.print_next(_next_command(call.verb.name, fleet, report))
+        if with_next:
+            call.print_next(_next_command(call.verb.name, fleet, report))
     return ExitCode(report.exit_code)
 
 

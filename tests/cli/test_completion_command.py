@@ -42,7 +42,7 @@ def test_bash_completes_words_and_options_without_python(repository: Path) -> No
         ("orchestra", "re"): "review request-changes rebase-and-test rehearse restore",
         ("orchestra", "approve", ""): "api auth",
         ("orchestra", "approve", "api", "au"): "auth",
-        ("orchestra", "merge", "--"): "--yes --push --events --fresh-gates --blueprint --repo --json --help",
+        ("orchestra", "merge", "--"): "--yes --follow --push --events --fresh-gates --blueprint --repo --json --help",
         ("orchestra", "spawn", "s"): "shop site",
         ("orchestra", "plan", "-b", "mv"): "mvp5",
         ("orchestra", "plan", "--blueprint", "=", "sh"): "shop",
@@ -79,4 +79,8 @@ def test_the_scripts_of_other_shells_are_read_without_an_error(
 def test_an_unknown_shell_is_refused(orchestra: Orchestra) -> None:
     code, out, err = orchestra("completion", "tcsh")
     assert (code, out) == (2, "")
-    assert err == "error: no completion for 'tcsh'\nhint: orchestra completion bash, zsh or fish\n"
+    assert err.splitlines() == [
+        "error: no completion for 'tcsh'",
+        "hint: orchestra completion bash, zsh or fish",
+        "usage: orchestra completion SHELL",
+    ]

@@ -42,8 +42,9 @@ def test_an_unknown_fleet_makes_no_folder(orchestra: Orchestra, tmp_path: Path) 
 
 
 def test_options_of_from_need_it(orchestra: Orchestra) -> None:
-    assert orchestra("init", "--dir=shop")[::2] == (2, "error: --dir needs --from=FLEET\n")
-    assert orchestra("init", "--yes")[::2] == (2, "error: --yes needs --from=FLEET\n")
+    for option, name in (("--dir=shop", "--dir"), ("--yes", "--yes")):
+        code, _, err = orchestra("init", option)
+        assert (code, err.splitlines()[0]) == (2, f"error: {name} needs --from=FLEET")
 
 
 def test_a_repository_without_code_is_sent_to_the_fleets(orchestra: Orchestra, make_repository: MakeRepository) -> None:

@@ -56,7 +56,10 @@ WITHOUT_A_FLEET: dict[str, tuple[int, str]] = {
     ),
     "help spwan": (2, ("error: no verb 'spwan'\nhint: did you mean \"spawn\"?\nusage: orchestra help [VERB]\n")),
     "version 2": (2, ("error: version takes no plain words (got '2')\nUSAGE of version\n")),
-    "completion tcsh": (2, ("error: no completion for 'tcsh'\nhint: orchestra completion bash, zsh or fish\n")),
+    "completion tcsh": (
+        2,
+        ("error: no completion for 'tcsh'\nhint: orchestra completion bash, zsh or fish\nUSAGE of completion\n"),
+    ),
     "logs": (2, ("error: logs needs AGENT\nUSAGE of logs\n")),
     "approve": (
         3,
@@ -67,7 +70,7 @@ WITHOUT_A_FLEET: dict[str, tuple[int, str]] = {
         ),
     ),
     "request-changes": (2, ("error: request-changes needs AGENT\nUSAGE of request-changes\n")),
-    "review one two": (2, ("error: review takes only AGENT (got 'two' as well)\nUSAGE of review\n")),
+    "review one two": (2, ("error: review takes only [AGENT] (got 'two' as well)\nUSAGE of review\n")),
     "status --repo": (2, ("error: --repo needs a value\nUSAGE of status\n")),
     "spawn --blueprint=": (2, ("error: --blueprint needs a value\nUSAGE of spawn\n")),
     "validate": (2, ("error: which blueprint? This folder is in no git repository\nhint: orchestra validate FILE\n")),
@@ -79,7 +82,7 @@ WITHOUT_A_FLEET: dict[str, tuple[int, str]] = {
             "hint: run it inside a repository, or name one with --repo\n"
         ),
     ),
-    "plan --graph=svg mvp5": (2, ("error: no graph 'svg'\nhint: --graph takes text, mermaid, dot\n")),
+    "plan --graph=svg mvp5": (2, ("error: no graph 'svg'\nhint: --graph takes text, mermaid, dot\nUSAGE of plan\n")),
     "validate nosuch.yaml": (
         2,
         (
@@ -167,7 +170,7 @@ WITHOUT_A_FLEET: dict[str, tuple[int, str]] = {
         ),
     ),
     "status --repo=nowhere": (2, "error: nowhere is not a folder\n"),
-    "init --dir=x": (2, "error: --dir needs --from=FLEET\n"),
+    "init --dir=x": (2, "error: --dir needs --from=FLEET\nUSAGE of init\n"),
 }
 WITH_A_FLEET: dict[str, tuple[int, str]] = {
     "status scheam": (2, ("error: no agent 'scheam' in fleet shop\nhint: the agents are one, two\nUSAGE of status\n")),
@@ -200,7 +203,7 @@ WITH_A_FLEET: dict[str, tuple[int, str]] = {
     ),
     "approve one two --commit=1234567": (
         2,
-        ("error: --commit is for one agent\nhint: name the commit of each: AGENT@COMMIT\n"),
+        ("error: --commit is for one agent\nhint: name the commit of each: AGENT@COMMIT\nUSAGE of approve\n"),
     ),
     "approve one@123": (2, ("error: '123' is too short for a commit\nhint: give at least 7 digits of it\n")),
     "discard two": (2, ('error: a discard needs a reason\nhint: --reason "why it is not wanted"\n')),
@@ -217,15 +220,18 @@ WITH_A_FLEET: dict[str, tuple[int, str]] = {
         2,
         ('error: request-changes has no option --mesage\nhint: did you mean "--message"?\nUSAGE of request-changes\n'),
     ),
-    "status --bell": (2, ("error: --bell is only for --watch\nhint: orchestra status --watch --bell\n")),
+    "status --bell": (
+        2,
+        ("error: --bell is only for --watch\nhint: orchestra status --watch --bell\nUSAGE of status\n"),
+    ),
     "plan --graph=dot --json": (
         2,
-        ("error: --graph, --resolved and --json each show one thing of their own\nhint: give one of them\n"),
+        ("error: --graph, --resolved and --json each show one thing\nhint: give one of them\nUSAGE of plan\n"),
     ),
     "logs one": (2, ("error: one has had no session yet\nhint: run orchestra start one\n")),
     "logs -f one --json": (
         2,
-        ("error: --json prints one document, and --follow does not end\nhint: give one of them\n"),
+        ("error: --json prints one document, and --follow does not end\nhint: give one of them\nUSAGE of logs\n"),
     ),
     "attach one": (
         0,
