@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -90,7 +91,10 @@ def _setup(data: Data) -> model.Setup:
 def _gate(name: str, data: Data) -> model.Gate:
     if "builtin" in data:
         return model.BuiltinGate(name, **_converted(data, builtin=model.Builtin, policy=model.Policy))
-    return model.RunGate(name, **_converted(data, env=_env, timeout=parse_duration))
+    gate = _converted(data, env=_env, timeout=parse_duration, shell=model.Shell)
+    if isinstance(run := gate.pop("run"), tuple):
+        return model.RunGate(name, shlex.join(run), **gate, is_argv=True)
+    return model.RunGate(name, run, **gate)
 
 
 def _runner(data: Data) -> model.Runner:

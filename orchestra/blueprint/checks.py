@@ -16,7 +16,7 @@ from orchestra.blueprint.merge_order import Member, OrderCycle, merge_order
 from orchestra.blueprint.model import AgentName, Key
 from orchestra.blueprint.problems import Findings
 from orchestra.blueprint.scope import BadPattern, check_pattern
-from orchestra.blueprint.yaml_tree import MapNode, Scalar
+from orchestra.blueprint.yaml_tree import ListNode, MapNode, Scalar
 from orchestra.text import did_you_mean
 
 VERBS = frozenset(
@@ -136,6 +136,7 @@ def _check_patterns(findings: Findings) -> None:
         scope = (*path, "scope")
         in_map = isinstance(findings.node(scope), MapNode)
         lists += [(*path, "may_edit"), *([(*scope, "include"), (*scope, "exclude")] if in_map else [scope])]
+    lists += [(*gate, key) for gate in findings.children(("gates",)) for key in ("when", "inputs")]
     for path in lists:
         for place, pattern in findings.texts(path):
             _check_pattern(findings, place, pattern, key=False)
@@ -167,6 +168,13 @@ def _check_durations(findings: Findings) -> None:
                 findings.at_value(path, str(error))
 
 
+def _check_shells(findings: Findings) -> None:
+    for gate in findings.children(("gates",)):
+        if isinstance(findings.node((*gate, "run")), ListNode) and findings.text((*gate, "shell")) is not None:
+            hint = "remove `shell`, or write `run` as one text"
+            findings.at_value((*gate, "shell"), "no shell reads a `run` that is a list of words", hint)
+
+
 def _check_runners(findings: Findings) -> None:
     def lacks_command(runner: Key) -> bool:
         return next(findings.children((*runner, "command")), None) is None
@@ -194,4 +202,5 @@ def check_parts(findings: Findings) -> None:
         hint = did_you_mean(starter, starters, otherwise=f"available: {', '.join(starters)}" if starters else None)
         findings.at_value(("starter",), f'no starter "{starter}" ships with orchestra', hint)
     _check_durations(findings)
+    _check_shells(findings)
     _check_runners(findings)

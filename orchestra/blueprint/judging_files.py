@@ -79,25 +79,40 @@ def scope_names(agent: Agent, path: str) -> bool:
     return any(pattern == path or (pattern.startswith(".") and fnmatchcase(path, pattern)) for pattern in patterns)
 
 
-def _decider(blueprint: Blueprint) -> Callable[[str], bool]:
-    scripts, patterns = set[str](), set[str](_CI)
-    for gate in blueprint.gates.values():
-        if isinstance(gate, RunGate):
-            scripts |= _scripts(gate.run)
-            words = set(re.findall(r"[\w.@-]+", gate.run))
-            for table in (BUILD_FILES, _CONFIGURATION):
-                patterns.update(pattern for program in words & set(table) for pattern in table[program])
-    matches = re.compile("|".join(map(translate, sorted(patterns)))).match
-    source = f"/{blueprint.source}"
+def files_of_command(gate: RunGate) -> Callable[[str], bool]:
+    """Return the test for a path that the gate's command goes by, whatever it checks.
 
-    def decides(path: str) -> bool:
+    That is a script or build file that it runs, the configuration of a program that it names, and what decides how git
+    checks files out.
+    """
+    is_run = _path_test([gate], ())
+    manifests = MANIFESTS | {".gitmodules"}
+    return lambda path: path in manifests or path.rpartition("/")[2] == ".gitattributes" or is_run(path)
+
+
+def _decider(blueprint: Blueprint) -> Callable[[str], bool]:
+    gates = [gate for gate in blueprint.gates.values() if isinstance(gate, RunGate)]
+    is_run = _path_test(gates, _CI)
+    source = f"/{blueprint.source}"
+    return lambda path: is_run(path) or ("/" in source[1:] and source.endswith(f"/{path}"))
+
+
+def _path_test(gates: Iterable[RunGate], patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Return the test for a path, in any folder, that matches ``patterns`` or is run or read by a gate's command."""
+    scripts, globs = set[str](), set(patterns)
+    for gate in gates:
+        scripts |= _scripts(gate.run)
+        words = set(re.findall(r"[\w.@-]+", gate.run))
+        for table in (BUILD_FILES, _CONFIGURATION):
+            globs.update(pattern for program in words & set(table) for pattern in table[program])
+    matches = re.compile("|".join(map(translate, sorted(globs))) or r"(?!)").match
+
+    def is_named(path: str) -> bool:
         parts = path.split("/")
         suffixes = ["/".join(parts[start:]) for start in range(len(parts))]
-        if any(map(matches, suffixes)) or not scripts.isdisjoint(suffixes):
-            return True
-        return "/" in source[1:] and source.endswith(f"/{path}")
+        return any(map(matches, suffixes)) or not scripts.isdisjoint(suffixes)
 
-    return decides
+    return is_named
 
 
 def changed_sections(path: str, old: bytes | None, new: bytes | None) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ Times are seconds (float), money is US dollars (float), agents are numbered from
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -48,6 +49,11 @@ class RunnerKind(StrEnum):
 class RunnerMode(StrEnum):
     HEADLESS = "headless"  # its own process group and log file
     TMUX = "tmux"  # a tmux window, so that a person can step in
+
+
+class Shell(StrEnum):
+    SH = "sh"  # /bin/sh
+    BASH = "bash"  # bash, as PATH finds it
 
 
 class Builtin(StrEnum):
@@ -125,14 +131,28 @@ class Worktrees:
 
 @dataclass(frozen=True, slots=True)
 class RunGate:
-    """A shell command that must exit 0 in a checkout of the candidate."""
+    """A command that must exit 0 in a checkout of the candidate.
+
+    ``run`` is one line for ``shell``, or, with ``is_argv``, the quoted words of a command that no shell interprets.
+    """
 
     name: str
     run: str
     timeout_s: float = 900.0
     retries: int = 0  # further tries after a failure; a timeout counts as a failure
     env: Mapping[str, str] = field(default_factory=_empty)  # literal, added to the allow-listed environment
-    inputs: str | None = None  # what a result depends on: "tree" or "commit"; None: detected
+    # What a result depends on: "tree", "commit", or patterns of the files that the command reads; None: detected.
+    inputs: str | tuple[str, ...] | None = None
+    when: tuple[str, ...] = ()  # it is needed only where a candidate changes one of these; empty: always
+    shell: Shell = Shell.SH
+    is_argv: bool = False
+
+    @property
+    def sh_command(self) -> str:
+        """The line that makes /bin/sh run the command as declared."""
+        if self.is_argv:
+            return f"exec {self.run}"
+        return f"exec bash -c {shlex.quote(self.run)}" if self.shell is Shell.BASH else self.run
 
 
 @dataclass(frozen=True, slots=True)

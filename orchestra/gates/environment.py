@@ -122,23 +122,24 @@ def result_key(
     gate: RunGate,
     env: Mapping[str, str],
     setup: str,
-    tree: str,
+    content: str,
     commit: str,
     *,
     read_file: ReadFile = lambda path: None,
 ) -> str:
-    """Return one digest of everything that a result of ``gate`` on ``tree`` depends on.
+    """Return one digest of everything that a result of ``gate`` depends on.
 
-    A gate that may look at the commit itself (message, author, history, tags) depends on the commit as well.
+    ``content``: the candidate's tree, or the digest of the ``inputs`` that the gate declares (see path_filters). A gate
+    that may look at the commit itself (message, author, history, tags) depends on the commit as well.
     """
     facts = {
         "schema": _SCHEMA,
-        "run": gate.run,
+        "run": gate.sh_command,
         "env": {k: v for k, v in sorted(env.items()) if k not in _PLACES} | dict(gate.env),
-        "tools": _tools(gate.run, env.get("PATH")),
+        "tools": _tools(f"{gate.shell} {gate.run}", env.get("PATH")),
         "machine": [platform.system(), platform.machine()],
         "setup": setup,
-        "tree": tree,
+        "tree": content,
         "commit": commit if depends_on_commit(gate, read_file) else None,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()

@@ -13,12 +13,14 @@ from orchestra.blueprint.model import Agent, Blueprint, Scope
 from orchestra.blueprint.scope import is_literal
 from orchestra.plan.finding import Code, Finding, Severity, place
 from orchestra.plan.ownership import EVERYTHING, Claims, PathIndex, Territory, scopes_meet
+from orchestra.plan.required_commands import run_gates
 from orchestra.plan.scope_findings import name_files, pattern_place
 
 
 def pattern_findings(blueprint: Blueprint, index: PathIndex, tree: Claims) -> Iterator[Finding]:
     """Find patterns that do not do what they seem to; ``tree`` are all agents' claims on ``index``'s paths."""
     folders = _children(tree.owners)
+    yield from _gates_matching_nothing(blueprint, index, folders)
     for agent in blueprint.agents:
         barred = _all_protected(blueprint, agent)
         for number, pattern in barred:
@@ -65,6 +67,21 @@ def _children(paths: Collection[str]) -> dict[str, set[str]]:
             names.add(part)
             prefix += f"{part}/"
     return names_by_folder
+
+
+def _gates_matching_nothing(blueprint: Blueprint, index: PathIndex, folders: dict[str, set[str]]) -> Iterator[Finding]:
+    for gate in run_gates(blueprint):
+        inputs = gate.inputs if isinstance(gate.inputs, tuple) else ()
+        for key, patterns in (("when", gate.when), ("inputs", inputs)):
+            for number, pattern in enumerate(patterns):
+                if index.matching(pattern):
+                    continue
+                near = near_name(pattern, folders)
+                advice = f"write {near} if that was meant" if near else "expected for new code; else check the spelling"
+                message = f"gate {gate.name}: no tracked file matches {pattern} of its `{key}`"
+                where = place(blueprint, "gates", gate.name, key, number)
+                severity = Severity.WARNING if near else Severity.NOTE
+                yield Finding(severity, Code.GATE_MATCHES_NOTHING, message, advice, where)
 
 
 def _matching_nothing(

@@ -9,7 +9,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterator
 
-from orchestra.blueprint.model import Agent, Blueprint, RunGate, Runner, RunnerKind, RunnerMode
+from orchestra.blueprint.model import Agent, Blueprint, RunGate, Runner, RunnerKind, RunnerMode, Shell
 from orchestra.plan.finding import Code, Finding, Severity, place
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
@@ -139,8 +139,12 @@ def _runner_words(blueprint: Blueprint, agent: Agent) -> tuple[str, ...]:
 
 def _gate_words(blueprint: Blueprint) -> Iterator[tuple[RunGate, str]]:
     for gate in run_gates(blueprint):
+        if "PATH" in {*gate.env, *blueprint.worktrees.setup.env}:
+            continue
+        if gate.shell is Shell.BASH:
+            yield gate, "bash"
         word = first_word(gate.run)
-        if word is not None and "PATH" not in {*gate.env, *blueprint.worktrees.setup.env}:
+        if word is not None:
             yield gate, word
 
 

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from orchestra.blueprint.model import Blueprint, Scope
+from orchestra.blueprint.model import Blueprint, Scope, Shell
 from orchestra.blueprint.scope import Matcher
 from orchestra.plan.finding import Code, Finding, Severity, place
 from orchestra.plan.required_commands import first_word, run_gates
@@ -59,7 +59,7 @@ _BASH_WORDS = {
     "source": "write `. ./FILE`",
     "function": "write `NAME() { ...; }`",
     **dict.fromkeys(("pushd", "popd"), "write `(cd FOLDER && ...)`"),
-    **dict.fromkeys(("declare", "shopt", "mapfile", "readarray"), "write `bash -c '...'`"),
+    **dict.fromkeys(("declare", "shopt", "mapfile", "readarray"), "write `bash -c '...'`, or for a gate `shell: bash`"),
 }
 """Words that POSIX sh lacks -> what to write instead. Gates and set-up run with sh, which is dash on Debian."""
 _BASH_LIKE = frozenset(("bash", "zsh", "ksh", "mksh"))
@@ -105,7 +105,11 @@ def shell_findings(blueprint: Blueprint, shell: str) -> Iterator[Finding]:
 
     An error where set-up cannot work here, else a warning.
     """
-    gates = [(f"gate {gate.name}", gate.run, ("gates", gate.name, "run")) for gate in run_gates(blueprint)]
+    gates = [
+        (f"gate {gate.name}", gate.run, ("gates", gate.name, "run"))
+        for gate in run_gates(blueprint)
+        if gate.shell is Shell.SH and not gate.is_argv
+    ]
     runs = blueprint.worktrees.setup.run
     setup = [(f"set-up `{run}`", run, ("worktrees", "setup", "run", number)) for number, run in enumerate(runs)]
     for owner, run, key in (*gates, *setup):

@@ -60,7 +60,8 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
         "protected_patterns": list(protected),
         "exposed_patterns": [name for name in (*protected, *instruction_files) if _is_exposed(name, enforced)],
         "checks": [
-            {"name": gate.name, "run": gate.run, "timeout": gate.timeout_s, "env": dict(gate.env)} for gate in quick
+            {"name": gate.name, "run": gate.sh_command, "timeout": gate.timeout_s, "env": dict(gate.env)}
+            for gate in quick
         ],
         "builtin": [
             {"name": gate.name, "builtin": gate.builtin.value, "policy": gate.policy.value}

@@ -264,7 +264,7 @@ def gates(blueprint: Blueprint) -> str:
             rows.append(words(gate.name, "builtin", gate.builtin))
         else:
             variables = (f"{key}={value}" for key, value in gate.env.items())
-            rows.append(words(gate.name, "run", gate.run, ceil(gate.timeout_s), *variables))
+            rows.append(words(gate.name, "run", gate.sh_command, ceil(gate.timeout_s), *variables))
     return _calls("_orchestra_gates", text, rows)
 
 

@@ -23,6 +23,7 @@ from orchestra.candidates.builder import (
 from orchestra.candidates.text_conflict import Conflict
 from orchestra.errors import GroundError
 from orchestra.git.refs import CommitId
+from orchestra.train.candidate_tests import CandidateTest, run_and_wait
 from orchestra.train.eviction_report import (
     UNKNOWN_SIDE,
     FailedEntry,
@@ -32,7 +33,6 @@ from orchestra.train.eviction_report import (
     landed_changes,
 )
 from orchestra.train.test_run import TestOutcome, TestReport
-from orchestra.train.tester import CandidateTest, run_and_wait
 from orchestra.train.train_context import TrainContext
 
 _PATHS_PER_COMMAND = 100  # a command line has a limited length
@@ -210,8 +210,12 @@ class CauseFinder:
             return None
         self._tests += 1
         name = AgentName(f"question {self._tests}")
-        agent = failure.entry.agent.name
-        return CandidateTest((name,), built.commit, agent) if isinstance(built, BuiltCandidate) else None
+        agent, run = failure.entry.agent.name, failure.report.decided_by
+        if not isinstance(built, BuiltCandidate):
+            return None
+        # The question is about the gate that failed; other gates with a ``when`` would only cost time.
+        suspected = (run.gate,) if run else ()
+        return CandidateTest((name,), built.commit, agent, base=built.commit, suspected=suspected)
 
     def _build(self, failure: FailedEntry, onto: CommitId, changes: Sequence[LandedChange]) -> Candidate:
         commit = onto

@@ -26,10 +26,10 @@ from orchestra.fleet import Fleet
 from orchestra.git.objects import Objects
 from orchestra.git.refs import AgentRefs, CommitId, Kind, RefUpdate, agent_ref, branch_ref, read_fleet, read_refs
 from orchestra.git.refs import update as update_refs
+from orchestra.train.candidate_tests import CandidateTest, run_and_wait
 from orchestra.train.entries import Entry
 from orchestra.train.results import proposal_data
 from orchestra.train.test_run import TestOutcome, TestReport
-from orchestra.train.tester import CandidateTest, run_and_wait
 from orchestra.train.train_context import TrainContext
 from orchestra.train.train_report import Offer
 
@@ -58,7 +58,7 @@ class ResolutionOffers:
         if self._fleet.blueprint.merge.proposals:
             drafts = [draft for entry in conflicted if (draft := self._draft(entry, target)) is not None]
             names = {draft.id: (draft.entry.agent.name,) for draft in drafts}
-            tests = [CandidateTest(names[draft.id], draft.candidate) for draft in drafts]
+            tests = [CandidateTest(names[draft.id], draft.candidate, base=target) for draft in drafts]
             reports = run_and_wait(self._context.tester, tests)
             for draft in drafts:
                 self._finish(draft, reports[names[draft.id]])

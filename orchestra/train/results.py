@@ -32,7 +32,7 @@ from orchestra.train.eviction_report import (
     format_explanation,
 )
 from orchestra.train.planner_model import HoldReason
-from orchestra.train.test_run import TestReport
+from orchestra.train.test_run import NOT_NEEDED, TestReport
 from orchestra.train.train_report import AgentResult, Blocked, Evicted, EvictReason, Landed, Offer, Waiting
 
 _KIND = {Landed: "landed", Evicted: "evicted", Blocked: "blocked", Waiting: "waiting"}
@@ -84,12 +84,14 @@ class ResultRecorder:
                 row: dict[str, Json] = {"gate": run.gate, "outcome": run.outcome.value, "seconds": run.seconds}
                 row |= {"log": log, "tree": report.tree, "candidate": report.commit, "cached": run.cached}
                 ledger.record("gate", agent, **row)
+            for skipped_gate, why in report.skipped.items():
+                ledger.record("gate", agent, gate=skipped_gate, outcome=NOT_NEEDED, detail=why, candidate=report.commit)
         would = "would " if self._rehearsed else ""
         data: dict[str, Json]
         match result:
-            case Landed(_, commit, gates):
+            case Landed(_, commit, gates, not_needed):
                 text = f"{agent} {'would land' if would else 'landed'} as {commit[:10]}"
-                data = {"commit": commit, "gates": dict(gates)}
+                data = {"commit": commit, "gates": dict(gates), "not_needed": dict(not_needed)}
             case Evicted(_, head, reason, detail, with_, log_path, gate):
                 text = f"{agent} {'would be evicted' if would else 'evicted'}, {reason}: {detail}"
                 log = str(log_path) if log_path else None

@@ -93,7 +93,7 @@ def check_target_gates(
                 if setup.commands:
                     slots.setup_done(1, setup)
                 for gate in gates:
-                    run(gate.name, gate.run, gate.timeout_s, dict(gate.env))
+                    run(gate.name, gate.sh_command, gate.timeout_s, dict(gate.env))
         finally:
             engine.close()
             slots.drop_scratch(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestra.blueprint.model import AgentName, RunGate
 from orchestra.engine.job import JobId, Outcome
 from orchestra.errors import GroundError
+from orchestra.gates.path_filters import describe_filter
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Json
 from orchestra.train.events import EventSink
@@ -18,6 +19,7 @@ from orchestra.train.planner_model import MergeGroup
 from orchestra.train.slots import Setup
 
 SETUP_GATE = "setup"
+NOT_NEEDED = "not-needed"
 _MOST_NAMES = 4  # that one line lists
 
 
@@ -42,13 +44,18 @@ class GateRun:
 
 @dataclass(frozen=True, slots=True)
 class TestReport:
-    """How the test of a group ended. ``runs`` are the gates that ran, in order; the last one decided."""
+    """How the test of a group ended. ``runs`` are the gates that ran, in order; the last one decided.
+
+    ``not_needed``: gates that were not run, because ``commit`` does not touch their ``when``, compared with ``base``.
+    """
 
     group: MergeGroup
     commit: CommitId
     tree: str
     ended: TestOutcome
     runs: tuple[GateRun, ...]
+    not_needed: tuple[RunGate, ...] = ()
+    base: CommitId | None = None
 
     @property
     def decided_by(self) -> GateRun | None:
@@ -66,19 +73,30 @@ class TestReport:
         return self.ended is TestOutcome.RED and bool(self.runs) and self.runs[-1].cached
 
     @property
+    def skipped(self) -> Mapping[str, str]:
+        """Return gate -> why it was not needed."""
+        return {gate.name: describe_filter(gate) for gate in self.not_needed}
+
+    @property
     def gates(self) -> Mapping[str, str]:
-        return {run.gate: run.outcome.value for run in self.runs}
+        return {run.gate: run.outcome.value for run in self.runs} | {gate.name: NOT_NEEDED for gate in self.not_needed}
 
 
 @dataclass(slots=True)
 class TestRequest:
-    """A candidate to test. ``run`` numbers it; ``about``: the agent whose failure its test should explain."""
+    """A candidate to test. ``run`` numbers it; ``about``: the agent whose failure its test should explain.
+
+    ``gates``: those to run, ``not_needed``: the others, as in TestReport.
+    """
 
     run: int
     group: MergeGroup
     commit: CommitId
     tree: str
     about: AgentName | None
+    gates: tuple[RunGate, ...]
+    not_needed: tuple[RunGate, ...]
+    base: CommitId | None
 
     @property
     def agents(self) -> MergeGroup:
@@ -94,6 +112,9 @@ class TestRequest:
             return "the target alone"
         names = ", ".join(group) if len(group) <= _MOST_NAMES else f"{group[0]}..{group[-1]} ({len(group)} agents)"
         return f"the target with {names}"
+
+    def report(self, ended: TestOutcome, runs: Sequence[GateRun]) -> TestReport:
+        return TestReport(self.group, self.commit, self.tree, ended, tuple(runs), self.not_needed, self.base)
 
     def event_data(self) -> dict[str, Json]:
         """Return what every event about this run contains."""
@@ -140,5 +161,6 @@ def emit_finished(
     events: EventSink, request: TestRequest, ended: TestOutcome, *, slot: int | None = None, cached: bool = False
 ) -> None:
     """Emit how a test ended; ``cached``: all its gates had passed before, so it needed no slot."""
-    text = f"{request.title}: {ended}" + (", tested before" if cached else "")
+    remark = "" if not cached else ", tested before" if request.gates else ": it needs no gate"
+    text = f"{request.title}: {ended}{remark}"
     events.emit("test.finished", request.agents, text, slot=slot, **request.event_data(), outcome=ended, cached=cached)

@@ -10,11 +10,9 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_futures
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -39,6 +37,7 @@ from orchestra.ledger import Json
 from orchestra.text import format_duration
 from orchestra.train.eta import typical_seconds
 from orchestra.train.events import EventSink
+from orchestra.train.gate_selection import GateSelection
 from orchestra.train.planner_model import MergeGroup
 from orchestra.train.slots import Slots
 from orchestra.train.test_run import (
@@ -68,6 +67,7 @@ class Tester:
         self._engine, self._events = engine, events
         self._oldest_result = time.time() if fresh else 0.0
         self.slots = Slots(snapshot)
+        self.selection = GateSelection(fleet, self.slots)
         cache = fleet.repository.state_folder / "gates"
         for folder in (cache / "results", cache / "remade", fleet.folder / "gates"):
             forget_unused(folder)
@@ -92,31 +92,36 @@ class Tester:
         """Wait until no thread works on a slot."""
         self._preparers.shutdown(cancel_futures=True)
 
-    @property
-    def gates(self) -> tuple[RunGate, ...]:
-        """The gates that need a checkout, in the order they run."""
-        return tuple(gate for gate in self._fleet.blueprint.gates.values() if isinstance(gate, RunGate))
-
     def retries(self, report: TestReport) -> int:
         """Return how often the gate that decided a report is run again before its red counts."""
         decided = report.decided_by
-        return next((gate.retries for gate in self.gates if decided and gate.name == decided.gate), 0)
+        return next((gate.retries for gate in self.selection.gates if decided and gate.name == decided.gate), 0)
 
     # -- starting and cancelling --------------------------------------------------------------------------------
 
-    def start(self, group: MergeGroup, commit: CommitId, about: AgentName | None = None) -> None:
+    def start(
+        self,
+        group: MergeGroup,
+        commit: CommitId,
+        about: AgentName | None = None,
+        *,
+        base: CommitId | None = None,
+        suspected: Collection[str] = (),
+    ) -> None:
         """Start the test of a candidate; ``wait`` returns its report, also when the result is known from before.
 
-        ``about``: the test should explain that agent's failure, and ``group`` is only its name.
+        ``about``: the test should explain that agent's failure, and ``group`` is only its name. ``base``: gates whose
+        ``when`` the candidate does not touch, compared with it, are not run, except those ``suspected``.
         """
         try:
             tree = tree_of(self._fleet.repository.git, commit)
-            recalled = self.recall(group, commit)
+            gates, not_needed = self.selection.select(commit, base, suspected)
+            recalled = self.recall(group, commit, base=base, suspected=suspected)
         except GitError as error:  # the candidate was lost before it was pinned
             self._reports.append(untestable(group, commit, "", error))
             return
         self._requests += 1
-        request = TestRequest(self._requests, group, commit, tree, about)
+        request = TestRequest(self._requests, group, commit, tree, about, gates, not_needed, base)
         if recalled is not None:
             emit_finished(self._events, request, recalled.ended, cached=True)
             self._reports.append(recalled)
@@ -216,7 +221,7 @@ class Tester:
             return
         self.tests_run += 1
         environment = self.slots.environment(slot)
-        running = RunningTest(request, slot, environment, setup, list(setup.commands), list(self.gates))
+        running = RunningTest(request, slot, environment, setup, list(setup.commands), list(request.gates))
         self._running.append(running)
         text = f"testing {request.title}"
         self._events.emit("test.started", request.agents, text, slot=slot, **request.event_data())
@@ -235,7 +240,7 @@ class Tester:
             gate = running.gates_to_run[0]
             passed = self._recall_pass(gate, running.request.commit, running.request.tree)
             if passed is None:
-                self._submit(running, gate.name, gate.run, {**running.env, **gate.env}, gate.timeout_s)
+                self._submit(running, gate.name, gate.sh_command, {**running.env, **gate.env}, gate.timeout_s)
                 return
             running.runs.append(passed)
             running.gates_to_run.pop(0)
@@ -250,7 +255,7 @@ class Tester:
         if running.setup_to_run:
             steps, remaining = len(running.setup.commands), len(running.setup_to_run)
         else:
-            steps, remaining = len(self.gates), len(running.gates_to_run)
+            steps, remaining = len(request.gates), len(running.gates_to_run)
         usual = None if gate == SETUP_GATE and steps > 1 else typical_seconds(self.measured, (gate,))
         is_gate = usual is not None and not running.setup_to_run
         running.slow_at = time.monotonic() + max(_SLOW * (usual or 0), _SLOW_FROM_S) if is_gate else None
@@ -275,9 +280,9 @@ class Tester:
         if gate is not None or outcome is not Outcome.PASSED:
             running.runs.append(run)
         if gate is not None:
-            tree = running.request.tree
-            key = self._key(gate, running.request.commit, tree)
-            row = (key, gate.name, tree, run.seconds, result.ended_at, str(run.log))
+            content = self.selection.content_key(gate, running.request.tree)
+            key = self._key(gate, running.request.commit, running.request.tree)
+            row = (key, gate.name, content, run.seconds, result.ended_at, str(run.log))
             if outcome is Outcome.FAILED:
                 self.rehearsed_failures.keep(RehearsedFailure(*row, run.detail))
             elif outcome is Outcome.PASSED:
@@ -311,32 +316,39 @@ class Tester:
         self._running.remove(running)
         self._release_slot(running.slot)
         emit_finished(self._events, request, ended, slot=running.slot)
-        self._reports.append(TestReport(request.group, request.commit, request.tree, ended, tuple(running.runs)))
+        self._reports.append(request.report(ended, running.runs))
         self._fill_slots()
 
     # -- results from before ------------------------------------------------------------------------------------
 
-    def recall(self, group: MergeGroup, commit: CommitId) -> TestReport | None:
-        """Return the report of a candidate whose gates all passed before, or one of which is known to be red."""
+    def recall(
+        self, group: MergeGroup, commit: CommitId, *, base: CommitId | None = None, suspected: Collection[str] = ()
+    ) -> TestReport | None:
+        """Return the report of a candidate whose gates all passed before, or one of which is known to be red.
+
+        ``base`` and ``suspected`` as in ``start``.
+        """
         tree = tree_of(self._fleet.repository.git, commit)
         runs: list[GateRun] = []
-        for gate in self.gates:
+        gates, not_needed = self.selection.select(commit, base, suspected)
+        for gate in gates:
             run = self._recall_pass(gate, commit, tree) or self._recall_red(gate, commit, tree)
             if run is None:
                 return None
             runs.append(run)
             if run.outcome is not Outcome.PASSED:
-                return TestReport(group, commit, tree, TestOutcome.RED, tuple(runs))
-        return TestReport(group, commit, tree, TestOutcome.GREEN, tuple(runs))
+                return TestReport(group, commit, tree, TestOutcome.RED, tuple(runs), not_needed, base)
+        return TestReport(group, commit, tree, TestOutcome.GREEN, tuple(runs), not_needed, base)
 
     def _recall_red(self, gate: RunGate, commit: CommitId, tree: str) -> GateRun | None:
-        red = self.rehearsed_failures.find(self._key(gate, commit, tree), tree, gate.retries)
+        content = self.selection.content_key(gate, tree)
+        red = self.rehearsed_failures.find(self._key(gate, commit, tree), content, gate.retries)
         if red is None or red.at < self._oldest_result:
             return None
         return GateRun(gate.name, Outcome.FAILED, red.seconds, Path(red.log), red.detail, cached=True)
 
     def _recall_pass(self, gate: RunGate, commit: CommitId, tree: str) -> GateRun | None:
-        passed = self._passes.find(self._key(gate, commit, tree), tree)
+        passed = self._passes.find(self._key(gate, commit, tree), self.selection.content_key(gate, tree))
         if passed is None or passed.at < self._oldest_result:
             return None
         return GateRun(gate.name, Outcome.PASSED, passed.seconds, Path(passed.log), cached=True)
@@ -351,38 +363,5 @@ class Tester:
             return blob.stdout if blob.code == 0 else None
 
         setup = self.slots.setup_key(commit)
-        return result_key(gate, self._key_environment, setup, tree, commit, read_file=read_file)
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateTest:
-    """A candidate to test outside the queue of a train. ``group`` only names it; ``about`` as in ``Tester.start``."""
-
-    group: MergeGroup
-    commit: CommitId
-    about: AgentName | None = None
-
-
-def run_and_wait(tester: Tester, tests: Sequence[CandidateTest]) -> Mapping[MergeGroup, TestReport]:
-    """Test several candidates with an idle tester; return name -> last report once all have ended.
-
-    A red is run again as often as the gate's retries say. Reports of tests that the train cancelled are skipped.
-    """
-    waiting = {test.group: test for test in tests}
-    reds: Counter[MergeGroup] = Counter()
-    reports: dict[MergeGroup, TestReport] = {}
-    for test in tests:
-        tester.start(test.group, test.commit, test.about)
-    while waiting:
-        for report in tester.wait():
-            if report.group not in waiting or report.ended is TestOutcome.CANCELLED:
-                continue
-            test = waiting[report.group]
-            is_red = report.ended is TestOutcome.RED
-            reds[test.group] += is_red
-            if is_red and not report.recalled_red and reds[test.group] <= tester.retries(report):
-                tester.start(test.group, test.commit, test.about)
-            else:
-                reports[test.group] = report
-                del waiting[test.group]
-    return reports
+        content = self.selection.content_key(gate, tree)
+        return result_key(gate, self._key_environment, setup, content, commit, read_file=read_file)

@@ -29,11 +29,15 @@ class EvictReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """``commit`` is the agent's commit on the target (the last one, with strategy rebase)."""
+    """``commit`` is the agent's commit on the target (the last one, with strategy rebase).
+
+    ``not_needed``: gate -> why its result is that of the target, so that it was not run.
+    """
 
     agent: AgentName
     commit: CommitId
     gates: Mapping[str, str]
+    not_needed: Mapping[str, str] = field(default_factory=lambda: NO_GATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,15 @@ class MergeReport:
         return {
             "fleet": self.fleet,
             "target": {"branch": self.target, "before": self.before, "after": self.after},
-            "landed": [{"agent": item.agent, "commit": item.commit, "gates": dict(item.gates)} for item in self.landed],
+            "landed": [
+                {
+                    "agent": item.agent,
+                    "commit": item.commit,
+                    "gates": dict(item.gates),
+                    "not_needed": dict(item.not_needed),
+                }
+                for item in self.landed
+            ],
             "evicted": [_evicted_json(item) for item in self.evicted],
             "blocked": [{"agent": i.agent, "reason": i.reason, "by": i.by} for i in self.blocked],
             "waiting": [{"agent": i.agent, "reason": i.reason} for i in self.waiting],
@@ -159,7 +171,8 @@ class MergeReport:
         verb = "would land" if self.rehearsed else "landed"
         lines = [self.headline] if self.headline else []
         for item in self.landed:
-            gates = ", ".join(f"{name} {outcome}" for name, outcome in item.gates.items())
+            outcomes = {**item.gates, **{name: f"not needed: {why}" for name, why in item.not_needed.items()}}
+            gates = ", ".join(f"{name} {outcome}" for name, outcome in outcomes.items())
             lines.append(f"{item.agent}: {verb} as {item.commit[:10]}" + (f" ({gates})" if gates else ""))
         for out in self.evicted:
             log = f" (log: {out.log})" if out.log else ""

@@ -131,7 +131,9 @@ class TrainRun:
 
     def _is_answered(self, group: MergeGroup) -> bool:
         try:
-            return self._tester.recall(group, self._state.commit(group)) is not None
+            suspected = () if group else self._state.suspected_gates
+            commit, base = self._state.commit(group), self._state.target
+            return self._tester.recall(group, commit, base=base, suspected=suspected) is not None
         except GitError:  # the candidate was lost before it was pinned: starting its test reports that
             return False
 
@@ -141,7 +143,8 @@ class TrainRun:
                 self._build(group)
             case Run(group):
                 self._state.tests[group] = replace(self._state.tests.get(group, TestRecord()), running=True)
-                self._tester.start(group, self._state.commit(group))
+                suspected = () if group else self._state.suspected_gates
+                self._tester.start(group, self._state.commit(group), base=self._state.target, suspected=suspected)
             case Cancel(group):
                 self._state.tests[group] = replace(self._state.tests[group], running=False)
                 self._tester.cancel(group)
@@ -177,7 +180,7 @@ class TrainRun:
 
     def _emit_progress(self) -> None:
         facts = self._facts()
-        one_run = typical_seconds(self._tester.measured, (gate.name for gate in self._tester.gates))
+        one_run = typical_seconds(self._tester.measured, (gate.name for gate in self._tester.selection.gates))
         seconds = seconds_left(facts, one_run)
         running: list[Json] = [list[Json](group) for group, test in facts.tests.items() if test.running]
         counts = self._recorder.counts()
@@ -188,6 +191,11 @@ class TrainRun:
 
     def _add_report(self, report: TestReport) -> None:
         test = self._state.tests.get(report.group, TestRecord())
+        if report.ended is TestOutcome.GREEN and not self._tester.selection.still_holds(report, self._state.target):
+            # The target moved, and a gate that was not needed then is needed now: what passed is known, so only that
+            # one will be run.
+            self._state.tests[report.group] = replace(test, running=False)
+            return
         is_red = report.ended is TestOutcome.RED
         # A test that ended without a verdict does not say how many reds decide.
         needed = 1 + self._tester.retries(report) if is_red else test.needed
@@ -207,6 +215,7 @@ class TrainRun:
             broken=test.broken + (report.ended is TestOutcome.BROKEN),
             needed=needed,
         )
+        self._state.drop_partial_control()
 
     def _stop_if_a_gate_moved_the_target(self) -> None:
         """Stop when the target is at a candidate of this train: only a gate can have moved it there.
@@ -288,6 +297,8 @@ class TrainRun:
         entries = [self._entries.entry(name) for name in group]
         commits = {name: self._state.commit(group[: place + 1]) for place, name in enumerate(group)}
         report = self._state.reports[group]
+        if not self._tester.selection.still_holds(report, self._state.target):
+            raise AssertionError(f"{', '.join(group)} would land without a gate that it needs")
         # The whole of what lands, once more and from both ends: nothing beyond what its branches changed.
         steps = []
         for place, entry in enumerate(entries):
@@ -312,7 +323,7 @@ class TrainRun:
             return
         for name in group:
             gates = {**report.gates, **self._recorder.builtin_outcomes(name)}
-            self._recorder.add(Landed(name, commits[name], gates), report)
+            self._recorder.add(Landed(name, commits[name], gates, report.skipped), report)
             if self._context.rehearsed:  # approve --green goes by it
                 self._fleet.ledger.record("rehearsed", name, head=entry.branch.tip, outcome="landed")
         self._order = tuple(name for name in self._order if name not in group)
@@ -322,6 +333,10 @@ class TrainRun:
                 self._tester.cancel(running)
         self._tester.rename({key: key[len(group) :] for key in self._state.tests if key[: len(group)] == group})
         self._state = self._state.after(group)
+        for key, report in tuple(self._state.reports.items()):
+            if not self._tester.selection.still_holds(report, self._state.target):
+                self._state.forget_green(key)
+        self._state.drop_partial_control()
 
     def _move_target(self, entries: list[Entry], commits: Mapping[AgentName, CommitId], tested_tree: str) -> None:
         fleet, push = self._fleet, self._context.push

@@ -28,7 +28,7 @@ def executed_commands(fleet: Fleet) -> list[str]:
         *(f"set-up: {command}" for command in setup.run),
         *(f"teardown: {command}" for command in setup.teardown),
         *(f"environment: {name}={value}" for name, value in sorted(setup.env.items())),
-        *(f"gate {gate.name}: {gate.run}" for gate in blueprint.gates.values() if isinstance(gate, RunGate)),
+        *(f"gate {gate.name}: {gate.sh_command}" for gate in blueprint.gates.values() if isinstance(gate, RunGate)),
         *(
             f"environment of gate {gate.name}: {name}={value}"
             for gate in blueprint.gates.values()
