@@ -6,36 +6,52 @@ import shlex
 import shutil
 import sys
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from orchestra.blueprint.git_names import fleet_name_problem
 from orchestra.cli.call import Call
-from orchestra.cli.console import Tone, ask, is_terminal, print_note, print_result, show_json
+from orchestra.cli.console import (
+    Tone,
+    ask,
+    diff_cells,
+    is_terminal,
+    print_note,
+    print_result,
+    progress,
+    show_json,
+)
+from orchestra.cli.pager import show_page
 from orchestra.cli.program import task
-from orchestra.errors import ExitCode, GroundError, UsageError
-from orchestra.text import format_count
+from orchestra.errors import ExitCode, GroundError, Shortfall, UsageError
+from orchestra.text import format_count, format_list
 
 if TYPE_CHECKING:
     from orchestra.git.repository import Repository
+    from orchestra.scaffold.goal import GoalGround
     from orchestra.scaffold.init import InitPlan
 
 _MOST_COMMITS = 500
+_MOST_USD = 5.0
+"""Cost limit of one conversation with the client about a goal."""
 
 
 @task(
     help={
         "name": "NAME: The blueprint's name. Default: the project's.",
+        "goal": "TEXT: Ask the Claude Code client, read-only, for agents, scopes and tasks that reach this goal.",
         "from": "FLEET: Copy a shipped fleet to blueprints/, with the project that it builds on, and commit both.",
         "dir": "FOLDER: Make this folder and a git repository in it first; with --from.",
-        "yes": "Commit without asking; with --from.",
+        "yes": "Write without asking; with --goal and --from.",
         "invoke": "Write a tasks.py too, for `inv VERB` with Invoke.",
     },
-    examples=("init", "init --from=mvp5 --dir=shop"),
+    examples=("init", "init --goal='Add rate limits to the API'", "init --from=mvp5 --dir=shop"),
     shared=("repo", "json"),
 )
 def init(
     call: Call,
     name: str | None = None,
+    goal: str | None = None,
     from_: str | None = None,
     dir: str | None = None,
     yes: bool = False,
@@ -48,16 +64,23 @@ def init(
     Test, lint and set-up commands, protected files and scopes are proposed from the files and the history of the
     repository. The blueprint validates and plans as it is; write the agents' assignments into it.
 
+    With --goal, the installed Claude Code client proposes agents, scopes and tasks. It can read files here, and neither
+    write nor run anything; commands come from what was detected. A proposal with errors is sent back, at most twice.
+    The blueprint is shown, and written after a yes. A conversation costs at most about $5; what it cost is printed.
+
     With --from, a new product starts from a shipped fleet (`orchestra blueprints` lists them): its blueprint and a
     small project whose gates pass are shown, written, and committed after a yes.
     """
     from orchestra.git.refs import resolve
     from orchestra.git.repository import Repository
     from orchestra.plan.repository_scan import read_history
+    from orchestra.scaffold.detect import PROGRAMS
     from orchestra.scaffold.init import init_files, write
 
-    if from_ is None and (dir is not None or yes):
-        raise call.wrong_line(f"--{'dir' if dir is not None else 'yes'} needs --from=FLEET")
+    if goal is not None and (from_ is not None or dir is not None):
+        raise call.wrong_line(f"--goal and --{'dir' if from_ is None else 'from'} exclude each other")
+    if from_ is None and (dir is not None or (yes and goal is None)):
+        raise call.wrong_line("--dir needs --from=FLEET" if dir else "--yes needs --goal=TEXT or --from=FLEET")
     if from_ is not None:
         return _init_from(from_, dir, call.repo, yes=yes, invoke=invoke, json=call.json)
     repository = Repository.discover(call.folder)
@@ -66,14 +89,18 @@ def init(
     tracked = git.run("ls-files", "-z").fields
     tip = resolve(git, "HEAD")
     history = read_history(repository.git, tip, most_commits=_MOST_COMMITS).changes if tip else ()
+    programs = [name for name in PROGRAMS if shutil.which(name)]
+
+    def is_ignored(folder: str) -> bool:
+        return git.run("check-ignore", "--quiet", folder, ok=(0, 1, 128)).code == 0
+
+    if goal is not None:
+        from orchestra.scaffold.goal import read_ground
+
+        ground = read_ground(repository, tracked, history, programs=programs, is_ignored=is_ignored)
+        return _init_for_goal(call, ground, goal, name=name, yes=yes, invoke=invoke)
     plan = init_files(
-        repository.top,
-        tracked,
-        history=history,
-        name=name,
-        invoke=invoke,
-        has_uv=shutil.which("uv") is not None,
-        is_ignored=lambda folder: git.run("check-ignore", "--quiet", folder, ok=(0, 1, 128)).code == 0,
+        repository.top, tracked, history=history, name=name, invoke=invoke, programs=programs, is_ignored=is_ignored
     )
     written = write(plan)
     _trust_own(repository, plan, written)
@@ -81,6 +108,60 @@ def init(
     print_note(f"Describe each agent's task in {plan.blueprint}, and commit what init wrote.")
     call.print_next(f"check {plan.blueprint.stem}")
     return ExitCode.DONE
+
+
+def _init_for_goal(call: Call, ground: GoalGround, goal: str, *, name: str | None, yes: bool, invoke: bool) -> ExitCode:
+    """Ask the client for agents, show the blueprint, and write it after a yes."""
+    from orchestra.scaffold.goal import MOST_ROUNDS, SCHEMA, draft_for_goal
+    from orchestra.scaffold.init import foreign_setup, plan_files, write
+    from orchestra.sessions.runners.claude_question import ClientQuestion
+
+    repository, is_asked = ground.repository, not yes
+    if not goal.strip():
+        raise UsageError("--goal is empty", hint="say in a sentence or two what should be true afterwards")
+    if is_asked and not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        raise UsageError("nothing was asked: init shows the proposal before it writes", hint="add --yes to write it")
+    if name is not None and (fault := fleet_name_problem(name)):
+        raise UsageError(f'the name "{name}" {fault}', hint="for instance --name=rate-limits")
+    if name is not None and (repository.top / "blueprints" / f"{name}.yaml").exists():
+        raise UsageError(f"blueprints/{name}.yaml exists, and init changes no file", hint="choose another --name")
+    logs = repository.state_folder / "goals"
+
+    # Ask, with corrections.
+    with progress("init") as step:
+        step("asking the client, which reads the repository first")
+        question = ClientQuestion(repository.top, logs, SCHEMA, most_usd=_MOST_USD, announce=step)
+        draft = draft_for_goal(ground, goal, question.ask, name=name, announce=step)
+    cost_usd, tokens = question.usage.cost_usd, question.usage.input_tokens + question.usage.output_tokens
+    cost = "cost: not reported" if cost_usd is None else f"cost: ${cost_usd:.2f}"
+    print_note(f"{cost} for {format_count(draft.rounds, 'proposal')}, {tokens:,} tokens. Logs: {logs}")
+    if draft.errors:
+        kept = logs / f"{draft.name or 'draft'}.yaml"
+        kept.write_text(draft.text, "utf-8")
+        listed = "\n".join(f"  {error}" for error in draft.errors)
+        message = f"after {MOST_ROUNDS} proposals the draft still has errors, so it was not written:\n{listed}"
+        raise Shortfall(message, hint=f"narrow the goal and run init again, or correct the draft by hand: {kept}")
+
+    # Show it, and write it after a yes.
+    path = PurePosixPath("blueprints") / f"{draft.name}.yaml"
+    foreign = foreign_setup(ground.stack)
+    plan = plan_files(repository.top, path, {}, draft.text, invoke=invoke, foreign_setup=foreign)
+    if not call.json:
+        show_page(diff_cells(_diff_of_new(str(plan.blueprint), draft.text)))
+    if is_asked and ask(f"Write {plan.blueprint}?", ("yes", "no")) != "yes":
+        print_note("Nothing was written.")
+        return ExitCode.SHORT
+    written = write(plan)
+    _trust_own(repository, plan, written)
+    _show(plan, written, commit=None, json=call.json, cost_usd=cost_usd)
+    print_note(f"Read the tasks in {plan.blueprint}, and commit what init wrote.")
+    call.print_next(f"check {plan.blueprint.stem}")
+    return ExitCode.DONE
+
+
+def _diff_of_new(path: str, text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join(["--- /dev/null", f"+++ b/{path}", f"@@ -0,0 +1,{len(lines)} @@", *(f"+{line}" for line in lines)])
 
 
 def _init_from(fleet: str, folder: str | None, repo: str | None, *, yes: bool, invoke: bool, json: bool) -> ExitCode:
@@ -131,25 +212,29 @@ def _refuse_bare(repository: Repository) -> None:
 
 
 def _trust_own(repository: Repository, plan: InitPlan, written: tuple[Path, ...]) -> None:
-    """Trust the blueprint that init wrote for this person."""
+    """Trust the blueprint that init wrote for this person, unless it took commands from another tool's file."""
     from orchestra.blueprint.load import load_blueprint
     from orchestra.errors import OrchestraError
     from orchestra.fleet import make_fleet
     from orchestra.workspace.trust import trust
 
     path = repository.top / plan.blueprint
-    if path in written:
+    if path in written and not plan.foreign_setup:
         with suppress(OrchestraError, OSError):
             trust(make_fleet(repository, load_blueprint(path, blueprint_paths=[path.parent])))
 
 
-def _show(plan: InitPlan, written: tuple[Path, ...], *, commit: str | None, json: bool) -> None:
+def _show(
+    plan: InitPlan, written: tuple[Path, ...], *, commit: str | None, json: bool, cost_usd: float | None = None
+) -> None:
     if json:
         unchanged = [{"path": str(file.path), "advice": file.advice} for file in plan.existing]
         document = {"blueprint": str(plan.blueprint), "written": [str(path) for path in written]}
-        show_json({**document, "unchanged": unchanged, "commit": commit})
+        show_json({**document, "unchanged": unchanged, "commit": commit, "cost_usd": cost_usd})
         return
     for path in written:
         print_result(f"wrote {path}", Tone.GOOD)
+    if plan.foreign_setup and written:
+        print_note(f"Set-up commands come from {format_list(plan.foreign_setup)}: you are asked before they run.")
     for file in plan.existing:
         print_result(f"kept {file.path}" + (f": {file.advice}" if file.advice else ""), Tone.QUIET)

@@ -16,8 +16,9 @@ from typing import Final
 
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import BadPattern, Matcher
+from orchestra.scaffold.declared_setup import read_declared_setup
 from orchestra.scaffold.stacks import compiled, java, node, python
-from orchestra.scaffold.stacks.manifests import Command, Part, StackFolder, can_be_named, strings, table
+from orchestra.scaffold.stacks.manifests import Command, Part, StackFolder, can_be_named, table
 
 _FINDERS: Final[Sequence[Callable[[StackFolder], Part | None]]] = (
     node.find,
@@ -26,6 +27,8 @@ _FINDERS: Final[Sequence[Callable[[StackFolder], Part | None]]] = (
     compiled.find_rust,
     java.find,
 )
+PROGRAMS: Final = ("uv", "mise", "direnv")
+"""Programs whose presence on PATH changes a draft."""
 _GATES: Final = ("lint", "types", "tests")
 """The kinds of gates, in the order in which they run: the fastest first."""
 _ALWAYS_PROTECTED: Final = (
@@ -38,11 +41,6 @@ _NOT_PRODUCT: Final = frozenset("docs doc website site examples example samples 
 _NOT_WALKED: Final = frozenset("node_modules venv target build dist vendor".split())
 _NO_NAMES: Final = frozenset("root monorepo workspace project app repo repository archive".split())
 _MOST_PARTS: Final = 4
-_MAIN_CHECKOUT: Final = r"\$\{?(?:ROOT_WORKTREE_PATH|CONDUCTOR_ROOT_PATH)\}?"
-_COPY: Final = re.compile(rf"""cp (?:-\w+ )?["']?{_MAIN_CHECKOUT}["']?/([\w./-]+)["']? \S+""")
-_NOT_ONE_LINE: Final = re.compile(
-    rf"{_MAIN_CHECKOUT}|\\$|^(if|then|else|fi|for|while|do|done|case|esac|function)\b|[({{]$|^[)}}]"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,8 @@ class Stack:
     name: str  # of the project, a slug
     parts: tuple[Part, ...]
     setup: tuple[str, ...]
-    setup_source: str | None  # the file that declares the set-up; None where it was derived from manifests
+    setup_sources: Mapping[str, str]  # set-up command or file to copy -> the file of another tool that declares it
+    unread_setup: tuple[str, ...]  # files of other tools with a set-up that is more than plain commands
     gates: Mapping[str, Command]
     protected: tuple[str, ...]  # patterns, each matches a tracked file
     regenerate: Mapping[str, str]  # lock file -> command that regenerates it
@@ -74,18 +73,20 @@ def detect(
     root: Path,
     tracked: Collection[str],
     *,
-    has_uv: bool = False,
+    programs: Collection[str] = (),
     is_ignored: Callable[[str], bool] = lambda _: True,
 ) -> Stack:
     """Detect the stacks of the repository at ``root``. ``tracked``: paths with ``/``.
 
-    ``has_uv``: environments are made with uv instead of venv and pip. ``is_ignored``: what git says of a folder.
+    ``programs``: those of ``PROGRAMS`` that are on PATH: uv makes environments instead of venv and pip, mise and direnv
+    are set up where the repository uses them. ``is_ignored``: what git says of a folder.
     """
     files = frozenset(tracked)
-    ground = StackFolder(root, files, has_uv=has_uv)
+    ground = StackFolder(root, files, has_uv="uv" in programs)
     parts = _parts(ground)
-    source, setup, copy = _declared_setup(ground)
-    if source is None:
+    declared = read_declared_setup(ground, programs)
+    setup = [*declared.commands]
+    if not setup:
         # A folder that the set-up makes and git does not ignore would count as the agent's uncommitted work.
         unignored = dict.fromkeys(folder for part in parts for folder in part.makes if not is_ignored(folder))
         setup = [
@@ -101,12 +102,15 @@ def detect(
     return Stack(
         name=_name(ground, parts),
         parts=parts,
-        setup=tuple(dict.fromkeys(setup)),
-        setup_source=source,
+        setup=tuple(dict.fromkeys((*declared.tools, *setup))),
+        setup_sources={**declared.tools, **declared.commands, **declared.copy},
+        unread_setup=declared.unread,
         gates=_gates(parts),
         protected=tuple(protected),
         regenerate={lock: run for part in parts for lock, run in part.regenerate.items()},
-        copy=tuple(name for name in (*_ENVIRONMENT_FILES, *copy) if name not in files and (root / name).is_file()),
+        copy=tuple(
+            name for name in (*_ENVIRONMENT_FILES, *declared.copy) if name not in files and (root / name).is_file()
+        ),
         suffixes=frozenset(suffix for part in parts for suffix in part.suffixes),
     )
 
@@ -133,29 +137,6 @@ def _name(ground: StackFolder, parts: Sequence[Part]) -> str:
         if candidate and candidate not in _NO_NAMES:
             return candidate
     return "fleet"
-
-
-def _declared_setup(ground: StackFolder) -> tuple[str | None, list[str], list[str]]:
-    """Return the set-up that the repository declares for another tool's worktrees: its file, commands, files to copy.
-
-    Conductor, Cursor and Codex have such files. A script with control flow or variables of the tool is not taken.
-    """
-    cursor = ground.at(".cursor/").json("worktrees.json")
-    declared = {
-        "conductor.json": table(ground.json("conductor.json"), "scripts").get("setup"),
-        ".cursor/worktrees.json": cursor.get("setup-worktree-unix", cursor.get("setup-worktree")),
-        ".codex/environments/environment.toml": table(
-            ground.at(".codex/environments/").toml("environment.toml"), "setup"
-        ).get("script"),
-    }
-    for source, script in declared.items():
-        text = "\n".join(strings(script)) if isinstance(script, list) else script if isinstance(script, str) else ""
-        lines = [line.strip() for line in text.splitlines()]
-        copies = [match[1] for line in lines if (match := _COPY.fullmatch(line))]
-        commands = [line for line in lines if line and not line.startswith("#") and not _COPY.fullmatch(line)]
-        if commands and not any(map(_NOT_ONE_LINE.search, commands)):
-            return source, commands, copies
-    return None, [], []
 
 
 def _parts(ground: StackFolder) -> tuple[Part, ...]:

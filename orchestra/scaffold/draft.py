@@ -15,6 +15,7 @@ from orchestra.scaffold.areas import Area, Kind
 from orchestra.scaffold.detect import Stack
 from orchestra.scaffold.draft_texts import HEAD, LIMITS, PROFILES, RULES
 
+WORKTREE_INCLUDE: Final = ".worktreeinclude"
 _WIDTH: Final = 118
 _CHANGE_LOG: Final = re.compile(r"(changelog|changes|history|news|releases)(\.(md|rst|txt))?", re.IGNORECASE)
 _NO_WORK: Final = re.compile(rf"{_CHANGE_LOG.pattern}|(licen[cs]e|copying)(\.\w+)?", re.IGNORECASE)
@@ -34,19 +35,12 @@ def draft_blueprint(
 ) -> str:
     """Return the blueprint's YAML. ``tracked`` has the lock files and change logs; ``unowned`` is in no scope."""
     count = f"{len(areas)} agent" + ("s" if len(areas) > 1 else "")
-    detected = ", ".join(str(part) for part in stack.parts) or "no known build tool"
     head = HEAD.format(
-        detected=textwrap.fill(
-            f"Drafted by `orchestra init`. Detected: {detected}.",
-            _WIDTH,
-            initial_indent="# ",
-            subsequent_indent="# ",
-        ),
-        name=_plain(name),
-        title=_text(f"{count} for {name}"),
+        detected=comment(f"Drafted by `orchestra init`. Detected: {detected_stacks(stack)}."),
+        name=plain(name),
+        title=quoted(f"{count} for {name}"),
         description=f"{count} for {name}, each with its own part of the repository.",
     )
-    limits = LIMITS.format(each=_DOLLARS_EACH, at_once=min(len(areas), _MOST_AT_ONCE), all=_DOLLARS_EACH * len(areas))
     used = dict.fromkeys(area.kind for area in areas)
     agents = [*map(_agent, areas)]
     unowned = [path for path in unowned if not path.startswith(".") and not _NO_WORK.fullmatch(path)]
@@ -55,41 +49,73 @@ def draft_blueprint(
         listed = ", ".join([*names, *(["..."] if len(unowned) > _MOST_UNOWNED else [])])
         count = "1 file is" if len(unowned) == 1 else f"{len(unowned):,} files are"
         edit = f"EDIT: {count} in no agent's scope ({listed}). Add to a scope what the work needs."
-        agents.append(textwrap.fill(edit, _WIDTH, initial_indent="  # ", subsequent_indent="  # ") + "\n")
-    conflicts = [f"    {_text(path)}: union" for path in sorted(tracked) if _CHANGE_LOG.fullmatch(path)]
+        agents.append(comment(edit, indent="  ") + "\n")
+    profiles = "profiles:\n" + "\n".join(PROFILES[kind.value] for kind in used)
+    return frame(stack, tracked, head, len(areas), [profiles, "agents:\n" + "\n".join(agents)])
+
+
+def frame(stack: Stack, tracked: Collection[str], head: str, agents: int, sections: Sequence[str]) -> str:
+    """Return a whole blueprint: ``head``, what was detected, limits for that many agents, and ``sections`` last."""
+    conflicts = [f"    {quoted(path)}: union" for path in sorted(tracked) if _CHANGE_LOG.fullmatch(path)]
     locks = {lock: run for lock, run in stack.regenerate.items() if lock in tracked}
-    conflicts += [f"    {_text(lock)}: {{regenerate: {_text(run)}}}" for lock, run in locks.items()]
-    sections = [
+    conflicts += [f"    {quoted(lock)}: {{regenerate: {quoted(run)}}}" for lock, run in locks.items()]
+    limits = LIMITS.format(each=_DOLLARS_EACH, at_once=min(agents, _MOST_AT_ONCE), all=_DOLLARS_EACH * agents)
+    parts = [
         head,
         RULES,
-        *_setup(stack),
+        *_setup(stack, tracked),
         _gates(stack),
         *(["\n".join(["merge:", "  conflicts:", *conflicts]) + "\n"] if conflicts else []),
         limits,
-        "profiles:\n" + "\n".join(PROFILES[kind.value] for kind in used),
-        "agents:\n" + "\n".join(agents),
+        *sections,
     ]
     if stack.protected:
         start = "protected:                          # changed only by you, or by an agent with `may_edit`"
-        sections.insert(2, "\n".join([start, *(f"  - {_text(value)}" for value in stack.protected)]) + "\n")
+        parts.insert(2, "\n".join([start, *(f"  - {quoted(value)}" for value in stack.protected)]) + "\n")
     if stack.packs:
         line = "# Shipped standards for services (REST, PostgreSQL, Docker ...), with rules and gates:\n"
-        sections.insert(1, f"{line}# extends: [{', '.join(stack.packs)}]\n")
-    return "\n".join(sections)
+        parts.insert(1, f"{line}# extends: [{', '.join(stack.packs)}]\n")
+    return "\n".join(parts)
 
 
-def _setup(stack: Stack) -> Iterator[str]:
+def detected_stacks(stack: Stack) -> str:
+    """Return ``TypeScript (npm), Go``."""
+    return ", ".join(str(part) for part in stack.parts) or "no known build tool"
+
+
+def comment(text: str, *, indent: str = "") -> str:
+    """Return the text as a comment of as many lines as it needs."""
+    return textwrap.fill(text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+
+
+def _setup(stack: Stack, tracked: Collection[str]) -> Iterator[str]:
     """Return the set-up section; nothing where no set-up is needed."""
+    sources = stack.setup_sources
     lines = []
     if stack.copy:
-        lines.append(f"    copy: [{', '.join(map(_text, stack.copy))}]   # untracked files that a fresh worktree lacks")
+        copied = ", ".join(map(quoted, stack.copy))
+        origins = sorted({sources[name] for name in stack.copy if name in sources})
+        origin = f"; from {', '.join(origins)}" if origins else ""
+        lines.append(f"    copy: [{copied}]   # untracked files that a fresh worktree lacks{origin}")
+    if WORKTREE_INCLUDE in tracked:
+        lines.append(f"    # What {WORKTREE_INCLUDE} lists is copied, too.")
+    for file in stack.unread_setup:
+        edit = f"EDIT: {file} declares a set-up that is a script. Read it, and add what a new worktree needs."
+        lines.append(comment(edit, indent="    "))
     if stack.setup:
-        source = f"   # from {stack.setup_source}" if stack.setup_source else ""
-        lines += [f"    run:{source}", *(f"      - {_text(command)}" for command in stack.setup)]
+        lines.append("    run:")
+        for command in stack.setup:
+            origin = f"   # from {sources[command]}" if command in sources else ""
+            lines.append(f"      - {quoted(command)}{origin}")
     if stack.port is not None:
         lines.append(f'    env: {{PORT: "{{{{ {stack.port} + agent.number }}}}"}}   # a separate port for each agent')
-    if lines:
+    if stack.copy or stack.setup or stack.port is not None:
         yield "\n".join(["worktrees:", "  setup:", *lines]) + "\n"
+    elif lines:
+        yield (
+            "\n".join(["# worktrees:", "#   setup:", *(f"# {line.strip().removeprefix('# ')}" for line in lines)])
+            + "\n"
+        )
 
 
 def _gates(stack: Stack) -> str:
@@ -99,9 +125,9 @@ def _gates(stack: Stack) -> str:
         "  notes: {builtin: notes}",
     ]
     for name, command in stack.gates.items():
-        env = ", ".join(f"{name}: {_text(value)}" for name, value in command.env.items())
+        env = ", ".join(f"{name}: {quoted(value)}" for name, value in command.env.items())
         timeout = "15m" if command.gate == "tests" else "5m"
-        gate = f"run: {_text(command.run)}, timeout: {timeout}{f', env: {{{env}}}' if env else ''}"
+        gate = f"run: {quoted(command.run)}, timeout: {timeout}{f', env: {{{env}}}' if env else ''}"
         lines.append(f"  {name}: {{{gate}}}   # {command.source}")
     if not any(command.gate == "tests" for command in stack.gates.values()):
         lines.append("  # EDIT: no test command was detected. Without one, work lands untested.")
@@ -112,27 +138,27 @@ def _gates(stack: Stack) -> str:
 def _agent(area: Area) -> str:
     title = _TITLES.get(area.kind)
     note = f"   # {area.files:,} {'file' if area.files == 1 else 'files'}"
-    include = ", ".join(map(_text, area.include))
+    include = ", ".join(map(quoted, area.include))
     scope = [f"    scope: [{include}]{note}"]
     if area.exclude:
-        exclude = [f"        - {_text(pattern)}" for pattern in area.exclude]
+        exclude = [f"        - {quoted(pattern)}" for pattern in area.exclude]
         scope = [f"    scope:{note}", f"      include: [{include}]", "      exclude:", *exclude]
     lines = [
-        f"  - name: {_plain(area.name)}",
+        f"  - name: {plain(area.name)}",
         *([f"    title: {title}"] if title else []),
         f"    from: {area.kind.value}",
-        f"    with: {{where: {_text(area.where)}}}",
+        f"    with: {{where: {quoted(area.where)}}}",
         *scope,
     ]
     return "\n".join(lines) + "\n"
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Return a slug without quotes, unless a YAML reader could take it for another type."""
-    return _text(name) if name in _NOT_STRINGS or name[0].isdigit() else name
+    return quoted(name) if name in _NOT_STRINGS or name[0].isdigit() else name
 
 
-def _text(value: str) -> str:
+def quoted(value: str) -> str:
     """Return a YAML double-quoted string on one line. (JSON's escapes do not do: YAML knows no surrogate pairs.)"""
     escaped = [
         f"\\{char}" if char in '\\"' else char if char.isprintable() else f"\\U{ord(char):08x}" for char in value

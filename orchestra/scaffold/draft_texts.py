@@ -23,6 +23,21 @@ description: >-
 overlap: error                      # plan and spawn refuse scopes that share a file
 # stages: [first, second]           # EDIT: only where some agents' work must land before that of others
 """
+GOAL_HEAD: Final = """\
+# yaml-language-server: $schema=../.orchestra/blueprint.schema.json
+# $schema: ../.orchestra/blueprint.schema.json
+#
+{about}
+#
+# The agents with their tasks and scopes are a proposal of the Claude Code client; the rest was detected. Read the tasks
+# before you spawn: `orchestra plan` shows what would happen, `orchestra check` runs the gates on the target as it is.
+version: 1
+name: {name}
+title: {title}
+description: {description}
+
+overlap: error                      # plan and spawn refuse scopes that share a file
+{stages}"""
 LIMITS: Final = """\
 runner:
   kind: claude

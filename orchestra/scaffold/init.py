@@ -19,7 +19,7 @@ from orchestra.blueprint.scope import Matcher
 from orchestra.errors import DiskFull, GroundError, UsageError
 from orchestra.files import read_regular, write_below
 from orchestra.scaffold.areas import propose_areas, unowned_files
-from orchestra.scaffold.detect import detect, slug
+from orchestra.scaffold.detect import Stack, detect, slug
 from orchestra.scaffold.draft import draft_blueprint
 
 SCHEMA: Final = PurePosixPath(".orchestra/blueprint.schema.json")
@@ -63,6 +63,7 @@ class InitPlan:
     blueprint: PurePosixPath
     new: tuple[NewFile, ...]
     existing: tuple[ExistingFile, ...]
+    foreign_setup: tuple[str, ...] = ()  # files of other tools whose set-up commands the blueprint took
 
 
 def init_files(
@@ -72,7 +73,7 @@ def init_files(
     history: Iterable[Collection[str]] = (),
     name: str | None = None,
     invoke: bool = False,
-    has_uv: bool = False,
+    programs: Collection[str] = (),
     is_ignored: Callable[[str], bool] = lambda _: True,
 ) -> InitPlan:
     """Plan the files of a first blueprint for the repository at ``root``. Reads files, writes nothing.
@@ -81,7 +82,7 @@ def init_files(
     a few hundred commits are enough. ``name``: of the blueprint, a slug; None: the project's. ``invoke``: write a
     tasks.py too. Raises GroundError where there is nothing to divide.
     """
-    stack = detect(root, tracked, has_uv=has_uv, is_ignored=is_ignored)
+    stack = detect(root, tracked, programs=programs, is_ignored=is_ignored)
     areas = propose_areas(tracked, stack.suffixes, history=history)
     if not areas:
         fleets = [name for name in names_in(shipped_blueprints()) if "/" not in name]
@@ -95,11 +96,23 @@ def init_files(
         raise UsageError(f'the name "{name}" {fault}', hint=f"for instance --name={slug(name) or stack.name}-fleet")
     unowned = unowned_files(areas, tracked, Matcher(Scope(stack.protected)))
     text = draft_blueprint(stack, areas, tracked, name=name, unowned=unowned)
-    return plan_files(root, PurePosixPath("blueprints") / f"{name}.yaml", {}, text, invoke=invoke)
+    path = PurePosixPath("blueprints") / f"{name}.yaml"
+    return plan_files(root, path, {}, text, invoke=invoke, foreign_setup=foreign_setup(stack))
+
+
+def foreign_setup(stack: Stack) -> tuple[str, ...]:
+    """Return the files of other tools whose commands are in the draft's set-up."""
+    return tuple(sorted({stack.setup_sources[command] for command in stack.setup if command in stack.setup_sources}))
 
 
 def plan_files(
-    root: Path, blueprint: PurePosixPath, more_files: Mapping[PurePosixPath, str], text: str, *, invoke: bool = False
+    root: Path,
+    blueprint: PurePosixPath,
+    more_files: Mapping[PurePosixPath, str],
+    text: str,
+    *,
+    invoke: bool = False,
+    foreign_setup: tuple[str, ...] = (),
 ) -> InitPlan:
     """Plan ``blueprint`` with this ``text``, the settings that editors need for it, and ``more_files``."""
     schema = (shipped_data_folder() / "schemas" / SCHEMA.name).read_text("utf-8")
@@ -121,7 +134,7 @@ def plan_files(
         elif path == SCHEMA and _read(root, SCHEMA) != content:
             advice = f"`orchestra json-schema --write {SCHEMA}` updates it"
         existing.append(ExistingFile(path, advice))
-    return InitPlan(root, blueprint, tuple(new), tuple(existing))
+    return InitPlan(root, blueprint, tuple(new), tuple(existing), foreign_setup)
 
 
 def _read(root: Path, path: PurePosixPath) -> str:

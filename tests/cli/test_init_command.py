@@ -42,9 +42,10 @@ def test_an_unknown_fleet_makes_no_folder(orchestra: Orchestra, tmp_path: Path) 
 
 
 def test_options_of_from_need_it(orchestra: Orchestra) -> None:
-    for option, name in (("--dir=shop", "--dir"), ("--yes", "--yes")):
+    needed = {"--dir=shop": "--dir needs --from=FLEET", "--yes": "--yes needs --goal=TEXT or --from=FLEET"}
+    for option, message in needed.items():
         code, _, err = orchestra("init", option)
-        assert (code, err.splitlines()[0]) == (2, f"error: {name} needs --from=FLEET")
+        assert (code, err.splitlines()[0]) == (2, f"error: {message}")
 
 
 def test_a_repository_without_code_is_sent_to_the_fleets(orchestra: Orchestra, make_repository: MakeRepository) -> None:
@@ -59,3 +60,23 @@ def test_a_draft_ends_with_what_to_do_next(orchestra: Orchestra, make_repository
     assert code == 0
     assert err == "Describe each agent's task in blueprints/draft.yaml, and commit what init wrote.\n"
     assert out.endswith(f"next: orchestra check draft --repo={checkout.path}\n")
+
+
+def test_commands_of_another_tool_are_marked_and_not_trusted(
+    orchestra: Orchestra, make_repository: MakeRepository
+) -> None:
+    declared = {"conductor.json": json.dumps({"scripts": {"setup": "echo conductor"}}), ".worktreeinclude": "data\n"}
+    script = json.dumps({"setup-worktree": ["if true; then", "echo cursor", "fi"]})
+    sources = {f"src/m{number}.py": "" for number in range(9)}
+    checkout = make_repository({**declared, ".cursor/worktrees.json": script, **sources})
+    code, _, err = orchestra("init", "--name=draft", "--repo", str(checkout.path))
+    assert code == 0
+    assert err.startswith("Set-up commands come from conductor.json: you are asked before they run.\n")
+    text = (checkout.path / "blueprints/draft.yaml").read_text("utf-8")
+    assert '      - "echo conductor"   # from conductor.json\n' in text
+    assert "    # What .worktreeinclude lists is copied, too.\n" in text
+    assert "    # EDIT: .cursor/worktrees.json declares a set-up that is a script. Read it, and add what a " in text
+    code, _, err = orchestra("check", "draft", "--repo", str(checkout.path))
+    assert code != 0
+    assert "echo conductor" in err
+    assert "orchestra trust" in err

@@ -294,7 +294,7 @@ def test_a_manifest_that_is_a_link_out_of_the_repository_is_not_read(tmp_path: P
 
 def test_uv_makes_the_environment_where_it_is_installed(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("pytest\n")
-    stack = detect(tmp_path, ["requirements.txt", "a.py"], has_uv=True, is_ignored=lambda _: False)
+    stack = detect(tmp_path, ["requirements.txt", "a.py"], programs=["uv"], is_ignored=lambda _: False)
     assert stack.setup == (
         "uv venv --quiet --allow-existing .venv",
         "uv pip install --quiet --python .venv -r requirements.txt",
@@ -324,7 +324,7 @@ def test_the_set_up_declared_for_another_tool_is_taken(tmp_path: Path, source: s
     (tmp_path / source).write_text(text)
     (tmp_path / ".env.secret").write_text("")
     stack = detect(tmp_path, [source, "package.json", "a.js"])
-    assert (stack.setup_source, stack.setup) == (source, ("make deps",))
+    assert (stack.setup_sources["make deps"], stack.setup) == (source, ("make deps",))
     assert stack.copy == ((".env.secret",) if "cp " in text else ())
 
 
@@ -333,7 +333,18 @@ def test_the_set_up_declared_for_another_tool_is_taken(tmp_path: Path, source: s
 )
 def test_a_declared_set_up_that_is_more_than_commands_is_left(tmp_path: Path, script: str) -> None:
     (tmp_path / "conductor.json").write_text(json.dumps({"scripts": {"setup": script}}))
-    assert detect(tmp_path, ["conductor.json"]).setup_source is None
+    stack = detect(tmp_path, ["conductor.json"])
+    assert (stack.setup, stack.unread_setup) == ((), ("conductor.json",))
+
+
+def test_mise_and_direnv_are_set_up_where_they_are_installed(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text(json.dumps(PACKAGE))
+    tracked = ["package.json", "a.ts", "mise.toml", ".envrc"]
+    assert not detect(tmp_path, tracked).setup_sources
+    stack = detect(tmp_path, tracked, programs=["mise", "direnv"])
+    assert stack.setup[:2] == ("mise trust && mise install", "direnv allow .")
+    assert stack.setup[2].startswith("npm ")
+    assert set(stack.setup_sources.values()) == {"mise.toml", ".envrc"}
 
 
 @pytest.mark.parametrize(

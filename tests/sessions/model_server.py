@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._plain(200, b'{"input_tokens": 10}')
             return
         session = self.headers.get("x-claude-code-session-id", "")
-        if not any(tool.get("name") in ("Bash", "Edit") for tool in request.get("tools", ())):
+        if not any(tool.get("name") in ("Bash", "Edit", "StructuredOutput") for tool in request.get("tools", ())):
             self._answer(request, {"text": "A title"}, "")
             return
         self._main(request, session)

@@ -33,14 +33,14 @@ from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest, rea
 PROGRAM = "claude"
 _LONGEST_ARGUMENT = 100_000  # MAX_ARG_STRLEN is 131,072 on Linux
 # A client started from within another session must not take itself for a part of it.
-_OF_A_SESSION = (
+OF_A_SESSION = (
     "CLAUDECODE",
     "CLAUDE_CODE_ENTRYPOINT",
     "CLAUDE_CODE_SESSION_ID",
     "CLAUDE_CODE_SSE_PORT",
     "CLAUDE_PROJECT_DIR",
 )
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",  # one folder for a repository: all worktrees would share it
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",  # a run then has one end
     "CLAUDE_CODE_DISABLE_AGENT_VIEW": "1",  # it would move the session to the user's daemon, under another id
@@ -69,17 +69,17 @@ class ClaudeRunner:
         model = () if request.model is None else ("--model", request.model)
         name = f"{agent.path.parents[1].name}/{request.agent}"  # in the client's lists and the terminal's title
         shared = (*session, "--name", name, "--settings", str(agent.settings), *model)
-        env = {**_ENVIRONMENT, **_telemetry(request), **_write_settings(request, agent)}
+        env = {**ENVIRONMENT, **_telemetry(request), **_write_settings(request, agent)}
         if interactive:
             is_short = len(request.prompt.encode()) < _LONGEST_ARGUMENT
             prompt = request.prompt if is_short else f"Read {run.prompt} and do what it says."
             argv = (PROGRAM, prompt, *shared, "--permission-mode", "acceptEdits")
-            return Launch(argv, env, _OF_A_SESSION)
+            return Launch(argv, env, OF_A_SESSION)
         money = () if cap_usd is None else ("--max-budget-usd", f"{cap_usd:.4f}")
         turns = () if request.max_turns is None else ("--max-turns", str(request.max_turns))
         output = ("--output-format", "stream-json", "--verbose")
         argv = (PROGRAM, "-p", *output, *shared, "--permission-mode", "dontAsk", *turns, *money)
-        return Launch(argv, env, _OF_A_SESSION, stdin=run.prompt)
+        return Launch(argv, env, OF_A_SESSION, stdin=run.prompt)
 
     def reader(self, request: SessionRequest) -> Reader:
         """Return a reader; the screen of an interactive session holds nothing to read."""
