@@ -34,6 +34,7 @@ from orchestra.cli import (
     status_command,
     stop_command,
     trust_command,
+    up_command,
     validate_command,
 )
 from orchestra.cli.program import adopt_running_program, collect
@@ -42,6 +43,7 @@ ns = collect(
     {
         "Plan": (init_command, blueprints_command, validate_command, plan_command, check_command, json_schema_command),
         "Work": (
+            up_command,
             spawn_command,
             start_command,
             status_command,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from orchestra.cli.call import Call
 from orchestra.cli.console import Tone, print_note, print_result, progress, show_json
 from orchestra.cli.program import task
 from orchestra.cli.trust_command import require_trust
 from orchestra.errors import ExitCode
+from orchestra.fleet import Fleet
 from orchestra.text import format_duration
+
+if TYPE_CHECKING:
+    from orchestra.train.target_gates import TargetCheck
 
 
 @task(
@@ -21,7 +27,6 @@ def check(call: Call) -> ExitCode:
     They run on the target as it is, in a gate slot, and are timed. What fails here would fail for every agent: nothing
     can land before it passes. `plan` shows when the target last passed.
     """
-    from orchestra.engine.job import Outcome
     from orchestra.train.target_gates import check_target_gates
 
     fleet = call.load_fleet()
@@ -29,29 +34,17 @@ def check(call: Call) -> ExitCode:
     with progress("check") as step:
         result = check_target_gates(fleet, announce=step)
     if call.json:
-        runs = [
-            {
-                "name": run.name,
-                "command": run.command,
-                "outcome": run.outcome,
-                "seconds": round(run.seconds, 3),
-                "log": str(run.log),
-                "reason": run.reason,
-            }
-            for run in result.runs
-        ]
-        show_json(
-            {
-                "fleet": fleet.name,
-                "target": {"branch": result.target, "commit": result.commit},
-                "passed": result.passed,
-                "slot": str(result.slot),
-                "setup_kept": result.setup_kept,
-                "runs": runs,
-                "skipped": list(result.skipped),
-            }
-        )
-        return ExitCode.DONE if result.passed else ExitCode.SHORT
+        show_json(check_to_json(fleet, result))
+    else:
+        print_check(fleet, result)
+        call.print_next("plan" if result.passed else None)
+    return ExitCode.DONE if result.passed else ExitCode.SHORT
+
+
+def print_check(fleet: Fleet, result: TargetCheck) -> None:
+    """Print how the set-up and each gate ended, and the first error of what failed."""
+    from orchestra.engine.job import Outcome
+
     print_result(f"{result.target} at {result.commit[:10]}, in {result.slot}")
     if result.setup_kept and fleet.blueprint.worktrees.setup.run:
         print_result("  setup   kept from an earlier run: nothing that it depends on has changed", Tone.QUIET)
@@ -69,6 +62,27 @@ def check(call: Call) -> ExitCode:
         print_note(
             f"Nothing can land on {result.target} while this fails: fix it, commit, and run orchestra check again."
         )
-        return ExitCode.SHORT
-    call.print_next("plan")
-    return ExitCode.DONE
+
+
+def check_to_json(fleet: Fleet, result: TargetCheck) -> dict[str, object]:
+    """Return the check as ``check --json`` prints it."""
+    runs = [
+        {
+            "name": run.name,
+            "command": run.command,
+            "outcome": run.outcome,
+            "seconds": round(run.seconds, 3),
+            "log": str(run.log),
+            "reason": run.reason,
+        }
+        for run in result.runs
+    ]
+    return {
+        "fleet": fleet.name,
+        "target": {"branch": result.target, "commit": result.commit},
+        "passed": result.passed,
+        "slot": str(result.slot),
+        "setup_kept": result.setup_kept,
+        "runs": runs,
+        "skipped": list(result.skipped),
+    }

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from orchestra.cli.call import Call
 from orchestra.cli.console import Tone, print_note, print_result, show_json
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, GroundError, UsageError
+
+if TYPE_CHECKING:
+    from orchestra.doctor import Finding
 
 
 @task(
@@ -32,14 +38,23 @@ def doctor(call: Call, all: bool = False) -> ExitCode:
     checks = examine(fleet)
     code = ExitCode.WRONG_GROUND if any(check.level is Level.FAIL for check in checks) else ExitCode.DONE
     if call.json:
-        show_json([{"level": c.level, "subject": c.subject, "message": c.message, "fix": c.fix} for c in checks])
+        show_json(findings_to_json(checks))
         return code
-    tones = {Level.FAIL: Tone.BAD, Level.WARN: Tone.WAITING, Level.OK: Tone.GOOD, Level.NOTE: Tone.QUIET}
-    for check in checks:
-        if all or check.level is not Level.OK:
-            print_result(f"{check.level:4}  {check.subject}: {check.message}", tones[check.level])
-            if check.fix:
-                print_result(f"      {check.fix}")
+    print_findings(checks if all else [check for check in checks if check.level is not Level.OK])
     passed = sum(check.level is Level.OK for check in checks)
     print_result(f"{passed} of {len(checks)} checks passed" + ("" if all else " (--all shows them)"))
     return code
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print findings, each with its fix."""
+    tones = {"fail": Tone.BAD, "warn": Tone.WAITING, "ok": Tone.GOOD, "note": Tone.QUIET}
+    for finding in findings:
+        print_result(f"{finding.level:4}  {finding.subject}: {finding.message}", tones[finding.level.value])
+        if finding.fix:
+            print_result(f"      {finding.fix}")
+
+
+def findings_to_json(findings: Sequence[Finding]) -> list[dict[str, str | None]]:
+    """Return findings as ``doctor --json`` prints them."""
+    return [{"level": f.level.value, "subject": f.subject, "message": f.message, "fix": f.fix} for f in findings]

@@ -45,7 +45,7 @@ def plan(call: Call, all: bool = False, graph: str | None = None, resolved: bool
         return _say_resolved(fleet)
     if graph is not None:
         return _say_graph(fleet, graph)
-    report = _planned(fleet)
+    report = plan_fleet(fleet)
     if call.json:
         show_json(report.to_json())
     else:
@@ -61,7 +61,8 @@ def _check_flags(call: Call, graph: str | None, resolved: bool) -> None:
         raise call.wrong_line("--graph, --resolved and --json each show one thing", hint="give one of them")
 
 
-def _planned(fleet: Fleet) -> PlanReport:
+def plan_fleet(fleet: Fleet) -> PlanReport:
+    """Return the plan with what spawn would do."""
     from orchestra.plan.plan import plan
     from orchestra.plan.plan_report import Spawning
     from orchestra.workspace.spawn_plan import plan_spawn

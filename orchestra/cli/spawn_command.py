@@ -8,7 +8,7 @@ from orchestra.cli.call import Call, recover_landing
 from orchestra.cli.console import Cell, Tone, print_note, print_result, show_json, show_table
 from orchestra.cli.program import task
 from orchestra.cli.session_actions import print_start_report, start_agents, start_report_to_json
-from orchestra.cli.trust_command import require_trust
+from orchestra.cli.trust_command import require_trust, untrusted_note
 from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_steps
 from orchestra.errors import ExitCode, UsageError
 from orchestra.fleet import Fleet
@@ -62,7 +62,8 @@ def spawn(
         plan = plan_spawn(fleet, agents=names, fresh=fresh)
         if plan.problems:
             raise SpawnRefused(plan.problems, plan.blueprint_errors)
-        print_steps(plan.lines(), plan.notes, json=call.json, nothing="Nothing to do.")
+        notes = [*plan.notes, *untrusted_note(fleet)]
+        print_steps(plan.lines(), notes, json=call.json, nothing="Nothing to do.")
         return ExitCode.DONE
     require_trust(fleet, yes=yes)
     recover_landing(fleet)
@@ -71,9 +72,9 @@ def spawn(
     ready = [place.agent for place in report.places if place.readiness.state.value == "ready"]
     started = start_agents(fleet, [fleet.require_agent(name) for name in ready]) if start else None
     if call.json:
-        show_json(_to_json(fleet, report) | {"started": start_report_to_json(started) if started else None})
+        show_json(spawn_report_to_json(fleet, report) | {"started": start_report_to_json(started) if started else None})
     else:
-        _print_report(fleet, report)
+        print_spawn_report(fleet, report)
         if started:
             print_start_report(started)
     if report.not_ready:
@@ -97,7 +98,8 @@ def _note_shadowing(fleet: Fleet, blueprint: str) -> None:
         )
 
 
-def _print_report(fleet: Fleet, report: SpawnReport) -> None:
+def print_spawn_report(fleet: Fleet, report: SpawnReport) -> None:
+    """Print each agent's place and the result of its set-up."""
     print_result(f"{fleet.name}: {len(report.places)} agents, cut from {report.base[:10]}, landing on {fleet.target}")
     rows: list[list[str | Cell]] = []
     for place in report.places:
@@ -112,7 +114,8 @@ def _print_report(fleet: Fleet, report: SpawnReport) -> None:
         print_note(f"{place.agent} is not ready: {place.readiness.reason}{log}", Tone.BAD)
 
 
-def _to_json(fleet: Fleet, report: SpawnReport) -> dict[str, object]:
+def spawn_report_to_json(fleet: Fleet, report: SpawnReport) -> dict[str, object]:
+    """Return the report as ``spawn --json`` prints it, without the sessions."""
     return {
         "fleet": fleet.name,
         "base": report.base,

@@ -215,8 +215,12 @@ def _plan(ground: Ground, chosen: Sequence[Agent], renewal: Renewal | None, obst
     settled = tuple(agent.name for agent in chosen if agent not in living)
     new = [agent for agent in living if not ground.is_there(agent)]
     notes += remote_notes(fleet) if new else []
-    declared = blueprint_errors(fleet, ground.base, creates_worktrees=bool(new))
-    problems = (*declared, *obstacles, *find_problems(ground, living, sound=sound))
+    # In a new repository the starter, which the first of these errors names, also makes the first commit.
+    starts_here = fleet.blueprint.starter is not None and not ground.snapshot.branches
+    creates_worktrees = bool(new) and (ground.base is not None or starts_here)
+    declared = blueprint_errors(fleet, ground.base, creates_worktrees=creates_worktrees)
+    ground_problems = () if declared and ground.base is None else find_problems(ground, living, sound=sound)
+    problems = (*declared, *obstacles, *ground_problems)
     if problems or ground.base is None or not living:
         return SpawnPlan(ground.base, problems=problems, blueprint_errors=declared, notes=tuple(notes), settled=settled)
     return replace(plan_agents(ground, living, notes=notes, settled=settled), renewal=renewal)

@@ -73,7 +73,26 @@ def needs_trust(fleet: Fleet) -> bool:
 
 def trust(fleet: Fleet) -> None:
     """Remember that a person agreed to what the blueprint executes."""
-    write_atomically(_record(fleet), f"{fleet.repository.home}\n{fleet.blueprint.source}\n", mode=0o600)
+    content = {**_place(fleet), "commands": executed_commands(fleet)}
+    write_atomically(_record(fleet), json.dumps(content) + "\n", mode=0o600)
+
+
+def last_trusted_commands(fleet: Fleet) -> list[str] | None:
+    """Return the commands that were trusted last for this blueprint file; None where none are known."""
+    newest: tuple[float, list[str]] | None = None
+    for path in _record(fleet).parent.glob("*"):
+        try:
+            content, at = json.loads(path.read_text("utf-8")), path.stat().st_mtime
+            is_this = content.items() >= _place(fleet).items()
+            if is_this and (newest is None or at > newest[0]):
+                newest = at, [str(command) for command in content["commands"]]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # it only serves to explain
+            continue
+    return newest[1] if newest is not None else None
+
+
+def _place(fleet: Fleet) -> dict[str, str]:
+    return {"repository": str(fleet.repository.home), "blueprint": str(fleet.blueprint.source.resolve())}
 
 
 def _record(fleet: Fleet) -> Path:

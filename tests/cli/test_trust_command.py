@@ -36,7 +36,9 @@ def test_an_untrusted_blueprint_runs_nothing(clone: Checkout, orchestra: Orchest
     assert "echo ran >> ../ran" in err
     assert "orchestra trust --yes" in err
     assert not ran(clone)
-    assert orchestra("spawn", "--dry-run", *words)[0] == 0
+    code, out, _ = orchestra("spawn", "--dry-run", *words)
+    assert code == 0
+    assert "demo.yaml is not trusted yet: spawn shows its 1 command and asks first" in out
 
 
 def test_trust_holds_until_a_command_changes(clone: Checkout, orchestra: Orchestra) -> None:
@@ -48,7 +50,11 @@ def test_trust_holds_until_a_command_changes(clone: Checkout, orchestra: Orchest
     clone.commit("change a command", {"blueprints/demo.yaml": changed.replace("Do it.", "Do more.")})
     code, _, err = orchestra("start", *words)
     assert code == 2
-    assert "echo changed" in err
+    assert "its commands changed since you trusted it:" in err
+    assert [line.split() for line in err.splitlines() if line.startswith("  ")] == [
+        ["new", "set-up:", "echo", "changed", ">>", "../ran"],
+        ["removed", "set-up:", "echo", "ran", ">>", "../ran"],
+    ]
 
 
 def test_a_task_may_change_without_a_new_question(clone: Checkout, orchestra: Orchestra) -> None:
@@ -170,3 +176,17 @@ def test_the_commit_that_was_reviewed_is_named(clone: Checkout, orchestra: Orche
     assert orchestra("approve", f"one@{reviewed}", *words)[0] == 2
     assert orchestra("approve", "one", f"--commit={reviewed}", *words)[0] == 2
     assert orchestra("approve", f"one@{agent.git('rev-parse', 'HEAD')}", *words)[0] == 0
+
+
+def test_trust_given_again_lists_only_what_changed(clone: Checkout, orchestra: Orchestra) -> None:
+    words = ("--repo", str(clone.path), "--blueprint=demo")
+    assert orchestra("trust", "--yes", *words)[0] == 0
+    more = BLUEPRINT.replace("../ran", '../ran", "echo more').replace("agents:", "gates: {t: {run: pytest}}\nagents:")
+    clone.commit("more commands", {"blueprints/demo.yaml": more})
+    code, _, err = orchestra("spawn", "--yes", *words)
+    assert code == 0
+    assert [line.strip() for line in err.splitlines() if line.startswith("  ")] == [
+        "new      set-up: echo more",
+        "new      gate t: pytest",
+        "1 other command as before (orchestra trust --json lists all)",
+    ]
