@@ -15,6 +15,7 @@ from orchestra.cli import (
     demo_command,
     discard_command,
     doctor_command,
+    gates_command,
     help_command,
     init_command,
     json_schema_command,
@@ -56,7 +57,15 @@ ns = collect(
         "Review": (review_command, approve_command, request_changes_command, discard_command),
         "Land": (rebase_and_test_command, rehearse_command, merge_command),
         "Clean up": (clean_command, restore_command),
-        "More": (doctor_command, trust_command, scripts_command, completion_command, demo_command, help_command),
+        "More": (
+            gates_command,
+            doctor_command,
+            trust_command,
+            scripts_command,
+            completion_command,
+            demo_command,
+            help_command,
+        ),
     }
 )
 

@@ -111,6 +111,24 @@ def _write(folder: Path, result: GatePass) -> None:
     write_atomically(folder / f"{result.key}.json", json.dumps(asdict(result)) + "\n")
 
 
+def list_passes(folder: Path) -> list[GatePass]:
+    """Return the passes that are kept in the ``gates`` folder of a repository, by gate and newest first."""
+    passes = (_read(path, GatePass) for path in (folder / "results").glob("*.json"))
+    return sorted(filter(None, passes), key=lambda each: (each.gate, -each.at))
+
+
+def delete_results(folder: Path, gate: str | None) -> int:
+    """Delete the passes and rehearsed failures of ``gate``, or all; return how many there were."""
+    deleted = 0
+    for path in (*(folder / "results").glob("*.json"), *(folder / "reds").glob("*.json")):
+        result = _read(path, RehearsedFailure if path.parent.name == "reds" else GatePass)
+        if gate is None or (result is not None and result.gate == gate):
+            with suppress(FileNotFoundError):
+                path.unlink()
+                deleted += 1
+    return deleted
+
+
 def forget_unused(folder: Path, days: float = 30.0) -> None:
     """Delete the files of ``folder`` that were not written or used for that long."""
     border = time.time() - days * 86_400

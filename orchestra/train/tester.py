@@ -22,6 +22,7 @@ from orchestra.engine.job import Engine, Finished, JobId, Outcome, Result, shell
 from orchestra.errors import DiskFull, GitError, GroundError
 from orchestra.fleet import FleetSnapshot
 from orchestra.gates.environment import result_key
+from orchestra.gates.gate_history import RUN_EVENT
 from orchestra.gates.result_cache import (
     GatePass,
     PassCache,
@@ -306,6 +307,8 @@ class Tester:
         text = f"{gate} {result.outcome} on {request.title} in {seconds:.1f} s"
         data: dict[str, Json] = {"outcome": result.outcome, "seconds": seconds, "log": str(running.log)}
         data |= request.event_data()
+        row: dict[str, Json] = {"gate": gate, "outcome": result.outcome, "seconds": seconds, "log": str(running.log)}
+        self._fleet.ledger.record(RUN_EVENT, None, **row, candidate=request.commit)
         self._events.emit("gate.finished", request.agents, text, gate=gate, slot=running.slot, **data)
         return GateRun(gate, result.outcome, seconds, running.log, result.detail)
 

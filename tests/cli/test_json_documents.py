@@ -77,6 +77,8 @@ def test_the_documents_of_a_fleets_life(
     document("doctor")
     document("blueprints")
     document("check")
+    assert [gate["runs"] for gate in document("gates")["gates"]] == [1]  # type: ignore[attr-defined]
+    assert document("gates", "--clear=check")["deleted"] == 1
     document("version")
     assert {"name": "merge"}.items() <= document("help", "merge")["verbs"][0].items()  # type: ignore[index]
 
