@@ -230,7 +230,7 @@ def _disk(fleet: Fleet) -> Iterator[Finding]:
     if git.run("config", "--get-regexp", r"^remote\..*\.partialclonefilter$", ok=(0, 1)).code == 0:
         yield Finding(Level.NOTE, "disk", "the size of worktrees is unknown in a partial clone")
         return
-    missing = [agent for agent in fleet.blueprint.agents if not fleet.worktree(agent).exists()]
+    missing = [agent for agent in fleet.blueprint.agents if not (agent.adopted or fleet.worktree(agent).exists())]
     each = sum(-(-(size or 0) // _BLOCK) * _BLOCK for size in read_tree(git, tip).values())
     need = each * len(missing)
     place = next(folder for folder in (fleet.worktrees_root, *fleet.worktrees_root.parents) if folder.exists())

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from orchestra.blueprint.adopted_agents import AdoptedBranch, read_adopted, with_adopted
 from orchestra.blueprint.git_names import branch_problem, safe_folder_name
 from orchestra.blueprint.inline_templates import render_root
 from orchestra.blueprint.model import Agent, AgentName, Blueprint, FleetName
@@ -29,6 +30,7 @@ from orchestra.ledger import Ledger
 from orchestra.text import did_you_mean, format_list
 
 BRANCH_RECORD = "branch"  # in an agent's folder: the branch that spawn created for it
+ADOPTED_RECORD = "adopted.json"  # in the fleet's folder: the branches that adopt took in
 _LOCKED_FOR = "orchestra: "
 
 
@@ -51,6 +53,11 @@ class Fleet:
         return self.repository.state_folder / "fleets" / self.name
 
     @property
+    def adopted(self) -> dict[AgentName, AdoptedBranch]:
+        """The adopted branches as they are recorded now."""
+        return read_adopted(self.folder / ADOPTED_RECORD)
+
+    @property
     def ledger(self) -> Ledger:
         return Ledger(self.folder)
 
@@ -69,8 +76,13 @@ class Fleet:
         """The path of the agent's worktree, existing or not.
 
         That is where git has it registered, whatever the blueprint says by now about its folder. The blueprint names
-        new places only; where it names the worktree of another agent, the agent's name is added.
+        new places only; where it names the worktree of another agent, the agent's name is added. An adopted branch may
+        be checked out anywhere, also in the main checkout, or nowhere.
         """
+        if agent.adopted:
+            main = None if self.repository.bare else self.repository.home
+            checkout = worktree_admin.checkout_of(self.repository.common_dir, agent.branch, main)
+            return checkout or self.worktrees_root / agent.directory
         declared = self.worktrees_root / agent.directory
         reason = self.lock_reason(agent)
         registered = worktree_admin.place_of(self.repository.common_dir, reason, agent.branch, likely=declared.name)
@@ -207,11 +219,15 @@ def make_fleet(repository: Repository, blueprint: Blueprint) -> Fleet:
         hint = "name the branch where work lands: `target: main` in the blueprint, or check a branch out"
         raise GroundError(f"the blueprint names no target, and HEAD is detached in {repository.home}", hint=hint)
     target = repository.resolve_symbolic_branch(target)
+    adopted = read_adopted(repository.state_folder / "fleets" / blueprint.name / ADOPTED_RECORD)
+    blueprint = with_adopted(blueprint, {name: one for name, one in adopted.items() if one.branch != target})
     records = {agent.name: _recorded_branch(repository, blueprint.name, agent.name) for agent in blueprint.agents}
     # A record that names the target or the branch of another record is damaged: it is not this agent's branch.
     times = Counter([target, *records.values()])
     agents = tuple(
-        replace(agent, branch=branch) if (branch := records[agent.name]) and times[branch] == 1 else agent
+        replace(agent, branch=branch)
+        if (branch := records[agent.name]) and times[branch] == 1 and not agent.adopted
+        else agent
         for agent in blueprint.agents
     )
     return Fleet(repository, replace(blueprint, agents=agents), target, remote)

@@ -115,6 +115,8 @@ def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None, *, look: Lo
     for status in statuses:
         name = status.agent.name
         session, tree = sessions.get(name), trees.get(name, DirtyFiles(there=False))
+        if status.agent.adopted and status.head is not None and not fleet.has_worktree(status.agent):
+            tree = DirtyFiles(0, now)  # it is not checked out, so that there can be nothing uncommitted
         filled = status.notes is not None and notes_filled(status.notes)
         state = derive_state(_work(fleet, status, tree, filled), session)
         new_commits = format_count(status.new_commits, "new commit") if status.new_commits else ""
@@ -145,7 +147,8 @@ def _work(fleet: Fleet, standing: BranchStatus, tree: DirtyFiles, filled: bool) 
         ready_reason=ready.reason,
         commits=standing.commits,
         uncommitted=tree.files,
-        notes_filled=filled,
+        # The author of an adopted branch was not asked for notes.
+        notes_filled=filled or (standing.agent.adopted and standing.notes is None),
         landed=standing.refs.landed is not None,
         discarded=standing.verdict is Verdict.DISCARDED,
         worktree_exists=tree.there,
@@ -169,6 +172,7 @@ def _row_json(row: Row, now: float) -> dict[str, Json]:
         "stage": agent.stage,
         "branch": agent.branch,
         "worktree": str(standing.worktree),
+        "adopted": agent.adopted,
         "base": standing.refs.base,
         "head": standing.head,
         "state": row.state.state.value,

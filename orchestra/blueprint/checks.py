@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from orchestra.blueprint.catalog import starter_names
 from orchestra.blueprint.duration import parse_duration
-from orchestra.blueprint.git_names import branch_problem, fleet_name_problem, folded
+from orchestra.blueprint.git_names import VERBS, branch_problem, fleet_name_problem, folded
 from orchestra.blueprint.merge_order import Member, OrderCycle, merge_order
 from orchestra.blueprint.model import AgentName, Key
 from orchestra.blueprint.problems import Findings
@@ -19,12 +19,6 @@ from orchestra.blueprint.scope import BadPattern, check_pattern
 from orchestra.blueprint.yaml_tree import ListNode, MapNode, Scalar
 from orchestra.text import did_you_mean
 
-VERBS = frozenset(
-    """adopt approve attach blueprints check clean cluster completion demo discard doctor gates help init json-schema
-    logs mcp merge next path plan rebase-and-test rehearse report request-changes restore review scripts slot spawn
-    start status stop trust up validate version watch worker""".split()
-)
-"""The verbs of the command line, present and planned: `inv stop merge` would run two tasks."""
 _LONGEST_SHOWN = 60
 PLACEHOLDERS = ("prompt", "prompt_file", "worktree", "session_id", "settings")
 

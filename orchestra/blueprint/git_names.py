@@ -19,6 +19,12 @@ _LONGEST_COMPONENT: Final = 240
 _NOT_IN_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{")
 _NAME = re.compile(r"[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*")  # as in schemas/blueprint.schema.json
 _LONGEST_NAME: Final = 63
+VERBS: Final = frozenset(
+    """adopt approve attach blueprints check clean cluster completion demo discard doctor gates help init json-schema
+    logs mcp merge next path plan rebase-and-test rehearse report request-changes restore review scripts slot spawn
+    start status stop trust up validate version watch worker""".split()
+)
+"""The verbs of the command line, present and planned: `inv stop merge` would run two tasks."""
 OWN_FOLDER_PREFIX: Final = ".orchestra-"
 """Reserved: folders of worktrees that orchestra is creating or removing begin like that."""
 GATE_FOLDER_SUFFIX: Final = ".gates"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -243,6 +243,7 @@ class Agent:
     branch: str
     directory: str  # below worktrees.root
     runner: Runner  # the fleet's, with the agent's own keys over it
+    adopted: bool = False  # orchestra did not create its branch, nor its worktree if there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +267,7 @@ class Blueprint:
     runner: Runner
     limits: Limits
     merge: Merge
-    agents: tuple[Agent, ...]  # declared order; never empty
+    agents: tuple[Agent, ...]  # declared order, then adopted ones
     merge_order: tuple[AgentName, ...]  # stages, then merge_after, then declared order
     predecessors: Mapping[AgentName, frozenset[AgentName]]  # those that must land before, also through others
     source: Path
@@ -278,3 +279,10 @@ class Blueprint:
             if name_or_number in (agent.name, str(agent.number)):
                 return agent
         return None
+
+
+def stand_in_agent(blueprint: Blueprint, name: AgentName, number: int) -> Agent:
+    """Return an agent for the environment of what runs for no agent, such as a gate. Otherwise like the first one."""
+    if blueprint.agents:
+        return replace(blueprint.agents[0], name=name, number=number, title=name, stage=None)
+    return Agent(name, number, name, None, "", (), None, (), (), name, name, blueprint.runner)

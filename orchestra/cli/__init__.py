@@ -6,6 +6,7 @@ Importing this reads no repository and imports nothing heavy, so that ``orchestr
 from __future__ import annotations
 
 from orchestra.cli import (
+    adopt_command,
     approve_command,
     attach_command,
     blueprints_command,
@@ -46,6 +47,7 @@ ns = collect(
         "Work": (
             up_command,
             spawn_command,
+            adopt_command,
             start_command,
             status_command,
             logs_command,

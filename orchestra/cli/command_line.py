@@ -33,7 +33,8 @@ class Word:
     @property
     def parameter(self) -> str:
         name = self.shown.strip("[].").lower()
-        return "words" if "|" in name else f"{name}s" if self.repeated else name
+        plural = f"{name}es" if name.endswith("ch") else f"{name}s"
+        return "words" if "|" in name else plural if self.repeated else name
 
 
 @dataclass(frozen=True, slots=True)

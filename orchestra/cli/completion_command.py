@@ -26,6 +26,10 @@ _orchestra_agents() {
     git for-each-ref --format='%(refname:lstrip=3)' "refs/orchestra/$fleet/" | sed 's,/.*,,' | uniq
 }
 
+_orchestra_branches() {
+    git for-each-ref --format='%(refname:lstrip=2)' refs/heads/ 2>/dev/null
+}
+
 _orchestra_blueprints() {
     local top
     top=$(git rev-parse --show-toplevel 2>/dev/null) && ls "$top/blueprints" 2>/dev/null | sed -n 's/\.ya\{0,1\}ml$//p'
@@ -79,6 +83,10 @@ function __orchestra_agents
     git for-each-ref --format='%(refname:lstrip=3)' refs/orchestra/$fleet/ | string replace -r '/.*' '' | uniq
 end
 
+function __orchestra_branches
+    git for-each-ref --format='%(refname:lstrip=2)' refs/heads/ 2>/dev/null
+end
+
 function __orchestra_blueprints
     set -l top (git rev-parse --show-toplevel 2>/dev/null)
     test -n "$top"; and ls $top/blueprints 2>/dev/null | string match -rg '(.*)\.ya?ml$'
@@ -117,7 +125,7 @@ def _filled(text: str, tasks: Mapping[str, OrchestraTask]) -> str:
     words, options = [], []
     for name, each in tasks.items():
         if kinds := _word_kinds(each):
-            words.append(f"    {name}) {'; '.join(f'_orchestra_{kind}s' for kind in kinds)} ;;")
+            words.append(f"    {name}) {'; '.join(f'_orchestra_{kind}' for kind in kinds)} ;;")
         if each.verb.options:
             names = shlex.join(f"--{option.name}" for option in each.verb.options)
             options.append(f"    {name}) printf '%s\\n' {names} ;;")
@@ -128,14 +136,15 @@ def _filled(text: str, tasks: Mapping[str, OrchestraTask]) -> str:
 
 def _word_kinds(each: OrchestraTask) -> list[str]:
     shown = " ".join(word.shown for word in each.verb.words)
-    return [kind.lower() for kind in ("BLUEPRINT", "AGENT") if kind in shown]
+    kinds = {"BLUEPRINT": "blueprints", "AGENT": "agents", "BRANCH": "branches"}
+    return [functions for kind, functions in kinds.items() if kind in shown]
 
 
 def _fish_verbs(tasks: Mapping[str, OrchestraTask]) -> str:
     lines = []
     for name, each in tasks.items():
         start = f"complete -c orchestra -n '__fish_seen_subcommand_from {name}'"
-        lines += [f"{start} -a '(__orchestra_{kind}s)'" for kind in _word_kinds(each)]
+        lines += [f"{start} -a '(__orchestra_{kind})'" for kind in _word_kinds(each)]
         for option in each.verb.options:
             letter = f" -s {option.letter}" if option.letter else ""
             value = " -x" if option.name == "graph" else " -r" if option.kind is not bool else ""

@@ -84,7 +84,7 @@ def init(
     if from_ is not None:
         return _init_from(from_, dir, call.repo, yes=yes, invoke=invoke, json=call.json)
     repository = Repository.discover(call.folder)
-    _refuse_bare(repository)
+    refuse_bare(repository)
     git = repository.at(repository.top)
     tracked = git.run("ls-files", "-z").fields
     tip = resolve(git, "HEAD")
@@ -103,7 +103,7 @@ def init(
         repository.top, tracked, history=history, name=name, invoke=invoke, programs=programs, is_ignored=is_ignored
     )
     written = write(plan)
-    _trust_own(repository, plan, written)
+    trust_own(repository, plan, written)
     _show(plan, written, commit=None, json=call.json)
     print_note(f"Describe each agent's task in {plan.blueprint}, and commit what init wrote.")
     call.print_next(f"check {plan.blueprint.stem}")
@@ -152,7 +152,7 @@ def _init_for_goal(call: Call, ground: GoalGround, goal: str, *, name: str | Non
         print_note("Nothing was written.")
         return ExitCode.SHORT
     written = write(plan)
-    _trust_own(repository, plan, written)
+    trust_own(repository, plan, written)
     _show(plan, written, commit=None, json=call.json, cost_usd=cost_usd)
     print_note(f"Read the tasks in {plan.blueprint}, and commit what init wrote.")
     call.print_next(f"check {plan.blueprint.stem}")
@@ -175,7 +175,7 @@ def _init_from(fleet: str, folder: str | None, repo: str | None, *, yes: bool, i
     if folder is not None or (root.is_dir() and not any(root.iterdir())):
         create_repository(root)
     repository = Repository.discover(root)
-    _refuse_bare(repository)
+    refuse_bare(repository)
     git = repository.at(repository.top)
     branch = require_committable(git)
     plan = fleet_files(repository.top, git.run("ls-files", "-z").fields, fleet, invoke=invoke)
@@ -191,7 +191,7 @@ def _init_from(fleet: str, folder: str | None, repo: str | None, *, yes: bool, i
             print_note("Nothing was written.")
             return ExitCode.SHORT
     written = write(plan)
-    _trust_own(repository, plan, written)
+    trust_own(repository, plan, written)
     commit = None
     if written:
         paths = [file.path for file in plan.new if repository.top / file.path in written]
@@ -205,13 +205,13 @@ def _init_from(fleet: str, folder: str | None, repo: str | None, *, yes: bool, i
     return ExitCode.DONE
 
 
-def _refuse_bare(repository: Repository) -> None:
+def refuse_bare(repository: Repository) -> None:
     if repository.top == repository.home and repository.bare:
         hint = f"clone it, and run `orchestra init` in the clone: git clone {shlex.quote(str(repository.home))} FOLDER"
         raise GroundError(f"{repository.home} is a bare repository, and init writes files into a checkout", hint=hint)
 
 
-def _trust_own(repository: Repository, plan: InitPlan, written: tuple[Path, ...]) -> None:
+def trust_own(repository: Repository, plan: InitPlan, written: tuple[Path, ...]) -> None:
     """Trust the blueprint that init wrote for this person, unless it took commands from another tool's file."""
     from orchestra.blueprint.load import load_blueprint
     from orchestra.errors import OrchestraError

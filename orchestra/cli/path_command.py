@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from orchestra.cli.call import Call
 from orchestra.cli.console import print_result, show_json
 from orchestra.cli.program import task
@@ -14,6 +16,9 @@ def path(call: Call, agent: str) -> ExitCode:
     fleet = call.load_fleet()
     declared = call.agent(fleet, agent)
     worktree = fleet.worktree(declared)
+    if declared.adopted and not fleet.has_worktree(declared):
+        hint = f"git worktree add FOLDER {shlex.quote(declared.branch)}"
+        raise GroundError(f"{declared.name} has no worktree: branch {declared.branch} is not checked out", hint=hint)
     if not worktree.is_dir():
         hint = f"create it: orchestra spawn {declared.name}"
         raise GroundError(f"{declared.name} has no worktree; it would be {worktree}", hint=hint)

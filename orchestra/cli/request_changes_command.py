@@ -22,7 +22,8 @@ from orchestra.errors import ExitCode
 def request_changes(call: Call, agent: str, message: str = "", from_train: bool = False) -> ExitCode:
     """Send an agent's work back with a message.
 
-    The message is recorded and appended to its TASK.md. A session that orchestra started is resumed with the message.
+    The message is recorded and, unless its branch was adopted, appended to its TASK.md. A session that orchestra
+    started is resumed with the message.
     """
     from orchestra.review import verdicts
     from orchestra.sessions.session_facts import read_session_facts
@@ -43,7 +44,8 @@ def request_changes(call: Call, agent: str, message: str = "", from_train: bool 
     if session is None or not session.runs:
         print_decisions(call, fleet, [decision], session=None)
         if not call.json:
-            print_result("TASK.md updated. This agent has no session, so none was resumed.")
+            done = "Tell the author of the branch." if declared.adopted else "TASK.md updated."
+            print_result(f"{done} This agent has no session, so none was resumed.")
         return ExitCode.DONE
     from orchestra.sessions.start import send_message
     from orchestra.workspace.provision import agent_environment

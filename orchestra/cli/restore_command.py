@@ -51,7 +51,8 @@ def restore(call: Call, agent: str, dry_run: bool = False) -> ExitCode:
         for note in notes:
             print_note(note, Tone.WAITING)
         if not steps:
-            print_result(f"Nothing to restore: {declared.name} is in {document['worktree']}.")
+            place = f"on its branch {declared.branch}" if declared.adopted else f"in {document['worktree']}"
+            print_result(f"Nothing to restore: {declared.name} is {place}.")
         elif reason:
             print_note(f"{declared.name} is not ready: {reason} (log: {document['log']})", Tone.BAD)
     return ExitCode.SHORT if reason else ExitCode.DONE

@@ -32,6 +32,9 @@ def scripts(call: Call, output: str | None = None) -> ExitCode:
 
     repository = Repository.discover(call.folder)
     loaded = load_named_blueprint(call.blueprint or default_blueprint(repository), repository)
+    if not loaded.agents:
+        hint = "the scripts are for agents that a blueprint declares; adopted branches land with orchestra merge"
+        raise UsageError(f"{loaded.source} declares no agent", hint=hint)
     folder = Path(output) if output else repository.top / "scripts"
     root = repository.home if loaded.source.is_relative_to(repository.home) else repository.top
     texts = written(collect_inputs(loaded, _called(loaded.source, root)))

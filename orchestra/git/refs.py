@@ -1,6 +1,7 @@
 """Refs. Below refs/orchestra/FLEET/AGENT/ every decision about an agent is one:
 
 ``base``               the commit the agent's branch was cut from; it also marks the branch as orchestra's
+``adopted``            the tip of a branch that orchestra did not create when it was adopted; it and its worktree stay
 ``saved/N``            uncommitted work that was saved, N from 1
 ``approved``           the exact commit a person approved
 ``changes-requested``  an annotated tag object: its message is the request, it peels to the head that was reviewed
@@ -50,6 +51,7 @@ class Kind(StrEnum):
     PROPOSED = "proposed"
     CLEANED = "cleaned"
     CLEANED_WORK = "cleaned-work"
+    ADOPTED = "adopted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class AgentRefs:
     proposed_for: CommitId | None = None
     cleaned: CommitId | None = None
     cleaned_work: CommitId | None = None
+    adopted: CommitId | None = None
     saved: tuple[CommitId, ...] = ()
 
 

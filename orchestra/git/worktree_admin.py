@@ -71,6 +71,20 @@ def place_of(common_dir: Path, reason: str, branch: str, *, likely: str) -> Path
     return None
 
 
+def checkout_of(common_dir: Path, branch: str, main: Path | None) -> Path | None:
+    """Return where ``branch`` is checked out, whoever created that worktree; None where it is nowhere.
+
+    ``main`` is the main checkout, if there is one.
+    """
+    head = f"ref: refs/heads/{branch}"
+    if main is not None and _head(common_dir) == head:
+        return main
+    for admin in sorted((common_dir / "worktrees").glob("*")):
+        if _head(admin) == head and (path := _registered_path(admin)) is not None:
+            return path
+    return None
+
+
 def reason_at(common_dir: Path, path: Path) -> str | None:
     """Return the reason with which the worktree registered at ``path`` is locked; None where there is none."""
     for admin in (common_dir / "worktrees").glob("*"):

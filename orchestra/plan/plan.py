@@ -6,10 +6,11 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from orchestra.blueprint.git_names import GATE_FOLDER_SUFFIX
-from orchestra.blueprint.model import RunGate
+from orchestra.blueprint.model import Blueprint, RunGate
 from orchestra.fleet import Fleet, explain_missing_target, newest_target, read_snapshot
 from orchestra.git.refs import CommitId
 from orchestra.plan.capacity import Machine, capacity_findings, cost, disk, slots
@@ -32,16 +33,19 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
 
     ``machine`` None: the one it runs on. Raises GitError where the repository cannot be read.
     """
-    blueprint = fleet.blueprint
+    # Adopted branches have no scope, runner or folder that a blueprint declares.
+    declared_agents = tuple(agent for agent in fleet.blueprint.agents if not agent.adopted)
+    blueprint = replace(fleet.blueprint, agents=declared_agents)
     machine = machine or read_machine(fleet.worktrees_root, needed_commands(blueprint))
     ground = survey(fleet.repository, spawning.base if spawning else newest_target(read_snapshot(fleet)))
     index = PathIndex(ground.paths)
     tree = claims(blueprint, index)
+    unprotected = frozenset(index.paths) - tree.protected
     needs = slots(blueprint, machine)
     space = disk(tuple(ground.sizes.values()), machine, _worktrees_to_make(fleet))
     money = cost(blueprint)
     findings = [
-        *_tree_findings(fleet, ground, index, tree),
+        *_tree_findings(blueprint, ground, index, tree),
         *remote_findings(fleet),
         *requirement_findings(blueprint, fleet.target, index.paths),
         *(setup_findings(blueprint, ground.sizes, machine.missing) if ground.commit else ()),
@@ -50,13 +54,15 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
         *capacity_findings(blueprint, needs, space, money),
     ]
     return PlanReport(
-        blueprint=blueprint,
+        blueprint=fleet.blueprint,
         repository=fleet.repository.home,
         target=fleet.target,
         commit=ground.commit,
-        agents=tuple(PlannedAgent(a, fleet.worktree(a), len(tree.held[a.name])) for a in blueprint.agents),
+        agents=tuple(
+            PlannedAgent(a, fleet.worktree(a), len(tree.held.get(a.name, unprotected))) for a in fleet.blueprint.agents
+        ),
         judging=tuple(sorted(tree.judging)),
-        graph=merge_graph(blueprint),
+        graph=merge_graph(fleet.blueprint),
         slots=needs,
         disk=space,
         cost=money,
@@ -83,21 +89,20 @@ def _with_refusals(
         yield Finding(Severity.ERROR, Code.NO_COMMIT, message, advice, place(fleet.blueprint, "target"))
 
 
-def _tree_findings(fleet: Fleet, ground: Survey, index: PathIndex, tree: Claims) -> Iterator[Finding]:
-    blueprint = fleet.blueprint
+def _tree_findings(blueprint: Blueprint, ground: Survey, index: PathIndex, tree: Claims) -> Iterator[Finding]:
     changes = Counter(path for commit in ground.history.changes for path in commit)
     yield from overlap_findings(blueprint, tree.held, changes)
     if ground.sizes:
         yield from pattern_findings(blueprint, index, tree)
     # With an agent that may change everything, no path is outside, and every file has several owners.
-    if all(agent.scope is not None for agent in blueprint.agents):
+    if blueprint.agents and all(agent.scope is not None for agent in blueprint.agents):
         demands = path_demands(ground.history.changes, tree.owners, tree.protected)
         yield from history_findings(blueprint, demands, tree, index)
 
 
 def _worktrees_to_make(fleet: Fleet) -> int:
     """Count the worktrees and gate slots that do not exist yet."""
-    agents = sum(1 for agent in fleet.blueprint.agents if not fleet.worktree(agent).exists())
+    agents = sum(1 for agent in fleet.blueprint.agents if not (agent.adopted or fleet.worktree(agent).exists()))
     if not any(isinstance(gate, RunGate) for gate in fleet.blueprint.gates.values()):
         return agents
     folder = fleet.worktrees_root / f"{fleet.repository.home.name}{GATE_FOLDER_SUFFIX}"

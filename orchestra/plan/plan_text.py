@@ -112,7 +112,9 @@ def _order(report: PlanReport) -> Iterator[str]:
         after.setdefault(arrow.after, []).append(arrow.before)
     planned_by_name = {planned.agent.name: planned for planned in report.agents}
     digits = len(str(len(report.agents)))
-    widest = max(len(name) for name in planned_by_name)
+    widest = max((len(name) for name in planned_by_name), default=0)
+    if not planned_by_name:
+        yield "    no agents: `orchestra adopt BRANCH...` takes in branches"
     has_stages = any(layer.stage for layer in report.graph.layers)
     for number, layer in enumerate(report.graph.layers):
         if number:
@@ -122,6 +124,8 @@ def _order(report: PlanReport) -> Iterator[str]:
         for agent in layer.agents:
             planned = planned_by_name[agent.name]
             details = f"{format_count(planned.files, 'file')} in {scope_summary(agent)}"
+            if agent.adopted:
+                details = f"adopted branch {agent.branch}; {details}"
             if agent.name in after:
                 details += f"; after {format_list(after[agent.name])}"
             yield from _wrapped(details, first_indent=f"    {agent.number:>{digits}} {agent.name:<{widest}}  ")

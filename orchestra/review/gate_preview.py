@@ -62,6 +62,11 @@ def kept_out_names(fleet: Fleet, base: CommitId) -> frozenset[str]:
 
 
 def kept_out_paths(agent: Agent, names: frozenset[str]) -> tuple[str, ...]:
-    """Return the paths that never land. A tracked CLAUDE.md stays as it is, unless the agent may edit it."""
+    """Return the paths that never land. A tracked CLAUDE.md stays as it is, unless the agent may edit it.
+
+    An adopted branch got no instruction files from orchestra, so that all of it lands.
+    """
+    if agent.adopted:
+        return ()
     may_edit = Matcher(Scope(agent.may_edit)).matches(STANDARDS)
     return tuple(sorted(names if may_edit else names | {STANDARDS}))

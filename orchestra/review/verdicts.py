@@ -6,10 +6,12 @@ was made for that tip. Any other tip, and any other proposal, makes it stale. An
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.errors import GroundError, UsageError
@@ -88,19 +90,12 @@ def request_changes(fleet: Fleet, agent: Agent, message: str, *, reviewed: str |
     refs, head = require_undecided(fleet, agent, reviewed)
     _require_not_landed(agent, refs)
     folder = fleet.worktree(agent)
-    if not folder.is_dir():
+    if not agent.adopted and not folder.is_dir():
         raise GroundError(
             f"the worktree of {agent.name} does not exist", hint=f"orchestra spawn {agent.name} creates it"
         )
-    # The agent may have put a link, a pipe or an endless file in its place; then the text that was rendered counts.
-    content = read_regular(folder / "TASK.md", most=_LONGEST_TASK + 1)
-    if content is None or len(content) > _LONGEST_TASK:
-        rendered = fleet.agent_folder(agent.name) / "rendered" / "TASK.md"
-        content = read_regular(rendered, most=_LONGEST_TASK) or b""
-    text = content.decode("utf-8", "surrogateescape")
-    section = f"\n## Changes requested on {head[:10]}\n\n{message.strip()}\n"
-    if not text.endswith(section):  # a killed call may have written it already
-        write_below(folder, "TASK.md", text + section)
+    if not agent.adopted:  # no file is written into the worktree of another author
+        _append_request(fleet, agent, folder, f"\n## Changes requested on {head[:10]}\n\n{message.strip()}\n")
     change_ref(fleet, agent, Kind.APPROVED, refs.approved, None, reason="request changes")
     git = fleet.repository.git
     # An identity of our own where the user has none: a verdict must not fail on an empty git configuration.
@@ -111,6 +106,18 @@ def request_changes(fleet: Fleet, agent: Agent, message: str, *, reviewed: str |
     change_ref(fleet, agent, Kind.CHANGES_REQUESTED, refs.changes_requested, tag, reason="request changes")
     fleet.ledger.record("verdict.changes-requested", agent.name, commit=head, message=message)
     return Decision(agent.name, Verdict.CHANGES_REQUESTED, head)
+
+
+def _append_request(fleet: Fleet, agent: Agent, folder: Path, section: str) -> None:
+    """Append a request for changes to the TASK.md of the agent's worktree, unless it ends with it."""
+    # The agent may have put a link, a pipe or an endless file in its place; then the text that was rendered counts.
+    content = read_regular(folder / "TASK.md", most=_LONGEST_TASK + 1)
+    if content is None or len(content) > _LONGEST_TASK:
+        rendered = fleet.agent_folder(agent.name) / "rendered" / "TASK.md"
+        content = read_regular(rendered, most=_LONGEST_TASK) or b""
+    text = content.decode("utf-8", "surrogateescape")
+    if not text.endswith(section):  # a killed call may have written it already
+        write_below(folder, "TASK.md", text + section)
 
 
 def discard(fleet: Fleet, agent: Agent, reason: str, *, reviewed: str | None = None) -> Decision:
@@ -126,7 +133,9 @@ def discard(fleet: Fleet, agent: Agent, reason: str, *, reviewed: str | None = N
     fleet.ledger.record("verdict.discarded", agent.name, commit=head, reason=reason)
     remarks = (
         f"its head is kept as {ref}",
-        f"to bring it back, also after clean: orchestra restore {agent.name}",
+        f"its branch {agent.branch} stays as it is; to take it in again: orchestra restore {agent.name}"
+        if agent.adopted
+        else f"to bring it back, also after clean: orchestra restore {agent.name}",
     )
     return Decision(agent.name, Verdict.DISCARDED, head, remarks)
 
@@ -157,7 +166,8 @@ def require_undecided(
         all_refs = read_refs(fleet.repository.git, [f"{PREFIX}{fleet.name}/{agent.name}/", branch])
     refs = group_by_agent(all_refs, fleet.name).get(agent.name, AgentRefs())
     if refs.base is None:
-        raise UsageError(f"{agent.name} was not spawned", hint=f"orchestra spawn {agent.name}")
+        fix = f"adopt {shlex.quote(agent.branch)}" if agent.adopted else f"spawn {agent.name}"
+        raise UsageError(f"{agent.name} was not spawned", hint=f"orchestra {fix}")
     if refs.discarded is not None:
         raise UsageError(f"{agent.name} was discarded", hint=f"to bring it back: orchestra restore {agent.name}")
     head = all_refs.get(branch)

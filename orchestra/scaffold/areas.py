@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Final
 
-from orchestra.blueprint.checks import VERBS
+from orchestra.blueprint.git_names import VERBS
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import Matcher
 from orchestra.scaffold.code_folders import PLAIN_NAMES, Folders, is_aside, is_test, last_name

@@ -13,7 +13,7 @@ from typing import Final
 
 from orchestra.scaffold.areas import Area, Kind
 from orchestra.scaffold.detect import Stack
-from orchestra.scaffold.draft_texts import HEAD, LIMITS, PROFILES, RULES
+from orchestra.scaffold.draft_texts import BRANCHES, HEAD, LIMITS, PROFILES, RULES
 
 WORKTREE_INCLUDE: Final = ".worktreeinclude"
 _WIDTH: Final = 118
@@ -23,6 +23,8 @@ _DOLLARS_EACH: Final = 10
 _MOST_AT_ONCE: Final = 6
 _MOST_UNOWNED: Final = 5
 _NOT_STRINGS: Final = frozenset("null true false yes no on off y n".split())
+_AGENT_GATES: Final = ("  scope: {builtin: scope, policy: block}", "  notes: {builtin: notes}")
+_BRANCH_GATES: Final = ("  secrets: {builtin: secrets}",)
 _TITLES: Final = {
     Kind.INFRASTRUCTURE: "Scripts and deployment",
     Kind.TESTS: "End-to-end tests",
@@ -56,16 +58,13 @@ def draft_blueprint(
 
 def frame(stack: Stack, tracked: Collection[str], head: str, agents: int, sections: Sequence[str]) -> str:
     """Return a whole blueprint: ``head``, what was detected, limits for that many agents, and ``sections`` last."""
-    conflicts = [f"    {quoted(path)}: union" for path in sorted(tracked) if _CHANGE_LOG.fullmatch(path)]
-    locks = {lock: run for lock, run in stack.regenerate.items() if lock in tracked}
-    conflicts += [f"    {quoted(lock)}: {{regenerate: {quoted(run)}}}" for lock, run in locks.items()]
     limits = LIMITS.format(each=_DOLLARS_EACH, at_once=min(agents, _MOST_AT_ONCE), all=_DOLLARS_EACH * agents)
     parts = [
         head,
         RULES,
         *_setup(stack, tracked),
-        _gates(stack),
-        *(["\n".join(["merge:", "  conflicts:", *conflicts]) + "\n"] if conflicts else []),
+        _gates(stack, _AGENT_GATES),
+        *_conflicts(stack, tracked),
         limits,
         *sections,
     ]
@@ -86,6 +85,24 @@ def detected_stacks(stack: Stack) -> str:
 def comment(text: str, *, indent: str = "") -> str:
     """Return the text as a comment of as many lines as it needs."""
     return textwrap.fill(text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
+
+
+def draft_branches_blueprint(stack: Stack, tracked: Collection[str], *, name: str, target: str) -> str:
+    """Return the YAML of a blueprint without agents, whose gates are for branches that are adopted."""
+    detected = comment(f"Drafted by `orchestra adopt`. Detected: {detected_stacks(stack)}.")
+    head = BRANCHES.format(detected=detected, name=plain(name), target=quoted(target))
+    agents = "agents: []                          # `orchestra adopt BRANCH...` needs no entry here\n"
+    sections = [*_setup(stack, tracked), _gates(stack, _BRANCH_GATES), *_conflicts(stack, tracked)]
+    return "\n".join([head, *sections, agents])
+
+
+def _conflicts(stack: Stack, tracked: Collection[str]) -> Iterator[str]:
+    """Return the section of files whose conflicts need no person; nothing where there are none."""
+    conflicts = [f"    {quoted(path)}: union" for path in sorted(tracked) if _CHANGE_LOG.fullmatch(path)]
+    locks = {lock: run for lock, run in stack.regenerate.items() if lock in tracked}
+    conflicts += [f"    {quoted(lock)}: {{regenerate: {quoted(run)}}}" for lock, run in locks.items()]
+    if conflicts:
+        yield "\n".join(["merge:", "  conflicts:", *conflicts]) + "\n"
 
 
 def _setup(stack: Stack, tracked: Collection[str]) -> Iterator[str]:
@@ -118,12 +135,8 @@ def _setup(stack: Stack, tracked: Collection[str]) -> Iterator[str]:
         )
 
 
-def _gates(stack: Stack) -> str:
-    lines = [
-        "gates:                              # run on each candidate, in this order",
-        "  scope: {builtin: scope, policy: block}",
-        "  notes: {builtin: notes}",
-    ]
+def _gates(stack: Stack, builtin_gates: Sequence[str]) -> str:
+    lines = ["gates:                              # run on each candidate, in this order", *builtin_gates]
     for name, command in stack.gates.items():
         env = ", ".join(f"{name}: {quoted(value)}" for name, value in command.env.items())
         timeout = "15m" if command.gate == "tests" else "5m"

@@ -38,6 +38,22 @@ description: {description}
 
 overlap: error                      # plan and spawn refuse scopes that share a file
 {stages}"""
+BRANCHES: Final = """\
+# yaml-language-server: $schema=../.orchestra/blueprint.schema.json
+# $schema: ../.orchestra/blueprint.schema.json
+#
+{detected}
+#
+# The branches that `orchestra adopt` takes in land on the target when they pass the gates below and you approved them.
+# `orchestra check` runs the gates on the target as it is now.
+version: 1
+name: {name}
+title: Adopted branches
+target: {target}
+
+runner: {{kind: none}}               # the branches have authors of their own
+limits: {{gates: 1}}                 # candidates under test at once. 2 needs tests without fixed ports or shared files
+"""
 LIMITS: Final = """\
 runner:
   kind: claude

@@ -20,10 +20,11 @@ from orchestra.errors import DiskFull, GroundError, UsageError
 from orchestra.files import read_regular, write_below
 from orchestra.scaffold.areas import propose_areas, unowned_files
 from orchestra.scaffold.detect import Stack, detect, slug
-from orchestra.scaffold.draft import draft_blueprint
+from orchestra.scaffold.draft import draft_blueprint, draft_branches_blueprint
 
 SCHEMA: Final = PurePosixPath(".orchestra/blueprint.schema.json")
 EDITOR: Final = PurePosixPath(".vscode/settings.json")
+BRANCHES_FLEET: Final = "branches"
 TASKS: Final = PurePosixPath("tasks.py")
 _TASKS_FILES: Final = (TASKS, PurePosixPath("tasks/__init__.py"))
 _TASKS_TEXT: Final = '''\
@@ -98,6 +99,24 @@ def init_files(
     text = draft_blueprint(stack, areas, tracked, name=name, unowned=unowned)
     path = PurePosixPath("blueprints") / f"{name}.yaml"
     return plan_files(root, path, {}, text, invoke=invoke, foreign_setup=foreign_setup(stack))
+
+
+def branches_files(
+    root: Path,
+    tracked: Collection[str],
+    *,
+    target: str,
+    programs: Collection[str] = (),
+    is_ignored: Callable[[str], bool] = lambda _: True,
+) -> InitPlan:
+    """Plan the blueprint of a fleet that consists of adopted branches: the gates that the stack has, and no agent.
+
+    The arguments are those of ``init_files``.
+    """
+    stack = detect(root, tracked, programs=programs, is_ignored=is_ignored)
+    text = draft_branches_blueprint(stack, tracked, name=BRANCHES_FLEET, target=target)
+    path = PurePosixPath("blueprints") / f"{BRANCHES_FLEET}.yaml"
+    return plan_files(root, path, {}, text, foreign_setup=foreign_setup(stack))
 
 
 def foreign_setup(stack: Stack) -> tuple[str, ...]:

@@ -7,11 +7,19 @@ shell reads it the same way (zsh does not split ``$LIST``). A function that take
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from math import ceil
 
 from orchestra.blueprint.inline_templates import render_env, render_root
-from orchestra.blueprint.model import Agent, AgentName, Blueprint, BuiltinGate, Policy, Scope, Strategy
+from orchestra.blueprint.model import (
+    Agent,
+    AgentName,
+    Blueprint,
+    BuiltinGate,
+    Policy,
+    Scope,
+    Strategy,
+    stand_in_agent,
+)
 from orchestra.blueprint.scope import Matcher
 from orchestra.errors import UsageError
 from orchestra.shell.inputs import AgentTexts, ScriptInputs
@@ -230,7 +238,7 @@ def gate_environment(blueprint: Blueprint) -> str:
     A gate runs the agents' code, so it gets no tokens, no agent sockets, and nothing that redirects git.
     """
     number = len(blueprint.agents) + 2
-    stand_in = replace(blueprint.agents[0], name=AgentName("gate-1"), number=number, title="gate-1", stage=None)
+    stand_in = stand_in_agent(blueprint, AgentName("gate-1"), number)
     fixed = '"TMPDIR=$o_scratch/tmp" "ORCHESTRA_FLEET=$o_fleet" ORCHESTRA_GATE_SLOT=gate-1'
     row = fixed + _variables(blueprint, stand_in)
     yours = " ".join(f'${{{name}+"{name}=${name}"}}' for name in GATE_VARIABLES)

@@ -15,12 +15,12 @@ import os
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from orchestra.blueprint.inline_templates import render_env
-from orchestra.blueprint.model import AgentName
+from orchestra.blueprint.model import AgentName, stand_in_agent
 from orchestra.engine.process_tree import is_marked
 from orchestra.errors import GitError
 from orchestra.files import write_atomically
@@ -82,9 +82,7 @@ class Slots:
         """What jobs in that slot see: the allow-list, and ``setup.env`` as for an agent numbered after the last one."""
         blueprint = self._fleet.blueprint
         name, place = AgentName(f"gate-{number}"), str(self.path(number))
-        stand_in = replace(
-            blueprint.agents[0], name=name, number=len(blueprint.agents) + number + 1, title=name, stage=None
-        )
+        stand_in = stand_in_agent(blueprint, name, len(blueprint.agents) + number + 1)
         env = blueprint.worktrees.setup.env
         home = str(self._fleet.repository.home)
         own = render_env(env, agent=stand_in, fleet=blueprint.name, worktree=place, repo=home)

@@ -3,6 +3,7 @@
 Everything that is removed is held by a ref. Uncommitted work is saved under ``saved/N`` first, ignored files created or
 changed by hand are kept in the agent's state folder, and a branch is deleted only while a verdict's ref reaches its
 tip. An agent that cannot be removed keeps its worktree and is reported with the reason; the others go on.
+Of an adopted agent only orchestra's records go; its branch and its worktree stay.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from orchestra.files import read_regular
 from orchestra.fleet import Fleet
 from orchestra.git import worktree_admin, worktree_removal
 from orchestra.git.lock import exclusive
+from orchestra.git.refs import AgentRefs
+from orchestra.workspace.adoption import forget, forget_line
 from orchestra.workspace.paths import format_command
 from orchestra.workspace.progress import Listener, disk_errors, explain, record
 from orchestra.workspace.removal import AgentRemoval, RemovalRun, plan_removal
+from orchestra.workspace.renewal import next_round
 from orchestra.workspace.spawn import MADE_ROOT
 from orchestra.workspace.spawn_checks import Ground, real, survey
 
@@ -37,11 +41,13 @@ class CleanPlan:
     agents: tuple[AgentRemoval, ...]
     skipped: tuple[tuple[AgentName, str], ...]
     root: Path | None
+    forgotten: tuple[tuple[Agent, str], ...] = ()  # adopted agents, each with the line of its step
 
     def lines(self) -> list[str]:
         """Return one line for each step."""
         root = [format_command("rmdir", self.root)] if self.root else []
-        return [line for removal in self.agents for line in removal.lines()] + root
+        removals = [line for removal in self.agents for line in removal.lines()]
+        return [*removals, *root, *(line for _, line in self.forgotten)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ def clean(
     with disk_errors(fleet), exclusive(fleet.repository.state_folder, "clean"):
         # Bring removals that were killed to an end. The plan finds and reports the same problems.
         for agent in fleet.blueprint.agents:
+            if agent.adopted:
+                continue
             try:
                 worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
             except (GroundError, OSError) as error:
@@ -79,8 +87,18 @@ def clean(
             run.remove_all(plan.agents, engine)
             if plan.root and _remove_root(fleet, plan.root):
                 run.lines.append(format_command("rmdir", plan.root))
+            number = next_round(fleet, [agent for agent, _ in plan.forgotten]) if plan.forgotten else 0
+            for agent, line in plan.forgotten:
+                with run.skipping(agent.name):
+                    forget(fleet, agent, number)
+                    run.lines.append(line)
         finally:
-            record(fleet, "clean", len(run.lines), [removal.name for removal in plan.agents])
+            record(
+                fleet,
+                "clean",
+                len(run.lines),
+                [*(r.name for r in plan.agents), *(agent.name for agent, _ in plan.forgotten)],
+            )
     return CleanReport(tuple(run.lines), (*plan.skipped, *run.skipped.items()), tuple(run.kept_files))
 
 
@@ -89,9 +107,14 @@ def plan_clean(fleet: Fleet, agents: Collection[AgentName] | None = None, *, sav
     ground, admins = survey(fleet), worktree_admin.admins(fleet.repository)
     skipped: dict[AgentName, str] = {}
     removals: list[AgentRemoval] = []
+    forgotten: list[tuple[Agent, str]] = []
     for agent in fleet.blueprint.agents:
         refs = ground.of(agent)
         if agents is not None and agent.name not in agents:
+            continue
+        # A record without refs is what a killed call left.
+        if agent.adopted and (refs.landed or refs.discarded or refs == AgentRefs()):
+            forgotten.append((agent, forget_line(fleet, agent)))
             continue
         if refs.landed is None and refs.discarded is None:
             if agents is not None:
@@ -107,7 +130,8 @@ def plan_clean(fleet: Fleet, agents: Collection[AgentName] | None = None, *, sav
         except (GroundError, OSError) as error:
             skipped[agent.name] = explain(error)
     root = fleet.worktrees_root if _is_root_leaving(fleet, {removal.name for removal in removals}) else None
-    return CleanPlan(tuple(removal for removal in removals if removal.lines()), tuple(skipped.items()), root)
+    removed = tuple(removal for removal in removals if removal.lines())
+    return CleanPlan(removed, tuple(skipped.items()), root, tuple(forgotten))
 
 
 def _reason_to_stay(ground: Ground, agent: Agent) -> str | None:
@@ -146,7 +170,7 @@ def _is_root_leaving(fleet: Fleet, removed: set[AgentName]) -> bool:
     staying: set[str] = set()
     for agent in fleet.blueprint.agents:
         path = fleet.worktree(agent)
-        if path.is_relative_to(root) and (agent.name in removed or path.exists()):
+        if not agent.adopted and path.is_relative_to(root) and (agent.name in removed or path.exists()):
             (leaving if agent.name in removed else staying).add(path.relative_to(root).parts[0])
     return is_made and present <= leaving - staying
 

@@ -116,8 +116,9 @@ def remove_entries(fleet: Fleet, remaining: Collection[str]) -> None:
 
 
 def registered_names(fleet: Fleet) -> list[str]:
-    """Return git's names for the worktrees of the fleet's agents."""
-    places = {Path(os.path.realpath(fleet.worktree(agent))) for agent in fleet.blueprint.agents}
+    """Return git's names for the worktrees that spawn made for the fleet's agents."""
+    agents = [agent for agent in fleet.blueprint.agents if not agent.adopted]
+    places = {Path(os.path.realpath(fleet.worktree(agent))) for agent in agents}
     return [admin.name for path, admin in worktree_admin.admins(fleet.repository).items() if path in places]
 
 

@@ -18,7 +18,7 @@ from orchestra.engine.job import Engine
 from orchestra.errors import GroundError
 from orchestra.fleet import Fleet, newest_target
 from orchestra.git import worktree_admin
-from orchestra.git.refs import PREFIX, AgentRefs, CommitId, RefName, RefUpdate, branch_ref, update
+from orchestra.git.refs import PREFIX, AgentRefs, CommitId, Kind, RefName, RefUpdate, branch_ref, update
 from orchestra.git.unsaved_work import find_unsaved
 from orchestra.text import format_list
 from orchestra.workspace.progress import Listener, explain
@@ -81,7 +81,7 @@ def plan_renewal(ground: Ground, agents: Collection[Agent]) -> tuple[Renewal, li
             removals.append(replace(removal, branch_tip=None, forgets=False))  # both are archived
         except (GroundError, OSError) as error:
             problems.append(f"{agent.name} cannot begin a new round: {explain(error)}")
-    number = _round_number(fleet, [removal.agent for removal in removals])
+    number = next_round(fleet, [removal.agent for removal in removals])
     return Renewal(fleet.name, newest_target(ground.snapshot), number, tuple(removals)), problems
 
 
@@ -141,13 +141,16 @@ def renew(fleet: Fleet, renewal: Renewal, engine: Engine, progress: Listener) ->
                 if renewal.number is None:
                     _delete_refs(fleet, removal.agent, _agent_objects(fleet, removal.agent))
                 else:
-                    _archive(fleet, removal.agent, renewal.number)
+                    archive_refs(fleet, removal.agent, renewal.number)
                 run.lines.append(renewal.archive_line(removal))
     return run
 
 
-def _archive(fleet: Fleet, agent: Agent, number: int) -> None:
-    """Move an agent's refs, branch and state folder to a round of the archive. Repeated, it continues."""
+def archive_refs(fleet: Fleet, agent: Agent, number: int) -> None:
+    """Move an agent's refs and state folder to a round of the archive, and its branch unless that was adopted.
+
+    Repeated, it continues.
+    """
     git, prefix = fleet.repository.git, _archive_prefix(fleet.name, number, agent.name)
     objects, archived = _agent_objects(fleet, agent), _read_objects(fleet, [prefix])
     copies = [RefUpdate(RefName(prefix + kind), at, archived.get(prefix + kind)) for kind, at in objects.items()]
@@ -162,18 +165,26 @@ def _archive(fleet: Fleet, agent: Agent, number: int) -> None:
 
 
 def _delete_refs(fleet: Fleet, agent: Agent, objects: Mapping[str, CommitId]) -> None:
-    """Delete an agent's refs and its branch. The base goes last: without it, the others would not count as ours."""
+    """Delete an agent's refs and its branch. The base goes last: without it, the others would not count as ours.
+
+    Of an adopted agent the verdict goes last: it says that the agent is to be forgotten.
+    """
     origin = f"{PREFIX}{fleet.name}/{agent.name}/"
     names = {kind: RefName(origin + kind) for kind in objects} | {"branch": branch_ref(agent.branch)}
     ordered = sorted(objects, key=lambda kind: kind == "base")
     deletions = [RefUpdate(names[kind], None, objects[kind]) for kind in ordered]
-    update(fleet.repository.git, deletions, reason="start again from today's target")
+    if agent.adopted:
+        verdicts = {names[kind] for kind in (Kind.LANDED, Kind.DISCARDED) if kind in names}
+        first = [deletion for deletion in deletions if deletion.ref not in verdicts]
+        update(fleet.repository.git, first, reason="forget an adopted branch")
+        deletions = [deletion for deletion in deletions if deletion.ref in verdicts]
+    update(fleet.repository.git, deletions, reason="archived, or moved to today's target")
 
 
 def _agent_objects(fleet: Fleet, agent: Agent) -> dict[str, CommitId]:
-    """Return what an agent's refs hold, by their name below its prefix; ``branch`` is its branch."""
+    """Return what an agent's refs hold, by their name below its prefix; ``branch`` is its branch, unless adopted."""
     prefix, branch = f"{PREFIX}{fleet.name}/{agent.name}/", branch_ref(agent.branch)
-    objects = _read_objects(fleet, [prefix, branch])
+    objects = _read_objects(fleet, [prefix] if agent.adopted else [prefix, branch])
     return {"branch" if ref == branch else ref.removeprefix(prefix): at for ref, at in objects.items()}
 
 
@@ -183,7 +194,7 @@ def _read_objects(fleet: Fleet, patterns: Collection[str]) -> Mapping[str, Commi
     return {name: CommitId(at) for at, _, name in (row.partition(" ") for row in rows)}
 
 
-def _round_number(fleet: Fleet, agents: Collection[Agent]) -> int:
+def next_round(fleet: Fleet, agents: Collection[Agent]) -> int:
     """Return the number of the next round, or that of a round whose archiving was interrupted."""
     archived = _read_objects(fleet, [f"{PREFIX}archive/{fleet.name}/"])
     numbers = [name.split("/")[4] for name in archived]

@@ -61,7 +61,8 @@ def restore(fleet: Fleet, agent: Agent, *, engine: Engine, progress: Listener = 
     """Restore one agent. Raises SpawnRefused and other GroundErrors, LockHeld, DiskFull; run again, it continues."""
     with disk_errors(fleet), exclusive(fleet.repository.state_folder, "restore"):
         with contextlib.suppress(GroundError):  # the plan's checks say what is in the way
-            worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
+            if not agent.adopted:
+                worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
         plan = plan_restore(fleet, agent)
         run = execute(fleet, plan.spawn, engine, progress)
         for name in plan.kept_files:  # they are in the worktree again
@@ -82,6 +83,9 @@ def plan_restore(fleet: Fleet, agent: Agent) -> RestorePlan:
     refs = ground.of(agent)
     if refs.base is None:
         raise GroundError(f"{agent.name} was never spawned", hint=f"orchestra spawn {agent.name}")
+    if agent.adopted:  # its branch and its worktree were never touched
+        verdict = ((agent_ref(fleet.name, agent.name, Kind.DISCARDED), refs.discarded),) if refs.discarded else ()
+        return RestorePlan(agent, SpawnPlan(ground.base), verdict, fleet.agent_folder(agent.name) / KEPT, ())
     if problems := tuple(find_problems(ground, [agent])):
         raise SpawnRefused(problems)
     ended = {Kind.DISCARDED: refs.discarded, Kind.CLEANED: refs.cleaned, Kind.CLEANED_WORK: refs.cleaned_work}

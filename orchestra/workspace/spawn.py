@@ -92,7 +92,8 @@ def spawn(
     with disk_errors(fleet), exclusive(fleet.repository.state_folder, "spawn"):
         for agent in fleet.blueprint.agents:  # a clean that was killed may have put a worktree out of sight
             with contextlib.suppress(GroundError):  # the plan's checks say what is in the way
-                worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
+                if not agent.adopted:
+                    worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
         plan = plan_spawn(fleet, agents=agents, fresh=fresh)
         if plan.problems or plan.base is None:
             raise SpawnRefused(plan.problems, plan.blueprint_errors)
@@ -105,7 +106,7 @@ def spawn(
         run = execute(fleet, plan, engine, progress)
     places = []
     for agent in fleet.blueprint.agents:
-        if agents is None or agent.name in agents:
+        if not agent.adopted and (agents is None or agent.name in agents):
             origin = WorktreeOrigin.MADE if agent.name in plan.new_agents else WorktreeOrigin.EXISTING
             origin = WorktreeOrigin.SETTLED if agent.name in plan.settled else origin
             ready = readiness(fleet, agent.name)

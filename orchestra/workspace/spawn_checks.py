@@ -52,7 +52,9 @@ class Ground:
         return self.snapshot.agent_refs(agent.name)
 
     def is_ours(self, agent: Agent) -> bool:
-        return self.of(agent).base is not None
+        """Return whether orchestra created the agent's branch."""
+        refs = self.of(agent)
+        return refs.base is not None and refs.adopted is None and not agent.adopted
 
     def worktree(self, agent: Agent) -> Worktree | None:
         """Return the registration of the agent's worktree, whether or not its folder exists."""
@@ -168,8 +170,9 @@ def _branch_problems(ground: Ground, agent: Agent) -> Iterator[str]:
     branch, fleet = agent.branch, ground.fleet
     if branch in ground.branches and not ground.is_ours(agent):
         yield (
-            f"branch {branch} of agent {agent.name} already exists and was not created by orchestra: rename it "
-            f"(git branch -m {branch} NEW_NAME), or change worktrees.branch"
+            f"branch {branch} of agent {agent.name} already exists and was not created by orchestra: take it in as it "
+            f"is (orchestra adopt {branch} --as {agent.name}), rename it (git branch -m {branch} NEW_NAME), or change "
+            "worktrees.branch"
         )
     name = branch_ref(branch)
     if (

@@ -19,6 +19,7 @@ from orchestra.git import worktree_admin
 from orchestra.git.refs import CommitId, Kind, RefName, agent_ref
 from orchestra.git.unsaved_work import next_saved
 from orchestra.plan.requirements import blueprint_errors, remote_notes
+from orchestra.text import format_list
 from orchestra.workspace import git_excludes
 from orchestra.workspace.instruction_files import Verdict, compare
 from orchestra.workspace.paths import ASIDE, format_command
@@ -185,7 +186,14 @@ def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None, fre
     ``agents`` None means all. ``fresh``: what they have is archived first, and they start from today's target.
     """
     ground = survey(fleet)
-    chosen = [agent for agent in fleet.blueprint.agents if agents is None or agent.name in agents]
+    named = [agent for agent in fleet.blueprint.agents if agents is None or agent.name in agents]
+    chosen = [agent for agent in named if not agent.adopted]
+    if not chosen:
+        adopted = format_list([agent.name for agent in named], most=5)
+        note = f"{adopted}: adopted, so spawn has nothing to create"
+        if not named:
+            note = f"{fleet.blueprint.source} declares no agent: orchestra adopt BRANCH... takes in branches"
+        return replace(_plan(ground, chosen, None), notes=(note,))
     if fresh:
         renewal, obstacles = plan_renewal(ground, chosen)
         return _plan(ground, chosen, renewal, obstacles)

@@ -312,7 +312,7 @@ def test_loading_the_module_imports_nothing_heavy() -> None:
 
 
 def test_every_verb_is_refused_as_the_name_of_an_agent() -> None:
-    from orchestra.blueprint.checks import VERBS
+    from orchestra.blueprint.git_names import VERBS
     from orchestra.cli import ns
 
     assert set(ns.task_names) <= VERBS
