@@ -70,7 +70,6 @@ for name in spanish italian; do
   git commit -q -m "Add $name"
 done
 git switch -q main
-mkdir blueprints
 """,
 }
 
