@@ -21,6 +21,7 @@ from orchestra.engine import process
 from orchestra.errors import OrchestraError
 from orchestra.fleet import Fleet
 from orchestra.git.git_process import Git
+from orchestra.plan.client_settings import read_client_settings
 from orchestra.plan.repository_scan import read_tree
 from orchestra.sessions.runners.claude import PROGRAM, config_file, install_client, require_no_dialog
 from orchestra.sessions.runners.command import require_program
@@ -58,7 +59,7 @@ def examine(fleet: Fleet | None) -> list[Finding]:
     """Run every check; with a fleet, also those of what its blueprint needs."""
     checks: list[Callable[[], Iterator[Finding]]] = [_git, _tmux, partial(_client, fleet), _sandbox, _logout]
     if fleet is not None:
-        of_fleet = (_programs, _proposals, _dialogs, _limits, _memory, _disk, _file_system)
+        of_fleet = (_programs, _client_settings, _proposals, _dialogs, _limits, _memory, _disk, _file_system)
         checks += [partial(check, fleet) for check in of_fleet]
     findings: list[Finding] = []
     for check in checks:
@@ -159,6 +160,18 @@ def _programs(fleet: Fleet) -> Iterator[Finding]:
             yield Finding(Level.FAIL, "program", error.message, error.hint or "")
         else:
             yield Finding(Level.OK, "program", f"{name} is on PATH")
+
+
+def _client_settings(fleet: Fleet) -> Iterator[Finding]:
+    """Report settings of the Claude client that reach every agent; `plan` compares denied files with the scopes."""
+    if not any(agent.runner.kind is RunnerKind.CLAUDE for agent in fleet.blueprint.agents):
+        return
+    for file in read_client_settings(fleet.repository, fleet.target_tip()):
+        for rule in file.denied_tools():
+            problem = f"{file.name} denies {rule}, so no agent of the Claude client can do its work"
+            yield Finding(Level.WARN, "client", problem, f"remove the rule from {file.name}")
+        for fact in file.facts():
+            yield Finding(Level.NOTE, "client", fact)
 
 
 def _proposals(fleet: Fleet) -> Iterator[Finding]:

@@ -105,12 +105,18 @@ def limit_protocols(git: Git) -> Git:
     return git.with_env(GIT_ALLOW_PROTOCOL=":".join([*_USUAL_PROTOCOLS, *users]))
 
 
-def hooks_folder(git: Git) -> Path:
-    """Return the folder of the person's hooks: ``core.hooksPath`` of the configuration, else the repository's own."""
+def configured_hooks_path(git: Git) -> Path | None:
+    """Return ``core.hooksPath`` of the configuration; relative to each worktree where it is not absolute."""
     values = git.run("config", "--type=path", "--show-scope", "-z", "--get-all", "core.hooksPath", ok=(0, 1)).fields
     configured = [path for scope, path in zip(values[::2], values[1::2], strict=True) if scope != "command"]
-    if configured:
-        return git.folder / configured[-1]
+    return Path(configured[-1]) if configured else None
+
+
+def hooks_folder(git: Git) -> Path:
+    """Return the folder of the person's hooks: ``core.hooksPath`` of the configuration, else the repository's own."""
+    configured = configured_hooks_path(git)
+    if configured is not None:
+        return git.folder / configured
     return Path(git.text("rev-parse", "--path-format=absolute", "--git-common-dir")) / "hooks"
 
 

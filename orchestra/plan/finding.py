@@ -40,6 +40,9 @@ class Code(StrEnum):
     REQUIRED_MISSING = "required-missing"  # the target lacks a file that the blueprint requires
     TARGET_BEHIND = "target-behind"  # the remote's target, as last fetched, has commits that the local one lacks
     TARGET_DIVERGED = "target-diverged"  # and the local one has others
+    CLIENT_DENIES = "client-denies"  # settings of the Claude client deny agents a tool or files of their scope
+    CLIENT_SETTINGS = "client-settings"  # hooks, variables or a model from settings of the Claude client
+    HOOKS_MISSING = "hooks-missing"  # the repository expects git hooks that agents' worktrees do not have
     NO_COMMIT = "no-commit"  # the target has no commit to start from
     SPAWN_REFUSED = "spawn-refused"  # spawn would refuse: a branch or folder belongs to another fleet, ...
 

@@ -131,7 +131,7 @@ def history_findings(
     outside = _topmost([demand for demand in demands if not demand.owners and demand.path not in spoken_of])
     needed = [demand for demand in demands if demand.path in tree.protected and not demand.owners]
     yield from (_hot(blueprint, demand) for demand in hot[:MOST])
-    yield from (_outside(blueprint, demand) for demand in outside[:MOST])
+    yield from (_outside(blueprint, demand, merges=demand.path in harmless) for demand in outside[:MOST])
     yield from (_needed(blueprint, demand) for demand in needed[:MOST])
 
 
@@ -166,17 +166,20 @@ def _hot(blueprint: Blueprint, demand: PathDemand) -> Finding:
     return Finding(severity, Code.HOT_FILE, message, advice, place(blueprint, *key), agents, (demand.path,))
 
 
-def _outside(blueprint: Blueprint, demand: PathDemand) -> Finding:
+def _outside(blueprint: Blueprint, demand: PathDemand, *, merges: bool) -> Finding:
+    """Return the finding; ``merges``: a rule merges the changes of several agents, so that several may own it."""
     first = demand.likely[0].agent
     pattern = f"{demand.path}**" if demand.path.endswith("/") else demand.path
-    if len(demand.likely) > 1:
+    if merges:
+        advice = f"add it to the scope of each agent that is to write to it: `merge.conflicts` merges {pattern}"
+    elif len(demand.likely) > 1:
         advice = f"give each its own part of {pattern}, or all of it to {first}; or write in the tasks that it stays"
     else:
         advice = (
             f"add the part of {pattern} that {first} needs to its scope, or write in its task that it stays unchanged"
         )
     return Finding(
-        Severity.WARNING,
+        Severity.NOTE if merges else Severity.WARNING,
         Code.OUTSIDE_SCOPES,
         f"{pattern} is outside all scopes, and changed in {_when(demand)}",
         advice,

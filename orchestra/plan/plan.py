@@ -14,6 +14,8 @@ from orchestra.blueprint.model import Blueprint, RunGate
 from orchestra.fleet import Fleet, explain_missing_target, newest_target, read_snapshot
 from orchestra.git.refs import CommitId
 from orchestra.plan.capacity import Machine, capacity_findings, cost, disk, slots
+from orchestra.plan.client_settings import client_findings, read_client_settings
+from orchestra.plan.expected_hooks import hook_findings
 from orchestra.plan.finding import GROUND, Code, Finding, Severity, by_severity, place
 from orchestra.plan.history_findings import history_findings, path_demands
 from orchestra.plan.last_check import last_green_check
@@ -47,6 +49,8 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
     findings = [
         *_tree_findings(blueprint, ground, index, tree),
         *remote_findings(fleet),
+        *client_findings(blueprint, read_client_settings(fleet.repository, ground.commit), tree, index),
+        *hook_findings(fleet, ground),
         *requirement_findings(blueprint, fleet.target, index.paths),
         *(setup_findings(blueprint, ground.sizes, machine.missing) if ground.commit else ()),
         *shell_findings(blueprint, machine.shell),

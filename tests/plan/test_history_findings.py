@@ -47,7 +47,10 @@ def test_a_file_that_has_one_owner_and_another_taker_is_a_note(written: Written)
 
 def test_files_that_merge_by_rule_are_not_hot_but_for_a_forbidden_one(written: Written) -> None:
     commits = [{"api/x", "log"}, {"db/x", "log"}] * 3
-    assert found(written(TWO, 'merge: {conflicts: {"log": union}}'), commits)[0].code is Code.OUTSIDE_SCOPES
+    (outside,) = found(written(TWO, 'merge: {conflicts: {"log": union}}'), commits)
+    assert (outside.severity, outside.code) == (Severity.NOTE, Code.OUTSIDE_SCOPES)
+    advice = "add it to the scope of each agent that is to write to it: `merge.conflicts` merges log"
+    assert outside.advice == advice
     assert found(written(TWO, 'merge: {conflicts: {"log": forbid}}'), commits)[0].code is Code.HOT_FILE
 
 
