@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,8 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+
+from orchestra.cli import ns
 
 ROOT = Path(__file__).parents[2]
 # distribution -> import names, where they differ
@@ -35,6 +38,22 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert built.returncode == 0, built.stderr
     (path,) = folder.glob("*.whl")
     return path
+
+
+def test_the_manual_page_has_every_verb_and_is_accepted_by_groff(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("share/man/man1/orchestra.1"))
+        page = Path(archive.extract(name, tmp_path))
+    verbs = [line.removeprefix("### ") for line in (ROOT / "docs" / "commands.md").read_text().splitlines()]
+    lines = page.read_text().replace("\\-", "-").splitlines()
+    assert [line for line in lines if line.startswith(".SS ")] == [
+        f".SS orchestra {verb}" for verb in verbs if verb in ns.task_names
+    ]
+    if shutil.which("groff") is None:
+        pytest.skip("no groff on this machine")
+    drawn = run("groff", "-man", "-Tutf8", "-ww", page)
+    assert (drawn.returncode, drawn.stderr) == (0, "")
+    assert "make for fleets of coding agents" in drawn.stdout
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +79,9 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     top = {name.split("/")[0] for name in names}
-    assert top == {"orchestra", f"agent_orchestra-{_version()}.dist-info"}
+    metadata, data = (f"agent_orchestra-{_version()}.{kind}" for kind in ("dist-info", "data"))
+    assert top == {"orchestra", metadata, data}
+    assert [name for name in names if name.startswith(data)] == [f"{data}/data/share/man/man1/orchestra.1"]
     expected = {"orchestra/py.typed", f"agent_orchestra-{_version()}.dist-info/licenses/LICENSE"}
     tracked = run("git", "ls-files", "orchestra", "blueprints", "schemas/*.json", cwd=ROOT).stdout.splitlines()
     expected |= {path if path.startswith("orchestra/") else f"orchestra/_data/{path}" for path in tracked}
