@@ -110,10 +110,11 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> 
 
 
 def table_cells(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> list[Cell]:
-    """Return a table as aligned lines, nothing shortened."""
+    """Return a table as aligned lines, nothing shortened, without the columns that are empty in every row."""
     texts = [[one_line(cell.text if isinstance(cell, Cell) else cell) for cell in row] for row in rows]
-    lines = [list(columns), *texts]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
+    filled = [number for number in range(len(columns)) if not rows or any(line[number] for line in texts)]
+    lines = [[line[number] for number in filled] for line in (columns, *texts)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(filled))]
     aligned = ((text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines)
     return [Cell(_GAP.join(line).rstrip()) for line in aligned]
 

@@ -11,11 +11,13 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from orchestra.cli.call import Call
-from orchestra.cli.console import Tone, print_note, print_result
+from orchestra.cli.console import Tone, is_terminal, print_note, print_result
 from orchestra.cli.program import main, task
 from orchestra.errors import ExitCode, GroundError, Shortfall, UsageError
 from orchestra.fleet import Fleet, open_fleet
@@ -24,6 +26,7 @@ LANDS = ("schema", "auth", "health", "api")  # in this order
 EVICTED = "tests"
 _SAMPLE = Path(__file__).parents[1] / "_sample"
 _BLUEPRINT = "blueprints/demo.yaml"
+_WITH_STEPS = ("spawn", "rebase-and-test", "merge")
 _PATIENCE_S = 60.0  # the scripted agents take about a second
 _LOOK_AGAIN_S = 0.1
 
@@ -158,8 +161,12 @@ class _Stage:
             print_result()
         print_result(f"$ {self.command} {shlex.join(words)}", Tone.WAITING)
         sys.stdout.flush()
-        code = _run(words)
+        # In a terminal the steps of a train are one live view; elsewhere they would be most of the output.
+        hides_steps = words[0] in _WITH_STEPS and not is_terminal(sys.stderr)
+        with redirect_stderr(StringIO()) if hides_steps else nullcontext() as steps:
+            code = _run(words)
         if code != expect:
+            print_note(steps.getvalue().rstrip() if steps else "")
             raise Shortfall(f"`{shlex.join(words)}` ended with {code}, not with {int(expect)} as expected")
 
     def _await_agents(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from invoke.collection import Collection
 
 import orchestra
-from orchestra.cli.call import Call
+from orchestra.cli.call import Call, split_commas
 from orchestra.cli.console import Tone, print_note
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode
@@ -29,7 +29,7 @@ FAST_TESTS = (
     "tests/e2e/test_road.py",
 )
 _PYTHON = ("orchestra", "tests", "benchmarks", "tasks.py")
-_PYTEST_USAGE = 4  # docs.pytest.org/en/stable/reference/exit-codes.html
+_PYTEST_USAGE, _PYTEST_NO_TESTS = 4, 5  # docs.pytest.org/en/stable/reference/exit-codes.html
 _RUFF_CACHE = ("--cache-dir", ".ruff_cache")  # else one more in every starter with a pyproject.toml
 _SHELL_SCRIPTS = ("inv", ".ci/run", ".ci/newcomer")  # and every scripts/*.sh
 
@@ -48,19 +48,28 @@ def add_to(collection: Collection) -> None:
         "fast": "Run the fast part: blueprint, plan, git, engine, the demo and one walk from spawn to merge.",
         "jobs": "Test processes at once; 0 runs everything in one, as a debugger needs it.",
     },
-    examples=("test --fast", "test --paths=tests/train -- -k approve -x"),
-    exits={0: "all tests passed", 1: "a test failed"},
+    examples=("test --fast", "test tests/train tests/gates", "test --paths=tests/train -- -k approve -x"),
+    exits={0: "all tests passed", 1: "a test failed, or no test was run"},
     shared=(),
 )
 def test(call: Call, pytests: tuple[str, ...], paths: str = "", fast: bool = False, jobs: int = 2) -> ExitCode:
     """Run the tests of orchestra; needs only Python and git.
 
-    Tests of what the machine lacks (tmux, other shells, the Claude Code client) are skipped; the end of the output
-    lists each skipped test with the reason. Words after a lone `--` go to pytest: `./inv test -- -k approve -x`.
+    Plain words are test folders or files. Tests of what the machine lacks (tmux, other shells, the Claude Code client)
+    are skipped; the end of the output lists each skipped test with the reason. Words after a lone `--` go to pytest:
+    `./inv test -- -k approve -x`.
     """
-    selected = [path for path in paths.split(",") if path] + list(FAST_TESTS) * fast
+    # A comma separates paths; what holds one and is no path, as in `-k "a,b"`, is left to pytest.
+    words = [part for word in pytests for part in (split_commas([word]) if word.startswith("tests/") else [word])]
+    selected = split_commas([paths]) + list(FAST_TESTS) * fast
+    named = [*selected, *(word for word in words if word.startswith("tests/"))]
+    missing = [path for path in named if not (ROOT / path.partition("::")[0]).exists()]
+    if missing:
+        raise call.wrong_line(f"no test file or folder {', '.join(missing)}", hint=f"paths are relative to {ROOT}")
     workers = ["-n", str(jobs)] if jobs else ["-p", "no:xdist"]
-    code = _run([sys.executable, "-m", "pytest", "-ra", *workers, *pytests, *selected])
+    code = _run([sys.executable, "-m", "pytest", "-ra", *workers, *words, *selected])
+    if code == _PYTEST_NO_TESTS:
+        print_note("error: no test was run: what was named or selected holds none", Tone.BAD)
     return ExitCode.WRONG_INPUT if code == _PYTEST_USAGE else _worst([code])
 
 

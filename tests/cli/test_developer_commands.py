@@ -54,3 +54,17 @@ def test_bench_lists_its_benchmarks_when_a_name_is_unknown() -> None:
     assert result.returncode == 2
     assert result.stderr.startswith("no benchmark nosuch; there are: ")
     assert {"spawn", "start"} <= set(result.stderr.rpartition(": ")[2].strip().split(", "))
+
+
+def test_paths_are_plain_words_and_a_missing_one_is_named() -> None:
+    result = inv("test", "tests/train/test_eta.py,tests/cli/nowhere.py", "tests/nowhere")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: no test file or folder tests/cli/nowhere.py, tests/nowhere\n")
+    passed = inv("test", "tests/train/test_eta.py,tests/packaging/__init__.py", "--jobs=0")
+    assert passed.returncode == 0, passed.stdout
+
+
+def test_a_run_without_a_test_is_an_error_that_says_so(folder: Path) -> None:
+    result = inv("test", f"--paths={folder}", "--jobs=0", "--", "-k", "nothing_of_this_name")
+    assert result.returncode == 1
+    assert "error: no test was run: what was named or selected holds none" in result.stderr
