@@ -29,6 +29,7 @@ _NOTE = b"orchestra brings this checkout along\n"
 _LINK, _SUBMODULE = "120000", "160000"
 _MOST_PATHS = 500  # named on a command line; beyond that, all are asked for
 _SHOWN = 5
+_EARLIER_COMMITS = 50
 _UNMERGED = frozenset("DD AU UD UA DU AA UU".split())  # git-status(1), short format
 _PATIENCE_S, _LOOK_AGAIN_S = 2.0, 0.02
 
@@ -74,6 +75,15 @@ def changed_among(worktree: Path, paths: Collection[str]) -> tuple[str, ...]:
     below = {path for path in paths if path.startswith(folders) and os.path.lexists(worktree / path)}
     above = {str(folder) for row in files for folder in PurePosixPath(row).parents}  # a folder where a file is to be
     return tuple(sorted((files | above).intersection(paths) | below | unmerged))
+
+
+def shows_earlier_commit(worktree: Path) -> bool:
+    """Return True where what is staged is a recent commit below HEAD: the branch moved without this checkout."""
+    git = Git(worktree).with_env(GIT_OPTIONAL_LOCKS="0")
+    if git.run("diff-index", "--cached", "--quiet", "HEAD", "--", ok=(0, 1)).code == 0:
+        return False
+    staged = git.run("write-tree", ok=(0, 128)).text
+    return staged in git.run("log", f"--max-count={_EARLIER_COMMITS}", "--skip=1", "--format=%T", "HEAD", "--").lines
 
 
 def in_the_way(worktree: Path, obstacles: Sequence[str]) -> GroundError:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from orchestra.blueprint.model import AgentName, FleetName, Review
 from orchestra.errors import DiskFull, GitError, GroundError, LockHeld, MovedError
@@ -34,7 +35,7 @@ from orchestra.git.refs import (
 )
 from orchestra.git.remote import Pushed, look, push
 from orchestra.git.repository import Repository
-from orchestra.git.tree_diff import tree_of
+from orchestra.git.tree_diff import changes, tree_of
 from orchestra.ledger import Ledger
 from orchestra.review.verdicts import Verdict, commit_to_land, verdict
 from orchestra.train.entries import Entry
@@ -83,6 +84,8 @@ def land(fleet: Fleet, landing: Landing, entries: Sequence[Entry], tested_tree: 
         for folder in quiet_checkouts(repository, fleet.target, snapshot.worktrees):
             note = stale.get(str(folder))
             if obstacles := can_follow(folder, note.shows if note else landing.old, landing.new):
+                if name := _first_in_the_way(git, landing, obstacles):
+                    raise VerdictChanged(name, wait_for_local_changes(folder, obstacles))
                 raise in_the_way(folder, obstacles)
         # Pin what lands, so that no gc can take it, and make sure that none did before.
         _write_approvals(fleet, entries, refs)
@@ -105,6 +108,23 @@ def land(fleet: Fleet, landing: Landing, entries: Sequence[Entry], tested_tree: 
         _move_target(repository, landing)
         refs = {name: replace(refs.get(name, _NO_REFS), candidate=landing.agents[name]) for name in landing.agents}
         return _follow_up(repository, landing, refs)
+
+
+def wait_for_local_changes(checkout: Path, paths: Sequence[str]) -> str:
+    """Return why an agent waits that changes ``paths``, in which a checkout of the target has local changes."""
+    error = in_the_way(checkout, paths)
+    return f"{error.message}; {error.hint}"
+
+
+def _first_in_the_way(git: Git, landing: Landing, obstacles: Sequence[str]) -> AgentName | None:
+    """Return the first agent that changes one of ``obstacles``, or a file below or above it; None where none does."""
+    before = landing.old
+    for name, commit in landing.agents.items():
+        for path in changes(git, before, commit):
+            if any(f"{path}/".startswith(f"{each}/") or each.startswith(f"{path}/") for each in obstacles):
+                return name
+        before = commit
+    return None
 
 
 def _require_verdicts(snapshot: FleetSnapshot, entries: Sequence[Entry]) -> None:

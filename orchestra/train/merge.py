@@ -23,7 +23,7 @@ from orchestra.fleet import Fleet, FleetSnapshot, read_snapshot
 from orchestra.gates.branch_content import BranchSpan, read_branches
 from orchestra.gates.builtin import run_builtin_gates
 from orchestra.gates.environment import describe_removed
-from orchestra.git.checkout import changed_among, in_the_way
+from orchestra.git.checkout import changed_among, in_the_way, shows_earlier_commit
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import changes
@@ -32,7 +32,12 @@ from orchestra.ledger import Json
 from orchestra.text import format_count, format_list
 from orchestra.train.entries import Accept, Entries, Entry, read_entries
 from orchestra.train.events import EventSink, Listener, ignore
-from orchestra.train.landing import find_unrecorded_landings, record_landings, recover_within
+from orchestra.train.landing import (
+    find_unrecorded_landings,
+    record_landings,
+    recover_within,
+    wait_for_local_changes,
+)
 from orchestra.train.landing_journal import read_journal
 from orchestra.train.landing_order import advise
 from orchestra.train.resolution_offers import ResolutionOffers
@@ -146,7 +151,7 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
                 recorder.add(waiting)
             paths = _check_branches(fleet, position.start, entries.queued, recorder)
             if not request.rehearsed:
-                _require_clear_checkouts(fleet, position, paths)
+                _hold_back_for_local_changes(fleet, position, paths, recorder)
             _announce(fleet, request, entries, recorder)
             # Build, test and land the rest; then explain what did not land.
             with _open_context(snapshot, request, recorder, engine) as context:
@@ -225,16 +230,28 @@ def _check_branches(
     return paths
 
 
-def _require_clear_checkouts(
-    fleet: Fleet, position: TargetPosition, paths: Mapping[AgentName, Collection[str]]
+def _hold_back_for_local_changes(
+    fleet: Fleet, position: TargetPosition, paths: Mapping[AgentName, Collection[str]], recorder: ResultRecorder
 ) -> None:
-    """Refuse before anything runs where a checkout of the target has changes in files that would be updated."""
-    touched = set().union(*paths.values())
-    if position.local != position.start:
-        touched |= set(changes(fleet.repository.git, position.local, position.start))
-    for folder in position.checkouts:
-        if changed := changed_among(folder, touched):
-            raise in_the_way(folder, changed)
+    """Let agents wait that change a file in which a checkout of the target has local changes; the others go on.
+
+    Raises GroundError where that stops every agent: before anything runs.
+    """
+    is_behind = position.local != position.start
+    of_remote = set(changes(fleet.repository.git, position.local, position.start)) if is_behind else set[str]()
+    undecided = {name: touched for name, touched in paths.items() if not recorder.is_decided(name)}
+    for folder in position.checkouts if undecided else ():
+        of_agents = set().union(*undecided.values())
+        changed = set(changed_among(folder, of_agents | of_remote))
+        in_way = {name: obstacles for name, touched in undecided.items() if (obstacles := changed & set(touched))}
+        # Files that the remote changed stop every agent. So do conflicts, with which git moves nothing, and a checkout
+        # without which something else moved the target.
+        stops_all = changed & of_remote or changed - of_agents or in_way.keys() == undecided.keys()
+        if changed and (stops_all or shows_earlier_commit(folder)):
+            raise in_the_way(folder, sorted(changed))
+        for name, obstacles in in_way.items():
+            recorder.add(Waiting(name, wait_for_local_changes(folder, sorted(obstacles))))
+        undecided = {name: touched for name, touched in undecided.items() if name not in in_way}
 
 
 def _announce(fleet: Fleet, request: TrainRequest, entries: Entries, recorder: ResultRecorder) -> None:

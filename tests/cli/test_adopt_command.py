@@ -140,3 +140,41 @@ def test_a_persons_own_instruction_files_land(checkout: Checkout, orchestra: Orc
     assert orchestra("merge")[0] == 0
     assert (checkout.path / "CLAUDE.md").read_text() == "# Guide\n"
     assert (checkout.path / "TASK.md").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("is_adopted", [True, False], ids=["adopted", "spawned"])
+def test_work_that_a_revert_took_off_the_target_lands_again(
+    checkout: Checkout, orchestra: Orchestra, tmp_path: Path, is_adopted: bool
+) -> None:
+    (tmp_path / "f.yaml").write_text(BLUEPRINT.replace("notes: {builtin: notes}, ", ""))
+    if is_adopted:
+        name = "fix-typo"
+        assert orchestra("adopt", "fix-typo", f"--blueprint={tmp_path / 'f.yaml'}")[0] == 0
+    else:
+        name = "one"
+        assert orchestra("spawn", f"--blueprint={tmp_path / 'f.yaml'}", "--yes")[0] == 0
+        worktree = Checkout(Path(orchestra("path", "one")[1].strip()))
+        worktree.commit("work", {"typo.txt": "new\n"})
+    assert orchestra("approve", name)[0] == 0
+    assert orchestra("merge")[0] == 0
+    checkout.git("revert", "--no-edit", "HEAD")
+    row = next(
+        row for row in valid_json(orchestra("status", "--json")[1], "status.schema.json")["agents"] if row["landed"]
+    )
+    assert row["state_reason"] == "no longer on the target: its changes were reverted"
+    assert not (checkout.path / "typo.txt").exists()
+    assert orchestra("approve", name)[0] == 0
+    assert orchestra("merge")[0] == 0
+    assert (checkout.path / "typo.txt").read_text() == "new\n"
+
+
+def test_a_forgotten_branch_that_was_reverted_is_adopted_and_lands_again(
+    checkout: Checkout, orchestra: Orchestra
+) -> None:
+    for _ in range(2):
+        assert orchestra("adopt", "fix-typo")[0] == 0
+        assert orchestra("approve", "fix-typo")[0] == 0
+        assert orchestra("merge")[0] == 0
+        assert (checkout.path / "typo.txt").exists()
+        assert orchestra("clean")[0] == 0
+        checkout.git("revert", "--no-edit", "HEAD")

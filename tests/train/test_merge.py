@@ -410,7 +410,41 @@ def test_a_dirty_checkout_in_the_way_is_refused_before_anything_runs(train: Trai
     assert landed(train.rehearse()) == ["one"]
 
 
-def test_a_checkout_that_gets_in_the_way_later_stops_the_train_there(train: TrainFixture) -> None:
+def test_a_dirty_file_stops_only_the_agents_that_change_it(train: TrainFixture) -> None:
+    train.approved(one={"a": "1\n"}, two={"README.md": "# two\n"}, three={"c": "1\n"})
+    train.checkout.write({"README.md": "# mine\n", "a.txt": "mine\n"})
+    report = train.merge()
+    assert landed(report) == ["one", "three"]
+    assert (
+        f"{train.checkout.path} has local changes in files that would be updated: README.md" in reasons(report)["two"]
+    )
+    assert "stash --include-untracked" in reasons(report)["two"]
+    assert (train.checkout.path / "README.md").read_text() == "# mine\n"
+    assert (train.checkout.path / "a").read_text() == "1\n"
+    assert train.checkout.git("status", "--porcelain").split() == ["M", "README.md", "??", "a.txt"]
+    train.checkout.git("checkout", "-q", "README.md")
+    assert landed(train.merge()) == ["two"]
+
+
+def test_what_depends_on_an_agent_that_waits_for_a_dirty_file_is_blocked(train: TrainFixture) -> None:
+    train.approved(one={"README.md": "# one\n"}, two={"b": "1\n"}, three={"c": "1\n"}).after(two=("one",))
+    train.checkout.write({"README.md": "# mine\n"})
+    report = train.merge()
+    assert landed(report) == ["three"]
+    assert "local changes" in reasons(report)["one"]
+    assert [(blocked.agent, blocked.by) for blocked in report.blocked] == [("two", "one")]
+
+
+def test_an_untracked_file_where_a_branch_adds_one_stops_only_that_branch(train: TrainFixture) -> None:
+    train.approved(one={"new.txt": "theirs\n"}, two={"b": "1\n"})
+    train.checkout.write({"new.txt": "mine\n"})
+    report = train.merge()
+    assert landed(report) == ["two"]
+    assert "new.txt" in reasons(report)["one"]
+    assert (train.checkout.path / "new.txt").read_text() == "mine\n"
+
+
+def test_a_checkout_that_gets_in_the_way_later_stops_the_agent_whose_file_it_is(train: TrainFixture) -> None:
     train.approved(one={"a": "1\n"}, two={"README.md": "# two\n"}, three={"c": "1\n"})
 
     def edit(event: TrainEvent) -> None:
@@ -418,7 +452,7 @@ def test_a_checkout_that_gets_in_the_way_later_stops_the_train_there(train: Trai
             train.checkout.write({"README.md": "# mine\n"})
 
     report = train.merge(progress=edit)
-    assert landed(report) == ["one"]
+    assert landed(report) == ["one", "three"]
     assert "local changes in files" in reasons(report)["two"]
     assert (train.checkout.path / "README.md").read_text() == "# mine\n"
 
