@@ -134,6 +134,9 @@ def _check_patterns(findings: Findings) -> None:
     for path in lists:
         for place, pattern in findings.texts(path):
             _check_pattern(findings, place, pattern, key=False)
+    for gate in findings.children(("gates",)):
+        if (reports := findings.text((*gate, "junit"))) is not None:
+            _check_pattern(findings, (*gate, "junit"), reports, key=False)
     for path in findings.children(("merge", "conflicts")):
         _check_pattern(findings, path, str(path[-1]), key=True)
 

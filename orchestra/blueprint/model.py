@@ -145,6 +145,7 @@ class RunGate:
     inputs: str | tuple[str, ...] | None = None
     when: tuple[str, ...] = ()  # it is needed only where a candidate changes one of these; empty: always
     shell: Shell = Shell.SH
+    junit: str | None = None  # a pattern of the JUnit XML files that it writes, to name failed tests
     is_argv: bool = False
 
     @property

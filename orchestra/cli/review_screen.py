@@ -21,7 +21,7 @@ from orchestra.text import format_count, format_duration
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _BLANK_LINES = re.compile(r"\n{3,}")
-_PASSED = ("passed", "skipped")
+_PASSED = ("passed", "skipped", "not-needed")
 _MOST_FILES = 10
 _STATES_WITH_PROBLEM = (State.FAILED, State.LOST, State.NOT_READY, State.WAITING, State.UNKNOWN)
 
@@ -70,7 +70,10 @@ def to_json(shown: AgentReview) -> dict[str, Json]:
             {"path": c.path, "added": c.added, "removed": c.removed, "renamed_from": c.renamed_from}
             for c in shown.changes
         ],
-        "gates": [{"gate": g.gate, "outcome": g.outcome, "at": g.at, "log": g.log} for g in shown.gates],
+        "gates": [
+            {"gate": g.gate, "outcome": g.outcome, "at": g.at, "log": g.log, "failed_tests": list(g.failed_tests)}
+            for g in shown.gates
+        ],
         "judging_changes": [
             {"path": c.path, "sections": list(c.sections), "allowed": c.allowed} for c in shown.preview.judging
         ],
@@ -176,6 +179,7 @@ def _gates(shown: AgentReview) -> Iterator[Cell]:
         log = f" (log: {gate.log})" if gate.log and not passed else ""
         tone = Tone.GOOD if passed else Tone.BAD
         yield Cell(f"  {gate.gate}: {gate.outcome}, {format_duration(time.time() - gate.at)} ago{log}", tone)
+        yield from (Cell(f"      {test}", tone) for test in gate.failed_tests)
 
 
 def _changes(shown: AgentReview) -> Iterator[Cell]:

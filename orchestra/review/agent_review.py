@@ -31,6 +31,7 @@ class GateRecord:
     outcome: str
     at: float  # POSIX timestamp
     log: str | None
+    failed_tests: tuple[str, ...]  # with file and message, as its JUnit report names them
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,9 @@ def gate_records(fleet: Fleet, agent: Agent) -> tuple[GateRecord, ...]:
     newest: dict[str, GateRecord] = {}
     for event in fleet.ledger.events("gate", agent.name):
         gate = _text(event.data, "gate")
-        newest[gate] = GateRecord(gate, _text(event.data, "outcome"), event.at, _text(event.data, "log") or None)
+        outcome, log, tests = _text(event.data, "outcome"), _text(event.data, "log"), event.data.get("failed_tests")
+        names = tuple(map(str, tests)) if isinstance(tests, list) else ()
+        newest[gate] = GateRecord(gate, outcome, event.at, log or None, names)
     return tuple(newest[name] for name in fleet.blueprint.gates if name in newest)
 
 

@@ -5,7 +5,7 @@ An agent gets exactly one result. Nothing is decided here; it explains what was 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from orchestra.candidates.text_conflict import Conflict, conflict_hunks
 from orchestra.files import read_tail
 from orchestra.fleet import Fleet
 from orchestra.gates.builtin import BuiltinResult
+from orchestra.gates.junit_report import FailedTest
 from orchestra.git.objects import Objects
 from orchestra.git.refs import CommitId, Kind, agent_ref
 from orchestra.ledger import Json
@@ -82,6 +83,7 @@ class ResultRecorder:
             for run in report.runs:
                 log = str(run.log) if run.log else None
                 row: dict[str, Json] = {"gate": run.gate, "outcome": run.outcome.value, "seconds": run.seconds}
+                row |= {"failed_tests": [str(test) for test in run.failed_tests]}
                 row |= {"log": log, "tree": report.tree, "candidate": report.commit, "cached": run.cached}
                 ledger.record("gate", agent, **row)
             for skipped_gate, why in report.skipped.items():
@@ -92,7 +94,7 @@ class ResultRecorder:
             case Landed(_, commit, gates, not_needed):
                 text = f"{agent} {'would land' if would else 'landed'} as {commit[:10]}"
                 data = {"commit": commit, "gates": dict(gates), "not_needed": dict(not_needed)}
-            case Evicted(_, head, reason, detail, with_, log_path, gate):
+            case Evicted(_, head, reason, detail, with_, log_path, gate, _):
                 text = f"{agent} {'would be evicted' if would else 'evicted'}, {reason}: {detail}"
                 log = str(log_path) if log_path else None
                 data = {"reason": reason, "detail": detail, "with": list(with_), "log": log}
@@ -113,6 +115,7 @@ class ResultRecorder:
             return
         reason = first_error_line(read_tail(run.log, _LOG_BYTES)) if run.log else None
         self.headline = f"{self._fleet.target} itself fails `{run.gate}` ({run.detail or run.outcome})"
+        reason = _name_tests(run.failed_tests) or reason
         self.headline += f": {reason}" if reason else ""
         self.headline += f" (log: {run.log})" if run.log else ""
         self.events.emit("advice", (), self.headline)
@@ -195,8 +198,9 @@ class ResultRecorder:
         outcome = f"{run.gate} {run.outcome}" + (f" ({run.detail})" if run.detail else "")
         detail = f"{outcome} on {self._fleet.target} at {target[:10]} with this branch, and passes without it"
         detail += " (as the rehearsal found; another merge tests it again)" if run.cached else ""
+        detail += f"; fails: {_name_tests(run.failed_tests)}" if run.failed_tests else ""
         name, head = entry.agent.name, entry.branch.tip
-        self.add(Evicted(name, head, EvictReason.GATE, detail, (), run.log, run.gate), report)
+        self.add(Evicted(name, head, EvictReason.GATE, detail, (), run.log, run.gate, run.failed_tests), report)
 
     def explain(self, failure: FailedEntry, cause: FailureCause) -> None:
         """Explain a red branch that is green alone: with what it is red, where they meet, what each was after."""
@@ -207,7 +211,7 @@ class ResultRecorder:
         branch = ConflictSide(str(agent), failure.fork, entry.branch.tip, entry.notes)
         culprits = [ConflictSide(c.name, c.onto, c.commit, landed_notes(git, c.commit)) for c in cause.changes]
         overlaps = {culprit.name: find_overlap(git, branch, culprit) for culprit in culprits}
-        tests = failed_tests(run.log)
+        tests = tuple(test.name for test in run.failed_tests) or failed_tests(run.log)
         names = " and ".join(culprit.name for culprit in culprits)
         earlier = "" if cause.proven else ", together with what landed before"
         detail = f"{run.gate} passes without {names} and fails with it{earlier}"
@@ -218,7 +222,7 @@ class ResultRecorder:
         _write_log(log, format_explanation(f"{agent}: {detail}", tests, overlaps, (branch, *culprits), run.log))
         reason = EvictReason.LOGICAL_CONFLICT if cause.agents else EvictReason.GATE
         del self._results[agent]
-        self.add(Evicted(agent, entry.branch.tip, reason, detail, cause.agents, log, run.gate))
+        self.add(Evicted(agent, entry.branch.tip, reason, detail, cause.agents, log, run.gate, run.failed_tests))
 
 
 def hold_reason(reason: HoldReason, report: TestReport | None) -> str:
@@ -239,6 +243,12 @@ def proposal_data(
 ) -> dict[str, Json]:
     """Return what an event about a proposal contains."""
     return {"stage": stage, "commit": commit, "resolved": dict(resolved), "gates": dict(gates)}
+
+
+def _name_tests(tests: Sequence[FailedTest]) -> str:
+    """Return the first failed tests as one sentence part; empty without any."""
+    more = f" and {len(tests) - _MOST_NAMES} more" if len(tests) > _MOST_NAMES else ""
+    return ", ".join(map(str, tests[:_MOST_NAMES])) + more
 
 
 def _write_log(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from orchestra.blueprint.model import AgentName, RunGate
 from orchestra.engine.job import JobId, Outcome
 from orchestra.errors import GroundError
+from orchestra.gates.junit_report import FailedTest
 from orchestra.gates.path_filters import describe_filter
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Json
@@ -32,7 +33,10 @@ class TestOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateRun:
-    """One gate on one candidate. ``cached``: it passed before on the same tree, and was not run again."""
+    """One gate on one candidate. ``cached``: it passed before on the same tree, and was not run again.
+
+    ``failed_tests``: those that its JUnit report names, where it declares one.
+    """
 
     gate: str
     outcome: Outcome
@@ -40,6 +44,7 @@ class GateRun:
     log: Path | None
     detail: str = ""
     cached: bool = False
+    failed_tests: tuple[FailedTest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from orchestra.errors import DiskFull, GitError, GroundError
 from orchestra.fleet import FleetSnapshot
 from orchestra.gates.environment import result_key
 from orchestra.gates.gate_history import RUN_EVENT
+from orchestra.gates.junit_report import FailedTest, read_failed_tests
 from orchestra.gates.result_cache import (
     GatePass,
     PassCache,
@@ -301,6 +302,10 @@ class Tester:
 
     def _gate_run(self, running: RunningTest, gate: str, result: Result) -> GateRun:
         seconds = result.ended_at - result.started_at
+        failed_tests: tuple[FailedTest, ...] = ()
+        declared = None if running.setup_to_run else running.gates_to_run[0].junit
+        if declared and result.outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
+            failed_tests = read_failed_tests(self.slots.path(running.slot), declared, result.started_at)
         if result.outcome is Outcome.PASSED:
             self.measured.setdefault(gate, []).append(seconds)
         request = running.request
@@ -310,7 +315,7 @@ class Tester:
         row: dict[str, Json] = {"gate": gate, "outcome": result.outcome, "seconds": seconds, "log": str(running.log)}
         self._fleet.ledger.record(RUN_EVENT, None, **row, candidate=request.commit)
         self._events.emit("gate.finished", request.agents, text, gate=gate, slot=running.slot, **data)
-        return GateRun(gate, result.outcome, seconds, running.log, result.detail)
+        return GateRun(gate, result.outcome, seconds, running.log, result.detail, failed_tests=failed_tests)
 
     def _end(self, running: RunningTest, ended: TestOutcome) -> None:
         """Report a test. A cancelled one is cancelled however it ended: its group may name another commit by now."""

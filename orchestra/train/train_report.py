@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from orchestra.blueprint.model import AgentName
 from orchestra.errors import ExitCode
+from orchestra.gates.junit_report import FailedTest
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Json
 
@@ -70,6 +71,7 @@ class Evicted:
     with_: tuple[AgentName, ...] = ()
     log: Path | None = None
     gate: str | None = None
+    failed_tests: tuple[FailedTest, ...] = ()  # as the gate's JUnit report names them
     proposal: Offer | None = None  # None: the blueprint asks for none, or it is no conflict of text
 
 
@@ -199,6 +201,9 @@ def _evicted_json(item: Evicted) -> dict[str, Json]:
     offer = item.proposal
     document: dict[str, Json] = {"agent": item.agent, "reason": item.reason.value, "detail": item.detail}
     document |= {"with": list(item.with_), "log": str(item.log) if item.log else None, "gate": item.gate}
+    document["failed_tests"] = [
+        {"name": test.name, "file": test.file or None, "message": test.message} for test in item.failed_tests
+    ]
     document["proposal"] = None
     if offer:
         row: dict[str, Json] = {"commit": offer.commit, "resolved": dict(offer.resolved), "detail": offer.detail}

@@ -198,7 +198,7 @@ def test_keys_are_offered(server: LanguageServer, blueprints: Path) -> None:
     agent = set(completed(server, blueprints / "mine.yaml", f"{AGENTS}    {MARK}\n"))
     assert agent == {"done_when", "from", "may_edit", "merge_after", "runner", "scope", "stage", "title", "with"}
     gate = set(completed(server, blueprints / "mine.yaml", f"gates:\n  tests:\n    {MARK}\n{AGENTS}"))
-    assert gate == {"run", "shell", "builtin", "timeout", "when", "inputs", "retries", "env", "policy"}
+    assert gate == {"run", "shell", "builtin", "timeout", "when", "inputs", "retries", "junit", "env", "policy"}
 
 
 def test_an_agents_runner_is_completed_without_undoing_the_fleets(server: LanguageServer, blueprints: Path) -> None:
