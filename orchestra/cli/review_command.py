@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from orchestra import __version__
 from orchestra.cli.call import Call
 from orchestra.cli.console import is_terminal, print_result, show_json, show_table
 from orchestra.cli.program import task
@@ -14,10 +15,13 @@ from orchestra.text import format_count
 
 @task(
     "[AGENT]",
-    help={"proposal": "Show how its conflict with the target could be resolved, instead of its own work."},
-    examples=("review", "review api", "review api --proposal"),
+    help={
+        "proposal": "Show how its conflict with the target could be resolved, instead of its own work.",
+        "sarif": "Print the findings as SARIF 2.1.0, for code hosts and editors.",
+    },
+    examples=("review", "review api", "review api --proposal", "review api --sarif >findings.sarif"),
 )
-def review(call: Call, agent: str | None, proposal: bool = False) -> ExitCode:
+def review(call: Call, agent: str | None, proposal: bool = False, sarif: bool = False) -> ExitCode:
     """Show finished work for a verdict.
 
     With an agent: its notes, commits, changes, gate results and findings. Without: the agents that are finished or have
@@ -27,6 +31,9 @@ def review(call: Call, agent: str | None, proposal: bool = False) -> ExitCode:
     The diff is against the merge base with today's target: the agent's own work, without the files that orchestra
     rendered for it. With --proposal: the resolution that the last merge proposed for its conflict with the target.
     """
+    if sarif and (agent is None or proposal or call.json):
+        hint = "orchestra review AGENT --sarif"
+        raise call.wrong_line("--sarif is for one agent's own work, and not with --json", hint=hint)
     fleet = call.load_fleet()
     if agent is None:
         if proposal:
@@ -48,7 +55,11 @@ def review(call: Call, agent: str | None, proposal: bool = False) -> ExitCode:
     from orchestra.review.agent_review import review_agent
 
     examination = review_agent(fleet, declared)
-    if call.json:
+    if sarif:
+        from orchestra.review.sarif import to_sarif
+
+        show_json(to_sarif(examination, __version__))
+    elif call.json:
         show_json(review_screen.to_json(examination))
     else:
         review_screen.show(fleet, examination)
