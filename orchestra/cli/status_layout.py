@@ -52,9 +52,12 @@ def _blocks(
     lines: list[Line] = []
     for row, row_reasons in zip(cells, reasons, strict=True):
         lines.append([row["#"], Cell(" "), Cell(row["agent"].text, Tone.STRONG)])
-        for name in ("state", "verdict"):
-            if row[name].text:
-                lines.append([Cell(f"{_GAP}{name} "), row[name]])
+        facts = [[Cell(f"{name} "), row[name]] for name in ("state", "verdict") if row[name].text]
+        in_one_line = sum(_width(cell.text) for fact in facts for cell in fact) + len(_GAP) * len(facts) <= width
+        if in_one_line and facts:
+            lines.append([cell for fact in facts for cell in (Cell(_GAP), *fact)])
+        else:
+            lines += [[Cell(_GAP), *fact] for fact in facts]
         lines += _lines_below(row, [name for name in filled if name not in _ALWAYS], row_reasons, len(_GAP), width)
     return lines
 

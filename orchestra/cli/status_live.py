@@ -81,7 +81,10 @@ def _draw(status: Status, width: int, height: int) -> RenderableType:
 
     tip = status.target_commit[:10] if status.target_commit else "no commit yet"
     clock = time.strftime("%H:%M:%S", time.localtime(status.taken_at))
-    head = Text(f"{status.fleet.name} on {status.fleet.target} at {tip}   {clock}   Ctrl-C leaves")
+    parts = [f"{status.fleet.name} on {status.fleet.target} at {tip}", clock, "Ctrl-C leaves"]
+    while len(parts) > 1 and len("   ".join(parts)) > width:  # the rows below count on a head of one line
+        parts.pop()
+    head = Text("   ".join(parts), no_wrap=True, overflow="ellipsis")
     shared = [Text(terminal_safe(line)) for line in remarks(status, shared_only=True)]
     rows = order_rows(status)
     count = len(rows)

@@ -228,6 +228,8 @@ class ResultRecorder:
 def hold_reason(reason: HoldReason, report: TestReport | None) -> str:
     """Return why an agent has to wait, in a sentence; ``report``: the test that said so."""
     run = report.decided_by if report else None
+    if reason is HoldReason.RED_TARGET:
+        run = None  # the headline of the train names the gate and its log
     detail = f": {run.gate} {run.detail or run.outcome}" if run else ""
     log = f" (log: {run.log})" if run and run.log else ""
     sentences = {

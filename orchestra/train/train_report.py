@@ -17,6 +17,7 @@ from orchestra.errors import ExitCode
 from orchestra.gates.junit_report import FailedTest
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Json
+from orchestra.text import format_list
 
 
 class EvictReason(StrEnum):
@@ -183,7 +184,12 @@ class MergeReport:
             lines.append(f"{out.agent}: {outcome}, {out.reason}{with_agents}: {out.detail}{log}")
             lines += [f"{out.agent}: {out.proposal.line}"] if out.proposal else []
         lines += [f"{item.agent}: blocked by {item.by}: {item.reason}" for item in self.blocked]
-        lines += [f"{item.agent}: waiting: {item.reason}" for item in self.waiting]
+        waiting = {item.agent: item.reason for item in self.waiting}
+        if self.headline:  # the same reason for all: once
+            by_reason = {reason: [n for n in waiting if waiting[n] == reason] for reason in waiting.values()}
+            lines += [f"{format_list(names)}: waiting: {reason}" for reason, names in by_reason.items()]
+        else:
+            lines += [f"{name}: waiting: {reason}" for name, reason in waiting.items()]
         lines += self.advice
         moved = "would go" if self.rehearsed else "went"
         if self.before == self.after:

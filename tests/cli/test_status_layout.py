@@ -45,9 +45,9 @@ def test_reason_stands_on_its_own_lines_below_its_row() -> None:
 
 
 def test_narrow_terminals_show_one_block_per_agent() -> None:
+    assert draw(40, "schema")[:3] == ["1 schema", "  state discarded", "  verdict changes-requested"]
     lines = draw(59, "schema", "api")
-    assert lines[0] == "1 schema"
-    assert lines[1:3] == ["  state discarded", "  verdict changes-requested"]
+    assert lines[:2] == ["1 schema", "  state discarded  verdict changes-requested"]
     assert "2 api" in lines
 
 

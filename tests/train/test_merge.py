@@ -490,7 +490,10 @@ def test_a_red_target_ends_the_train_with_one_headline(train: TrainFixture) -> N
     assert report.evicted == ()
     assert "the target itself is red" in reasons(report)["one"]
     first = "main itself fails `tests` (exit code 1): FAILED tests/test_a.py::test_b"
-    assert report.render_lines()[0].startswith(first)
+    lines = report.render_lines()
+    assert lines[0].startswith(first)
+    assert [line for line in lines[1:] if "red" in line] == ["one and two: waiting: " + reasons(report)["one"]]
+    assert "log:" not in reasons(report)["one"], "the headline names it"
     check_json(report)
     train.world.at("three").git("rebase", "-q", "main")
     train.commit("three", {"broken.txt": None})
