@@ -178,6 +178,25 @@ def former_branch(fleet: Fleet, agent: AgentName) -> str | None:
     return (read_regular(fleet.agent_folder(agent) / BRANCH_RECORD) or b"").decode("utf-8", "replace").strip() or None
 
 
+def former_agent_notes(ground: Ground, new: Sequence[AgentName]) -> list[str]:
+    """Return how to take in the work of agents that the blueprint no longer declares: they may have been renamed.
+
+    ``new``: declared agents that have no branch yet.
+    """
+    declared = {agent.name for agent in ground.fleet.blueprint.agents}
+    notes = []
+    for name, refs in sorted(ground.snapshot.agents.items()):
+        branch = former_branch(ground.fleet, name)
+        is_open = refs.base is not None and refs.landed is None and refs.discarded is None
+        has_work = branch is not None and ground.branches.get(branch) not in (None, refs.base)
+        if name in declared or not is_open or branch is None or not has_work or _owner(ground, branch) is not None:
+            continue
+        command = f"orchestra adopt {shlex.quote(branch)}"
+        renamed = f", or before {new[0]} is spawned, if that is its new name: {command} --as {new[0]}" if new else ""
+        notes.append(f"{name} is not in the blueprint any more; to land its branch all the same: {command}{renamed}")
+    return notes
+
+
 def _plan_one(ground: Ground, branch: str, name: AgentName, target: CommitId, stage: str | None) -> Adoption:
     fleet, repository, tip = ground.fleet, ground.fleet.repository, ground.branches[branch]
     if repository.is_ancestor(tip, target):

@@ -21,6 +21,7 @@ from orchestra.git.unsaved_work import next_saved
 from orchestra.plan.requirements import blueprint_errors, remote_notes
 from orchestra.text import format_list
 from orchestra.workspace import git_excludes
+from orchestra.workspace.adoption import former_agent_notes
 from orchestra.workspace.instruction_files import Verdict, compare
 from orchestra.workspace.paths import ASIDE, format_command
 from orchestra.workspace.provision import Ready, readiness
@@ -223,6 +224,7 @@ def _plan(ground: Ground, chosen: Sequence[Agent], renewal: Renewal | None, obst
     settled = tuple(agent.name for agent in chosen if agent not in living)
     new = [agent for agent in living if not ground.is_there(agent)]
     notes += remote_notes(fleet) if new else []
+    notes += former_agent_notes(ground, [agent.name for agent in new if agent.branch not in ground.branches])
     # In a new repository the starter, which the first of these errors names, also makes the first commit.
     starts_here = fleet.blueprint.starter is not None and not ground.snapshot.branches
     creates_worktrees = bool(new) and (ground.base is not None or starts_here)

@@ -139,12 +139,28 @@ def test_an_agent_that_was_renamed_gets_its_old_branch(home: Home) -> None:
     text = home.blueprint.read_text()
     assert "name: api" in text
     home.blueprint.write_text(text.replace("name: api", "name: service"))
+    expected = "api is not in the blueprint any more; to land its branch all the same: orchestra adopt agent/demo/api"
+    renamed = ", or before service is spawned, if that is its new name: orchestra adopt agent/demo/api --as service"
+    assert plan_spawn(home.fleet()).notes == (expected + renamed,)
     done = adopt(home.fleet(), ["agent/demo/api"], name="service")
     assert not done.refusals
+    assert plan_spawn(home.fleet()).notes == ()
     agent = home.fleet().require_agent("service")
     assert (agent.branch, agent.number) == ("agent/demo/api", 2)
     assert home.fleet().worktree(agent) == old.path
     assert refs_of(home, "service").adopted == tip
+
+
+def test_the_branch_of_an_agent_that_left_the_blueprint_is_adopted_under_its_name(home: Home) -> None:
+    run_spawn(home)
+    home.agent(2).commit("work", {"src/api.txt": "new\n"})
+    home.blueprint.write_text(home.blueprint.read_text().replace("name: api", "name: service"))
+    run_spawn(home)
+    expected = "api is not in the blueprint any more; to land its branch all the same: orchestra adopt agent/demo/api"
+    assert plan_spawn(home.fleet()).notes == (expected,)
+    done = adopt(home.fleet(), ["agent/demo/api"])
+    assert [one.agent.name for one in done.new] == ["api"]
+    assert home.fleet().require_agent("service").branch == "agent/demo/service"
 
 
 def test_spawn_creates_nothing_for_an_adopted_branch(home: Home, login: str) -> None:
