@@ -113,7 +113,8 @@ def _head(fleet: Fleet, shown: AgentReview) -> Iterator[Cell]:
     at, commits = (standing.head or "")[:10], format_count(len(shown.commits), "commit")
     yield Cell(f"{agent.number} {agent.name}: {agent.title}", Tone.STRONG)
     yield Cell(f"  branch    {agent.branch} at {at}, {commits}, {standing.behind} behind {fleet.target}")
-    yield Cell(f"  worktree  {standing.worktree}")
+    is_nowhere = standing.agent.adopted and not standing.worktree.exists()
+    yield Cell("  worktree  none: the branch is not checked out" if is_nowhere else f"  worktree  {standing.worktree}")
     proposal = standing.proposal
     of_what = "" if proposal is None else f"; a proposal {proposal[:10]} waits"
     if proposal is not None and proposal == standing.refs.approved:
