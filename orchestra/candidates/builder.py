@@ -217,7 +217,8 @@ class CandidateBuilder:
         }
         open_stages = tuple(stage for stage in merged.stages if stage.path not in branch.kept_out)
         tree = self.objects.with_entries(merged.tree, instruction_entries)
-        return replace(merged, clean=bool(merged.stages and not open_stages), tree=tree, stages=open_stages)
+        is_clean = bool(merged.stages) and not open_stages and not merged.conflicted_folders
+        return replace(merged, clean=is_clean, tree=tree, stages=open_stages)
 
     def _cleaned(self, branch: Branch) -> Mapping[CommitId, CommitId]:
         """Map every commit that merging the branch may bring in to the one to land, without instruction files.

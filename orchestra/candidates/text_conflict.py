@@ -93,7 +93,7 @@ class Resolver:
         """The tree with every conflict resolved by a rule, or else by ``settle``; None when one of them is not."""
         sides = by_path(merged)
         rules = {path: self._rule_of(path) for path in sides}
-        if not sides or not all(is_plain(of_path) for of_path in sides.values()):
+        if not sides or merged.conflicted_folders or not all(is_plain(of_path) for of_path in sides.values()):
             return None
         if any(isinstance(rule, Forbid) for rule in rules.values()):
             return None

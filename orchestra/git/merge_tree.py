@@ -59,16 +59,22 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A merge's result. When not ``clean``, ``tree`` holds conflict markers and must not land."""
+    """A merge's result. When not ``clean``, ``tree`` holds conflict markers and must not land.
+
+    ``conflicted_folders``: conflicts that are in no single file, such as a folder that one side split in two.
+    """
 
     clean: bool
     tree: TreeId
     stages: tuple[Stage, ...] = ()
     messages: tuple[str, ...] = ()
+    conflicted_folders: tuple[str, ...] = ()
 
     @property
     def conflicted_paths(self) -> tuple[str, ...]:
-        return tuple(sorted({stage.path for stage in self.stages}))
+        """Return the paths in conflict, sorted; at least one where the merge is not clean."""
+        paths = {*(stage.path for stage in self.stages), *self.conflicted_folders}
+        return tuple(sorted(paths)) or (() if self.clean else (".",))
 
 
 @lru_cache(maxsize=1)
@@ -216,9 +222,15 @@ def parse_merge(fields: Sequence[str], *, clean: bool) -> Merged:
         facts, _, path = field.partition("\t")
         mode, blob, number = facts.split(" ")
         stages.append(Stage(path, int(number), mode, blob))
-    messages, at = [], end + 1
+    staged_paths = {stage.path for stage in stages}
+    messages: list[str] = []
+    folders: list[str] = []
+    at = end + 1
     while at < len(fields):
-        paths = int(fields[at])
-        messages.append(fields[at + paths + 2].strip())
-        at += paths + 3
-    return Merged(clean, TreeId(fields[0]), tuple(stages), tuple(messages))
+        count = int(fields[at])
+        paths, kind, text = fields[at + 1 : at + 1 + count], fields[at + 1 + count], fields[at + 2 + count]
+        messages.append(text.strip())
+        if kind.startswith("CONFLICT") and staged_paths.isdisjoint(paths):
+            folders += paths
+        at += count + 3
+    return Merged(clean, TreeId(fields[0]), tuple(stages), tuple(messages), tuple(folders))
