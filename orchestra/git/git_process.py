@@ -26,7 +26,7 @@ SUBCOMMANDS = frozenset(
     write-tree""".split()
 )
 
-# What would send a command to another repository, index or object store than the folder it runs in
+# What would send a command to another repository, index, configuration or object store than the folder it runs in
 # (git-scm.com/docs/git#_environment_variables), or change what it prints.
 REDIRECTING = (
     "GIT_DIR",
@@ -36,6 +36,11 @@ REDIRECTING = (
     "GIT_OBJECT_DIRECTORY",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_NAMESPACE",
+    "GIT_CONFIG",
+    "GIT_ATTR_SOURCE",
+    "GIT_NOTES_REF",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_VERSION",
     "GIT_PREFIX",
     "GIT_CEILING_DIRECTORIES",
     "GIT_DEFAULT_HASH",
@@ -57,6 +62,7 @@ REDIRECTING = (
     "GIT_COMMITTER_DATE",
 )
 _FIXED_ENV = {
+    "GIT_FLUSH": "1",  # with 0, a process that answers line by line keeps its answers, and both sides wait
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_EDITOR": "true",
     "GIT_SEQUENCE_EDITOR": "true",
@@ -78,6 +84,7 @@ _FIXED_CONFIG = (
     "log.showSignature=false",
     "advice.detachedHead=false",
     "color.ui=false",
+    "diff.orderFile=/dev/null",  # a file that git reads to its end, whatever it is
 )
 _PREFIX = ("git", *(part for setting in _FIXED_CONFIG for part in ("-c", setting)))
 _COMPARES_SUBMODULES = ("status", "diff", "diff-index")
@@ -85,8 +92,15 @@ _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for a git process: ours, without what redirects git, with ``extra`` on top."""
-    env = {key: value for key, value in os.environ.items() if key not in REDIRECTING}
+    """The environment for a git process: ours, without what redirects git, with ``extra`` on top.
+
+    Traces go to files only: on standard error they would fill the pipe of a long conversation, which then stops.
+    """
+    env = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in REDIRECTING and (not key.startswith("GIT_TRACE") or os.path.isabs(value))  # noqa: PTH117
+    }
     env.update(_FIXED_ENV)
     if extra:
         env.update(extra)

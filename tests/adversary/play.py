@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.adversary.world import AGENTS, Ran, World
 
 EXPECTED_CODES = (0, 1, 2, 3)
+_TARGET = "refs/heads/main"  # in full: a situation may add a tag named main
 
 
 class Phase(StrEnum):
@@ -76,7 +77,7 @@ def play(situation: Situation, start: World, folder: Path) -> list[Ran]:
     situation.act(world)
     world.canary_file.unlink(missing_ok=True)
     world.remember_surroundings()
-    before = world.git("rev-parse", "main", check=False)
+    before = world.git("rev-parse", _TARGET, check=False)
     history: list[Ran] = []
 
     def run(*words: str) -> Ran:
@@ -95,7 +96,7 @@ def play(situation: Situation, start: World, folder: Path) -> list[Ran]:
         run("approve", "evil")
         run("approve", "good")
     run("merge")
-    if situation.good_lands and "src/good.txt" not in world.git("ls-tree", "-r", "--name-only", "main").splitlines():
+    if situation.good_lands and "src/good.txt" not in world.git("ls-tree", "-r", "--name-only", _TARGET).splitlines():
         raise BrokenPromiseError(f"good did not land\n{show(history)}")
     if situation.phase is Phase.LANDED:
         run("clean", "--dry-run")
@@ -121,7 +122,7 @@ def check(world: World, ran: Ran, before: str, history: list[Ran]) -> None:
         world.canary_file.unlink()
     if changed := world.changed_surroundings():
         trouble.append(f"changed outside: {', '.join(changed)}")
-    tip = world.git("rev-parse", "main", check=False)
+    tip = world.git("rev-parse", _TARGET, check=False)
     if tip != before and tip not in world.tested():
         trouble.append(f"the target is at {tip}, which was not tested")
     if trouble:

@@ -9,6 +9,7 @@ import pytest
 
 from orchestra.errors import DiskFull, GitError, GroundError
 from orchestra.git.git_process import Git, Output, version
+from orchestra.git.objects import Objects
 from tests.conftest import Checkout, MakeRepository
 
 
@@ -23,6 +24,35 @@ def test_a_redirecting_environment_does_not_reach_git(
     git = Git(here.path)
     assert git.text("rev-list", "--count", "HEAD") == "1"
     assert git.text("rev-parse", "--absolute-git-dir") == str(here.path / ".git")
+
+
+def test_an_environment_that_buffers_or_traces_does_not_stop_a_conversation(
+    repository: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIT_FLUSH=0 keeps answers in git's buffer; a trace on standard error fills a pipe that is read at the end."""
+    repository.git("gc", "--quiet")
+    monkeypatch.setenv("GIT_FLUSH", "0")
+    for name in ("GIT_TRACE", "GIT_TRACE_PACK_ACCESS", "GIT_TRACE_SETUP"):
+        monkeypatch.setenv(name, "1")
+    head = repository.git("rev-parse", "HEAD")
+    with Objects(Git(repository.path)) as objects:
+        for number in range(200):
+            objects.write_blob(b"%d" % number)
+        for _ in range(2000):
+            objects._commits.clear()
+            assert objects.commit(head).tree
+
+
+def test_a_configuration_file_of_the_environment_hides_no_program(
+    repository: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``git config --list`` reads GIT_CONFIG alone, so that a filter of the repository would not be seen."""
+    (repository.path / "other.config").write_text("[user]\n\tname = A\n", "utf-8")
+    monkeypatch.setenv("GIT_CONFIG", str(repository.path / "other.config"))
+    repository.git("config", "--file", ".git/config", "filter.x.clean", f"touch {repository.path}/ran; cat")
+    repository.write({".gitattributes": "* filter=x\n", "new": "text"})
+    Git(repository.path).run("add", "--", "new")
+    assert not (repository.path / "ran").exists()
 
 
 def test_hooks_of_the_repository_do_not_run(repository: Checkout) -> None:
