@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
-LONGEST_READ = 1 << 20
+LONGEST_READ, LONGEST_RECORD = 1 << 20, 64 << 20  # bytes of an agent's file, and of a record of our own
 
 
 def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o666, durable: bool = False) -> None:

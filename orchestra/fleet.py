@@ -11,13 +11,12 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from orchestra.blueprint.adopted_agents import AdoptedBranch, read_adopted, with_adopted
-from orchestra.blueprint.git_names import branch_problem, safe_folder_name
+from orchestra.blueprint.git_names import branch_problem, fleet_name_problem, safe_folder_name
 from orchestra.blueprint.inline_templates import render_root
 from orchestra.blueprint.model import Agent, AgentName, Blueprint, FleetName
 from orchestra.errors import GroundError, UsageError
@@ -236,7 +235,7 @@ def make_fleet(repository: Repository, blueprint: Blueprint) -> Fleet:
 def _recorded_branch(repository: Repository, fleet: FleetName, agent: AgentName) -> str | None:
     """Return the branch that spawn created for an agent, which the blueprint may name otherwise by now."""
     file = repository.state_folder / "fleets" / fleet / "agents" / agent / BRANCH_RECORD
-    branch = (read_regular(file) or b"").decode("utf-8", "replace").removesuffix("\n")
+    branch = _read_record(file)
     return None if branch_problem(branch) else branch
 
 
@@ -288,19 +287,21 @@ def remember(fleet: Fleet) -> None:
 
 def last_blueprint(repository: Repository) -> str | None:
     """Return the path of the blueprint that was spawned last in this repository, or None."""
-    try:
-        name = (repository.state_folder / "current").read_text("utf-8").strip()
-    except OSError:
+    name = _read_record(repository.state_folder / "current")
+    if fleet_name_problem(name) is not None:
         return None
     try:
-        facts = json.loads((repository.state_folder / "fleets" / name / "blueprint.json").read_text("utf-8"))
-        return str(facts["source"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(json.loads(_read_record(repository.state_folder / "fleets" / name / "blueprint.json"))["source"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def spawned_target(repository: Repository, fleet: FleetName) -> str | None:
     """Return the target that was recorded when the fleet of that name was spawned; None where there is no record."""
-    with suppress(OSError):
-        return (repository.state_folder / "fleets" / fleet / "target").read_text("utf-8").strip() or None
-    return None
+    target = _read_record(repository.state_folder / "fleets" / fleet / "target")
+    return target if target and branch_problem(target) is None else None
+
+
+def _read_record(file: Path) -> str:
+    """Return the text of a small file of orchestra's; empty where it cannot be read, or is no regular file."""
+    return (read_regular(file) or b"").decode("utf-8", "replace").strip()

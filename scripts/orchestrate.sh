@@ -379,8 +379,8 @@ _orchestra_check_branch() {
 _orchestra_check_worktree() {
 	[ -n "$o_admin" ] && [ "$(_orchestra_read_file "$o_worktree/.git")" = "gitdir: $o_admin" ] ||
 		_orchestra_stay "$o_worktree is not whole, or not a worktree of this repository; use orchestra clean"
-	[ ! -e "$o_admin/locked" ] || [ "$(command cat -- "$o_admin/locked")" = "orchestra: $o_fleet/$o_agent" ] ||
-		_orchestra_stay "$o_worktree is locked: $(command cat -- "$o_admin/locked")"
+	[ ! -e "$o_admin/locked" ] || [ "$(_orchestra_read_file "$o_admin/locked")" = "orchestra: $o_fleet/$o_agent" ] ||
+		_orchestra_stay "$o_worktree is locked: $(_orchestra_read_file "$o_admin/locked")"
 	for o_one in /proc/[0-9]*; do # only where the system has /proc
 		case "$(command readlink "$o_one/cwd" 2>/dev/null)/" in
 		"$o_worktree"/*) _orchestra_stay "$o_worktree is in use by process ${o_one#/proc/}" ;;
@@ -531,10 +531,10 @@ _orchestra_begin() {
 		"source both scripts of one blueprint again"
 	o_verb=$2
 	o_dry=${ORCHESTRA_DRY_RUN-}
-	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE \
-		GIT_PREFIX GIT_CEILING_DIRECTORIES GIT_EXTERNAL_DIFF GIT_DIFF_OPTS GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS \
-		GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_REPLACE_REF_BASE GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_QUARANTINE_PATH \
-		GIT_REFLOG_ACTION GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE
+	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_PREFIX GIT_CEILING_DIRECTORIES GIT_EXTERNAL_DIFF \
+		GIT_DIFF_OPTS GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_REPLACE_REF_BASE GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_QUARANTINE_PATH \
+		GIT_REFLOG_ACTION GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE GIT_CONFIG GIT_ATTR_SOURCE GIT_NOTES_REF GIT_IMPLICIT_WORK_TREE GIT_INDEX_VERSION \
+		GIT_DEFAULT_HASH GIT_FLUSH GIT_TRACE
 	o_scratch=$(command mktemp -d "${TMPDIR:-/tmp}/orchestra.XXXXXX") || _orchestra_fail 3 "cannot make a folder in ${TMPDIR:-/tmp}"
 	o_job=
 	trap 'command rm -rf -- "$o_scratch"' EXIT
@@ -575,7 +575,7 @@ _orchestra_git() {
 	GIT_TERMINAL_PROMPT=0 GIT_EDITOR=true GIT_SEQUENCE_EDITOR=true GIT_PAGER=cat GIT_NO_REPLACE_OBJECTS=1 LC_ALL=C \
 		command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c core.fsync=reference \
 		-c protocol.ext.allow=never -c gc.auto=0 -c maintenance.auto=false -c commit.gpgSign=false \
-		-c log.showSignature=false -c advice.detachedHead=false -c color.ui=false "$@"
+		-c log.showSignature=false -c advice.detachedHead=false -c color.ui=false -c diff.orderFile=/dev/null "$@"
 }
 
 _orchestra_repo_git() { _orchestra_git -C "$o_common" "$@"; }
@@ -644,7 +644,7 @@ _orchestra_checkout() { _orchestra_repo_git for-each-ref --format='%(worktreepat
 _orchestra_find_admin() {
 	o_admin=
 	for o_one in "$o_common"/worktrees/*; do
-		[ "$(command cat -- "$o_one/gitdir" 2>/dev/null)" != "$1/.git" ] || o_admin=$o_one
+		[ "$(_orchestra_read_file "$o_one/gitdir")" != "$1/.git" ] || o_admin=$o_one
 	done
 }
 
@@ -727,17 +727,17 @@ _orchestra_locked() (
 	o_lock=$o_state/$1
 	shift
 	command -v flock >/dev/null || _orchestra_fail 3 'flock is missing, so no lock can be taken' 'install util-linux, or on macOS: brew install flock'
-	command mkdir -p -- "${o_lock%/*}" && exec 9>>"$o_lock" || exit 3
+	command mkdir -p -- "${o_lock%/*}" && exec 9<>"$o_lock" || exit 3 # opened to read too: a pipe in its place must not block
 	o_try=0
 	until command flock -n 0 <&9; do
 		o_try=$((o_try + 1))
-		[ "$o_try" -lt 10 ] || _orchestra_fail 3 "another orchestra command works in $o_home: $(command cat -- "$o_lock.holder" 2>/dev/null)" \
+		[ "$o_try" -lt 10 ] || _orchestra_fail 3 "another orchestra command works in $o_home: $(_orchestra_read_file "$o_lock.holder")" \
 			'wait for it to end, or stop it'
 		command sleep 1
 	done
 	trap 'command rm -f -- "$o_lock.holder"' EXIT
 	trap _orchestra_interrupted HUP INT TERM
-	command printf '{"pid": %s, "command": "%s", "since": %s}\n' "$$" "$o_verb" "$(command date +%s)" >"$o_lock.holder"
+	command rm -f -- "$o_lock.holder" && command printf '{"pid": %s, "command": "%s", "since": %s}\n' "$$" "$o_verb" "$(command date +%s)" >"$o_lock.holder"
 	"$@"
 )
 
@@ -764,12 +764,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 eb1ae24ea079'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 7a0c95798566'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 eb1ae24ea079'
+	o_identity='mvp5 0.1.0 7a0c95798566'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -1970,7 +1970,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 eb1ae24ea079' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 7a0c95798566' "$0"; then
 		_orchestrate_main "$@"
 		exit
 	fi

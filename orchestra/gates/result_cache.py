@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from orchestra.files import write_atomically
+from orchestra.files import read_regular, write_atomically
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Ledger
 
@@ -101,8 +101,8 @@ class RehearsedFailures:
 
 def _read(path: Path, kind: type[Result]) -> Result | None:
     try:
-        result = kind(**json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
+        result = kind(**json.loads(read_regular(path) or b"null"))
+    except (ValueError, TypeError, RecursionError):
         return None
     return result if isinstance(result.at, int | float) and isinstance(getattr(result, "times", 1), int) else None
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from orchestra.errors import GitError, GroundError
-from orchestra.files import sync_filesystem
+from orchestra.files import read_regular, sync_filesystem
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import Change, Side, changes
@@ -197,13 +198,16 @@ class _Checkout:
 
     def _content_is_ours(self, path: str, change: Change, new: CommitId) -> bool:
         place = self.path / path
+        if not stat.S_ISREG(place.lstat().st_mode):
+            return False  # a pipe: git would wait for its content
         clean = self._git.text("hash-object", "--path", path, "--", str(place))
         if clean in {side.id for side in (change.old, change.new) if side and side.mode != _LINK}:
             return True
         if change.new is None or change.new.mode == _LINK:
             return False
         whole = self._git.run("cat-file", "--filters", f"{new}:{path}").stdout
-        return whole.startswith(place.read_bytes())
+        content = read_regular(place, most=len(whole) + 1)
+        return content is not None and whole.startswith(content)
 
     # -- the index ----------------------------------------------------------------------------------------------
 
@@ -224,10 +228,7 @@ class _Checkout:
 
     def is_marked(self) -> bool:
         """Return True where a killed run of orchestra left its lock."""
-        try:
-            return self._lock.read_bytes() == _NOTE
-        except OSError:
-            return False
+        return read_regular(self._lock) == _NOTE
 
     def require_unlocked(self, deadline: float | None = None) -> None:
         """Wait for a short git of another program (editors run ``git status`` all the time).

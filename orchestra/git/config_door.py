@@ -8,10 +8,17 @@ repository is overridden by the user's value, else by one that runs nothing or m
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+
+from orchestra.errors import GroundError
+from orchestra.files import read_regular
 
 _PROGRAMS = re.compile(
     r"""filter\..*\.(clean|smudge|process) | merge\..*\.driver | diff\..*\.(command|textconv) | diff\.external
@@ -49,7 +56,7 @@ def neutral_options(git_folder: Path, env: Mapping[str, str], list_config: Calla
 
     ``list_config`` returns the output of ``git config --list --show-scope -z``.
     """
-    files = [path for path in _config_files(git_folder) if path.is_file()]
+    files = [path for path in _config_files(git_folder) if _is_file(path)]
     if not any(_is_suspicious(path) for path in files):
         return ()
     key = (git_folder, env.get("GIT_CONFIG_GLOBAL"), env.get("HOME"), env.get("GIT_CONFIG_COUNT"), *map(_stamp, files))
@@ -58,12 +65,30 @@ def neutral_options(git_folder: Path, env: Mapping[str, str], list_config: Calla
     return _cache[key]
 
 
+def _is_file(path: Path) -> bool:
+    """Return True for a file, also through a link. Git would wait for ever on a pipe, and read a device without end.
+
+    In the place of a file of orchestra such a thing holds nothing and is deleted; elsewhere it is a GroundError.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        if path.name not in ("worktrees.config", "worktree.config"):
+            raise GroundError(
+                f"{path} is a pipe or a device, which no git can read", hint=f"rm {shlex.quote(str(path))}"
+            )
+        with suppress(OSError):
+            path.unlink()
+    return stat.S_ISREG(mode)
+
+
 def _config_files(git_folder: Path) -> Iterator[Path]:
     yield git_folder / "config.worktree"
-    try:
-        common = git_folder / (git_folder / "commondir").read_text("utf-8", "surrogateescape").strip()
-    except OSError:
-        common = git_folder
+    common = git_folder
+    if _is_file(git_folder / "commondir"):
+        common /= os.fsdecode(read_regular(git_folder / "commondir") or b"").strip()
     yield common / "config"
     yield common / "orchestra" / "worktrees.config"
     yield from common.glob("orchestra/fleets/*/worktree.config")

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestra.errors import LockHeld
+from orchestra.files import read_regular, write_atomically
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def exclusive(folder: Path, command: str, *, wait_s: float = 0.0) -> Iterator[No
         raise LockHeld(f"the orchestra lock of {folder.parent}", _describe(holder)) from None
     try:
         with contextlib.suppress(OSError):  # the flock is what counts; this file only names its holder
-            holder.write_text(json.dumps({"pid": os.getpid(), "command": command, "since": time.time()}), "utf-8")
+            write_atomically(holder, json.dumps({"pid": os.getpid(), "command": command, "since": time.time()}))
         yield
     finally:
         with contextlib.suppress(OSError):
@@ -41,8 +42,8 @@ def exclusive(folder: Path, command: str, *, wait_s: float = 0.0) -> Iterator[No
 
 def _describe(holder: Path) -> str:
     try:
-        facts = json.loads(holder.read_text("utf-8"))
+        facts = json.loads(read_regular(holder) or b"null")
         age = max(0, round(time.time() - facts["since"]))
         return f"orchestra {facts['command']} (process {facts['pid']}, for {age} s)"
-    except (OSError, ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "another orchestra command that has just started"

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from orchestra.blueprint.model import AgentName, FleetName
 from orchestra.errors import GitError, GroundError
+from orchestra.files import read_regular
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId, RefName, RefUpdate, read_refs, resolve, saved_ref, update
 
@@ -145,7 +146,8 @@ def take_lost_snapshot(git: Git, admin: Path, head: CommitId | None) -> Snapshot
     head_tree = git.text("rev-parse", f"{head}^{{tree}}") if head else git.text("mktree", stdin=b"")
     with _index_aside(git, admin) as private:
         index = (_write_tree(private) if (admin / "index").exists() else None) or head_tree
-    stray = head is not None and (admin / "HEAD").read_text().startswith(head) and not _is_reached(git, head)
+    detached_at = (read_regular(admin / "HEAD") or b"").decode("ascii", "replace")
+    stray = head is not None and detached_at.startswith(head) and not _is_reached(git, head)
     return Snapshot(head, head_tree, index, index, stray)
 
 

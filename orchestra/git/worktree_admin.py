@@ -51,7 +51,7 @@ def admins(repository: Repository) -> dict[Path, Path]:
     by_path: dict[Path, Path] = {}
     for admin in sorted((repository.common_dir / "worktrees").glob("*")):
         with contextlib.suppress(OSError):
-            text = (admin / "gitdir").read_text("utf-8", "surrogateescape").removesuffix("\n")
+            text = _require_text(admin / "gitdir").removesuffix("\n")
             by_path[Path(os.path.realpath(admin / text)).parent] = admin
     return by_path
 
@@ -97,7 +97,7 @@ def reason_at(common_dir: Path, path: Path) -> str | None:
 def _registered_path(admin: Path) -> Path | None:
     """Return the place of a worktree, also while it is being made or removed and is in a folder next to it."""
     try:
-        text = (admin / "gitdir").read_text("utf-8", "surrogateescape").removesuffix("\n")
+        text = _require_text(admin / "gitdir").removesuffix("\n")
     except OSError:
         return None
     path = Path(os.path.normpath(admin / text)).parent
@@ -106,7 +106,7 @@ def _registered_path(admin: Path) -> Path | None:
 
 def _head(admin: Path) -> str | None:
     try:
-        return (admin / "HEAD").read_text("utf-8", "surrogateescape").strip()
+        return _require_text(admin / "HEAD").strip()
     except OSError:
         return None
 
@@ -122,9 +122,17 @@ def is_linked(worktree: Path, admin: Path) -> bool:
 def lock_reason(admin: Path) -> str | None:
     """Return the reason for which the worktree is locked; None when it is not."""
     try:
-        return (admin / "locked").read_text("utf-8", "surrogateescape").strip()
+        return _require_text(admin / "locked").strip()
     except OSError:
         return None
+
+
+def _require_text(file: Path) -> str:
+    """Return the text of a small file of git's. Raises OSError for anything but a regular file; never waits."""
+    content = read_regular(file)
+    if content is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+    return content.decode("utf-8", "surrogateescape")
 
 
 def point(admin: Path, worktree: Path) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.errors import OrchestraError
-from orchestra.files import write_atomically
+from orchestra.files import read_regular, write_atomically
 from orchestra.fleet import Fleet
 from orchestra.review.branch_status import read_uncommitted
 
@@ -141,9 +141,9 @@ def _read_known(fleet: Fleet) -> Trees:
     """Return the figures of earlier looks."""
     now = time.time()
     try:
-        rows = json.loads((fleet.folder / "trees.json").read_bytes())
+        rows = json.loads(read_regular(fleet.folder / "trees.json") or b"null")
         figures = {AgentName(name): (int(row["files"]), float(row["at"])) for name, row in rows.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
     return {name: DirtyFiles(files, at) for name, (files, at) in figures.items() if files >= 0 and 0 <= at <= now}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from orchestra.blueprint.model import Agent, AgentName, RunGate
 from orchestra.candidates.conflict_forecast import merge_pairs
 from orchestra.errors import UsageError
+from orchestra.files import read_tail
 from orchestra.fleet import Fleet
 from orchestra.git.refs import Kind, agent_ref
 from orchestra.ledger import Json
@@ -74,12 +75,7 @@ def _conflicts(fleet: Fleet, agent: Agent) -> Iterator[Conflict]:
 
 def end_of(log: str | Path, most_bytes: int = _LOG_BYTES) -> str:
     """Return the last bytes of a log as text; empty where it cannot be read."""
-    try:
-        with Path(log).open("rb") as stream:
-            stream.seek(max(0, Path(log).stat().st_size - most_bytes))
-            return stream.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
+    return read_tail(Path(log), most_bytes).decode("utf-8", "replace")
 
 
 def _text(value: Json | None) -> str:

@@ -188,16 +188,20 @@ def _answer_stop(folder: Path, event: Json, reminders: int, missing: list[str]) 
 
 def _reminders(folder: Path, event: Json) -> int:
     """Return how often this turn of the session was reminded; a new prompt starts from 0."""
+    from orchestra.files import read_regular
+
     try:
-        counter = json.loads((folder / "reminders.json").read_bytes())
-    except (OSError, ValueError):
+        counter = json.loads(read_regular(folder / "reminders.json") or b"{}")
+    except ValueError:
         return 0
     same = counter.get("session") == event.get("session_id") and event.get("stop_hook_active")
     return int(counter.get("times", 0)) if same else 0
 
 
 def _policy(folder: Path) -> Json:
-    policy: Json = json.loads((folder / "policy.json").read_bytes())
+    from orchestra.files import read_regular
+
+    policy: Json = json.loads(read_regular(folder / "policy.json") or b"")
     return policy
 
 

@@ -7,12 +7,13 @@ when everything that follows from the move is done. The refs decide what happene
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestra.blueprint.model import AgentName
-from orchestra.files import write_atomically
+from orchestra.files import LONGEST_RECORD, open_regular, write_atomically
 from orchestra.git.refs import CommitId
 
 
@@ -56,11 +57,14 @@ def read_journal(state_folder: Path) -> Landing | None:
     """Return the open landing, None without one. A record that cannot be read is renamed and counts as none."""
     path = journal_path(state_folder)
     try:
-        return Landing(**json.loads(path.read_text("utf-8", "surrogateescape")))
-    except FileNotFoundError:
+        with open_regular(path) as file:
+            return Landing(**json.loads(file.read(LONGEST_RECORD).decode("utf-8", "surrogateescape")))
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, TypeError):
-        path.replace(path.with_name("intent.unreadable.json"))
+    except PermissionError:
+        raise
+    except (OSError, ValueError, TypeError, RecursionError):  # damaged, or no regular file
+        path.replace(path.with_name(f"intent.unreadable-{time.time_ns()}.json"))
         return None
 
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.engine.process_tree import MARK
 from orchestra.errors import GroundError
-from orchestra.files import write_atomically
+from orchestra.files import LONGEST_RECORD, read_regular, write_atomically
 from orchestra.git.git_process import Git
 from orchestra.git.objects import TreeId
 from orchestra.git.refs import CommitId
@@ -74,8 +74,10 @@ class Slot:
         for entry in self.admin.iterdir():  # config, refs, operations and locks of earlier jobs: nothing runs here now
             if entry.name not in _PERMANENT:
                 _delete(entry)
+            elif entry.name != "modules" and not stat.S_ISREG(entry.lstat().st_mode):
+                raise SlotTrouble(f"{entry} is no regular file: a job replaced it")
         head = self.admin / "HEAD"
-        if head.is_symlink() or head.read_bytes() != f"{commit}\n".encode():
+        if read_regular(head) != f"{commit}\n".encode():
             self.git.run("update-ref", "--no-deref", "HEAD", commit)
         self.git.run("read-tree", "--reset", "-u", commit)
         tracked, has_flags = self._read_index()
@@ -117,9 +119,9 @@ class Slot:
     def _is_as_checked_out(self, commit: CommitId, path: str) -> bool:
         """Return whether the content is right: line-end rules can make git call a file changed that it just wrote."""
         blob = self.git.run("cat-file", "--filters", f"{commit}:{path}", ok=(0, 128))
-        with suppress(OSError):
-            return blob.code == 0 and blob.stdout == (self.path / path).read_bytes()
-        return False
+        return blob.code == 0 and blob.stdout == read_regular(
+            self.path / path, below=self.path, most=len(blob.stdout) + 1
+        )
 
     def _check_out_submodules(self) -> None:
         """Check submodules out from scratch; only the objects that were fetched for them stay."""
@@ -153,10 +155,10 @@ class Slot:
 
     def _read_setup(self) -> tuple[str | None, tuple[str, ...]]:
         try:
-            record: Mapping[str, object] = json.loads(self._setup_record.read_text("utf-8"))
+            record: Mapping[str, object] = json.loads(read_regular(self._setup_record, most=LONGEST_RECORD) or b"null")
             names = record["kept"]
             return str(record["setup"]), tuple(str(name) for name in names) if isinstance(names, list) else ()
-        except (OSError, ValueError, KeyError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None, ()
 
     def forget(self) -> None:

@@ -23,7 +23,7 @@ from orchestra.blueprint.inline_templates import render_env
 from orchestra.blueprint.model import AgentName, stand_in_agent
 from orchestra.engine.process_tree import is_marked
 from orchestra.errors import GitError
-from orchestra.files import write_atomically
+from orchestra.files import read_regular, write_atomically
 from orchestra.fleet import FleetSnapshot
 from orchestra.gates.environment import gate_environment
 from orchestra.git import worktree_admin, worktrees
@@ -189,8 +189,8 @@ class Slots:
         path, repository = self.path(number), self._fleet.repository
         admin = worktree_admin.admins(repository).get(Path(os.path.realpath(path)))
         is_ours = admin is not None and worktree_admin.lock_reason(admin) == _reason(number)
-        with suppress(OSError):
-            is_ours = is_ours or self._owner_file(number).read_text("utf-8").strip() == str(repository.common_dir)
+        owner = os.fsdecode(read_regular(self._owner_file(number)) or b"").strip()
+        is_ours = is_ours or owner == str(repository.common_dir)
         if not is_ours and admin is not None:
             raise SlotTrouble(
                 f"{path} is a worktree that orchestra did not make", hint=f"move it: git worktree move {path} ELSEWHERE"

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestra.errors import GroundError
-from orchestra.files import write_atomically
+from orchestra.files import read_regular, write_atomically
 from orchestra.fleet import FleetSnapshot
 from orchestra.git import worktree_admin
 from orchestra.git.checkout import follow
@@ -98,9 +98,9 @@ def quiet_checkouts(repository: Repository, target: str, worktrees: Iterable[Wor
 def _detached_from(folder: Path) -> str | None:
     """Return the branch to which a rebase or bisect, which detach HEAD, will return."""
     for name in ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START"):
-        place = folder / name
-        if place.is_file():
-            return place.read_text("utf-8", "replace").strip().removeprefix("refs/heads/")
+        content = read_regular(folder / name)
+        if content is not None:
+            return content.decode("utf-8", "replace").strip().removeprefix("refs/heads/")
     return None
 
 
@@ -115,9 +115,9 @@ class StaleCheckout:
 def read_stale_checkouts(state_folder: Path) -> Mapping[str, StaleCheckout]:
     """Return the checkouts that could not be updated, by path. A damaged file counts as empty."""
     try:
-        rows: Mapping[str, Mapping[str, str]] = json.loads(stale_checkouts_path(state_folder).read_text("utf-8"))
+        rows: Mapping[str, Mapping[str, str]] = json.loads(read_regular(stale_checkouts_path(state_folder)) or b"null")
         return {path: StaleCheckout(str(row["branch"]), CommitId(str(row["shows"]))) for path, row in rows.items()}
-    except (OSError, ValueError, AttributeError, TypeError, KeyError):
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
         return {}
 
 

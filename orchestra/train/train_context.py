@@ -6,7 +6,6 @@ import hashlib
 import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from orchestra.blueprint.model import AgentName
 from orchestra.candidates.builder import CandidateBuilder, open_builder
@@ -14,7 +13,7 @@ from orchestra.candidates.text_conflict import RuleOf
 from orchestra.engine.job import JobId, Outcome, shell_job
 from orchestra.engine.local import run
 from orchestra.errors import MovedError
-from orchestra.files import write_atomically
+from orchestra.files import LONGEST_RECORD, read_regular, write_atomically
 from orchestra.fleet import Fleet, FleetSnapshot
 from orchestra.git.objects import Commit, Objects, TreeId, our_ident
 from orchestra.git.refs import CommitId, Kind, RefUpdate, agent_ref, update
@@ -71,8 +70,8 @@ class Regenerator:
         """Return the file's new content, or None."""
         key = hashlib.sha256("\0".join((tree, path, command)).encode("utf-8", "surrogateescape")).hexdigest()
         cached = self._fleet.repository.state_folder / "gates" / "remade" / key
-        if cached.is_file():
-            return cached.read_bytes()
+        if (known := read_regular(cached, most=LONGEST_RECORD)) is not None:
+            return known
         try:
             content = self._regenerate(tree, path, command)
         finally:
@@ -93,9 +92,8 @@ class Regenerator:
         if self._run(command, tree) is not Outcome.PASSED:
             return None
         slot = self._slots.path(REGENERATE_SLOT)
-        file: Path = slot / path
-        is_inside = file.resolve().is_relative_to(slot.resolve())
-        return file.read_bytes() if is_inside and file.is_file() and not file.is_symlink() else None
+        content = read_regular(slot / path, below=slot, most=LONGEST_RECORD + 1)
+        return content if content is not None and len(content) <= LONGEST_RECORD else None
 
     def _run(self, command: str, tree: TreeId) -> Outcome:
         log = self._fleet.folder / "gates" / f"{tree[:12]}.regenerate.log"

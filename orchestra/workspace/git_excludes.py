@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from orchestra.blueprint.model import AgentName
-from orchestra.files import write_atomically
+from orchestra.files import LONGEST_RECORD, read_regular, write_atomically
 from orchestra.fleet import Fleet
 from orchestra.git import worktree_admin
 from orchestra.git.git_process import Git
@@ -171,10 +171,8 @@ def _replace(repository: Repository, entries: Mapping[str, str]) -> None:
 
 
 def _read(path: Path) -> str | None:
-    try:
-        return path.read_text("utf-8", "surrogateescape")
-    except OSError:
-        return None
+    content = read_regular(path, most=LONGEST_RECORD)
+    return None if content is None else content.decode("utf-8", "surrogateescape")
 
 
 def _write(path: Path, text: str) -> None:

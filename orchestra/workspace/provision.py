@@ -18,7 +18,7 @@ from pathlib import Path
 from orchestra.blueprint.inline_templates import render_env
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.engine.job import Engine, Finished, JobId, Outcome, shell_job
-from orchestra.files import write_atomically
+from orchestra.files import read_regular, write_atomically
 from orchestra.fleet import Fleet
 from orchestra.gates.environment import describe_removed, without_checkouts
 from orchestra.git import worktree_admin
@@ -46,9 +46,9 @@ def readiness(fleet: Fleet, agent: AgentName) -> Readiness:
     """Return how an agent's set-up went."""
     folder = fleet.agent_folder(agent)
     try:
-        facts = json.loads((folder / MARK).read_text("utf-8"))
+        facts = json.loads(read_regular(folder / MARK) or b"null")
         state, reason = Ready(facts["state"]), str(facts["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Readiness(Ready.UNKNOWN)
     log = folder / SETUP_LOG
     return Readiness(state, reason, log if log.exists() else None)
@@ -129,12 +129,11 @@ def run_commands(
 
     for name, listed in commands.items():
         agent, log = fleet.require_agent(name), fleet.agent_folder(name) / log_name
-        log.parent.mkdir(parents=True, exist_ok=True)
         # An active virtual environment of the main checkout would be changed, and used, instead of the agent's own.
         worktree = fleet.worktree(agent)
         others = [path for path in checkouts if path.resolve() != worktree.resolve()]
         removed = describe_removed(inherited, others)
-        log.write_text(f"# {removed}\n" if removed else "", "utf-8", "surrogateescape")
+        write_atomically(log, f"# {removed}\n" if removed else "")
         env = without_checkouts(inherited, others) | agent_environment(fleet, agent)
         submit(_Queue(name, worktree, list(listed), log, env, removed))
     while running:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 
-from orchestra.files import write_atomically
+from orchestra.files import LONGEST_RECORD, read_regular, write_atomically
 from orchestra.fleet import Fleet
 from orchestra.git.git_process import Git
 from orchestra.git.unsaved_work import find_unsaved
@@ -134,8 +134,9 @@ def copied_folders(folder: Path) -> set[str]:
 
 def _read_sums(folder: Path) -> dict[str, str]:
     try:
-        return {str(name): str(checksum) for name, checksum in json.loads((folder / COPIES).read_text("utf-8")).items()}
-    except (OSError, ValueError, AttributeError):
+        rows = json.loads(read_regular(folder / COPIES, most=LONGEST_RECORD) or b"null")
+        return {str(name): str(checksum) for name, checksum in rows.items()}
+    except (ValueError, AttributeError, RecursionError):
         return {}
 
 

@@ -73,15 +73,15 @@ def link_to_itself(world: World, place: Path) -> None:
     place.symlink_to(place.name)
 
 
-def _link_to_zeros(world: World, place: Path) -> None:
+def link_to_zeros(world: World, place: Path) -> None:
     place.symlink_to("/dev/zero")
 
 
-def _pipe(world: World, place: Path) -> None:
+def pipe(world: World, place: Path) -> None:
     os.mkfifo(place)
 
 
-def _socket(world: World, place: Path) -> None:
+def socket_file(world: World, place: Path) -> None:
     here = Path.cwd()
     os.chdir(place.parent)  # the name of a socket has 107 bytes at most
     try:
@@ -123,9 +123,9 @@ FILE_KINDS: dict[str, Callable[[World, Path], None]] = {
     "link out": _link_out,
     "link to a folder": _link_to_folder,
     "link to itself": link_to_itself,
-    "link to zeros": _link_to_zeros,
-    "pipe": _pipe,
-    "socket": _socket,
+    "link to zeros": link_to_zeros,
+    "pipe": pipe,
+    "socket": socket_file,
     "folder": make_folder,
     "unreadable": unreadable,
     "sealed folder": _sealed_folder,

@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.adversary.acts import clear, link_to_itself, make_folder, odd_bytes, unreadable
+from tests.adversary.acts import (
+    clear,
+    link_to_itself,
+    link_to_zeros,
+    make_folder,
+    odd_bytes,
+    pipe,
+    socket_file,
+    unreadable,
+)
 from tests.adversary.play import Phase, Situation
 from tests.adversary.world import World
 
@@ -42,6 +51,9 @@ _STATE_KINDS: dict[str, Callable[[World, Path], None]] = {
     "a folder": make_folder,
     "JSON of another shape": _json_of_other_shape,
     "unreadable": unreadable,
+    "a pipe": pipe,
+    "a link to zeros": link_to_zeros,
+    "a socket": socket_file,
     "a link to itself": link_to_itself,
 }
 _STATE_FILES = (

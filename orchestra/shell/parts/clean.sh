@@ -61,8 +61,8 @@ _orchestra_check_branch() {
 _orchestra_check_worktree() {
 	[ -n "$o_admin" ] && [ "$(_orchestra_read_file "$o_worktree/.git")" = "gitdir: $o_admin" ] ||
 		_orchestra_stay "$o_worktree is not whole, or not a worktree of this repository; use orchestra clean"
-	[ ! -e "$o_admin/locked" ] || [ "$(command cat -- "$o_admin/locked")" = "orchestra: $o_fleet/$o_agent" ] ||
-		_orchestra_stay "$o_worktree is locked: $(command cat -- "$o_admin/locked")"
+	[ ! -e "$o_admin/locked" ] || [ "$(_orchestra_read_file "$o_admin/locked")" = "orchestra: $o_fleet/$o_agent" ] ||
+		_orchestra_stay "$o_worktree is locked: $(_orchestra_read_file "$o_admin/locked")"
 	for o_one in /proc/[0-9]*; do # only where the system has /proc
 		case "$(command readlink "$o_one/cwd" 2>/dev/null)/" in
 		"$o_worktree"/*) _orchestra_stay "$o_worktree is in use by process ${o_one#/proc/}" ;;
