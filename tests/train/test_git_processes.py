@@ -22,5 +22,6 @@ def test_merge_starts_few_git_processes(train: TrainFixture, tmp_path: Path, mon
     train.approved(two={"b": "1\n"}, three={"c": "1\n"})
     with recorded_git_processes(tmp_path, monkeypatch) as two:
         assert landed(train.merge(agents=["two", "three"])) == ["two", "three"]
+    two = [line for line in two if line != "git version"]  # once a process: counts only where this test runs first
     assert len(one) <= FIXED + PER_BRANCH, os.linesep.join(one)
     assert len(two) <= FIXED + 2 * PER_BRANCH, os.linesep.join(two)
