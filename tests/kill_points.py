@@ -113,6 +113,13 @@ def count_points(argv: Sequence[str], cwd: Path, env: Mapping[str, str] | None =
     return len(run.points)
 
 
+def find_point(argv: Sequence[str], cwd: Path, event: str, part: str) -> int:
+    """Return the number of the first point of an undisturbed run that is ``event`` and whose text contains ``part``."""
+    run = _trace(argv, cwd, None, point=0)
+    assert run.code == 0, run
+    return next(n for n, text in enumerate(run.points, 1) if text.startswith(event) and part in text)
+
+
 def run_killed(
     argv: Sequence[str],
     cwd: Path,

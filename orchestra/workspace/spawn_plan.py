@@ -291,7 +291,10 @@ def _plan_agent(
     # A deleted branch is restored where it was approved.
     tip = restored.tip if restored else ground.branches.get(agent.branch) or refs.approved or base
     lost_index = None
-    if is_new and ground.worktree(agent) is not None:
+    admin = worktree_admin.admins(fleet.repository).get(real(worktree)) if is_new and ground.worktree(agent) else None
+    # A run that was killed right before it moved the folder to its path: no agent has seen it, so no work is lost.
+    was_never_there = admin is not None and worktree_admin.is_linked(worktree_admin.staged(real(worktree)), admin)
+    if is_new and ground.worktree(agent) is not None and not was_never_there:
         lost_index = next_saved(fleet.repository.git, fleet.name, agent.name)
         notes.append(f"{agent.name}: {worktree} was deleted; it is created again from the branch")
 

@@ -12,7 +12,7 @@ from orchestra.errors import GroundError
 from orchestra.git.refs import Kind
 from orchestra.workspace.restore import RestoreReport, plan_restore, restore
 from orchestra.workspace.spawn_plan import SpawnRefused
-from tests.kill_points import chosen_points, count_points, run_killed
+from tests.kill_points import chosen_points, count_points, find_point, run_killed
 from tests.workspace.conftest import run_clean, run_spawn
 from tests.workspace.test_clean import land, set_refs
 from tests.workspace.test_kills import drive
@@ -145,3 +145,14 @@ def test_a_killed_restore_run_again_ends_like_an_undisturbed_one(spawned: Home, 
         run_killed(drive("restore", home), ROOT, point, True)
         run_restore(home)
         assert home.look() == end, point
+
+
+def test_a_restore_killed_before_its_folder_appears_saves_nothing_again(spawned: Home, tmp_path: Path) -> None:
+    set_refs(spawned, "schema", {Kind.DISCARDED: leave_work(spawned)})
+    run_clean(spawned)
+    calm = spawned.copy(tmp_path / "calm")
+    point = find_point(drive("restore", calm), ROOT, "os.rename", ".orchestra-new/agent-1'")
+    run_killed(drive("restore", spawned), ROOT, point, True)
+    run_restore(spawned)
+    saved = spawned.checkout.git("for-each-ref", "--format=%(refname)", "refs/orchestra/demo/schema/saved")
+    assert saved == "refs/orchestra/demo/schema/saved/1"
