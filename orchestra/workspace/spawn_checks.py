@@ -18,6 +18,7 @@ from orchestra.fleet import Fleet, FleetSnapshot, explain_missing_target, newest
 from orchestra.git import worktree_admin
 from orchestra.git.refs import PREFIX, AgentRefs, CommitId, RefName, branch_ref, find_odd_refs
 from orchestra.git.repository import Worktree
+from orchestra.plan.repository_scan import partial_filter
 from orchestra.workspace.paths import LOCAL_STANDARDS, NOTES, STANDARDS, TASK, InstructionNames, names_with
 
 _BLOCK = 4096  # bytes that a small file takes
@@ -139,7 +140,10 @@ def _tracked_names(ground: Ground) -> Iterator[str]:
     for name in sorted((names.all - {STANDARDS}) & set(ground.tracked)):
         fix = "rename it" if name in (TASK, NOTES) else "leave it out of `templates`"
         if name == LOCAL_STANDARDS:
-            fix = "it is meant to be private: git rm --cached it, and ignore it"
+            fix = (
+                "it is meant to be private: git rm --cached it, and ignore it (other checkouts lose the file when they "
+                "pull that commit, so tell their owners to copy it first)"
+            )
         yield f"the repository tracks {name}, which orchestra would have to overwrite in every worktree: {fix}"
     parents = {str(parent) for name in names.all for parent in Path(name).parents}
     for parent in sorted(parents & set(ground.tracked)):
@@ -214,7 +218,10 @@ def _folder_problems(ground: Ground, agent: Agent) -> Iterator[str]:
             f"folder for agent {agent.name}"
         )
     elif worktree is not None and worktree.locked not in (None, ground.fleet.lock_reason(agent)):
-        yield f"{place} is missing, and git has it locked ({worktree.locked}): git worktree unlock {path}"
+        yield (
+            f"{place} is missing, and git has it locked ({worktree.locked}): mount its disk, or, if it is gone for "
+            f"good, git worktree unlock {path}"
+        )
 
 
 def _owner(ground: Ground, path: Path) -> str:
@@ -235,6 +242,8 @@ def _space_problems(ground: Ground, count: int) -> Iterator[str]:
     root = real(ground.fleet.worktrees_root)
     nearest = next(folder for folder in (root, *root.parents) if folder.is_dir())
     free = shutil.disk_usage(nearest).free
+    if partial_filter(ground.fleet.repository) is not None:
+        return  # git would download every object, to tell its size
     # In whole blocks; what filters such as LFS add is unknown.
     listed = ground.fleet.repository.git.run("ls-tree", "-r", "-z", "--format=%(objectsize)", ground.base).fields
     needed = count * sum(-(-int(size) // _BLOCK) * _BLOCK for size in listed if size.isdigit())

@@ -263,6 +263,11 @@ def plan_agents(
     planned = [_plan_agent(ground, agent, agent in new, belongings, notes, restored=restored) for agent in living]
     if new and belongings is not None:
         notes += [f"setup: nothing untracked is called {name}" for name in belongings.missing]
+        notes += [
+            f"setup: {name} is not shared: a virtual environment names the folder that it was made in, and would "
+            "install into the main checkout; create it in each worktree with setup.run"
+            for name in belongings.virtual_environments
+        ]
     return SpawnPlan(
         ground.base,
         tuple(agent_spawn for agent_spawn in planned if agent_spawn.lines()),

@@ -42,6 +42,7 @@ class Belongings:
     folders: tuple[str, ...] = ()
     visible: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()  # entries of setup.copy and setup.share that match nothing
+    virtual_environments: tuple[str, ...] = ()  # of setup.share: not copied, since their files name their folder
 
 
 def find_belongings(fleet: Fleet) -> Belongings | None:
@@ -60,15 +61,17 @@ def find_belongings(fleet: Fleet) -> Belongings | None:
     names = {name for matches in by_pattern.values() for name in matches}
     if (source / INCLUDE_FILE).is_file():  # in .gitignore syntax, as the Claude Code client reads it
         names.update(_untracked(git, "--ignored", f"--exclude-from={source / INCLUDE_FILE}"))
-    folders = tuple(name for name in setup.share if (source / name).is_dir())
+    shared = tuple(name for name in setup.share if (source / name).is_dir())
+    virtual = tuple(name for name in shared if (source / name / "pyvenv.cfg").is_file())
+    folders = tuple(name for name in shared if name not in virtual)
     below = [PurePosixPath(folder) for folder in folders]
     files = tuple(
         name
         for name in sorted(names)
         if (source / name).is_file() and not any(PurePosixPath(name).is_relative_to(folder) for folder in below)
     )
-    missing = (*(p for p, matches in by_pattern.items() if not matches), *(f for f in setup.share if f not in folders))
-    return Belongings(source, files, folders, _visible(git, [*files, *folders]), missing)
+    missing = (*(p for p, matches in by_pattern.items() if not matches), *(f for f in setup.share if f not in shared))
+    return Belongings(source, files, folders, _visible(git, [*files, *folders]), missing, virtual)
 
 
 def _untracked(git: Git, *options: str) -> list[str]:

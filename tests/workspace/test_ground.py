@@ -323,3 +323,17 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_made(make: MakeHome
         assert len(run_spawn(home, ["api"]).places) == 1
     finally:
         subprocess.run(["umount", "-l", small_disk], check=True)
+
+
+def test_planning_a_spawn_downloads_nothing_into_a_partial_clone(make: MakeHome, tmp_path: Path) -> None:
+    home = make(PLAIN)
+    home.checkout.git("config", "uploadpack.allowFilter", "true")
+    folder = tmp_path / "partial"
+    home.checkout.git("clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{home.checkout.path}", str(folder))
+    partial = Checkout(folder)
+    partial.git("sparse-checkout", "set", "--no-cone", "/none/")
+    partial.git("checkout", "-q")
+    missing = partial.git("rev-list", "--objects", "--all", "--missing=print").count("?")
+    assert missing
+    plan_spawn(make_fleet(Repository.discover(folder), load_blueprint(home.blueprint)))
+    assert partial.git("rev-list", "--objects", "--all", "--missing=print").count("?") == missing

@@ -128,6 +128,17 @@ def test_copies_are_remembered(tmp_path: Path) -> None:
     assert not is_as_copied(tmp_path, ".env", work / ".env")
 
 
+def test_a_virtual_environment_is_not_shared(make: MakeHome) -> None:
+    home = make(setup(share='[".venv"]'))
+    home.checkout.write({".venv/pyvenv.cfg": "home = /usr/bin\n", ".venv/bin/activate": "VIRTUAL_ENV=main\n"})
+    report = run_spawn(home)
+    assert not (home.agent(1).path / ".venv").exists()
+    assert [note for note in report.notes if ".venv" in note] == [
+        "setup: .venv is not shared: a virtual environment names the folder that it was made in, and would install "
+        "into the main checkout; create it in each worktree with setup.run"
+    ]
+
+
 def test_a_shared_folder_is_a_copy_of_its_own(tmp_path: Path) -> None:
     source, work = tmp_path / "node_modules", tmp_path / "work"
     (source / ".bin").mkdir(parents=True)
