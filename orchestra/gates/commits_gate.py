@@ -94,7 +94,14 @@ def _history_findings(content: BranchContent, now: float) -> Iterator[GateFindin
         for trailer in (AGENT_TRAILER, FLEET_TRAILER):
             if re.search(rf"^{trailer}[ \t]*:".encode(), commit.commit.message, re.MULTILINE | re.IGNORECASE):
                 reason = f"has the trailer {trailer}, which only a landing writes"
-                yield GateFinding("", reason, "remove it from the message: git rebase -i", None, commit.id)
+                yield GateFinding(
+                    "", reason, f"remove it from the message: git rebase -i {_start(commit)}", None, commit.id
+                )
+
+
+def _start(commit: OwnCommit) -> str:
+    """Return what to give ``git rebase``, so that it rewrites the commit: the branch may have no upstream."""
+    return commit.commit.parents[0][:10] if commit.commit.parents else "--root"
 
 
 def _identity_findings(commit: OwnCommit, now: float) -> Iterator[GateFinding]:
@@ -103,8 +110,11 @@ def _identity_findings(commit: OwnCommit, now: float) -> Iterator[GateFinding]:
         name, address = (match[1].strip(), match[2].strip()) if match else (b"", b"")
         if not name or _NO_PERSON.search(address):
             shown = f"{name.decode('utf-8', 'replace')} <{address.decode('utf-8', 'replace')}>"
-            fix = "set user.name and user.email, then git rebase --exec 'git commit --amend --no-edit --reset-author'"
+            fix = (
+                "set user.name and user.email, then "
+                f"git rebase --exec 'git commit --amend --no-edit --reset-author' {_start(commit)}"
+            )
             yield GateFinding("", f"has the {role} {shown[:80]}, which names no person", fix, None, commit.id)
         if ident_seconds(ident) > now + _FAR_AHEAD_S:
-            fix = "set the clock, then git rebase --ignore-date"
+            fix = f"set the clock, then git rebase --ignore-date {_start(commit)}"
             yield GateFinding("", f"has {role} dates in the future", fix, None, commit.id)

@@ -12,6 +12,7 @@ the target moves, so that normally nothing is in the way; what gets in the way l
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 import time
@@ -92,7 +93,8 @@ def in_the_way(worktree: Path, obstacles: Sequence[str]) -> GroundError:
     paths = format_list(sorted(obstacles), most=_SHOWN)
     return GroundError(
         f"{worktree} has local changes in files that would be updated: {paths}",
-        hint=f"commit it, or stash it: git -C {worktree} stash --include-untracked; then run the command again",
+        hint=f"commit it, or stash it: git -C {shlex.quote(str(worktree))} stash --include-untracked; "
+        "then run the command again",
     )
 
 

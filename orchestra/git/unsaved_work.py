@@ -297,7 +297,9 @@ def refuse_unpushed(inner: Path) -> None:
     if not take_snapshot(inner).saved:
         raise GroundError(f"the repository {inner} has uncommitted work", hint="commit and push it first")
     if resolve(git, "refs/stash") is not None:
-        raise GroundError(f"the repository {inner} has stashed work", hint=f"git -C {inner} stash list")
+        raise GroundError(
+            f"the repository {inner} has stashed work", hint=f"git -C {shlex.quote(str(inner))} stash list"
+        )
     head = ["HEAD"] if resolve(git, "HEAD") else []
     if git.text("rev-list", "--max-count=1", "--branches", "--tags", *head, "--not", "--remotes"):
         raise GroundError(f"the repository {inner} has commits that no remote has", hint="push them first")

@@ -185,7 +185,7 @@ def _look_everywhere(folder: Path) -> list[Path]:
         hint = f"look at it yourself, for instance: sudo ls -la {shlex.quote(str(Path(unreadable[0]).parent))}"
         raise NotRemovable(f"{folder} holds what cannot be read: {format_list(unreadable, most=_SHOWN)}", hint=hint)
     if foreign:
-        hint = f"if you do not need it: sudo rm -r {shlex.quote(foreign[0])}"
+        hint = f'take it over, and run the command again: sudo chown -R "$(id -un)" {shlex.quote(foreign[0])}'
         raise NotRemovable(f"{folder} holds files of another user: {format_list(foreign, most=_SHOWN)}", hint=hint)
     return repositories
 

@@ -136,7 +136,10 @@ def _refuse_foreign(place: Place, reason: str | None) -> None:
     """None: unlocked by a taking back that was killed."""
     if reason not in (None, place.reason):
         path = shlex.quote(str(place.path))
-        hint = f"if its staged changes are not needed: git worktree unlock {path} && git worktree remove {path}"
+        hint = (
+            "if its disk is not mounted, mount it; if the folder is gone for good and its staged changes are not "
+            f"needed: git worktree unlock {path} && git worktree remove {path}"
+        )
         raise GroundError(
             f"git has a worktree registered at {place.path}, whose folder is missing: {reason or 'locked'}", hint=hint
         )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import tempfile
 import time
 from contextlib import suppress
@@ -193,7 +194,8 @@ class Slots:
         is_ours = is_ours or owner == str(repository.common_dir)
         if not is_ours and admin is not None:
             raise SlotTrouble(
-                f"{path} is a worktree that orchestra did not make", hint=f"move it: git worktree move {path} ELSEWHERE"
+                f"{path} is a worktree that orchestra did not make",
+                hint=f"move it: git worktree move {shlex.quote(str(path))} ELSEWHERE",
             )
         if not is_ours and path.exists():
             raise SlotTrouble(f"{path} is in the way of a gate slot", hint="move it elsewhere")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -95,6 +96,18 @@ def test_odd_commits_are_found(repo: Checkout, make: Callable[[Checkout], None],
     result = run_gate(repo, base, Builtin.COMMITS)
     assert result.outcome == "failed"
     assert words in result.detail
+
+
+@pytest.mark.parametrize("make", [_no_name, _future])
+def test_the_proposed_rebase_repairs_a_branch_without_an_upstream(
+    repo: Checkout, make: Callable[[Checkout], None]
+) -> None:
+    base = repo.git("rev-parse", "HEAD")
+    make(repo)
+    (finding,) = run_gate(repo, base, Builtin.COMMITS).findings
+    command = finding.fix.partition(", then ")[2]
+    subprocess.run(command, shell=True, cwd=repo.path, check=True, capture_output=True)
+    assert run_gate(repo, base, Builtin.COMMITS).findings == ()
 
 
 def test_ordinary_commits_pass(repo: Checkout) -> None:
