@@ -303,5 +303,5 @@ def spawned_target(repository: Repository, fleet: FleetName) -> str | None:
 
 
 def _read_record(file: Path) -> str:
-    """Return the text of a small file of orchestra's; empty where it cannot be read, or is no regular file."""
+    """Return the text of a small file that orchestra stores; empty where it cannot be read, or is no regular file."""
     return (read_regular(file) or b"").decode("utf-8", "replace").strip()

@@ -58,7 +58,7 @@ def adopt(
         show_json(_to_json(plan, written, dry_run=dry_run))
         return ExitCode.SHORT if plan.refusals else ExitCode.DONE
     _print_plan(plan, written, dry_run=dry_run)
-    names = [one.agent.name for one in plan.new] or [agent.name for agent in plan.existing]
+    names = [adoption.agent.name for adoption in plan.new] or [agent.name for agent in plan.existing]
     if names and not dry_run:
         call.print_next(f"review {names[0]}" if len(names) == 1 else "review")
     return ExitCode.SHORT if plan.refusals else ExitCode.DONE
@@ -139,8 +139,8 @@ def _print_plan(plan: AdoptionPlan, written: tuple[str, ...], *, dry_run: bool) 
     print_result(f"fleet {fleet.name}, landing on {fleet.target}; gates: {_gates_line(fleet)}")
     if plan.new:
         print_result("would adopt" if dry_run else "adopted", Tone.GOOD)
-    for one in plan.new:
-        print_result(f"  {one.line()}")
+    for adoption in plan.new:
+        print_result(f"  {adoption.line()}")
     for agent in plan.existing:
         print_note(f"{agent.branch} was adopted before, as agent {agent.name}", Tone.QUIET)
     for branch, error in plan.refusals.items():
@@ -157,15 +157,15 @@ def _to_json(plan: AdoptionPlan, written: tuple[str, ...], *, dry_run: bool) -> 
         "written": list(written),
         "adopted": [
             {
-                "agent": one.agent.name,
-                "branch": one.agent.branch,
-                "stage": one.agent.stage,
-                "base": one.base,
-                "head": one.tip,
-                "commits": one.commits,
-                "worktree": str(one.worktree) if one.worktree else None,
+                "agent": adoption.agent.name,
+                "branch": adoption.agent.branch,
+                "stage": adoption.agent.stage,
+                "base": adoption.base,
+                "head": adoption.tip,
+                "commits": adoption.commits,
+                "worktree": str(adoption.worktree) if adoption.worktree else None,
             }
-            for one in plan.new
+            for adoption in plan.new
         ],
         "existing": [{"agent": agent.name, "branch": agent.branch} for agent in plan.existing],
         "refused": [

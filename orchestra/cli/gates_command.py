@@ -1,4 +1,4 @@
-"""``orchestra gates``: the gates, their history, and the results that are kept for later runs."""
+"""``orchestra gates``: the gates, their history, and the results that later runs reuse."""
 
 from __future__ import annotations
 
@@ -39,25 +39,29 @@ def gates(call: Call, history: bool = False, cached: bool = False, clear: str | 
 
     fleet = call.load_fleet()
     declared, folder = fleet.blueprint.gates, fleet.repository.state_folder / "gates"
-    kept = list_passes(folder)
+    passes = list_passes(folder)
     deleted = None
     if clear is not None:
         # A gate of another fleet or an older blueprint may have results, too.
-        known = [*dict.fromkeys((*declared, *(each.gate for each in kept)))]
-        if clear not in (*known, _EVERYTHING):
-            hint = did_you_mean(clear, known, otherwise=f"gates: {', '.join((*known, _EVERYTHING))}")
+        names = [*dict.fromkeys((*declared, *(each.gate for each in passes)))]
+        if clear not in (*names, _EVERYTHING):
+            hint = did_you_mean(clear, names, otherwise=f"gates: {', '.join((*names, _EVERYTHING))}")
             raise UsageError(f'no gate "{clear}"', hint=hint)
         deleted = delete_results(folder, None if clear == _EVERYTHING else clear)
-        kept = list_passes(folder)
+        passes = list_passes(folder)
     histories = read_gate_history(fleet.ledger, declared)
     if call.json:
         rows = [
-            {**_declared(declared[each.gate]), "kept": sum(result.gate == each.gate for result in kept), **_row(each)}
+            {
+                **_declared(declared[each.gate]),
+                "reusable": sum(result.gate == each.gate for result in passes),
+                **_row(each),
+            }
             for each in histories
         ]
         results = [
             {"gate": each.gate, "content": each.tree, "seconds": each.seconds, "at": each.at, "log": each.log}
-            for each in kept
+            for each in passes
         ]
         show_json({"fleet": fleet.name, "gates": rows, "cached": results, "deleted": deleted})
         return ExitCode.DONE
@@ -71,10 +75,10 @@ def gates(call: Call, history: bool = False, cached: bool = False, clear: str | 
     elif cached:
         show_table(
             ["gate", "passed", "took", "on", "log"],
-            [[each.gate, _ago(each.at), format_duration(each.seconds), each.tree[:10], each.log] for each in kept],
+            [[each.gate, _ago(each.at), format_duration(each.seconds), each.tree[:10], each.log] for each in passes],
         )
     else:
-        show_table(["gate", "does", "runs for", "reusable"], [_gate_cells(gate, kept) for gate in declared.values()])
+        show_table(["gate", "does", "runs for", "reusable"], [_gate_cells(gate, passes) for gate in declared.values()])
     return ExitCode.DONE
 
 
@@ -111,12 +115,12 @@ def _history_cells(history: GateHistory) -> list[str | Cell]:
     return [history.gate, *map(str, counts), Cell(flaky, tone), usual, longest, _ago(history.last)]
 
 
-def _gate_cells(gate: Gate, kept: list[GatePass]) -> list[str | Cell]:
+def _gate_cells(gate: Gate, passes: list[GatePass]) -> list[str | Cell]:
     from orchestra.blueprint.model import RunGate
 
     if not isinstance(gate, RunGate):
         return [gate.name, f"built in: {gate.builtin}, {gate.policy}", "every branch", ""]
-    count = sum(result.gate == gate.name for result in kept)
+    count = sum(result.gate == gate.name for result in passes)
     runs_for = f"changes in {', '.join(gate.when)}" if gate.when else "every candidate"
     return [gate.name, gate.run, runs_for, format_count(count, "pass", "passes")]
 

@@ -136,11 +136,11 @@ def _init_for_goal(call: Call, ground: GoalGround, goal: str, *, name: str | Non
     cost = "cost: not reported" if cost_usd is None else f"cost: ${cost_usd:.2f}"
     print_note(f"{cost} for {format_count(draft.rounds, 'proposal')}, {tokens:,} tokens. Logs: {logs}")
     if draft.errors:
-        kept = logs / f"{draft.name or 'draft'}.yaml"
-        kept.write_text(draft.text, "utf-8")
+        draft_file = logs / f"{draft.name or 'draft'}.yaml"
+        draft_file.write_text(draft.text, "utf-8")
         listed = "\n".join(f"  {error}" for error in draft.errors)
         message = f"after {MOST_ROUNDS} proposals the draft still has errors, so it was not written:\n{listed}"
-        raise Shortfall(message, hint=f"narrow the goal and run init again, or correct the draft by hand: {kept}")
+        raise Shortfall(message, hint=f"narrow the goal and run init again, or correct the draft by hand: {draft_file}")
 
     # Show it, and write it after a yes.
     path = PurePosixPath("blueprints") / f"{draft.name}.yaml"

@@ -40,10 +40,14 @@ def show_page(lines: Sequence[Cell], *, pager: bool = True) -> None:
 
 def _pager_command(settings: Mapping[str, str]) -> str | None:
     """Return the shell command of the pager, None for none: the order of git-var(1), after ``pager.review``."""
-    own = settings.get("pager.review", "true")
-    if own in _OFF or os.environ.get("TERM", "dumb") == "dumb":
+    review_pager = settings.get("pager.review", "true")
+    if review_pager in _OFF or os.environ.get("TERM", "dumb") == "dumb":
         return None
-    choices = (own if own not in _ON else None, os.environ.get("GIT_PAGER"), settings.get("core.pager"))
+    choices = (
+        review_pager if review_pager not in _ON else None,
+        os.environ.get("GIT_PAGER"),
+        settings.get("core.pager"),
+    )
     command = next((choice for choice in choices if choice is not None), os.environ.get("PAGER", "less"))
     return command if command.strip() not in ("", "cat") and shutil.which(command.split()[0]) else None
 

@@ -58,8 +58,8 @@ def review_undecided(fleet: Fleet, names: Collection[AgentName] | None) -> bool:
 def walk_queue(fleet: Fleet, queue: Sequence[Need]) -> bool:
     """Ask about each agent of a review queue, and print what was decided. Return whether any was approved."""
     _, given = _ask_about_each(fleet, [need.row.agent for need in queue], _ANSWERS | _QUIT)
-    left = len(queue) - given.total()
-    counts = [f"{count} {verdict}" for verdict, count in given.items()] + [f"{left} left"] * bool(left)
+    undecided = len(queue) - given.total()
+    counts = [f"{count} {verdict}" for verdict, count in given.items()] + [f"{undecided} left"] * bool(undecided)
     print_result(f"Reviewed {given.total()} of {len(queue)}: {', '.join(counts)}")
     return bool(given[Verdict.APPROVED])
 

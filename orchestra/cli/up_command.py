@@ -131,8 +131,8 @@ def _agrees(plan: PlanReport) -> bool:
 
     cost = ", without a cost limit" if plan.cost.high is None else f", about {dollars(plan.cost.high)} at most"
     agents = format_count(len(plan.agents), "agent")
-    made = format_count(plan.disk.worktrees, "worktree")
-    print_note(f"{plan.blueprint.name} on {plan.target}: {agents}{cost}; {made} to make, gate slots included")
+    worktrees = format_count(plan.disk.worktrees, "worktree")
+    print_note(f"{plan.blueprint.name} on {plan.target}: {agents}{cost}; {worktrees} to make, gate slots included")
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         raise UsageError("nothing was executed: up asks before it begins", hint="add --yes to go on without asking")
     return ask("Check the target, spawn and start?", ("yes", "no")) == "yes"

@@ -256,7 +256,7 @@ def _lock_findings(content: BranchContent, path: str, notes: str, changed_folder
     own = {name for text in manifests for name in _OWN_NAME.findall(text.decode("utf-8", "replace"))}
     differing = sorted(key for key in {*packages_before, *packages} if packages_before.get(key) != packages.get(key))
     differing = [package for package in differing if package not in own]
-    # Packages that come with a manifest's change are that change's; alone, they are a bump of what nobody named.
+    # Packages that come with a manifest's change are that change's; alone, they are a bump that the notes do not name.
     is_explained = any(not folder or f"{below}/".startswith(f"{folder}/") for below in changed_folders)
     unnamed = [package for package in differing if not names_word(notes, package)]
     if not is_explained and change.old is not None and unnamed and not justifies(notes, path):

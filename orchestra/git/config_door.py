@@ -66,7 +66,7 @@ def neutral_options(git_folder: Path, env: Mapping[str, str], list_config: Calla
 
 
 def _is_file(path: Path) -> bool:
-    """Return True for a file, also through a link. Git would wait for ever on a pipe, and read a device without end.
+    """Return True for a file, also through a link. Git would wait without end on a pipe, and read a device without end.
 
     In the place of a file of orchestra such a thing holds nothing and is deleted; elsewhere it is a GroundError.
     """

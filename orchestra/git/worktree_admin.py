@@ -72,7 +72,7 @@ def place_of(common_dir: Path, reason: str, branch: str, *, likely: str) -> Path
 
 
 def checkout_of(common_dir: Path, branch: str, main: Path | None) -> Path | None:
-    """Return where ``branch`` is checked out, whoever created that worktree; None where it is nowhere.
+    """Return where ``branch`` is checked out, also in worktrees that orchestra did not make; None where it is nowhere.
 
     ``main`` is the main checkout, if there is one.
     """

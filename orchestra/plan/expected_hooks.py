@@ -52,7 +52,7 @@ def hook_findings(fleet: Fleet, ground: Survey) -> Iterator[Finding]:
             )
             yield Finding(Severity.NOTE, Code.HOOKS_MISSING, message, advice, where, (), (file,))
     if ".husky/pre-commit" in ground.sizes or ".husky/commit-msg" in ground.sizes:
-        found = format_list([name for name in ("pre-commit", "commit-msg") if f".husky/{name}" in ground.sizes])
-        message = f".husky has the hooks {found}, and husky is not installed here: commits skip them"
+        missing = format_list([name for name in ("pre-commit", "commit-msg") if f".husky/{name}" in ground.sizes])
+        message = f".husky has the hooks {missing}, and husky is not installed here: commits skip them"
         advice = "install the packages in the main checkout (husky sets core.hooksPath), or let a gate run the checks"
         yield Finding(Severity.NOTE, Code.HOOKS_MISSING, message, advice, where, (), (".husky/",))

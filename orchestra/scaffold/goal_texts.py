@@ -17,7 +17,7 @@ How the agents work:
 - All start from the same commit, at the same time, each in its own git worktree on its own branch.
 - An agent sees only its own branch and what has landed. Branches land one by one, each after these gates passed:
 {gates}
-- An agent may change only the paths of its scope. These paths are protected, nobody changes them unless `may_edit` of
+- An agent may change only the paths of its scope. These paths are protected: no agent changes them unless `may_edit` of
   one agent names them: {protected}
 
 What was detected: {detected}; {files} tracked files. Parts of the repository:

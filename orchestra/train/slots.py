@@ -86,13 +86,13 @@ class Slots:
         stand_in = stand_in_agent(blueprint, name, len(blueprint.agents) + number + 1)
         env = blueprint.worktrees.setup.env
         home = str(self._fleet.repository.home)
-        own = render_env(env, agent=stand_in, fleet=blueprint.name, worktree=place, repo=home)
+        rendered = render_env(env, agent=stand_in, fleet=blueprint.name, worktree=place, repo=home)
         fixed = {
             "TMPDIR": str(self.scratch(number)),
             "ORCHESTRA_FLEET": str(blueprint.name),
             "ORCHESTRA_GATE_SLOT": name,
         }
-        return {**gate_environment(checkouts=self.checkouts), **fixed, **own}
+        return {**gate_environment(checkouts=self.checkouts), **fixed, **rendered}
 
     # -- making one ready ---------------------------------------------------------------------------------------
 

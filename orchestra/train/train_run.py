@@ -239,8 +239,8 @@ class TrainRun:
             candidate = self._context.integrators.on(self._built_on).build(onto, entry.branch)
             if isinstance(candidate, BuiltCandidate):
                 if findings := audit(git, _step(onto, candidate, entry)):
-                    messages = tuple(f"the audit rejects it: {found.path} {found.sentence}" for found in findings)
-                    candidate = Conflict(tuple(found.path for found in findings), messages)
+                    messages = tuple(f"the audit rejects it: {finding.path} {finding.sentence}" for finding in findings)
+                    candidate = Conflict(tuple(finding.path for finding in findings), messages)
                 else:
                     self._candidates.add(candidate.commit)
                     note_tree(git, candidate.commit, candidate.tree)

@@ -68,11 +68,13 @@ def adopt(fleet: Fleet, branches: Sequence[str], *, stage: str | None = None, na
         plan = plan_adoption(fleet, branches, stage=stage, name=name)
         if plan.new:
             records = fleet.adopted
-            records |= {one.agent.name: AdoptedBranch(one.agent.branch, one.stage) for one in plan.new}
+            records |= {
+                adoption.agent.name: AdoptedBranch(adoption.agent.branch, adoption.stage) for adoption in plan.new
+            }
             write_atomically(fleet.folder / ADOPTED_RECORD, format_adopted(records), durable=True)
-            update(fleet.repository.git, [each for one in plan.new for each in one.updates], reason="adopt")
-            for one in plan.new:
-                fleet.ledger.record("adopted", one.agent.name, commit=one.tip, branch=one.agent.branch)
+            update(fleet.repository.git, [each for adoption in plan.new for each in adoption.updates], reason="adopt")
+            for adoption in plan.new:
+                fleet.ledger.record("adopted", adoption.agent.name, commit=adoption.tip, branch=adoption.agent.branch)
             remember(fleet)
     return plan
 
@@ -107,7 +109,7 @@ def plan_adoption(
                 continue
             _check_branch(ground, branch, owner, symbolic.get(branch_ref(branch), ""))
             taken = {agent.name for agent in fleet.blueprint.agents} | set(ground.snapshot.agents)
-            taken |= {one.agent.name for one in new}
+            taken |= {adoption.agent.name for adoption in new}
             agent_name = _agent_name(ground, branch, owner, taken, name)
             new.append(_plan_one(ground, branch, agent_name, target, stage))
         except (UsageError, GroundError) as error:
@@ -154,14 +156,14 @@ def _agent_name(ground: Ground, branch: str, owner: Agent | None, taken: set[Age
         if owner is not None:  # declared with this branch, or recorded by a call that was killed
             return owner.name
         return _former_owner(ground, branch) or derive_agent_name(branch, taken)
-    wanted = AgentName(name)
+    agent_name = AgentName(name)
     declared = ground.fleet.blueprint.agent(name)
     has_branch = declared is not None and declared.branch != branch and declared.branch in ground.branches
-    is_free = ground.snapshot.agent_refs(wanted) == AgentRefs() and not has_branch
-    if not is_free and _former_owner(ground, branch) != wanted:
+    is_free = ground.snapshot.agent_refs(agent_name) == AgentRefs() and not has_branch
+    if not is_free and _former_owner(ground, branch) != agent_name:
         hint = f"choose another name: orchestra adopt {shlex.quote(branch)} --as NAME"
         raise UsageError(f"agent {name} of fleet {ground.fleet.name} has work already", hint=hint)
-    return wanted
+    return agent_name
 
 
 def _former_owner(ground: Ground, branch: str) -> AgentName | None:

@@ -154,8 +154,8 @@ def _reason_to_stay(ground: Ground, agent: Agent) -> str | None:
 
 def _made_folders(fleet: Fleet) -> list[Path]:
     """Return the worktrees' root and the folders above it that spawn made; none where it existed."""
-    made = read_regular(fleet.folder / MADE_ROOT) or b""
-    return [Path(os.fsdecode(line)) for line in made.split(b"\n") if line]
+    folders = read_regular(fleet.folder / MADE_ROOT) or b""
+    return [Path(os.fsdecode(line)) for line in folders.split(b"\n") if line]
 
 
 def _is_root_leaving(fleet: Fleet, removed: set[AgentName]) -> bool:

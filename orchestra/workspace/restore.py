@@ -66,10 +66,10 @@ def restore(fleet: Fleet, agent: Agent, *, engine: Engine, progress: Listener = 
         plan = plan_restore(fleet, agent)
         run = execute(fleet, plan.spawn, engine, progress)
         for name in plan.kept_files:  # they are in the worktree again
-            kept = plan.kept_in / name
+            kept_file = plan.kept_in / name
             with contextlib.suppress(OSError):
-                if filecmp.cmp(kept, fleet.worktree(agent) / name, shallow=False):
-                    kept.unlink()
+                if filecmp.cmp(kept_file, fleet.worktree(agent) / name, shallow=False):
+                    kept_file.unlink()
         deletions = [RefUpdate(ref, None, commit) for ref, commit in plan.refs]
         update(fleet.repository.git, deletions, reason=f"restore {fleet.name}/{agent.name}")
         run.completed(*plan.ref_lines())
@@ -91,8 +91,8 @@ def plan_restore(fleet: Fleet, agent: Agent) -> RestorePlan:
     ended = {Kind.DISCARDED: refs.discarded, Kind.CLEANED: refs.cleaned, Kind.CLEANED_WORK: refs.cleaned_work}
     deleted = tuple((agent_ref(fleet.name, agent.name, kind), commit) for kind, commit in ended.items() if commit)
     kept_in = fleet.agent_folder(agent.name) / KEPT
-    kept = [Path(folder, name).relative_to(kept_in) for folder, _, names in os.walk(kept_in) for name in names]
-    kept_files = tuple(sorted(path.as_posix() for path in kept))
+    kept_paths = [Path(folder, name).relative_to(kept_in) for folder, _, names in os.walk(kept_in) for name in names]
+    kept_files = tuple(sorted(path.as_posix() for path in kept_paths))
     if ground.is_there(agent):  # discarded and not cleaned, or a restore that was killed
         return RestorePlan(agent, plan_agents(ground, [agent]), deleted, kept_in, kept_files)
     tip = ground.branches.get(agent.branch) or refs.cleaned or refs.discarded or refs.approved or refs.base

@@ -145,7 +145,7 @@ def _step(line: bytes, folder: Path) -> str:
     for block in content if isinstance(content, list) else ():
         given = block.get("input") if isinstance(block, dict) and block.get("type") == "tool_use" else None
         if isinstance(given, dict):
-            what = str(given.get("file_path") or given.get("pattern") or "")
-            verb = "reads" if "file_path" in given else "searches" if what else "writes its answer"
-            return f"the client {verb} {what.removeprefix(f'{folder}/')}".rstrip()
+            subject = str(given.get("file_path") or given.get("pattern") or "")
+            verb = "reads" if "file_path" in given else "searches" if subject else "writes its answer"
+            return f"the client {verb} {subject.removeprefix(f'{folder}/')}".rstrip()
     return ""
