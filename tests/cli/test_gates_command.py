@@ -13,6 +13,7 @@ BLUEPRINT = """\
 version: 1
 name: shop
 worktrees: {root: ../wt}
+limits: {gates: 1}  # slots at the same time would race for the file "seen" of the flaky gate
 gates:
   notes: {builtin: notes, policy: warn}
   tests: {run: "[ ! -e RED ]"}
