@@ -40,7 +40,7 @@ def blueprint() -> str:
         "scripted_agent": str(HERE / "scripted_agent.py"),
         "types": f"{python} tools/imports.py",
         "lint": f"{python} tools/lint.py",
-        "tests": f"{python} tools/contract.py",
+        "contract": f"{python} tools/contract.py",
     }
     text = (HERE / "demo.yaml").read_text(encoding="utf-8")
     return Template(text).substitute({name: json.dumps(value) for name, value in values.items()})

@@ -108,8 +108,7 @@ class _Stage:
         print_result()
         print_result("It is green and reads well, so we carelessly approve all five, to see what the gates are for.")
         print_result()
-        for name in (*LANDS, EVICTED):
-            self.type("approve", name, blank_line=False)
+        self.type("approve", *LANDS, EVICTED)
 
     def land(self) -> None:
         """Merge; one of the five is evicted."""
@@ -155,10 +154,9 @@ class _Stage:
             print_note(f"unexpected: {sentence}", Tone.BAD)
         return ExitCode.SHORT if deviations else ExitCode.DONE
 
-    def type(self, *words: str, expect: ExitCode = ExitCode.DONE, blank_line: bool = True) -> None:
+    def type(self, *words: str, expect: ExitCode = ExitCode.DONE) -> None:
         """Type a command line, as a person in the service's folder would. Shortfall when it ends otherwise."""
-        if blank_line:
-            print_result()
+        print_result()
         print_result(f"$ {self.command} {shlex.join(words)}", Tone.WAITING)
         sys.stdout.flush()
         # In a terminal the steps of a train are one live view; elsewhere they would be most of the output.

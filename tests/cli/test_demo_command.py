@@ -1,4 +1,4 @@
-"""The demo tells the truth: four land in order, one is sent back, and everything is where it says."""
+"""The demo does what it prints: four land in order, one is sent back, and everything is where it says it is."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ ROOT = Path(__file__).parents[2]
 def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
     """As a person types it in a clone, whose ./inv runs this file."""
     argv = [sys.executable, str(ROOT / "tasks.py"), "demo", "--repo", str(folder)]
-    # As on a person's machine: nobody there has told git who commits.
+    # As on a machine where git has no user name.
     env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
     return subprocess.run(argv, cwd=folder.parent, env=env, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
     folder = tmp_path_factory.mktemp("a place") / "für die Vorführung"
     yield folder, run_demo(folder)
 
 
-Told = tuple[Path, subprocess.CompletedProcess[str]]
+DemoRun = tuple[Path, subprocess.CompletedProcess[str]]
 
 
-def test_it_goes_as_told(told: Told) -> None:
-    _, done = told
+def test_the_demo_ends_as_expected(demo_run: DemoRun) -> None:
+    _, done = demo_run
     assert done.returncode == 0, done.stdout + done.stderr
     assert "unexpected:" not in done.stderr
 
 
-def test_four_land_in_order_exactly_as_their_agents_committed_them(told: Told) -> None:
-    service = Checkout(told[0] / "orders-service")
+def test_four_land_in_order_exactly_as_their_agents_committed_them(demo_run: DemoRun) -> None:
+    service = Checkout(demo_run[0] / "orders-service")
     trailer = "--format=%(trailers:key=Orchestra-Agent,valueonly,separator=%x2C)"
     landed = service.git("log", "--first-parent", "--reverse", trailer, "main").split()
     assert list(dict.fromkeys(landed)) == ["schema", "auth", "health", "api"]
@@ -52,8 +52,8 @@ def test_four_land_in_order_exactly_as_their_agents_committed_them(told: Told) -
     service.git("fsck", "--strict")
 
 
-def test_the_target_passes_the_checks_and_the_evicted_branch_on_top_does_not(told: Told) -> None:
-    service = Checkout(told[0] / "orders-service")
+def test_the_target_passes_the_checks_and_the_evicted_branch_on_top_does_not(demo_run: DemoRun) -> None:
+    service = Checkout(demo_run[0] / "orders-service")
     contract = [sys.executable, "tools/contract.py"]
     assert subprocess.run(contract, cwd=service.path, capture_output=True, check=False).returncode == 0
     branch = service.git("for-each-ref", "--format=%(refname)", "refs/heads/agent/*/tests")
@@ -67,22 +67,22 @@ def test_the_target_passes_the_checks_and_the_evicted_branch_on_top_does_not(tol
     assert "POST /v1/orders/{id}/cancel is not an operation" in done.stdout
 
 
-def test_the_output_explains_the_eviction_and_names_its_log(told: Told) -> None:
-    folder, done = told
-    said = done.stdout + done.stderr
-    assert re.search(r"tests\b.*\bevicted|evicted\b.*\btests", said)
-    assert "tests: evicted, logical-conflict with api" in said
-    logs = [Path(word.rstrip(".,;)")) for word in re.findall(r"(/\S.*?\.(?:log|txt))", said)]
+def test_the_output_explains_the_eviction_and_names_its_log(demo_run: DemoRun) -> None:
+    folder, done = demo_run
+    output = done.stdout + done.stderr
+    assert re.search(r"tests\b.*\bevicted|evicted\b.*\btests", output)
+    assert "tests: evicted, logical-conflict with api" in output
+    logs = [Path(word.rstrip(".,;)")) for word in re.findall(r"(/\S.*?\.(?:log|txt))", output)]
     texts = [log.read_text() for log in logs if log.exists()]
-    assert any("POST /v1/orders/{id}/cancel is not an operation" in text for text in texts), said
-    page = said.partition("Why tests was evicted")[2]
-    for told_by_both in ("tests says:", "POST /v1/orders/{id}/cancel`", "api says:", "PATCH /v1/orders/{id}"):
-        assert told_by_both in page
+    assert any("POST /v1/orders/{id}/cancel is not an operation" in text for text in texts), output
+    page = output.partition("Why tests was evicted")[2]
+    for quoted in ("tests says:", "POST /v1/orders/{id}/cancel`", "api says:", "PATCH /v1/orders/{id}"):
+        assert quoted in page
     assert str(folder / "worktrees") in done.stdout
 
 
-def test_what_it_says_to_type_next_works(told: Told) -> None:
-    folder, done = told
+def test_what_it_says_to_type_next_works(demo_run: DemoRun) -> None:
+    folder, done = demo_run
     lines = done.stdout.partition("What to type next:\n")[2].splitlines()
     commands = [line.strip() for line in lines if line.strip() and "rm -r" not in line]
     assert len(commands) == 4
