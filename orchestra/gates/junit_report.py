@@ -7,7 +7,8 @@ entities or a document type, is too large or is no XML counts as absent.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
@@ -35,13 +36,20 @@ class FailedTest:
         return f"{self.name}{place}" + (f": {self.message}" if self.message else "")
 
 
-def read_failed_tests(folder: Path, pattern: str, since: float) -> tuple[FailedTest, ...]:
-    """Return the failed tests in the reports below ``folder`` that match ``pattern`` and are not older than ``since``.
+def report_times(folder: Path, pattern: str) -> dict[Path, int]:
+    """Return the reports that exist before a gate runs -> when each changed last, in nanoseconds."""
+    return dict(_reports(folder, pattern))
 
-    ``since`` is a POSIX time; a report that the branch has committed is older than the gate's run.
+
+def read_failed_tests(folder: Path, pattern: str, before: Mapping[Path, int]) -> tuple[FailedTest, ...]:
+    """Return the failed tests in the reports below ``folder`` that match ``pattern`` and that the gate has written.
+
+    ``before``: the ``report_times`` before the gate ran. A report that the branch has committed is unchanged since.
     """
     tests: dict[FailedTest, None] = {}
-    for path in _reports(folder, pattern, since):
+    for path, changed_ns in _reports(folder, pattern):
+        if before.get(path) == changed_ns:
+            continue
         content = read_regular(path, below=folder, most=_LARGEST_FILE + 1)
         if content is not None and len(content) <= _LARGEST_FILE:
             tests |= dict.fromkeys(parse_failed_tests(content))
@@ -112,8 +120,8 @@ def _failed_test(case: dict[str, str], suite_file: str, message: str) -> FailedT
     )
 
 
-def _reports(folder: Path, pattern: str, since: float) -> Iterator[Path]:
-    """Yield the files that match, as far as the first 20,000 entries below the pattern's fixed folders go."""
+def _reports(folder: Path, pattern: str) -> Iterator[tuple[Path, int]]:
+    """Yield the files that match and their times, as far as 20,000 entries below the pattern's fixed folders go."""
     parts = pattern.split("/")
     fixed = next((at for at, part in enumerate(parts) if not is_literal(part)), len(parts) - 1)
     start = folder.joinpath(*parts[:fixed])
@@ -123,8 +131,9 @@ def _reports(folder: Path, pattern: str, since: float) -> Iterator[Path]:
         seen += len(folders) + len(names)
         for name in sorted(names):
             path = Path(root, name)
-            if matcher.matches(path.relative_to(folder).as_posix()) and path.lstat().st_mtime >= since:
-                yield path
+            if matcher.matches(path.relative_to(folder).as_posix()):
+                with suppress(OSError):  # what a gate left running may delete it
+                    yield path, path.lstat().st_ctime_ns
                 yielded += 1
         if seen > _MOST_ENTRIES or yielded > _MOST_FILES:
             return

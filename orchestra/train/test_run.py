@@ -130,7 +130,7 @@ class TestRequest:
 class RunningTest:
     """A candidate in a slot. ``cancelled``: its result no longer matters.
 
-    ``slow_at``: when its gate takes much longer than usual, as a monotonic time.
+    ``reports_before``: the JUnit files that existed when the gate began, and when each changed last. ``slow_at``: when its gate takes much longer than usual, as a monotonic time.
     """
 
     request: TestRequest
@@ -142,6 +142,7 @@ class RunningTest:
     runs: list[GateRun] = field(default_factory=list)
     job: JobId | None = None
     log: Path | None = None
+    reports_before: Mapping[Path, int] = field(default_factory=dict)
     slow_at: float | None = None
     cancelled: bool = False
 

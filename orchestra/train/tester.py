@@ -23,7 +23,7 @@ from orchestra.errors import DiskFull, GitError, GroundError
 from orchestra.fleet import FleetSnapshot
 from orchestra.gates.environment import result_key
 from orchestra.gates.gate_history import RUN_EVENT
-from orchestra.gates.junit_report import FailedTest, read_failed_tests
+from orchestra.gates.junit_report import FailedTest, read_failed_tests, report_times
 from orchestra.gates.result_cache import (
     GatePass,
     PassCache,
@@ -242,6 +242,8 @@ class Tester:
             gate = running.gates_to_run[0]
             passed = self._recall_pass(gate, running.request.commit, running.request.tree)
             if passed is None:
+                if gate.junit:
+                    running.reports_before = report_times(self.slots.path(running.slot), gate.junit)
                 self._submit(running, gate.name, gate.sh_command, {**running.env, **gate.env}, gate.timeout_s)
                 return
             running.runs.append(passed)
@@ -305,7 +307,7 @@ class Tester:
         failed_tests: tuple[FailedTest, ...] = ()
         declared = None if running.setup_to_run else running.gates_to_run[0].junit
         if declared and result.outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
-            failed_tests = read_failed_tests(self.slots.path(running.slot), declared, result.started_at)
+            failed_tests = read_failed_tests(self.slots.path(running.slot), declared, running.reports_before)
         if result.outcome is Outcome.PASSED:
             self.measured.setdefault(gate, []).append(seconds)
         request = running.request

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
-from orchestra.gates.junit_report import FailedTest, parse_failed_tests, read_failed_tests
+from orchestra.gates.junit_report import FailedTest, parse_failed_tests, read_failed_tests, report_times
 
 PYTEST = b"""<?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest" errors="0" failures="1" tests="2">
@@ -74,12 +73,13 @@ def test_only_new_regular_files_that_match_are_read(tmp_path: Path) -> None:
     (folder / "reports/linked").symlink_to(outside)
     os.mkfifo(folder / "reports/pipe.xml")
     (folder / "reports/huge.xml").write_bytes(b"<testsuite>" + b" " * (9 << 20) + PYTEST)
-    (folder / "reports/stale.xml").write_bytes(PYTEST)
-    os.utime(folder / "reports/stale.xml", (1, 1))
+    (folder / "reports/committed.xml").write_bytes(PYTEST)
     (folder / "other.xml").write_bytes(PYTEST)
-    since = time.time() - 5
-    assert read_failed_tests(folder, "reports/**/*.xml", since) == ()
+    before = report_times(folder, "reports/**/*.xml")
+    assert read_failed_tests(folder, "reports/**/*.xml", before) == ()
     (folder / "reports/deep/new.xml").write_bytes(PYTEST)
-    assert read_failed_tests(folder, "reports/**/*.xml", since) == (BAD,)
-    assert read_failed_tests(folder, "reports/deep/new.xml", since) == (BAD,)
-    assert read_failed_tests(folder, "missing/*.xml", since) == ()
+    assert read_failed_tests(folder, "reports/**/*.xml", before) == (BAD,)
+    assert read_failed_tests(folder, "reports/deep/new.xml", before) == (BAD,)
+    assert read_failed_tests(folder, "missing/*.xml", before) == ()
+    (folder / "reports/committed.xml").write_bytes(PYTEST.replace(b"test_bad", b"test_new"))
+    assert len(read_failed_tests(folder, "reports/**/*.xml", before)) == 2
