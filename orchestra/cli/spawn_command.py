@@ -12,6 +12,7 @@ from orchestra.cli.trust_command import require_trust, untrusted_note
 from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_steps
 from orchestra.errors import ExitCode, UsageError
 from orchestra.fleet import Fleet
+from orchestra.text import format_count
 
 if TYPE_CHECKING:
     from orchestra.workspace.spawn import SpawnReport
@@ -100,7 +101,8 @@ def _note_shadowing(fleet: Fleet, blueprint: str) -> None:
 
 def print_spawn_report(fleet: Fleet, report: SpawnReport) -> None:
     """Print each agent's place and the result of its set-up."""
-    print_result(f"{fleet.name}: {len(report.places)} agents, cut from {report.base[:10]}, landing on {fleet.target}")
+    agents = format_count(len(report.places), "agent")
+    print_result(f"{fleet.name}: {agents}, branched from {report.base[:10]}, landing on {fleet.target}")
     rows: list[list[str | Cell]] = []
     for place in report.places:
         ready = place.readiness.state.value

@@ -41,7 +41,7 @@ def draft_blueprint(
         detected=comment(f"Drafted by `orchestra init`. Detected: {detected_stacks(stack)}."),
         name=plain(name),
         title=quoted(f"{count} for {name}"),
-        description=f"{count} for {name}, each with its own part of the repository.",
+        description=f"{count} for {name}{', each with its own part of the repository' if len(areas) > 1 else ''}.",
     )
     used = dict.fromkeys(area.kind for area in areas)
     agents = [*map(_agent, areas)]

@@ -24,7 +24,7 @@ def test_red_on_the_target_itself_is_nobodys_fault(make_road: MakeRoad) -> None:
         report = road.merge("one", code=1)
         assert report["evicted"] == [], run
         assert "the target itself is red" in report["waiting"][0]["reason"]
-        log = report["waiting"][0]["reason"].rpartition("(log: ")[2].removesuffix(")")
+        log = report["headline"].rpartition("(log: ")[2].removesuffix(")")
         assert Path(log).is_file()
     assert road.checkout.git("rev-parse", "main") == before
     road.assert_final_state()
