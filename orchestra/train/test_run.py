@@ -130,7 +130,8 @@ class TestRequest:
 class RunningTest:
     """A candidate in a slot. ``cancelled``: its result no longer matters.
 
-    ``reports_before``: the JUnit files that existed when the gate began, and when each changed last. ``slow_at``: when its gate takes much longer than usual, as a monotonic time.
+    ``reports_before``: the JUnit files that existed when the gate began, and when each changed last. ``slow_at``: when
+    its gate takes much longer than usual, as a monotonic time.
     """
 
     request: TestRequest
