@@ -17,6 +17,7 @@ from orchestra.blueprint.adopted_agents import (
     agent_name_problem,
     derive_agent_name,
     format_adopted,
+    read_adopted,
     with_adopted,
 )
 from orchestra.blueprint.git_names import branch_problem
@@ -145,9 +146,27 @@ def _check_branch(ground: Ground, branch: str, owner: Agent | None, symbolic: st
     if problem := branch_problem(branch):
         hint = f"rename it: git branch -m {shown} NEW_NAME"
         raise UsageError(f"the branch name {branch!r} {problem}", hint=hint)
+    if (elsewhere := _owner_in_another_fleet(fleet, branch)) is not None:
+        other_fleet, agent = elsewhere
+        hint = f"land it with that fleet: orchestra review {agent} --blueprint={other_fleet}"
+        raise UsageError(f"{branch} is the branch of agent {agent} of fleet {other_fleet}", hint=hint)
     if owner is not None and ground.of(owner).base is not None:
         fact = f"was adopted as agent {owner.name}" if owner.adopted else f"is the branch of agent {owner.name}"
         raise UsageError(f"{branch} {fact} already", hint=f"orchestra review {owner.name}")
+
+
+def _owner_in_another_fleet(fleet: Fleet, branch: str) -> tuple[str, AgentName] | None:
+    """Return the fleet and the agent that the branch belongs to: that fleet's ``clean`` may remove it."""
+    for folder in sorted(fleet.folder.parent.glob("*")):
+        if folder != fleet.folder:
+            spawned = {
+                AgentName(record.parent.name): _branch_in(record) for record in folder.glob(f"agents/*/{BRANCH_RECORD}")
+            }
+            adopted = {name: record.branch for name, record in read_adopted(folder / ADOPTED_RECORD).items()}
+            for name, owned in (spawned | adopted).items():
+                if owned == branch:
+                    return folder.name, name
+    return None
 
 
 def _agent_name(ground: Ground, branch: str, owner: Agent | None, taken: set[AgentName], name: str | None) -> AgentName:
@@ -177,7 +196,11 @@ def _former_owner(ground: Ground, branch: str) -> AgentName | None:
 
 def former_branch(fleet: Fleet, agent: AgentName) -> str | None:
     """Return the branch that spawn recorded for an agent; None where there is no record."""
-    return (read_regular(fleet.agent_folder(agent) / BRANCH_RECORD) or b"").decode("utf-8", "replace").strip() or None
+    return _branch_in(fleet.agent_folder(agent) / BRANCH_RECORD)
+
+
+def _branch_in(record: Path) -> str | None:
+    return (read_regular(record) or b"").decode("utf-8", "replace").strip() or None
 
 
 def former_agent_notes(ground: Ground, new: Sequence[AgentName]) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from orchestra.blueprint.load import load_blueprint
 from orchestra.blueprint.model import AgentName
 from orchestra.errors import OrchestraError, UsageError
-from orchestra.fleet import ADOPTED_RECORD
+from orchestra.fleet import ADOPTED_RECORD, make_fleet
 from orchestra.git.refs import AgentRefs, Kind, read_fleet
 from orchestra.workspace.adoption import AdoptionPlan, adopt, plan_adoption
 from orchestra.workspace.clean import plan_clean
@@ -54,6 +55,21 @@ def test_an_adopted_branch_is_an_agent_of_the_fleet(home: Home, login: str) -> N
     assert (agent.branch, agent.adopted) == ("feature/login", True)
     base = home.checkout.git("rev-parse", "main")
     assert refs_of(home, "login") == AgentRefs(base=base, adopted=login)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("branch", ["agent/demo/schema", "feature/login"])
+def test_the_branch_of_another_fleet_is_refused(home: Home, login: str, branch: str) -> None:
+    run_spawn(home)
+    Checkout(home.agent(1).path).commit("work", {"a.txt": "1\n"})
+    adopt(home.fleet(), ["feature/login"])
+    other = home.blueprint.with_name("other.yaml")
+    other.write_text(home.blueprint.read_text().replace("name: demo", "name: other"))
+    message = refusal(plan_adoption(make_fleet(home.fleet().repository, load_blueprint(other)), [branch]))
+    agent = branch.rpartition("/")[2]
+    assert message == (
+        f"{branch} is the branch of agent {agent} of fleet demo; "
+        f"land it with that fleet: orchestra review {agent} --blueprint=demo"
+    )
 
 
 def test_adopting_again_has_nothing_to_do(home: Home, login: str) -> None:
