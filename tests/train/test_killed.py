@@ -88,6 +88,7 @@ def finish_after(train: TrainFixture, fleet: Path, step: int, *group: str) -> No
     assert (landed(again), again.recovered) == ([], ())
 
 
+@pytest.mark.timeout(120 + 10 * KILLS)  # against a hang; a kill takes some seconds
 @pytest.mark.parametrize("policy", [Train.SERIAL, Train.SPECULATIVE])
 @pytest.mark.parametrize("group", [(), ("group",)], ids=["alone", "with-its-group"])
 def test_killed_at_some_steps(make_repository: MakeRepository, group: tuple[str, ...], policy: Train) -> None:
