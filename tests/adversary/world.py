@@ -267,6 +267,8 @@ class World:
 @cache
 def _imported_main() -> Callable[..., object]:
     """Return the command's entry, with all of the package imported, so that no child has to."""
+    import git  # noqa: F401 - GitPython, which a review reads with
+
     import orchestra
     from orchestra.cli.program import main
 

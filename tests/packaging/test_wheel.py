@@ -20,7 +20,7 @@ from orchestra.cli import ns
 
 ROOT = Path(__file__).parents[2]
 # distribution -> import names, where they differ
-IMPORTED_AS = {"pyyaml": "yaml"}
+IMPORTED_AS = {"pyyaml": "yaml", "gitpython": "git"}
 
 
 def run(*argv: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
