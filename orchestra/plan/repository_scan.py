@@ -58,7 +58,7 @@ def survey(repository: Repository, commit: CommitId | None) -> Survey:
         return Survey(None, {}, None, History())
     # A missing object of a partial clone ends the command instead of starting a download (git >= 2.45).
     git = repository.git.with_env(GIT_NO_LAZY_FETCH="1")
-    partial = partial_filter(repository)
+    partial = _partial_filter(repository)
     tree, scripts = read_tree(git, commit, sizes=partial is None), read_scripts(git, commit)
     if partial == "trees":
         return Survey(commit, tree, scripts, History(cut="this clone has no older trees"))
@@ -144,7 +144,7 @@ def _history(changes: Sequence[frozenset[str]], cut: str) -> History:
     return History(telling_changes, len(changes), bulk, cut)
 
 
-def partial_filter(repository: Repository) -> str | None:
+def _partial_filter(repository: Repository) -> str | None:
     """Return what a partial clone left out: ``trees`` or ``blobs`` (or only big ones); None for a whole clone."""
     configured = repository.git.run("config", "--get-regexp", r"^remote\..*\.partialclonefilter$", ok=(0, 1))
     filters = [line.partition(" ")[2] for line in configured.lines]

@@ -18,7 +18,6 @@ from orchestra.fleet import Fleet, FleetSnapshot, explain_missing_target, newest
 from orchestra.git import worktree_admin
 from orchestra.git.refs import PREFIX, AgentRefs, CommitId, RefName, branch_ref, find_odd_refs
 from orchestra.git.repository import Worktree
-from orchestra.plan.repository_scan import partial_filter
 from orchestra.workspace.paths import LOCAL_STANDARDS, NOTES, STANDARDS, TASK, InstructionNames, names_with
 
 _BLOCK = 4096  # bytes that a small file takes
@@ -242,8 +241,9 @@ def _space_problems(ground: Ground, count: int) -> Iterator[str]:
     root = real(ground.fleet.worktrees_root)
     nearest = next(folder for folder in (root, *root.parents) if folder.is_dir())
     free = shutil.disk_usage(nearest).free
-    if partial_filter(ground.fleet.repository) is not None:
-        return  # git would download every object, to tell its size
+    packs = ground.fleet.repository.common_dir / "objects" / "pack"
+    if next(packs.glob("*.promisor"), None) is not None:
+        return  # of a partial clone git would download every object, to tell its size
     # In whole blocks; what filters such as LFS add is unknown.
     listed = ground.fleet.repository.git.run("ls-tree", "-r", "-z", "--format=%(objectsize)", ground.base).fields
     needed = count * sum(-(-int(size) // _BLOCK) * _BLOCK for size in listed if size.isdigit())

@@ -9,8 +9,10 @@ What it took is in ``taken.txt`` of its folder, one prompt after another; ``exit
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import termios
@@ -76,7 +78,7 @@ class Client:
 def prompts(swallow: int) -> Iterator[str]:
     """What is sent with Enter; ``swallow`` Enters after each paste are not."""
     typed, left = b"", 0
-    while data := os.read(0, 1 << 16):
+    while data := read_terminal():
         typed += data
         if PASTED in typed and PASTE_ENDS not in typed:
             continue
@@ -89,6 +91,15 @@ def prompts(swallow: int) -> Iterator[str]:
             sent, typed = typed[:-1].decode().replace("\r", "\n").strip(), b""
             if sent:
                 yield sent
+
+
+def read_terminal() -> bytes:
+    """Return what was typed. Where the window is closed, SIGHUP ends the client, as it ends the real one."""
+    with contextlib.suppress(OSError):
+        if data := os.read(0, 1 << 16):
+            return data
+    signal.pause()
+    return b""
 
 
 if __name__ == "__main__":
