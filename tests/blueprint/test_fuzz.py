@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.blueprint.catalog import shipped_blueprints
-from orchestra.blueprint.load import load_blueprint
+from orchestra.blueprint.load import load_blueprint, resolved
 from orchestra.errors import BlueprintError
 from tests.blueprint.test_load import WHOLE
 from tests.blueprint.test_profiles import SERVICE
@@ -41,8 +41,7 @@ def judged(folder: Path, text: str) -> None:
             assert problem.message.isprintable() and (problem.hint or "").isprintable()
     else:
         assert sorted(blueprint.merge_order) == sorted(agent.name for agent in blueprint.agents)
-        declared = yaml.safe_load(text)  # no agent only where none is declared: the fleet of adopted branches
-        assert blueprint.agents or declared.get("agents") == [] or declared.get("extends")
+        assert len(blueprint.agents) == len(resolved(file).document["agents"])  # each declared agent, and no other
 
 
 @pytest.mark.parametrize("seed", SEEDS)
