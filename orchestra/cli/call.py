@@ -112,5 +112,5 @@ def recover_landing(fleet: Fleet) -> None:
     if is_interrupted(fleet.repository.state_folder):
         from orchestra.train.landing import recover
 
-        for sentence in recover(fleet.repository):
+        for sentence in recover(fleet.repository, print_note):
             print_note(sentence)

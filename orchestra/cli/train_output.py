@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # These pass in a moment, or are in the report on standard output.
 _PASSING = "test.queued test.preparing landing train.interrupted train.finished"
-_REPORTED = "landed evicted blocked waiting advice proposal"
+_REPORTED = "landed evicted blocked advice proposal"
 _SILENT_EVENTS = frozenset(f"{_PASSING} {_REPORTED}".split())
 
 
@@ -47,7 +47,8 @@ def train_listener(events: bool) -> Iterator[Listener]:
 def _print_plain_line(event: TrainEvent) -> None:
     from orchestra.cli.train_state import tone_of
 
-    if event.kind not in _SILENT_EVENTS:
+    is_reported = event.kind == "waiting" and event.agents  # without agents, the train itself waits
+    if not is_reported and event.kind not in _SILENT_EVENTS:
         print_note(event.text, tone_of(event))
 
 

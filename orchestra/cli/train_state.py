@@ -151,6 +151,8 @@ def _landing(state: TrainState, event: TrainEvent) -> TrainState:
 
 
 def _fate(state: TrainState, event: TrainEvent) -> TrainState:
+    if not event.agents:  # the train itself waits
+        return replace(state, doing=event.text) if event.kind == "waiting" else state
     fates = dict(state.fates)
     for name in event.agents:
         if fates.get(name, _OPEN).at <= event.at:

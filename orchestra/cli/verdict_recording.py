@@ -22,7 +22,7 @@ _TONES = {"approved": Tone.GOOD, "discarded": Tone.BAD}
 def verdict_lock(fleet: Fleet, command: str) -> Iterator[None]:
     """Recover an interrupted landing, then hold the repository's lock."""
     recover_landing(fleet)
-    with exclusive(fleet.repository.state_folder, command, wait_s=_LOCK_WAIT_S):
+    with exclusive(fleet.repository.state_folder, command, wait_s=_LOCK_WAIT_S, announce=print_note):
         yield
 
 

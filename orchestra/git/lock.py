@@ -10,24 +10,37 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from orchestra.errors import LockHeld
 from orchestra.files import read_regular, write_atomically
 
+_SILENT_S = 1.0
+
 
 @contextmanager
-def exclusive(folder: Path, command: str, *, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold ``folder``/lock while the body runs. Raises LockHeld, naming the holder, after ``wait_s`` seconds."""
+def exclusive(
+    folder: Path, command: str, *, wait_s: float = 0.0, announce: Callable[[str], None] = lambda _: None
+) -> Iterator[None]:
+    """Hold ``folder``/lock while the body runs. Raises LockHeld, naming the holder, after ``wait_s`` seconds.
+
+    ``announce`` receives what is waited for, where that takes more than a second.
+    """
     from filelock import FileLock, Timeout  # 20 ms, and status never locks
 
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock")
     holder = folder / "lock.holder"
     try:
-        lock.acquire(timeout=wait_s)
+        try:
+            lock.acquire(timeout=min(wait_s, _SILENT_S))
+        except Timeout:
+            if wait_s <= _SILENT_S:
+                raise
+            announce(f"waiting for {_describe(holder)}, for at most {wait_s:.0f} s")
+            lock.acquire(timeout=wait_s - _SILENT_S)
     except Timeout:
         raise LockHeld(f"the orchestra lock of {folder.parent}", _describe(holder)) from None
     try:

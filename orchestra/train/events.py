@@ -73,3 +73,7 @@ class EventSink:
         if kind not in KINDS:
             raise ValueError(f"{kind} is not an event kind")
         self._listener(TrainEvent(kind, agents, text, MappingProxyType(data), time.time()))
+
+    def announce(self, text: str) -> None:
+        """Emit what the train itself waits for: a remote, a lock, another process."""
+        self.emit("waiting", (), text)

@@ -10,7 +10,7 @@ agent lands only at the tip that was tested, under a verdict that still holds at
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +49,7 @@ from orchestra.train.target_branch import (
 
 LOCK_WAIT_S = 60.0
 _NO_REFS = AgentRefs()
+Announce = Callable[[str], None]
 
 
 class VerdictChanged(Exception):  # noqa: N818 - an event inside the train
@@ -63,9 +64,12 @@ class TargetMoved(Exception):  # noqa: N818
     """The target moved, here or on the remote, or candidates were lost: they must be built again."""
 
 
-def land(fleet: Fleet, landing: Landing, entries: Sequence[Entry], tested_tree: str) -> tuple[str, ...]:
+def land(
+    fleet: Fleet, landing: Landing, entries: Sequence[Entry], tested_tree: str, announce: Announce
+) -> tuple[str, ...]:
     """Land ``entries`` as ``landing`` says; return sentences that a person should read.
 
+    ``announce`` receives what is waited for.
     Raises VerdictChanged, TargetMoved or GroundError; then nothing has landed here.
     """
     repository, git = fleet.repository, fleet.repository.git
@@ -75,7 +79,7 @@ def land(fleet: Fleet, landing: Landing, entries: Sequence[Entry], tested_tree: 
         raise AssertionError(f"{landing.new} has tree {tree}, but {tested_tree} was tested")
     if not is_ancestor(git, landing.old, landing.new):
         raise AssertionError(f"{landing.new} does not contain {landing.old}")
-    with exclusive(repository.state_folder, "merge", wait_s=LOCK_WAIT_S):
+    with exclusive(repository.state_folder, "merge", wait_s=LOCK_WAIT_S, announce=announce):
         # The deliberate second look, under the lock: verdicts, branches and checkouts may have changed.
         snapshot = read_snapshot(fleet)
         refs = snapshot.agents
@@ -104,7 +108,7 @@ def land(fleet: Fleet, landing: Landing, entries: Sequence[Entry], tested_tree: 
             raise TargetMoved(f"objects of {landing.new[:10]} are missing, removed by git gc perhaps: {reason}")
         # Journal, push, swap, follow up.
         write_journal(repository.state_folder, landing)
-        _push(repository, landing)
+        _push(repository, landing, announce)
         _move_target(repository, landing)
         refs = {name: replace(refs.get(name, _NO_REFS), candidate=landing.agents[name]) for name in landing.agents}
         return _follow_up(repository, landing, refs)
@@ -154,9 +158,10 @@ def _write_approvals(fleet: Fleet, entries: Sequence[Entry], refs: Mapping[Agent
             fleet.ledger.record("verdict.approved", name, commit=tip, by="merge")
 
 
-def _push(repository: Repository, landing: Landing) -> None:
+def _push(repository: Repository, landing: Landing, announce: Announce) -> None:
     if landing.remote is None:
         return
+    announce(f"pushing {landing.target} to {landing.remote}")
     result = push(repository.git, landing.remote, landing.target, landing.remote_old, landing.new)
     if result.outcome is Pushed.DONE:
         return
@@ -197,33 +202,38 @@ def _landed_on_remote_only(landing: Landing) -> GroundError:
 # -- after the target has moved ----------------------------------------------------------------------------------
 
 
-def recover(repository: Repository) -> tuple[str, ...]:
-    """Finish or take back what a killed merge left; return sentences for a person. Takes the locks itself."""
+def recover(repository: Repository, announce: Announce) -> tuple[str, ...]:
+    """Finish or take back what a killed merge left; return sentences for a person. Takes the locks itself.
+
+    ``announce`` receives what is waited for.
+    """
     if not is_interrupted(repository.state_folder):
         return ()
     try:
         with exclusive(repository.state_folder / "train", "recover"):
-            return recover_within(repository)
+            return recover_within(repository, announce)
     except LockHeld:
         return ()  # a train runs, and the journal is its own
 
 
-def recover_within(repository: Repository) -> tuple[str, ...]:
+def recover_within(repository: Repository, announce: Announce) -> tuple[str, ...]:
     """Do the same as ``recover`` for a caller that holds the train's lock."""
     if not is_interrupted(repository.state_folder):
         return ()
-    with exclusive(repository.state_folder, "recover", wait_s=LOCK_WAIT_S):
+    with exclusive(repository.state_folder, "recover", wait_s=LOCK_WAIT_S, announce=announce):
         landing = read_journal(repository.state_folder)
-        finished = _finish(repository, landing) if landing else ()
+        finished = _finish(repository, landing, announce) if landing else ()
         return (*finished, *update_stale_checkouts(repository))
 
 
-def _finish(repository: Repository, landing: Landing) -> tuple[str, ...]:
+def _finish(repository: Repository, landing: Landing, announce: Announce) -> tuple[str, ...]:
     git, refs = repository.git, read_fleet(repository.git, FleetName(landing.fleet))
     names = ", ".join(landing.agents)
     tip = resolve(git, branch_ref(landing.target))
     if tip is not None and repository.is_ancestor(landing.new, tip):
         return (f"finished landing {names}", *_follow_up(repository, landing, refs, resume=True))
+    if landing.remote is not None:
+        announce(f"reading {landing.target} of {landing.remote}, where a landing was interrupted")
     if landing.remote is not None and look(git, landing.remote, landing.target) == landing.new:
         if tip != landing.old:
             raise _landed_on_remote_only(landing)
@@ -298,10 +308,10 @@ def find_unrecorded_landings(snapshot: FleetSnapshot) -> Mapping[AgentName, Comm
     return {name: commit for name, commit in pinned.items() if target and is_ancestor(git, commit, target)}
 
 
-def record_landings(fleet: Fleet, commits: Mapping[AgentName, CommitId]) -> None:
+def record_landings(fleet: Fleet, commits: Mapping[AgentName, CommitId], announce: Announce) -> None:
     """Write the ``landed`` refs of agents whose commits the target contains."""
     git = fleet.repository.git
-    with exclusive(fleet.repository.state_folder, "recover", wait_s=LOCK_WAIT_S):
+    with exclusive(fleet.repository.state_folder, "recover", wait_s=LOCK_WAIT_S, announce=announce):
         for name, commit in commits.items():
             fleet.ledger.record("landed", name, commit=commit, target=fleet.target)
         _mark_landed(git, fleet.name, commits, read_fleet(git, fleet.name))

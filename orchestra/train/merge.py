@@ -132,17 +132,17 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
     try:
         with exclusive(repository.state_folder / "train", request.command):
             # Finish what a killed train left, then read once where everything is.
-            snapshot, recovered = _recover(fleet)
+            snapshot, recovered = _recover(fleet, events)
             for sentence in recovered:
                 events.emit("recovered", (), sentence)
             if fleet.remote is not None:
-                events.emit("waiting", (), f"fetching {fleet.target} from {fleet.remote}")
+                events.announce(f"fetching {fleet.target} from {fleet.remote}")
             position = check_target(snapshot, push=request.push)
             entries = read_entries(snapshot, position.start, request.accept, request.agents, request.unfinished)
             # What a person merged has landed, so that what depends on it may land.
             by_hand = {name: tip for name, tip in entries.merged.items() if repository.is_ancestor(tip, position.local)}
             if by_hand and not request.rehearsed:
-                record_landings(fleet, by_hand)
+                record_landings(fleet, by_hand, events.announce)
                 recovered.append(f"recorded that {', '.join(by_hand)} had been merged by hand")
                 events.emit("recovered", tuple(by_hand), recovered[-1])
             # Decide what can be decided before anything is built.
@@ -185,11 +185,11 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
 # -- before anything is built -------------------------------------------------------------------------------------
 
 
-def _recover(fleet: Fleet) -> tuple[FleetSnapshot, list[str]]:
-    recovered = list(recover_within(fleet.repository))
+def _recover(fleet: Fleet, events: EventSink) -> tuple[FleetSnapshot, list[str]]:
+    recovered = list(recover_within(fleet.repository, events.announce))
     snapshot = read_snapshot(fleet)
     if commits := find_unrecorded_landings(snapshot):
-        record_landings(fleet, commits)
+        record_landings(fleet, commits, events.announce)
         recovered.append(f"recorded that {', '.join(commits)} had landed")
         snapshot = read_snapshot(fleet)
     return snapshot, recovered

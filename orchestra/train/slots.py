@@ -15,6 +15,7 @@ import os
 import shlex
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,7 +56,9 @@ class Setup:
 class Slots:
     """The gate slots of a fleet. The caller holds the train's lock, so each slot has one user."""
 
-    def __init__(self, snapshot: FleetSnapshot) -> None:
+    def __init__(self, snapshot: FleetSnapshot, announce: Callable[[str], None]) -> None:
+        """``announce`` receives what is waited for, from any thread."""
+        self._announce = announce
         fleet = self._fleet = snapshot.fleet
         # The repository's checkouts but for the slots: code of theirs must not run in a gate.
         worktrees = (worktree.path for worktree in snapshot.worktrees)
@@ -149,15 +152,19 @@ class Slots:
 
     def _require_alone(self, number: int) -> None:
         """Wait for the git and the jobs of a train that was killed: they would write over what is checked out now."""
-        deadline = time.monotonic() + _LEAVE_S
+        started, is_announced = time.monotonic(), False
         while number not in self._entered:
             left = [who for who in occupants(self.path(number)) if is_marked(who.pid)]
             if not left:
                 self._entered.add(number)
-            elif time.monotonic() > deadline:
+                continue
+            waited_s = time.monotonic() - started
+            if waited_s > _LEAVE_S:
                 raise SlotTrouble(f"{left[0]} of a train that was killed still works in {self.path(number)}")
-            else:
-                time.sleep(_LOOK_AGAIN_S)
+            if waited_s > 1 and not is_announced:
+                is_announced = True
+                self._announce(f"waiting until {left[0]} of a train that was killed leaves {self.path(number)}")
+            time.sleep(_LOOK_AGAIN_S)
 
     def _ready(self, number: int, commit: CommitId) -> Slot:
         """Return the slot holding ``commit``; create it if missing, and again if a job damaged it."""
@@ -177,7 +184,7 @@ class Slots:
         admin = worktree_admin.admins(repository).get(Path(os.path.realpath(path)))
         if admin is None or not worktree_admin.is_linked(path, admin):
             self._drop(number)
-            with exclusive(repository.state_folder, "make a gate slot", wait_s=_WAIT_S):
+            with exclusive(repository.state_folder, "make a gate slot", wait_s=_WAIT_S, announce=self._announce):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 # On the disk before the slot exists: after a power cut, nothing else may say whose it is.
                 write_atomically(self._owner_file(number), f"{repository.common_dir}\n", durable=True)
@@ -199,7 +206,7 @@ class Slots:
             )
         if not is_ours and path.exists():
             raise SlotTrouble(f"{path} is in the way of a gate slot", hint="move it elsewhere")
-        with exclusive(repository.state_folder, "renew a gate slot", wait_s=_WAIT_S):
+        with exclusive(repository.state_folder, "renew a gate slot", wait_s=_WAIT_S, announce=self._announce):
             if is_ours:
                 worktree_admin.delete(path)
             if admin is not None:

@@ -69,7 +69,7 @@ def check_target_gates(
     gates = [gate for gate in fleet.blueprint.gates.values() if isinstance(gate, RunGate)]
     with exclusive(fleet.repository.state_folder / "train", "check"):
         engine = engine or LocalEngine(1)
-        slots = Slots(read_snapshot(fleet))
+        slots = Slots(read_snapshot(fleet), announce)
         try:
             announce("making a gate slot ready")
             setup = slots.prepare(1, commit)

@@ -68,7 +68,7 @@ class Tester:
         fleet = self._fleet = snapshot.fleet
         self._engine, self._events = engine, events
         self._oldest_result = time.time() if fresh else 0.0
-        self.slots = Slots(snapshot)
+        self.slots = Slots(snapshot, events.announce)
         self.selection = GateSelection(fleet, self.slots)
         cache = fleet.repository.state_folder / "gates"
         for folder in (cache / "results", cache / "remade", fleet.folder / "gates"):

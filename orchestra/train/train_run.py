@@ -350,7 +350,7 @@ class TrainRun:
             fleet.remote if push else None,
             self._position.remote_tip if push and fleet.remote else None,
         )
-        self._recorder.advice.extend(land(fleet, landing, entries, tested_tree))
+        self._recorder.advice.extend(land(fleet, landing, entries, tested_tree, self._context.events.announce))
         for name in commits:  # their pins were deleted with the landing
             self._context.candidate_refs.forget(name)
         remote_tip = landing.new if landing.remote else self._position.remote_tip
@@ -362,7 +362,7 @@ class TrainRun:
         if self._target_moves > _MOST_TARGET_MOVES:
             self._stop(GroundError(f"the target keeps moving: {event}"))
             return
-        self._context.events.emit("waiting", (), f"{event}; building again")
+        self._context.events.announce(f"{event}; building again")
         self._cancel_tests()
         try:
             self._position = check_target(read_snapshot(self._fleet), push=self._context.push)

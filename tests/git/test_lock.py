@@ -54,3 +54,29 @@ def test_a_holder_file_with_garbage_is_survived(tmp_path: Path, holder: subproce
     with pytest.raises(LockHeld, match="has just started"), exclusive(tmp_path, "spawn"):
         pass
     holder.communicate()
+
+
+def test_a_wait_of_more_than_a_second_is_announced_with_the_holder(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    said: list[str] = []
+    with pytest.raises(LockHeld), exclusive(tmp_path, "approve", wait_s=1.2, announce=said.append):
+        pass
+    assert len(said) == 1
+    assert said[0].startswith(f"waiting for orchestra merge (process {holder.pid}, for ")
+    with pytest.raises(LockHeld), exclusive(tmp_path, "approve", wait_s=0.2, announce=said.append):
+        pass
+    assert len(said) == 1
+    holder.communicate()
+
+
+def test_a_lock_that_becomes_free_while_waited_for_is_taken(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    said: list[str] = []
+
+    def announce(text: str) -> None:
+        said.append(text)
+        holder.terminate()
+
+    with exclusive(tmp_path, "approve", wait_s=30, announce=announce):
+        assert holder.wait() == -signal.SIGTERM
+    assert len(said) == 1

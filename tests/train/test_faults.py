@@ -409,7 +409,7 @@ def test_37_nothing_is_called_landed_that_the_target_lacks(train: TrainFixture) 
     train.checkout.git("update-ref", agent_ref(train.fleet.name, AgentName("one"), Kind.CANDIDATE), commit)
     state = train.fleet.repository.state_folder
     write_journal(state, Landing("demo", "main", old, commit, {AgentName("one"): commit}, {}))
-    assert recover(train.fleet.repository) == ("took back a landing of one that had not started",)
+    assert recover(train.fleet.repository, print) == ("took back a landing of one that had not started",)
     assert not [name for name in train.world.refs() if name.endswith(("landed", "candidate"))]
 
 

@@ -125,15 +125,15 @@ def candidate(train: TrainFixture) -> tuple[str, Landing]:
 def test_killed_after_the_push_the_next_command_lands_it_here_too(train: TrainFixture, bare: Checkout) -> None:
     commit, _ = candidate(train)
     train.checkout.git("push", "-q", "origin", f"{commit}:refs/heads/main")
-    assert recover(train.fleet.repository) == ("finished landing one",)
+    assert recover(train.fleet.repository, print) == ("finished landing one",)
     assert train.tip() == commit == train.world.refs()["demo/one/landed"]
     assert train.checkout.git("status", "--porcelain") == ""
-    assert recover(train.fleet.repository) == ()
+    assert recover(train.fleet.repository, print) == ()
 
 
 def test_killed_before_the_push_it_did_not_happen(train: TrainFixture, bare: Checkout) -> None:
     commit, intent = candidate(train)
-    assert recover(train.fleet.repository) == ("took back a landing of one that had not started",)
+    assert recover(train.fleet.repository, print) == ("took back a landing of one that had not started",)
     assert train.tip() == intent.old == tip(bare)
     assert "demo/one/candidate" not in train.world.refs()
     assert train.merge(push=True, agents=["one"]).landed[0].commit == commit
@@ -144,10 +144,10 @@ def test_landed_there_while_somebody_moved_the_target_here(train: TrainFixture, 
     train.checkout.git("push", "-q", "origin", f"{commit}:refs/heads/main")
     train.checkout.commit("mine", {"mine": "1\n"})
     with pytest.raises(GroundError, match="one landed on origin, but main moved here") as refused:
-        recover(train.fleet.repository)
+        recover(train.fleet.repository, print)
     assert "git pull --no-rebase origin main" in str(refused.value.hint)
     train.checkout.git("pull", "-q", "--rebase", "origin", "main")
-    assert recover(train.fleet.repository) == ("finished landing one",)
+    assert recover(train.fleet.repository, print) == ("finished landing one",)
     assert train.world.refs()["demo/one/landed"] == commit
     assert train.checkout.git("status", "--porcelain") == ""
 

@@ -37,19 +37,19 @@ def test_it_is_named_and_the_next_command_brings_it_along(train: TrainFixture, l
     assert any("still shows" in told and "the next orchestra command tries again" in told for told in report.advice)
     assert (train.checkout.path / "README.md").read_text("utf-8") == "# sample\n"
     lock.unlink()
-    assert recover(train.fleet.repository) == (f"updated {train.checkout.path} to {train.tip()[:10]}",)
+    assert recover(train.fleet.repository, print) == (f"updated {train.checkout.path} to {train.tip()[:10]}",)
     assert train.checkout.git("status", "--porcelain") == ""
     assert (train.checkout.path / "README.md").read_text("utf-8") == "# one\n"
-    assert recover(train.fleet.repository) == ()
+    assert recover(train.fleet.repository, print) == ()
 
 
 def test_as_long_as_the_other_git_works_there_it_stays_named(train: TrainFixture, lock: Path) -> None:
     train.approved(one={"a": "1\n"})
     train.merge(agents=["one"])
-    assert "still shows" in recover(train.fleet.repository)[0]
+    assert "still shows" in recover(train.fleet.repository, print)[0]
     assert stale_checkouts_path(train.fleet.repository.state_folder).exists()
     lock.unlink()
-    assert "updated" in recover(train.fleet.repository)[0]
+    assert "updated" in recover(train.fleet.repository, print)[0]
 
 
 def test_the_next_merge_catches_up_first_and_lands(
@@ -70,7 +70,7 @@ def test_what_the_person_changed_there_meanwhile_is_kept(train: TrainFixture, lo
     train.merge(agents=["one"])
     lock.unlink()
     train.checkout.write({"README.md": "# mine\n", "other": "mine\n"})
-    (told,) = recover(train.fleet.repository)
+    (told,) = recover(train.fleet.repository, print)
     assert "README.md have changes of your own" in told
     assert (train.checkout.path / "README.md").read_text("utf-8") == "# mine\n"
     assert (train.checkout.path / "a").read_text("utf-8") == "1\n"
@@ -91,7 +91,7 @@ def test_what_the_person_did_about_it_counts(train: TrainFixture, lock: Path, de
     else:
         stale_checkouts_path(train.fleet.repository.state_folder).write_text("[", "utf-8")
     before = train.checkout.git("rev-parse", "HEAD"), train.checkout.git("status", "--porcelain")
-    recover(train.fleet.repository)
+    recover(train.fleet.repository, print)
     now = train.checkout.git("rev-parse", "HEAD"), train.checkout.git("status", "--porcelain")
     assert now == before
 
@@ -103,7 +103,7 @@ def test_a_note_of_a_commit_that_is_gone_holds_nothing_up(train: TrainFixture, l
     lock.unlink()
     note = stale_checkouts_path(train.fleet.repository.state_folder)
     note.write_text(note.read_text("utf-8").replace(train.tip("main~1"), "1" * 40), "utf-8")
-    assert recover(train.fleet.repository) == ()
+    assert recover(train.fleet.repository, print) == ()
     assert not note.exists()
 
 
@@ -115,7 +115,7 @@ def test_a_damaged_note_counts_as_none_and_goes(train: TrainFixture, poison: byt
     note.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(2):
         note.write_bytes(poison.replace(b"p", str(train.checkout.path).encode(), 1))
-        assert recover(train.fleet.repository) == ()
+        assert recover(train.fleet.repository, print) == ()
         assert not note.exists()
     note.write_bytes(poison)
     assert landed(train.approved(one={"a": "1\n"}).merge(agents=["one"])) == ["one"]
