@@ -41,7 +41,9 @@ def judged(folder: Path, text: str) -> None:
             assert problem.message.isprintable() and (problem.hint or "").isprintable()
     else:
         assert sorted(blueprint.merge_order) == sorted(agent.name for agent in blueprint.agents)
-        assert len(blueprint.agents) == len(resolved(file).document["agents"])  # each declared agent, and no other
+        declared = resolved(file).document["agents"]
+        assert isinstance(declared, list)
+        assert len(blueprint.agents) == len(declared)  # each declared agent, and no other
 
 
 @pytest.mark.parametrize("seed", SEEDS)
