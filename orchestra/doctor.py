@@ -22,14 +22,13 @@ from orchestra.errors import OrchestraError
 from orchestra.fleet import Fleet
 from orchestra.git.git_process import Git
 from orchestra.plan.client_settings import read_client_settings
-from orchestra.plan.repository_scan import read_tree
+from orchestra.plan.disk_space import count_missing_worktrees, estimate_disk
 from orchestra.sessions.runners.claude import PROGRAM, config_file, install_client, require_no_dialog
 from orchestra.sessions.runners.command import require_program
 from orchestra.sessions.sandbox import SANDBOX_FIX, sandbox_available, sandbox_error
 from orchestra.sessions.tmux import require_tmux
 
 OLDEST_GIT, OLDEST_CLIENT, NEWEST_CLIENT, OLDEST_TMUX = (2, 38), (2, 1, 197), (2, 1, 330), (3, 0)
-_BLOCK = 4096  # bytes: every file takes whole blocks
 _SESSION_MB = 200  # resident memory of one client
 _SESSION_PROCESSES, _SESSION_FILES = 30, 64
 _KEYS = (
@@ -239,24 +238,17 @@ def _disk(fleet: Fleet) -> Iterator[Finding]:
     tip = fleet.target_tip()
     if tip is None:
         return
-    git = fleet.repository.git
-    if git.run("config", "--get-regexp", r"^remote\..*\.partialclonefilter$", ok=(0, 1)).code == 0:
-        yield Finding(Level.NOTE, "disk", "the size of worktrees is unknown in a partial clone")
-        return
-    missing = [agent for agent in fleet.blueprint.agents if not (agent.adopted or fleet.worktree(agent).exists())]
-    each = sum(-(-(size or 0) // _BLOCK) * _BLOCK for size in read_tree(git, tip).values())
-    need = each * len(missing)
-    place = next(folder for folder in (fleet.worktrees_root, *fleet.worktrees_root.parents) if folder.exists())
-    free = shutil.disk_usage(place).free
-    problem = f"{len(missing)} worktrees take about {need >> 20} MB, {free >> 20} MB are free at {place}"
-    if free < need:
-        yield Finding(
-            Level.FAIL, "disk", problem, "free some space, or set worktrees.root to a folder on a larger disk"
-        )
-    elif free < 2 * need:
-        yield Finding(Level.WARN, "disk", f"{problem}; dependencies and builds need more", "free some space")
+    disk = estimate_disk(fleet, tip, count_missing_worktrees(fleet))
+    fact = disk.format_need(fleet.worktrees_root)
+    if disk.needed_bytes is None:
+        yield Finding(Level.NOTE, "disk", fact)
+    elif disk.is_full:
+        fix = "free some space, or set worktrees.root to a folder on a larger disk"
+        yield Finding(Level.FAIL, "disk", fact, fix)
+    elif disk.is_tight:
+        yield Finding(Level.WARN, "disk", f"{fact}; dependencies and builds need more", "free some space")
     else:
-        yield Finding(Level.OK, "disk", problem)
+        yield Finding(Level.OK, "disk", fact)
 
 
 def _file_system(fleet: Fleet) -> Iterator[Finding]:

@@ -57,6 +57,24 @@ class Disk:
     def needed_bytes(self) -> int | None:
         return None if self.bytes_per_worktree is None else self.worktrees * self.bytes_per_worktree
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the tracked files alone do not fit."""
+        return self.needed_bytes is not None and self.needed_bytes > self.free_bytes
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether too little remains for set-up and builds."""
+        return self.needed_bytes is not None and self.needed_bytes > TIGHT_SHARE * self.free_bytes
+
+    def format_need(self, place: object) -> str:
+        """Return what is needed and what is free in a folder, as a clause."""
+        count = format_count(self.worktrees, "worktree")
+        if self.needed_bytes is None:
+            return f"{count} in {place}, of a size that this partial clone does not know"
+        need = "need" if self.worktrees != 1 else "needs"
+        return f"{count} {need} about {size(self.needed_bytes)} in {place}, where {size(self.free_bytes)} are free"
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -75,14 +93,6 @@ def slots(blueprint: Blueprint, machine: Machine) -> Slots:
     agents = min(blueprint.limits.agents, len(blueprint.agents))
     claude = min(agents, sum(1 for agent in blueprint.agents if agent.runner.kind is RunnerKind.CLAUDE))
     return Slots(agents, blueprint.limits.gates, machine.cores, claude * CLIENT_BYTES, machine.memory_bytes)
-
-
-def disk(sizes: Collection[int | None], machine: Machine, worktrees: int) -> Disk:
-    """Return the space that further worktrees need, with files of these sizes (bytes; None: unknown)."""
-    known_sizes = [size for size in sizes if size is not None]
-    block = machine.block_bytes
-    each = sum(-(-size // block) * block for size in known_sizes) if len(known_sizes) == len(sizes) else None
-    return Disk(worktrees, each, machine.free_bytes)
 
 
 def cost(blueprint: Blueprint) -> Cost:
@@ -130,11 +140,10 @@ def capacity_findings(blueprint: Blueprint, slots: Slots, disk: Disk, cost: Cost
             f"set limits.agents to {fitting} or less",
             place(blueprint, "limits", "agents"),
         )
-    if disk.needed_bytes is not None and disk.needed_bytes > TIGHT_SHARE * disk.free_bytes:
-        full = disk.needed_bytes > disk.free_bytes
+    if disk.needed_bytes is not None and disk.is_tight:
         yield Finding(
-            Severity.ERROR if full else Severity.WARNING,
-            Code.DISK_FULL if full else Code.DISK_TIGHT,
+            Severity.ERROR if disk.is_full else Severity.WARNING,
+            Code.DISK_FULL if disk.is_full else Code.DISK_TIGHT,
             f"{disk.worktrees} worktrees need {size(disk.needed_bytes)} for their tracked files alone; "
             f"{size(disk.free_bytes)} are free",
             "put worktrees.root on a bigger disk, free space, or spawn fewer agents at a time "

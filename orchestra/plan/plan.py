@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from orchestra.blueprint.git_names import GATE_FOLDER_SUFFIX
-from orchestra.blueprint.model import Blueprint, RunGate
+from orchestra.blueprint.model import Blueprint
 from orchestra.fleet import Fleet, explain_missing_target, newest_target, read_snapshot
 from orchestra.git.refs import CommitId
-from orchestra.plan.capacity import Machine, capacity_findings, cost, disk, slots
+from orchestra.plan.capacity import Disk, Machine, capacity_findings, cost, slots
 from orchestra.plan.client_settings import client_findings, read_client_settings
+from orchestra.plan.disk_space import count_missing_worktrees, read_free_space, read_index_sizes, worktree_bytes
 from orchestra.plan.expected_hooks import hook_findings
 from orchestra.plan.finding import GROUND, Code, Finding, Severity, by_severity, place
 from orchestra.plan.history_findings import history_findings, path_demands
@@ -44,7 +44,8 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
     tree = claims(blueprint, index)
     unprotected = frozenset(index.paths) - tree.protected
     needs = slots(blueprint, machine)
-    space = disk(tuple(ground.sizes.values()), machine, _worktrees_to_make(fleet))
+    each = worktree_bytes(ground.sizes, read_index_sizes(fleet.repository), machine.block_bytes)
+    space = Disk(count_missing_worktrees(fleet), each, machine.free_bytes)
     money = cost(blueprint)
     findings = [
         *_tree_findings(blueprint, ground, index, tree),
@@ -104,26 +105,16 @@ def _tree_findings(blueprint: Blueprint, ground: Survey, index: PathIndex, tree:
         yield from history_findings(blueprint, demands, tree, index)
 
 
-def _worktrees_to_make(fleet: Fleet) -> int:
-    """Count the worktrees and gate slots that do not exist yet."""
-    agents = sum(1 for agent in fleet.blueprint.agents if not (agent.adopted or fleet.worktree(agent).exists()))
-    if not any(isinstance(gate, RunGate) for gate in fleet.blueprint.gates.values()):
-        return agents
-    folder = fleet.worktrees_root / f"{fleet.repository.home.name}{GATE_FOLDER_SUFFIX}"
-    return agents + sum(1 for n in range(fleet.blueprint.limits.gates) if not (folder / str(n + 1)).exists())
-
-
 def read_machine(root: Path, commands: Iterable[str]) -> Machine:
     """Return the machine as it is now. ``root`` is where worktrees will be; it may not exist yet."""
     import psutil
 
-    place = next(folder for folder in (root, *root.parents) if folder.is_dir())
-    space = os.statvfs(place)
+    free_bytes, block_bytes = read_free_space(root)
     return Machine(
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_bytes=psutil.virtual_memory().total,
-        free_bytes=space.f_bavail * space.f_frsize,
-        block_bytes=space.f_frsize,
+        free_bytes=free_bytes,
+        block_bytes=block_bytes,
         shell=shell_name(),
         missing=frozenset(command for command in commands if shutil.which(command) is None),
     )

@@ -7,7 +7,6 @@ an agent that has one.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +17,8 @@ from orchestra.fleet import Fleet, FleetSnapshot, explain_missing_target, newest
 from orchestra.git import worktree_admin
 from orchestra.git.refs import PREFIX, AgentRefs, CommitId, RefName, branch_ref, find_odd_refs
 from orchestra.git.repository import Worktree
+from orchestra.plan.disk_space import estimate_disk
 from orchestra.workspace.paths import LOCAL_STANDARDS, NOTES, STANDARDS, TASK, InstructionNames, names_with
-
-_BLOCK = 4096  # bytes that a small file takes
 
 
 @dataclass(frozen=True)
@@ -238,17 +236,9 @@ def _owner(ground: Ground, path: Path) -> str:
 
 def _space_problems(ground: Ground, count: int) -> Iterator[str]:
     assert ground.base is not None  # noqa: S101 - the caller has looked
-    root = real(ground.fleet.worktrees_root)
-    nearest = next(folder for folder in (root, *root.parents) if folder.is_dir())
-    free = shutil.disk_usage(nearest).free
-    packs = ground.fleet.repository.common_dir / "objects" / "pack"
-    if next(packs.glob("*.promisor"), None) is not None:
-        return  # of a partial clone git would download every object, to tell its size
-    # In whole blocks; what filters such as LFS add is unknown.
-    listed = ground.fleet.repository.git.run("ls-tree", "-r", "-z", "--format=%(objectsize)", ground.base).fields
-    needed = count * sum(-(-int(size) // _BLOCK) * _BLOCK for size in listed if size.isdigit())
-    if needed > free:
+    disk = estimate_disk(ground.fleet, ground.base, count)
+    if disk.is_full:
         yield (
-            f"{count} worktrees need about {needed / 1e6:,.0f} MB in {root}, where {free / 1e6:,.0f} MB are free: "
-            "make space, name another worktrees.root, or spawn fewer: orchestra spawn AGENT..."
+            f"{disk.format_need(real(ground.fleet.worktrees_root))}: make space, name another worktrees.root, or spawn "
+            "fewer: orchestra spawn AGENT..."
         )

@@ -11,7 +11,6 @@ from orchestra.plan.capacity import (
     Slots,
     capacity_findings,
     cost,
-    disk,
     dollars,
     size,
     slots,
@@ -31,10 +30,10 @@ def test_slots(written: Written) -> None:
     assert slots(written(AGENTS, "limits: {agents: 1}"), CALM).client_bytes == CLIENT_BYTES
 
 
-def test_files_take_whole_blocks() -> None:
-    found = disk([0, 1, 4096, 4097], CALM, 3)
-    assert (found.bytes_per_worktree, found.needed_bytes) == (4 * 4096, 12 * 4096)
-    assert disk([1, None], CALM, 3).needed_bytes is None
+def test_the_need_of_a_fleet_in_words() -> None:
+    assert Disk(2, 4096, 3_000).format_need("/w") == "2 worktrees need about 8.2 kB in /w, where 3.0 kB are free"
+    assert Disk(1, 10, 3_000).format_need("/w") == "1 worktree needs about 10 B in /w, where 3.0 kB are free"
+    assert "of a size that this partial clone does not know" in Disk(1, None, 3_000).format_need("/w")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ agents:
   - {name: one, task: Do one.}
   - {name: two, task: Do two.}
 """
-MOST = 14  # ten are fixed, then one registers each worktree, one checks the first out, one looks for shown files
+MOST = 15  # eleven are fixed, then one registers each worktree, one checks the first out, one looks for shown files
 
 
 def test_spawn_of_two_agents_starts_few_git_processes(

@@ -316,7 +316,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_made(make: MakeHome
     home = make(PLAIN.replace("../worktrees", str(small_disk / "trees")))
     home.checkout.commit("big", {"big.bin": b"x" * 2_000_000})
     try:
-        with pytest.raises(SpawnRefused, match=r"2 worktrees need about 4 MB in .*, where 3 MB are free"):
+        with pytest.raises(SpawnRefused, match=r"2 worktrees need about 4\.\d MB in .*, where 3\.1 MB are free"):
             run_spawn(home)
         assert list(small_disk.iterdir()) == []
         assert home.checkout.git("for-each-ref", "refs/orchestra", "refs/heads/agent") == ""
