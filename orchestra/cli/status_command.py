@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 from orchestra.cli.call import Call
-from orchestra.cli.console import show_json
+from orchestra.cli.console import is_terminal, progress, show_json
 from orchestra.cli.program import task
 from orchestra.cli.status_table import print_status
 from orchestra.errors import ExitCode
@@ -16,10 +18,13 @@ _LOOK_S = 1.0  # for reading worktrees; a small repository needs a tenth of it
     help={
         "watch": "Show it live until Ctrl-C.",
         "bell": "With --watch: ring the terminal's bell when an agent begins to wait for a person.",
+        "disk": "Show the disk that worktrees, gate slots and saved work take, and what is free.",
     },
-    examples=("status", "status --watch"),
+    examples=("status", "status --watch", "status --disk"),
 )
-def status(call: Call, agents: tuple[str, ...], watch: bool = False, bell: bool = False) -> ExitCode:
+def status(
+    call: Call, agents: tuple[str, ...], watch: bool = False, bell: bool = False, disk: bool = False
+) -> ExitCode:
     """Show each agent's state, work and verdict.
 
     One row an agent, derived from git, sessions and set-up.
@@ -34,8 +39,20 @@ def status(call: Call, agents: tuple[str, ...], watch: bool = False, bell: bool 
 
     if bell and not watch:
         raise call.wrong_line("--bell is only for --watch", hint="orchestra status --watch --bell")
+    if disk and watch:
+        raise call.wrong_line("--disk reads every file, so it is not shown live", hint="orchestra status --disk")
     fleet = call.load_fleet()
     selected = call.agents(fleet, agents)
+    usage = None
+    if disk:
+        from orchestra.cli.disk_table import print_disk
+        from orchestra.workspace.disk_usage import measure_disk
+
+        with progress("status") as step:
+            usage = measure_disk(fleet, selected, progress=step if is_terminal(sys.stderr) else lambda _: None)
+        if not call.json:
+            print_disk(fleet, usage)
+            return ExitCode.DONE
     if watch:
         from orchestra.cli.status_live import watch_status
 
@@ -44,7 +61,7 @@ def status(call: Call, agents: tuple[str, ...], watch: bool = False, bell: bool 
         return ExitCode.DONE
     current = read_status(fleet, selected, look=look_within(_LOOK_S))
     if call.json:
-        show_json(current.to_json())
+        show_json(current.to_json() | ({"disk": usage.to_json()} if usage else {}))
     else:
         print_status(current)
         call.print_next(next_command(current) if selected is None else None)

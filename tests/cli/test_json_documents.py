@@ -72,6 +72,8 @@ def test_the_documents_of_a_fleets_life(
     document("merge")
     document("discard", "two", "not wanted")
     document("status")
+    disk = document("status", "--disk")["disk"]
+    assert isinstance(disk, dict) and [row["name"] for row in disk["agents"]] == ["one", "two"]
     document("clean", "one")
     document("scripts")
     document("doctor")
