@@ -90,7 +90,9 @@ def _setup(data: Data) -> model.Setup:
 
 def _gate(name: str, data: Data) -> model.Gate:
     if "builtin" in data:
-        return model.BuiltinGate(name, **_converted(data, builtin=model.Builtin, policy=model.Policy))
+        return model.BuiltinGate(
+            name, **_converted(data, builtin=model.Builtin, policy=model.Policy, untested=model.Untested)
+        )
     gate = _converted(data, env=_env, timeout=parse_duration, shell=model.Shell)
     if isinstance(run := gate.pop("run"), tuple):
         return model.RunGate(name, shlex.join(run), **gate, is_argv=True)

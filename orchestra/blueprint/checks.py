@@ -165,8 +165,14 @@ def _check_durations(findings: Findings) -> None:
                 findings.at_value(path, str(error))
 
 
-def _check_shells(findings: Findings) -> None:
+def _check_gates(findings: Findings) -> None:
     for gate in findings.children(("gates",)):
+        builtin = findings.text((*gate, "builtin"))
+        if findings.text((*gate, "untested")) is not None and builtin not in (None, "tests-kept"):
+            hint = "remove `untested`, or write `builtin: tests-kept`"
+            findings.at_key(
+                (*gate, "untested"), f'"untested" is a setting of builtin: tests-kept, not of {builtin}', hint
+            )
         if isinstance(findings.node((*gate, "run")), ListNode) and findings.text((*gate, "shell")) is not None:
             hint = "remove `shell`, or write `run` as one text"
             findings.at_value((*gate, "shell"), "no shell reads a `run` that is a list of words", hint)
@@ -199,5 +205,5 @@ def check_parts(findings: Findings) -> None:
         hint = did_you_mean(starter, starters, otherwise=f"available: {', '.join(starters)}" if starters else None)
         findings.at_value(("starter",), f'no starter "{starter}" ships with orchestra', hint)
     _check_durations(findings)
-    _check_shells(findings)
+    _check_gates(findings)
     _check_runners(findings)

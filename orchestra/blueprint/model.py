@@ -71,6 +71,14 @@ class Policy(StrEnum):
     BLOCK = "block"  # stops work
 
 
+class Untested(StrEnum):
+    """The effect of source that changes without any test, for the gate ``tests-kept``."""
+
+    IGNORE = "ignore"  # not looked for
+    WARN = "warn"  # shown, stops nothing
+    BLOCK = "block"  # a finding like the others of the gate
+
+
 class Overlap(StrEnum):
     ALLOW = "allow"  # not looked for
     WARN = "warn"  # plan shows it
@@ -163,6 +171,7 @@ class BuiltinGate:
     name: str
     builtin: Builtin
     policy: Policy = Policy.BLOCK
+    untested: Untested = Untested.WARN  # builtin tests-kept only
 
 
 Gate = RunGate | BuiltinGate

@@ -133,8 +133,9 @@ def _problems(shown: AgentReview, row: Row) -> Iterator[Cell]:
         others = f" with {', '.join(row.evicted.others)}" if row.evicted.others else ""
         yield Cell(f"  evicted by the last merge: {row.evicted.reason}{others}: {row.evicted.detail}", Tone.BAD)
     for result in shown.preview.results:
-        word, tone = ("refuses it", Tone.BAD) if result.stops else ("warns", Tone.WAITING)
         for finding in result.findings:
+            is_refusal = result.stops and not finding.is_advisory
+            word, tone = ("refuses it", Tone.BAD) if is_refusal else ("warns", Tone.WAITING)
             fix = f" ({finding.fix})" if finding.fix else ""
             yield Cell(f"  the gate {result.gate} {word}: {finding}{fix}", tone)
     if not any(result.builtin is Builtin.SCOPE for result in shown.preview.results):
@@ -178,7 +179,7 @@ def _gates(shown: AgentReview) -> Iterator[Cell]:
     for gate in sorted(shown.gates, key=lambda gate: gate.outcome in _PASSED):
         passed = gate.outcome in _PASSED
         log = f" (log: {gate.log})" if gate.log and not passed else ""
-        tone = Tone.GOOD if passed else Tone.BAD
+        tone = Tone.GOOD if passed else Tone.WAITING if gate.outcome == "warned" else Tone.BAD
         yield Cell(f"  {gate.gate}: {gate.outcome}, {format_duration(time.time() - gate.at)} ago{log}", tone)
         yield from (Cell(f"      {test}", tone) for test in gate.failed_tests)
 

@@ -76,13 +76,14 @@ def check_content(gate: BuiltinGate, content: BranchContent, notes: str | None) 
     elif gate.builtin is Builtin.DEPENDENCIES:
         findings = check_dependencies(content, notes)
     elif gate.builtin is Builtin.TESTS_KEPT:
-        findings = check_tests_kept(content, notes)
+        findings = check_tests_kept(content, notes, gate.untested)
     else:
         findings = check_commits(content, time.time())
     if gate.builtin is Builtin.COMMITS:
         return _apply_policy(gate, findings, notes or "")
     # Notes excuse no secret; for the other gates they decide already.
-    outcome = "passed" if not findings else "warned" if gate.policy is Policy.WARN else "failed"
+    stops = gate.policy is not Policy.WARN and not all(finding.is_advisory for finding in findings)
+    outcome = "passed" if not findings else "failed" if stops else "warned"
     return BuiltinResult(gate.name, gate.builtin, outcome, tuple(findings))
 
 

@@ -13,7 +13,7 @@ class GateFinding:
     """``reason`` continues the place: "src/a.py:3 holds a GitHub token".
 
     ``path`` is empty where it is not about a file; ``commit`` is set where the branch's tip does not hold it. ``fix``
-    says what to do.
+    says what to do. An advisory finding is reported and stops nothing, whatever the policy is.
     """
 
     path: str
@@ -21,6 +21,7 @@ class GateFinding:
     fix: str = ""
     line: int | None = None
     commit: CommitId | None = None
+    is_advisory: bool = False
 
     def __str__(self) -> str:
         place = quote_path(self.path) + (f":{self.line}" if self.line else "") if self.path else ""

@@ -42,6 +42,13 @@ def justifies(text: str, path: str) -> bool:
     return False
 
 
+def explains_missing_tests(text: str) -> bool:
+    """Return True when a line of the notes says that something is not tested, or needs no test."""
+    negated = r"\b(no|not|none|without|cannot|untested|needless|unnecessary)\b|n't\b"
+    lines = _without_comments(text).casefold().splitlines()
+    return any(re.search(negated, line) and re.search(r"test", line) for line in lines)
+
+
 def names_word(text: str, name: str) -> bool:
     """Return True when the notes name a dependency as a whole word; of a path such as Go's, the last part is enough.
 

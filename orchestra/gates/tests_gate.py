@@ -10,9 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from orchestra.blueprint.model import Untested
 from orchestra.gates.branch_content import BranchContent
 from orchestra.gates.gate_finding import GateFinding
-from orchestra.gates.notes_gate import NOTES_FILE, justifies
+from orchestra.gates.notes_gate import NOTES_FILE, explains_missing_tests, justifies
+from orchestra.gates.untested_source import is_source_file, is_test_file, untested_source
 from orchestra.text import format_list
 
 _TEST_PLACE = re.compile(
@@ -69,8 +71,13 @@ _FIX = f"undo it, or name the file or the test in {NOTES_FILE} with the reason"
 _MOST_NAMES = 3
 
 
-def check_tests_kept(content: BranchContent, notes: str | None) -> list[GateFinding]:
-    """Return the tests that a branch deletes, skips or weakens and the thresholds that it lowers without a reason."""
+def check_tests_kept(
+    content: BranchContent, notes: str | None, untested: Untested = Untested.WARN
+) -> list[GateFinding]:
+    """Return the tests that a branch deletes, skips or weakens and the thresholds that it lowers without a reason.
+
+    ``untested`` decides about code that changes while no test does.
+    """
     findings: list[GateFinding] = []
     texts = {
         path: (content.blobs.read(change.old), content.blobs.read(change.new))
@@ -87,7 +94,19 @@ def check_tests_kept(content: BranchContent, notes: str | None) -> list[GateFind
             findings += _test_findings(path, family, old, new, added)
         if _SETTINGS.search(path) and old and new:
             findings += _threshold_findings(path, old, new)
-    return [finding for finding in findings if not _is_explained(finding, notes or "")]
+    findings = [finding for finding in findings if not _is_explained(finding, notes or "")]
+    if untested is not Untested.IGNORE and not explains_missing_tests(notes or ""):
+        findings += _untested(content, is_advisory=untested is Untested.WARN)
+    return findings
+
+
+def _untested(content: BranchContent, *, is_advisory: bool) -> list[GateFinding]:
+    changed = {path: change for path, change in content.changes.items() if change.old != change.new}
+    if any(map(is_test_file, changed)):
+        return []
+    sources = {path: change for path, change in changed.items() if is_source_file(path)}
+    texts = {path: (content.blobs.read(change.old), content.blobs.read(change.new)) for path, change in sources.items()}
+    return untested_source(texts, is_advisory=is_advisory)
 
 
 def _family(path: str) -> str | None:

@@ -43,7 +43,7 @@ def _results(examination: AgentReview) -> Iterator[dict[str, Json]]:
         yield _result(_JUDGING, level, GateFinding(change.path, f"changes what judges the branch: {change}"))
     for gate in examination.preview.results:
         for finding in gate.findings if gate.outcome in _LEVELS else ():
-            yield _result(gate.gate, _LEVELS[gate.outcome], finding)
+            yield _result(gate.gate, "warning" if finding.is_advisory else _LEVELS[gate.outcome], finding)
 
 
 def _result(rule: str, level: str, finding: GateFinding) -> dict[str, Json]:

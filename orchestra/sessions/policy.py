@@ -64,7 +64,12 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
             for gate in quick
         ],
         "builtin": [
-            {"name": gate.name, "builtin": gate.builtin.value, "policy": gate.policy.value}
+            {
+                "name": gate.name,
+                "builtin": gate.builtin.value,
+                "policy": gate.policy.value,
+                "untested": gate.untested.value,
+            }
             for gate in blueprint.gates.values()
             if isinstance(gate, BuiltinGate) and gate.builtin not in (Builtin.SCOPE, Builtin.NOTES)
         ],

@@ -57,7 +57,7 @@ def builtin_findings(policy: Json, folder: Path) -> Iterator[str]:
     """Yield what the built-in gates of the train will find in the commits of the branch."""
     if not policy.get("builtin") or not policy["base"]:
         return
-    from orchestra.blueprint.model import Builtin, BuiltinGate, Policy
+    from orchestra.blueprint.model import Builtin, BuiltinGate, Policy, Untested
     from orchestra.gates.branch_content import BranchSpan, read_branches
     from orchestra.gates.builtin import check_content
     from orchestra.git.refs import CommitId, resolve
@@ -70,7 +70,8 @@ def builtin_findings(policy: Json, folder: Path) -> Iterator[str]:
         if content is None:  # the train says why it cannot be read
             return
         for gate in policy["builtin"]:
-            rule = BuiltinGate(gate["name"], Builtin(gate["builtin"]), Policy(gate["policy"]))
+            untested = Untested(gate.get("untested", Untested.WARN))
+            rule = BuiltinGate(gate["name"], Builtin(gate["builtin"]), Policy(gate["policy"]), untested)
             result = check_content(rule, content, notes)
             if result.stops:
                 yield f"the gate {gate['name']} will refuse the branch: {result.detail}"

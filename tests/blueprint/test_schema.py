@@ -165,6 +165,7 @@ def test_gates_have_the_models_defaults() -> None:
     assert parse_duration(gate["timeout"]["default"]) == model_default(model.RunGate, "timeout_s")
     assert gate["retries"]["default"] == model_default(model.RunGate, "retries")
     assert gate["policy"]["default"] == model_default(model.BuiltinGate, "policy")
+    assert gate["untested"]["default"] == model_default(model.BuiltinGate, "untested")
     assert gate["env"]["default"] == {} == dict(model_default(model.RunGate, "env"))
 
 
@@ -176,6 +177,7 @@ def test_gates_have_the_models_defaults() -> None:
         (ROOT["runner"]["properties"]["mode"], model.RunnerMode),
         (DEFS["gate"]["properties"]["builtin"], model.Builtin),
         (DEFS["gate"]["properties"]["policy"], model.Policy),
+        (DEFS["gate"]["properties"]["untested"], model.Untested),
         (ROOT["merge"]["properties"]["review"], model.Review),
         (ROOT["merge"]["properties"]["strategy"], model.Strategy),
         (ROOT["merge"]["properties"]["train"], model.Train),

@@ -167,6 +167,7 @@ CHOICES = {
         "commits",
     },
     f"gates:\n  mine:\n    builtin: scope\n    policy: {MARK}\n{AGENTS}": {"warn", "justify", "block"},
+    f"gates:\n  mine:\n    builtin: tests-kept\n    untested: {MARK}\n{AGENTS}": {"ignore", "warn", "block"},
     f"merge:\n  review: {MARK}\n{AGENTS}": {"required", "none"},
     f"merge:\n  strategy: {MARK}\n{AGENTS}": {"rebase", "squash", "merge"},
     f"merge:\n  train: {MARK}\n{AGENTS}": {"auto", "serial", "speculative", "batch"},
@@ -198,7 +199,19 @@ def test_keys_are_offered(server: LanguageServer, blueprints: Path) -> None:
     agent = set(completed(server, blueprints / "mine.yaml", f"{AGENTS}    {MARK}\n"))
     assert agent == {"done_when", "from", "may_edit", "merge_after", "runner", "scope", "stage", "title", "with"}
     gate = set(completed(server, blueprints / "mine.yaml", f"gates:\n  tests:\n    {MARK}\n{AGENTS}"))
-    assert gate == {"run", "shell", "builtin", "timeout", "when", "inputs", "retries", "junit", "env", "policy"}
+    assert gate == {
+        "run",
+        "shell",
+        "builtin",
+        "timeout",
+        "when",
+        "inputs",
+        "retries",
+        "junit",
+        "env",
+        "policy",
+        "untested",
+    }
 
 
 def test_an_agents_runner_is_completed_without_undoing_the_fleets(server: LanguageServer, blueprints: Path) -> None:
