@@ -1,4 +1,5 @@
-"""The client calls this while it works: ``python -I -S hook.py greet|signal|guard|gate|turn AGENT_FOLDER``.
+"""The client calls this while it works: ``python -I -S hook.py greet|signal|guard|gate|turn AGENT_FOLDER``, and
+``line RUN_FOLDER`` for the line below the prompt (window_line.py).
 
 It reads one JSON object on standard input and appends one line to ``events.jsonl`` (one O_APPEND write, so that fifty
 agents can end at once and no signal is lost). ``guard`` refuses what the policy does not allow, with the reason and the
@@ -99,7 +100,15 @@ def turn(event: Json, folder: Path) -> str:
     return _answer_stop(folder, event, reminders, missing)
 
 
-_ANSWERS = {"greet": greet, "signal": signal, "guard": guard, "gate": gate, "turn": turn}
+def line(event: Json, folder: Path) -> str:
+    """Print the line below the prompt of a session in a window, and keep its cost. ``folder``: of the run."""
+    from orchestra.sessions.window_line import window_line
+
+    sys.stdout.write(window_line(event, folder) + "\n")
+    return ""
+
+
+_ANSWERS = {"greet": greet, "signal": signal, "guard": guard, "gate": gate, "turn": turn, "line": line}
 
 
 # -- events ---------------------------------------------------------------------------------------------------------

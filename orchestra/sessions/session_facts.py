@@ -18,9 +18,10 @@ from orchestra.files import open_regular
 from orchestra.fleet import Fleet
 from orchestra.sessions.message import DeliveryState, delivery_state, read_message
 from orchestra.sessions.runners.output_parsers import as_object
-from orchestra.sessions.state import Client, Exit, SessionFacts, Signal
+from orchestra.sessions.state import Client, Exit, SessionFacts, Signal, Usage
 from orchestra.sessions.store import AgentFolder, FleetFolder, Run, RunFolder
-from orchestra.sessions.usage import total
+from orchestra.sessions.usage import add, total
+from orchestra.sessions.window_line import window_cost
 
 _MOST_EVENTS = 1 << 20  # bytes: of a longer run the older events say nothing about its state
 
@@ -29,7 +30,7 @@ def read_session_facts(fleet: Fleet) -> dict[AgentName, SessionFacts]:
     """Return the facts of every agent that ever had a session or has one queued."""
     folder = FleetFolder(fleet.folder)
     queue_reason, has_supervisor = _queue_reason(folder), _has_supervisor(folder)
-    clients = _clients(folder)
+    clients = client_rows(folder)
     all_facts = (read_agent(agent, queue_reason, clients, has_supervisor) for agent in folder.agents())
     return {AgentName(facts.agent): facts for facts in all_facts if facts is not None}
 
@@ -67,6 +68,8 @@ def read_agent(
         # Between taking the request and noting its process. After a kill there, the next supervisor queues it again.
         return replace(facts, queued_at=(queued or request).at, queued_why=queue_reason or "it is being started")
     facts = _with_run(facts, agent, newest, clients.get(session_id))
+    if facts.result is None and (spent := window_cost(newest.path)) is not None:
+        facts = replace(facts, usage=add(facts.usage, Usage(spent)))
     has_ended = facts.exit is not None and facts.stop is None and facts.result is None
     return replace(facts, unread_end=has_ended and has_supervisor)
 
@@ -161,7 +164,7 @@ def takes_prompts(folder: FleetFolder, agent: AgentFolder, session_id: str, run:
 
     The newer of its last hook event and the client's own answer decides.
     """
-    event, client = newest_signal(agent, run, session_id), _clients(folder).get(session_id)
+    event, client = newest_signal(agent, run, session_id), client_rows(folder).get(session_id)
     if client is not None and client.at > (event.at if event is not None else run.started_at):
         return client.status == "idle"
     return event is not None and event.ends_turn
@@ -187,7 +190,7 @@ def _has_supervisor(folder: FleetFolder) -> bool:
     return supervisor is not None and process_tree.is_alive(supervisor)
 
 
-def _clients(folder: FleetFolder) -> dict[str, Client]:
+def client_rows(folder: FleetFolder) -> dict[str, Client]:
     """Return the last answer of ``claude agents --json``, by session id."""
     answer = folder.read("clients") or {}
     try:

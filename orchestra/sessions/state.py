@@ -79,7 +79,7 @@ class WorkFacts:
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens and money. ``cost_usd`` None: the program does not report a cost. ``sessions_without_cost``: ended
-    sessions whose cost is not included, since nothing reported it: killed ones, and those in tmux windows."""
+    sessions whose cost is not included, since nothing reported it, as for killed ones."""
 
     cost_usd: float | None = None
     input_tokens: int = 0
@@ -173,7 +173,7 @@ class SessionFacts:
     last_output_at: float | None = None
     silent_s: float = 0.0  # since its last output, for a program that reports nothing else
     asks: str = ""  # the line of its window that waits for an answer
-    usage: Usage = Usage()  # of all its sessions together
+    usage: Usage = Usage()  # of all its sessions together, with what an open window has reported so far
     window: str = ""
     message: str = ""  # where a message that it has not received yet is, as a sentence
     message_stuck: bool = False  # it was typed, and needs a person

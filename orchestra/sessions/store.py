@@ -3,11 +3,13 @@
     supervisor.json  supervisor.lock  supervisor.log     works off the queue; holds the lock for its whole life
     control.lock                                         held while a session is queued, started or stopped
     limits.json  backoff.json  clients.json              set by start; the API back-off; the answer of ``claude agents``
+    waiting.json                                         the agents whose windows wait for a person
     agents/AGENT/request.json                            the session that is to be started next (queued)
     agents/AGENT/events.jsonl                            hook events, one O_APPEND write each
     agents/AGENT/settings.json  policy.json              for the client and its hooks
     agents/AGENT/runs/N/  request.json launch.json run.json prompt.txt out.log err.log record.json stop.json result.json
                           loop.json screen.json          kind command: how it is resumed; its tmux window
+                          cost.json                      of the client in a window: what it reported (window_line.py)
 
 Invariant: a file is whole or absent, whatever is killed when; a file that cannot be read counts as absent. Each file
 records a fact (requested, started, ended, stopped) or sums up a run that is over; none holds a state.

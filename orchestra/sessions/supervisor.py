@@ -39,6 +39,8 @@ from orchestra.sessions.state import SessionResult, Stop
 from orchestra.sessions.stop import Save, save_work
 from orchestra.sessions.store import AgentFolder, FleetFolder, SessionRequest
 from orchestra.sessions.usage import total
+from orchestra.sessions.window_line import window_cost
+from orchestra.sessions.window_states import WindowStates
 
 _POLL_S = 0.2
 _RETRY_S = 5.0  # after a step for an agent failed, as for want of space
@@ -56,6 +58,7 @@ class Supervisor:
         self._save = save
         self._client_poll = ClientPoll(self.fleet)
         self._screen_poll = ScreenPoll()
+        self._window_states = WindowStates(self.fleet)
         self._sessions: dict[AgentName, MonitoredSession] = {}
         self._errors: dict[str, str] = {}
         self._not_before: dict[str, float] = {}
@@ -92,8 +95,10 @@ class Supervisor:
         # Messages to interactive sessions, and the client's own answer about them.
         interactive = [session for session in self._sessions.values() if session.is_interactive]
         self._try("client", partial(self._client_poll.poll, interactive))
-        windows = [session for session in self._sessions.values() if session.run.window and not session.is_interactive]
-        self._try("windows", partial(self._screen_poll.poll, windows))
+        windows = [session for session in self._sessions.values() if session.run.window]
+        screens = [session for session in windows if not session.is_interactive]
+        self._try("screens", partial(self._screen_poll.poll, screens))
+        self._try("windows", partial(self._window_states.poll, windows))
         for agent in (session.home for session in interactive):
             if read_message(agent) is not None:
                 self._try(agent.name, partial(self._deliver, agent))
@@ -285,9 +290,10 @@ class Supervisor:
         )
 
     def _spent_usd(self, agent: AgentFolder) -> float:
-        """Return what all ended sessions of that agent reported; read from their results each time, never stored."""
-        results = [run.result for run in agent.runs()]
-        return total(result for result in results if result is not None).cost_usd or 0.0
+        """Return what the agent's sessions reported, those in open windows too; read each time, never stored."""
+        runs = [(run, run.result) for run in agent.runs()]
+        windows = sum(window_cost(run.path) or 0.0 for run, result in runs if result is None)
+        return windows + (total(result for _, result in runs if result is not None).cost_usd or 0.0)
 
     def _remaining_usd(self, request: SessionRequest) -> float | None:
         """Return what the agent may still cost; None without a limit of its own."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +25,9 @@ SERVER = "orchestra"
 # A paste ends where its text says so (ESC [201~), and what came after would be keys.
 _KEYS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 HEADLESS = "run orchestra start again, or set `mode: headless` in the blueprint's runner"
+_WINDOW_FORMAT = "#{?#{==:#{@state},waiting},#[bold],}#I:#W#{?@state, #{@state},}#{?#{==:#{@state},waiting},#[nobold],}"
+_GO_TO_NEXT = ("run-shell \"tmux select-window -t '#{@next}'\"", "display-message 'no agent waits for you'")
+_NEXT_FORMAT = "#{?@next,prefix N: to who waits for you ,}"
 _FIX = "install tmux 3.0 or newer, or set `mode: headless` in the blueprint's runner"
 
 
@@ -75,12 +78,25 @@ def open_window(session: str, name: str, command: Sequence[str], mark: str) -> P
     tmux(
         *("set-option", "-w", "-t", pane_id, "remain-on-exit", "on", ";"),
         *("set-option", "-w", "-t", pane_id, "automatic-rename", "off", ";"),
+        *("set-option", "-w", "-t", pane_id, "window-status-format", _WINDOW_FORMAT, ";"),
+        *("set-option", "-w", "-t", pane_id, "window-status-current-format", f"#[reverse]{_WINDOW_FORMAT}", ";"),
+        *("set-option", "-t", f"={session}:", "status-right", _NEXT_FORMAT, ";"),
         *("set-option", "-w", "-t", pane_id, "@orchestra", mark),
     )
+    tmux("bind-key", "N", "if-shell", "-F", "#{@next}", *_GO_TO_NEXT)
     pane = find_pane(pane_id, mark)
     if pane is None:
         raise GroundError(f"the tmux window of {name} closed at once", hint=HEADLESS)
     return pane
+
+
+def show_states(session: str, states: Mapping[str, str], next_pane: str) -> None:
+    """Show the state of each pane's window, and set the pane to which prefix N goes ("" for none)."""
+    here = {pane.id for pane in _list("-s", "-t", f"={session}:")}  # tmux ends a sequence at a pane that is gone
+    arguments = ["set-option", "-t", f"={session}:", "@next", next_pane if next_pane in here else ""]
+    for pane in here & states.keys():
+        arguments += [";", "set-option", "-w", "-t", pane, "@state", states[pane]]
+    tmux(*arguments)
 
 
 def find_pane(pane_id: str, mark: str) -> Pane | None:

@@ -84,6 +84,10 @@ def test_a_client_in_a_window_works_and_ends_its_turn(client_fleet: MakeClientFl
         live.start()
         live.wait_until(lambda: live.state("a").state is State.FINISHED)
         assert (live.state("a").source, live.state("a").reason) == ("hook", "its session is still open")
+        window, _ = pane_of(live, "a")
+        live.wait_until(lambda: "demo/a · scope src/** · 0.00 USD" in tmux.read_text(window))
+        first_cost = live.facts("a").usage.cost_usd
+        assert first_cost
         assert send_message(live.fleet, live.agent("a"), "one more thing").running == ["a"]
         live.wait_until(lambda: live.work("a").commits == 2)
         live.wait_until(lambda: live.state("a").state is State.FINISHED)
@@ -93,6 +97,28 @@ def test_a_client_in_a_window_works_and_ends_its_turn(client_fleet: MakeClientFl
         stop_fleet(live.fleet)
         live.wait_until_done()
     assert (live.state("a").state, live.state("a").reason) == (State.FINISHED, "its session was closed")
+    used = live.facts("a").usage
+    assert used.cost_usd is not None
+    assert used.cost_usd > first_cost
+    assert used.sessions_without_cost == 0
+
+
+def test_a_resumed_window_adds_only_what_it_costs_itself(client_fleet: MakeClientFleet) -> None:
+    live = client_fleet("a", mode=RunnerMode.TMUX)
+    set_up(live)
+    more: Turns = [{"tools": [tool("Bash", command="git commit -q --allow-empty -m more")]}, {"text": "Done again."}]
+    with live.model({"a": [*work(), *more]}) as server:
+        live.start()
+        live.wait_until(lambda: live.state("a").state is State.FINISHED)
+        stop_fleet(live.fleet)
+        live.wait_until_done()
+        cost, requests = live.facts("a").usage.cost_usd, len(server.requests)
+        send_message(live.fleet, live.agent("a"), "one more thing")
+        live.wait_until(lambda: live.work("a").commits == 2 and live.state("a").state is State.FINISHED)
+        stop_fleet(live.fleet)
+        live.wait_until_done()
+        assert cost
+        assert live.facts("a").usage.cost_usd == pytest.approx(cost / requests * len(server.requests), rel=0.35)
 
 
 def test_a_wait_for_a_permission_is_shown_and_can_be_answered(client_fleet: MakeClientFleet) -> None:

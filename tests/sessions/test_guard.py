@@ -214,7 +214,8 @@ def test_the_guard_judges_any_call_without_an_error(command: str, extra: dict[st
 
 def settings_of(world: World, *, sandbox: bool = False, interactive: bool = False, **declared: Any) -> dict[str, Any]:
     policy = policy_of(world, **declared)
-    return make_settings(policy, Path("/state/a b"), interactive=interactive, sandbox=sandbox)
+    window_run = Path("/state/a b/runs/1") if interactive else None
+    return make_settings(policy, Path("/state/a b"), window_run=window_run, sandbox=sandbox)
 
 
 def test_rules_are_absolute_and_follow_the_declaration(world: World) -> None:
@@ -240,7 +241,7 @@ def test_a_runner_may_allow_more(world: World) -> None:
     fleet, agent = declare(world, scope=SRC)
     agent = replace(agent, runner=replace(agent.runner, allow=("Bash(docker compose *)",)))
     policy = make_policy(fleet, agent, world.checkout.git("rev-parse", "HEAD"), INSTRUCTIONS)
-    made = make_settings(policy, Path("/s"), interactive=False, sandbox=False)
+    made = make_settings(policy, Path("/s"), sandbox=False)
     assert "Bash(docker compose *)" in made["permissions"]["allow"]
 
 
@@ -267,7 +268,7 @@ def test_a_worktree_inside_the_main_checkout_is_not_shut_with_it(repository: Che
     fleet = make_fleet(world.fleet.repository, world.fleet.blueprint)
     assert fleet.worktree(agent) == inside
     policy = make_policy(fleet, agent, "base", INSTRUCTIONS)
-    deny = make_settings(policy, Path("/s"), interactive=False, sandbox=False)["permissions"]["deny"]
+    deny = make_settings(policy, Path("/s"), sandbox=False)["permissions"]["deny"]
     assert f"Edit(/{os.path.realpath(repository.path)}/**)" not in deny
 
 
@@ -300,6 +301,12 @@ def test_hooks_survive_a_shell_and_odd_folders(world: World) -> None:
     interactive = settings_of(world, interactive=True)["hooks"]
     assert {"PermissionRequest", "Notification", "PostToolUse", "StopFailure"} <= set(interactive)
     assert interactive["Stop"][0]["hooks"][0]["command"].split()[-3] == "turn"
+
+
+def test_only_an_interactive_session_has_a_line_below_its_prompt(world: World) -> None:
+    line = settings_of(world, interactive=True)["statusLine"]
+    assert (line["type"], line["command"].endswith("line '/state/a b/runs/1'")) == ("command", True)
+    assert "statusLine" not in settings_of(world)
 
 
 # -- the hook as the client calls it --------------------------------------------------------------------------------
@@ -468,7 +475,7 @@ def with_gate(folder: Path, world: World, run: str, *, sandbox: bool) -> dict[st
     policy["base"] = place.git("rev-parse", "HEAD~1")
     policy["checks"] = [{"name": "g", "run": run, "timeout": 20.0, "env": {"X": "1"}}]
     (folder / "policy.json").write_text(json.dumps(policy), "utf-8")
-    settings = make_settings(policy, folder, interactive=False, sandbox=sandbox)
+    settings = make_settings(policy, folder, sandbox=sandbox)
     (folder / "settings.json").write_text(json.dumps(settings), "utf-8")
     return policy
 
@@ -559,5 +566,11 @@ def test_fifty_sessions_signal_at_once_and_none_is_lost(tmp_path: Path) -> None:
     assert len({event["session"] for event in events(tmp_path)}) == 1000
 
 
-def test_the_hook_answers_what_it_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
-    assert set(hook._ANSWERS) == {"greet", "signal", "guard", "gate", "turn"}
+def test_the_hook_answers_each_command_of_the_settings(world: World) -> None:
+    asked = set()
+    for interactive in (True, False):
+        settings = settings_of(world, interactive=interactive)
+        commands = [hook["command"] for rows in settings["hooks"].values() for row in rows for hook in row["hooks"]]
+        commands += [settings["statusLine"]["command"]] if interactive else []
+        asked |= {shlex.split(command)[-2] for command in commands}
+    assert asked == set(hook._ANSWERS)

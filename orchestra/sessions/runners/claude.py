@@ -69,7 +69,7 @@ class ClaudeRunner:
         model = () if request.model is None else ("--model", request.model)
         name = f"{agent.path.parents[1].name}/{request.agent}"  # in the client's lists and the terminal's title
         shared = (*session, "--name", name, "--settings", str(agent.settings), *model)
-        env = {**ENVIRONMENT, **_telemetry(request), **_write_settings(request, agent)}
+        env = {**ENVIRONMENT, **_telemetry(request), **_write_settings(request, agent, run)}
         if interactive:
             is_short = len(request.prompt.encode()) < _LONGEST_ARGUMENT
             prompt = request.prompt if is_short else f"Read {run.prompt} and do what it says."
@@ -95,14 +95,14 @@ def _telemetry(request: SessionRequest) -> dict[str, str]:
     return {"OTEL_RESOURCE_ATTRIBUTES": f"{before},{ours}" if before else ours}
 
 
-def _write_settings(request: SessionRequest, agent: AgentFolder) -> dict[str, str]:
+def _write_settings(request: SessionRequest, agent: AgentFolder, run: RunFolder) -> dict[str, str]:
     """Write the session's settings; return the variables that it needs for them."""
     policy = read_json(agent.policy)
     if policy is None:
         raise GroundError(f"{agent.policy} is missing or unreadable", hint="run orchestra start again, which writes it")
     sandbox = sandbox_available()
-    interactive = request.mode is RunnerMode.TMUX
-    settings = make_settings(policy, agent.path, interactive=interactive, sandbox=sandbox)
+    window_run = run.path if request.mode is RunnerMode.TMUX else None
+    settings = make_settings(policy, agent.path, window_run=window_run, sandbox=sandbox)
     write_atomically(agent.settings, json.dumps(settings, indent=1) + "\n")
     if not sandbox:
         return {}

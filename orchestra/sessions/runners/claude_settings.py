@@ -28,8 +28,12 @@ _SHELL = (
 _NEVER_GIT = ("push", "worktree", "update-ref", "symbolic-ref", "stash", "remote", "submodule")
 
 
-def make_settings(policy: Mapping[str, Any], folder: Path, *, interactive: bool, sandbox: bool) -> dict[str, Any]:
-    """Build the settings. ``folder``: the agent's, with the policy that the hooks read and the events they write."""
+def make_settings(
+    policy: Mapping[str, Any], folder: Path, *, window_run: Path | None = None, sandbox: bool
+) -> dict[str, Any]:
+    """Build the settings. ``folder``: the agent's, with the policy that the hooks read and the events they write;
+    ``window_run``: of an interactive session, the run's."""
+    interactive = window_run is not None
     permissions = {"allow": _allowed(policy), "deny": _denied(policy, sandbox=sandbox)}
     settings: dict[str, Any] = {
         "disableAllHooks": False,  # a repository's own settings could disable them
@@ -37,6 +41,8 @@ def make_settings(policy: Mapping[str, Any], folder: Path, *, interactive: bool,
         "permissions": permissions,
         "hooks": _hooks(folder, interactive=interactive, checks=policy["checks"]),
     }
+    if window_run is not None:
+        settings["statusLine"] = {"type": "command", "command": hook_command("line", window_run)}
     if sandbox:
         settings["sandbox"] = {
             "enabled": True,

@@ -15,6 +15,7 @@ from orchestra.sessions.runners.protocol import Runner
 from orchestra.sessions.state import SessionResult
 from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest, read_json
 from orchestra.sessions.tail import Tail
+from orchestra.sessions.window_line import window_cost
 
 
 def runner_of(kind: RunnerKind) -> Runner:
@@ -31,7 +32,7 @@ def read_result(request: SessionRequest, run: RunFolder) -> SessionResult:
     if tail.last_part():
         reader.feed(tail.last_part())
     result = reader.result()
-    without_cost = int(result.usage.cost_usd is None)
+    cost = window_cost(run.path) if result.usage.cost_usd is None else result.usage.cost_usd
     # A commit after this one was made by a person.
     branch, head = (read_json(AgentFolder(run.path.parents[1]).policy) or {}).get("branch"), ""
     if isinstance(branch, str):
@@ -39,4 +40,5 @@ def read_result(request: SessionRequest, run: RunFolder) -> SessionResult:
             head = Git(Path(request.worktree)).text(
                 "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}"
             )
-    return replace(result, usage=replace(result.usage, sessions_without_cost=without_cost), head=head)
+    usage = replace(result.usage, cost_usd=cost, sessions_without_cost=int(cost is None))
+    return replace(result, usage=usage, head=head)
