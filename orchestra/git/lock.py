@@ -53,6 +53,22 @@ def exclusive(
         lock.release()
 
 
+def require_free(folder: Path) -> None:
+    """Raise LockHeld where a process holds ``folder``/lock. Changes nothing: a dry run has to know."""
+    import fcntl
+
+    try:
+        lock = os.open(folder / "lock", os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return  # nothing has ever locked here, or the run itself will say what is wrong
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise LockHeld(f"the orchestra lock of {folder.parent}", _describe(folder / "lock.holder")) from None
+    finally:
+        os.close(lock)
+
+
 def _describe(holder: Path) -> str:
     try:
         facts = json.loads(read_regular(holder) or b"null")

@@ -40,6 +40,8 @@ from orchestra.workspace.paths import slots_root
 from orchestra.workspace.untracked_files import Belongings, copy_file, find_belongings, share_folder
 
 REGENERATE_SLOT = 0  # the slot where conflicted files are regenerated; the gates use the others
+SLOT_REASON = "orchestra: gate slot "
+"""The beginning of the reason for which slots are locked, also that of the generated scripts."""
 _SCRATCH = "orchestra-slot-"
 _WAIT_S = 60.0
 _LEAVE_S, _LOOK_AGAIN_S = 15.0, 0.02  # a keeper ends its job within 5 s of its owner's death
@@ -118,14 +120,7 @@ class Slots:
 
     def drop_scratch(self, number: int) -> None:
         """Delete the slot's scratch folder, if the link leads to one of its slots."""
-        link = self._scratch_link(number)
-        if not link.is_symlink():
-            return
-        folder = self.scratch(number)
-        if folder.name.startswith(_SCRATCH) and not folder.is_symlink() and folder.is_dir():
-            with suppress(OSError):  # a container may have left what only root can delete: no candidate's fault
-                worktree_admin.delete(folder)
-        link.unlink()
+        drop_scratch_at(self._scratch_link(number))
 
     def setup_done(self, number: int, setup: Setup) -> None:
         """Note that the setup commands passed: what they made stays while the lock files stay the same."""
@@ -252,8 +247,19 @@ class Slots:
         return find_belongings(self._fleet)
 
 
+def drop_scratch_at(link: Path) -> None:
+    """Delete the scratch folder of a slot, if ``link`` leads to one, and the link."""
+    if not link.is_symlink():
+        return
+    folder = Path(os.readlink(link))  # noqa: PTH115
+    if folder.name.startswith(_SCRATCH) and not folder.is_symlink() and folder.is_dir():
+        with suppress(OSError):  # a container may have left what only root can delete: no candidate's fault
+            worktree_admin.delete(folder)
+    link.unlink()
+
+
 def _reason(number: int) -> str:
-    return f"orchestra: gate slot {number}"
+    return f"{SLOT_REASON}{number}"
 
 
 def _digest(file: Path) -> str:

@@ -85,7 +85,7 @@ def clean(
         run = RemovalRun(fleet, progress)
         try:
             run.remove_all(plan.agents, engine)
-            if plan.root and _remove_root(fleet, plan.root):
+            if plan.root and remove_root(fleet, plan.root):
                 run.lines.append(format_command("rmdir", plan.root))
             number = next_round(fleet, [agent for agent, _ in plan.forgotten]) if plan.forgotten else 0
             for agent, line in plan.forgotten:
@@ -129,7 +129,7 @@ def plan_clean(fleet: Fleet, agents: Collection[AgentName] | None = None, *, sav
                 removals.append(plan_removal(ground, agent, admins.get(real(fleet.worktree(agent))), save_all))
         except (GroundError, OSError) as error:
             skipped[agent.name] = explain(error)
-    root = fleet.worktrees_root if _is_root_leaving(fleet, {removal.name for removal in removals}) else None
+    root = fleet.worktrees_root if is_root_leaving(fleet, {removal.name for removal in removals}) else None
     removed = tuple(removal for removal in removals if removal.lines())
     return CleanPlan(removed, tuple(skipped.items()), root, tuple(forgotten))
 
@@ -158,15 +158,18 @@ def _made_folders(fleet: Fleet) -> list[Path]:
     return [Path(os.fsdecode(line)) for line in folders.split(b"\n") if line]
 
 
-def _is_root_leaving(fleet: Fleet, removed: set[AgentName]) -> bool:
-    """Return whether spawn made the root and nothing but the removed worktrees is in it."""
+def is_root_leaving(fleet: Fleet, removed: set[AgentName], also: Collection[str] = ()) -> bool:
+    """Return whether spawn made the root and nothing but the removed worktrees is in it.
+
+    ``also``: names of other folders in it that are removed.
+    """
     root = fleet.worktrees_root
     try:
         is_made = _made_folders(fleet)[:1] == [root]
         present = {entry.name for entry in root.iterdir()}
     except OSError:
         return False
-    leaving: set[str] = {worktree_admin.NEW, worktree_admin.OLD}
+    leaving: set[str] = {worktree_admin.NEW, worktree_admin.OLD, *also}
     staying: set[str] = set()
     for agent in fleet.blueprint.agents:
         path = fleet.worktree(agent)
@@ -175,7 +178,7 @@ def _is_root_leaving(fleet: Fleet, removed: set[AgentName]) -> bool:
     return is_made and present <= leaving - staying
 
 
-def _remove_root(fleet: Fleet, root: Path) -> bool:
+def remove_root(fleet: Fleet, root: Path) -> bool:
     """Remove the root, and the folders of worktrees in it, where they are empty."""
     for agent in fleet.blueprint.agents:
         for parent in list(Path(agent.directory).parents)[:-1]:

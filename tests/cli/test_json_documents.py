@@ -75,6 +75,8 @@ def test_the_documents_of_a_fleets_life(
     disk = document("status", "--disk")["disk"]
     assert isinstance(disk, dict) and [row["name"] for row in disk["agents"]] == ["one", "two"]
     document("clean", "one")
+    assert [slot["reason"] for slot in document("clean", "--gates", "--dry-run")["slots"]] == [""]  # type: ignore[attr-defined]
+    assert document("clean", "--gates")["steps"]
     document("scripts")
     document("doctor")
     document("blueprints")
