@@ -22,6 +22,7 @@ FLOORS = (
     (
         "candidates",
         "fleet",
+        "forge",
         "plan",
         "scaffold",
         "gates",

@@ -118,6 +118,8 @@ def _merge(data: Data) -> model.Merge:
             strategy=model.Strategy,
             train=model.Train,
             guarantee=model.Guarantee,
+            via=model.Via,
+            forge=model.ForgeKind,
             conflicts=lambda rules: MappingProxyType({pattern: rule(value) for pattern, value in rules.items()}),
             proposals=lambda names: tuple(map(model.Proposer, names)),
         )

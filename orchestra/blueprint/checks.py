@@ -193,6 +193,14 @@ def _check_runners(findings: Findings) -> None:
             findings.at_value((*runner, "kind"), message, 'add command: ["my-agent", "{prompt_file}"]')
 
 
+def _check_merge(findings: Findings) -> None:
+    via, push = findings.text(("merge", "via")), findings.node(("merge", "push"))
+    if via == "pull-request" and isinstance(push, Scalar) and push.value is True:
+        hint = "remove `push: true`, or `via: pull-request`"
+        message = "the target cannot be pushed where it moves through a pull request (merge.via)"
+        findings.at_value(("merge", "push"), message, hint)
+
+
 def check_parts(findings: Findings) -> None:
     """Run every check of this module."""
     _check_presence(findings)
@@ -207,3 +215,4 @@ def check_parts(findings: Findings) -> None:
     _check_durations(findings)
     _check_gates(findings)
     _check_runners(findings)
+    _check_merge(findings)

@@ -225,6 +225,16 @@ class Proposer(StrEnum):
     MERGIRAF = "mergiraf"  # a merge by syntax, by the program of that name
 
 
+class Via(StrEnum):
+    PUSH = "push"  # merge moves the target, and with ``push`` the remote's too
+    PULL_REQUEST = "pull-request"  # merge pushes what passed to a branch of its own; the forge moves the target
+
+
+class ForgeKind(StrEnum):
+    GITHUB = "github"  # pull requests, with the program gh
+    GITLAB = "gitlab"  # merge requests, with the program glab
+
+
 @dataclass(frozen=True, slots=True)
 class Merge:
     review: Review = Review.REQUIRED
@@ -232,6 +242,8 @@ class Merge:
     train: Train = Train.AUTO
     guarantee: Guarantee = Guarantee.TIP_GREEN
     push: bool = False
+    via: Via = Via.PUSH
+    forge: ForgeKind | None = None  # None: decided by the remote's address and by the programs that are installed
     # glob -> rule; the first that matches counts
     conflicts: Mapping[str, ConflictRule] = field(default_factory=lambda: MappingProxyType({}))
     proposals: tuple[Proposer, ...] = ()  # what may propose a resolution of other text conflicts, in the order tried

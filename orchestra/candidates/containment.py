@@ -12,7 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from orchestra.git.ancestry import is_ancestor, merge_base
 from orchestra.git.git_process import Git
+from orchestra.git.merge_tree import TreeMerger
+from orchestra.git.objects import Objects
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import changes, renames
 
@@ -86,3 +89,36 @@ def unclaimed_paths(git: Git, before: CommitId, after: CommitId, steps: Iterable
     for step in steps:
         claimed.update(changes(git, step.onto, step.commit))
     return tuple(sorted(set(changes(git, before, after)) - claimed))
+
+
+def find_merge(git: Git, target: CommitId, base: CommitId, tip: CommitId) -> CommitId | None:
+    """Return the first commit on the target's line that contains what ``tip`` changed since ``base``, by any method.
+
+    A merge commit contains the commits themselves. After a squash or a rebase the target has other commits; it contains
+    the work where merging ``tip`` again would change nothing. That holds when the target has other changes, too, also
+    in the same files. None: no commit above ``base`` contains all of it.
+    """
+    if is_ancestor(git, tip, target):
+        walk = git.run("rev-list", "--first-parent", "--ancestry-path", target, f"^{tip}", "--").lines
+        return CommitId(walk[-1]) if walk else tip
+    fork = merge_base(git, target, tip)
+    if fork is None:
+        return None
+    with Objects(git) as objects, TreeMerger(git, objects, objects.commit(target).tree) as merger:
+        trees = {name: objects.commit(name).tree for name in (fork, tip)}
+        if trees[fork] == trees[tip]:
+            return None
+        for commit in _commits_that_touch(git, target, base, sorted(changes(git, fork, tip))):
+            tree = objects.commit(commit).tree
+            merged = merger.merge(trees[fork], tree, trees[tip])
+            if merged.clean and merged.tree == tree:
+                return commit
+    return None
+
+
+def _commits_that_touch(git: Git, target: CommitId, base: CommitId, paths: list[str]) -> list[CommitId]:
+    """Return the commits of the target's first-parent line above ``base`` that change ``paths``, oldest first."""
+    words = ("rev-list", "--first-parent", "--reverse", "--stdin")
+    limits = [] if any("\n" in path for path in paths) else ["--", *(f":(top,literal){path}" for path in paths)]
+    script = "\n".join([target, f"^{base}", *limits]) + "\n"
+    return [CommitId(line) for line in git.run(*words, stdin=script.encode("utf-8", "surrogateescape")).lines]

@@ -1,8 +1,9 @@
-"""The remote: fetch the target from it, and push a new tip of the target to it.
+"""The remote: fetch the target from it, and push a new tip of the target or of the train's own branch to it.
 
-Invariant: a push names the tip that it expects (an explicit lease; a background fetch defeats the implicit one) and is
-a fast-forward from it, so that no commit is overwritten. The result of a push is read from the remote afterwards, since
-an answer can be lost on the way. Tags and other branches are never pushed.
+Invariant: a push names the tip that it expects (an explicit lease; a background fetch defeats the implicit one). It is
+a fast-forward from it, so that no commit is overwritten, unless the caller knows that tip as its own and replaces it.
+The result of a push is read from the remote afterwards, since an answer can be lost on the way. Tags and other branches
+are never pushed.
 """
 
 from __future__ import annotations
@@ -71,12 +72,15 @@ def look(git: Git, remote: str, branch: str) -> CommitId | None:
     return None
 
 
-def push(git: Git, remote: str, branch: str, old: CommitId | None, new: CommitId) -> PushResult:
+def push(
+    git: Git, remote: str, branch: str, old: CommitId | None, new: CommitId, *, replace: bool = False
+) -> PushResult:
     """Move the remote's branch from ``old`` (None: it has none) to ``new``, a descendant.
 
+    ``replace``: ``new`` need not contain ``old``, which holds no work but the caller's own.
     Raises GroundError when the remote cannot be read afterwards: the result is unknown and the next run reads it.
     """
-    if old is not None and not git.succeeds("merge-base", "--is-ancestor", old, new):
+    if old is not None and not replace and not git.succeeds("merge-base", "--is-ancestor", old, new):
         raise GroundError(f"{new} does not contain {old}, which {remote} has: a push would lose work")
     ref = branch_ref(branch)
     lease = f"--force-with-lease={ref}:{old or ''}"

@@ -29,6 +29,7 @@ KINDS = (
     "test.finished",
     "landing",
     "landed",
+    "pushed",  # for a pull request
     "evicted",
     "blocked",
     "waiting",

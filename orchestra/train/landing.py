@@ -83,7 +83,7 @@ def land(
         # The deliberate second look, under the lock: verdicts, branches and checkouts may have changed.
         snapshot = read_snapshot(fleet)
         refs = snapshot.agents
-        _require_verdicts(snapshot, entries)
+        require_verdicts(snapshot, entries)
         stale = read_stale_checkouts(repository.state_folder)
         for folder in quiet_checkouts(repository, fleet.target, snapshot.worktrees):
             note = stale.get(str(folder))
@@ -92,7 +92,7 @@ def land(
                     raise VerdictChanged(name, wait_for_local_changes(folder, obstacles))
                 raise in_the_way(folder, obstacles)
         # Pin what lands, so that no gc can take it, and make sure that none did before.
-        _write_approvals(fleet, entries, refs)
+        write_approvals(fleet, entries, refs)
         pins = [
             RefUpdate(
                 agent_ref(fleet.name, entry.agent.name, Kind.CANDIDATE),
@@ -114,6 +114,26 @@ def land(
         return _follow_up(repository, landing, refs)
 
 
+def land_as_merged(fleet: Fleet, landing: Landing) -> tuple[str, ...]:
+    """Fast-forward the target to what the remote has, and record the agents that somebody merged there.
+
+    Raises GroundError where a checkout of the target has changes in the way; then nothing has moved.
+    """
+    repository = fleet.repository
+    if not is_ancestor(repository.git, landing.old, landing.new):
+        raise AssertionError(f"{landing.new} does not contain {landing.old}")
+    with exclusive(repository.state_folder, "merge", wait_s=LOCK_WAIT_S):
+        snapshot = read_snapshot(fleet)
+        stale = read_stale_checkouts(repository.state_folder)
+        for folder in quiet_checkouts(repository, fleet.target, snapshot.worktrees):
+            note = stale.get(str(folder))
+            if obstacles := can_follow(folder, note.shows if note else landing.old, landing.new):
+                raise in_the_way(folder, obstacles)
+        write_journal(repository.state_folder, landing)
+        _move_target(repository, landing)
+        return _follow_up(repository, landing, snapshot.agents)
+
+
 def wait_for_local_changes(checkout: Path, paths: Sequence[str]) -> str:
     """Return why an agent waits that changes ``paths``, in which a checkout of the target has local changes."""
     error = in_the_way(checkout, paths)
@@ -131,7 +151,8 @@ def _first_in_the_way(git: Git, landing: Landing, obstacles: Sequence[str]) -> A
     return None
 
 
-def _require_verdicts(snapshot: FleetSnapshot, entries: Sequence[Entry]) -> None:
+def require_verdicts(snapshot: FleetSnapshot, entries: Sequence[Entry]) -> None:
+    """Raise VerdictChanged for the first agent that may no longer land as it was tested."""
     for entry in entries:
         agent = entry.agent
         agent_refs, head = snapshot.agent_refs(agent.name), snapshot.branch_tip(agent)
@@ -146,7 +167,7 @@ def _require_verdicts(snapshot: FleetSnapshot, entries: Sequence[Entry]) -> None
             raise VerdictChanged(agent.name, f"its verdict changed to {decision} while the train ran")
 
 
-def _write_approvals(fleet: Fleet, entries: Sequence[Entry], refs: Mapping[AgentName, AgentRefs]) -> None:
+def write_approvals(fleet: Fleet, entries: Sequence[Entry], refs: Mapping[AgentName, AgentRefs]) -> None:
     """Record that ``--yes`` approves work without a verdict, at exactly the commit that lands."""
     if fleet.blueprint.merge.review is not Review.REQUIRED:
         return

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.blueprint.model import AgentName, Strategy
+from orchestra.blueprint.model import AgentName, Strategy, Via
 from orchestra.candidates.conflict_forecast import conflicts_by_agent, forecast_conflicts
 from orchestra.candidates.text_conflict import conflict_rules, is_resolved_by_rule, quote_path
 from orchestra.engine.job import Engine
@@ -40,6 +40,7 @@ from orchestra.train.landing import (
 )
 from orchestra.train.landing_journal import read_journal
 from orchestra.train.landing_order import advise
+from orchestra.train.pull_request_train import decide, open_publisher, take_in_merged
 from orchestra.train.resolution_offers import ResolutionOffers
 from orchestra.train.results import ResultRecorder
 from orchestra.train.target_branch import TargetPosition, check_target
@@ -68,6 +69,7 @@ class TrainRequest:
     rehearsed: bool
     push: bool
     fresh_gates: bool
+    publishes: bool = False
 
 
 def merge(
@@ -81,7 +83,7 @@ def merge(
     engine: Engine | None = None,
     fresh_gates: bool = False,
 ) -> MergeReport:
-    """Land what is approved, in order, each as it was tested.
+    """Land what is approved, in order, each as it was tested; or push it for a pull request, as ``merge.via`` says.
 
     ``agents`` (None: all) limits what may land. ``push`` None: as the blueprint says. ``accept_finished`` also takes
     agents without a verdict that are not ``unfinished`` and have nothing uncommitted, and approves them as they land.
@@ -90,7 +92,11 @@ def merge(
     """
     accept = Accept.FINISHED if accept_finished else Accept.APPROVED
     push = fleet.blueprint.merge.push if push is None else push
-    request = TrainRequest("merge", accept, agents, unfinished, rehearsed=False, push=push, fresh_gates=fresh_gates)
+    publishes = fleet.blueprint.merge.via is Via.PULL_REQUEST
+    if publishes and push:
+        hint = "merge without --push, or set merge.via: push in the blueprint"
+        raise UsageError("merge.via is pull-request, so that merge does not push the target", hint=hint)
+    request = TrainRequest("merge", accept, agents, unfinished, False, push, fresh_gates, publishes)
     return _run(fleet, request, progress, engine)
 
 
@@ -104,7 +110,8 @@ def rehearse(
     fresh_gates: bool = False,
 ) -> MergeReport:
     """Run the whole train with its gates and land nothing: approved and finished agents take part. Passes are kept."""
-    request = TrainRequest("rehearse", Accept.FINISHED, agents, unfinished, True, False, fresh_gates)
+    publishes = fleet.blueprint.merge.via is Via.PULL_REQUEST
+    request = TrainRequest("rehearse", Accept.FINISHED, agents, unfinished, True, False, fresh_gates, publishes)
     return _run(fleet, request, progress, engine)
 
 
@@ -132,12 +139,18 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
     try:
         with exclusive(repository.state_folder / "train", request.command):
             # Finish what a killed train left, then read once where everything is.
+            publisher = open_publisher(fleet) if request.publishes else None
             snapshot, recovered = _recover(fleet, events)
             for sentence in recovered:
                 events.emit("recovered", (), sentence)
             if fleet.remote is not None:
                 events.announce(f"fetching {fleet.target} from {fleet.remote}")
             position = check_target(snapshot, push=request.push)
+            if publisher is not None:
+                snapshot, position, merged = take_in_merged(
+                    publisher, snapshot, position, events, rehearsed=request.rehearsed
+                )
+                recovered += merged
             entries = read_entries(snapshot, position.start, request.accept, request.agents, request.unfinished)
             # What a person merged has landed, so that what depends on it may land.
             by_hand = {name: tip for name, tip in entries.merged.items() if repository.is_ancestor(tip, position.local)}
@@ -150,18 +163,17 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
             for waiting in entries.waiting:
                 recorder.add(waiting)
             paths = _check_branches(fleet, position.start, entries.queued, recorder)
-            if not request.rehearsed:
+            if not (request.rehearsed or publisher):
                 _hold_back_for_local_changes(fleet, position, paths, recorder)
             _announce(fleet, request, entries, recorder)
             # Build, test and land the rest; then explain what did not land.
             with _open_context(snapshot, request, recorder, engine) as context:
-                run = TrainRun(context, entries, position)
                 try:
-                    tip = run.run()
+                    run, tip, pull_request = decide(context, entries, position, publisher)
                 except KeyboardInterrupt:
                     events.emit("train.interrupted", (), "interrupted: stopping tests; landed commits are kept")
                     raise
-                _explain(context, run, position.start if request.rehearsed else tip, tip)
+                _explain(context, run, position.start if request.rehearsed or publisher else tip, tip)
                 report = MergeReport(
                     fleet.name,
                     fleet.target,
@@ -175,6 +187,7 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
                     push=request.push,
                     tests_run=context.tester.tests_run,
                     seconds=time.monotonic() - started,
+                    pull_request=pull_request,
                 )
             events.emit("train.finished", (), report.render_lines()[-1], seconds=report.seconds)
             return report
@@ -292,9 +305,11 @@ def _open_context(
         if removed := describe_removed(os.environ, tester.slots.checkouts):
             recorder.advise(f"gates: {removed}", ())
         integrators = Integrators(fleet, stack, conflict_rules(fleet.blueprint), Regenerator(fleet, tester.slots))
-        rehearsed, push = request.rehearsed, request.push
+        rehearsed, push, publishes = request.rehearsed, request.push, request.publishes
         try:
-            yield TrainContext(snapshot, tester, recorder, candidate_refs, integrators, rehearsed=rehearsed, push=push)
+            yield TrainContext(
+                snapshot, tester, recorder, candidate_refs, integrators, rehearsed, push, publishes=publishes
+            )
         finally:
             if read_journal(fleet.repository.state_folder) is None:  # an open landing needs its pins
                 candidate_refs.delete_all()

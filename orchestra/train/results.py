@@ -34,9 +34,18 @@ from orchestra.train.eviction_report import (
 )
 from orchestra.train.planner_model import HoldReason
 from orchestra.train.test_run import NOT_NEEDED, TestReport
-from orchestra.train.train_report import AgentResult, Blocked, Evicted, EvictReason, Landed, Offer, Waiting
+from orchestra.train.train_report import (
+    AgentResult,
+    Blocked,
+    Evicted,
+    EvictReason,
+    InPullRequest,
+    Landed,
+    Offer,
+    Waiting,
+)
 
-_KIND = {Landed: "landed", Evicted: "evicted", Blocked: "blocked", Waiting: "waiting"}
+_KIND = {Landed: "landed", InPullRequest: "pushed", Evicted: "evicted", Blocked: "blocked", Waiting: "waiting"}
 _MOST_NAMES = 3  # in one sentence
 _LOG_BYTES = 256_000
 
@@ -56,7 +65,9 @@ class ResultRecorder:
     @property
     def not_landing(self) -> frozenset[AgentName]:
         """The agents that do not land in this run."""
-        return frozenset(name for name, result in self._results.items() if not isinstance(result, Landed))
+        return frozenset(
+            name for name, result in self._results.items() if not isinstance(result, Landed | InPullRequest)
+        )
 
     @property
     def results(self) -> tuple[AgentResult, ...]:
@@ -66,7 +77,7 @@ class ResultRecorder:
     def counts(self) -> dict[str, int]:
         """Return landed, evicted, blocked, waiting -> number of agents."""
         kinds = [_KIND[type(result)] for result in self._results.values()]
-        return {kind: kinds.count(kind) for kind in _KIND.values()}
+        return {kind: kinds.count(kind) for kind in _KIND.values() if kind != _KIND[InPullRequest]}
 
     def is_decided(self, agent: AgentName) -> bool:
         return agent in self._results
@@ -93,6 +104,9 @@ class ResultRecorder:
         match result:
             case Landed(_, commit, gates, not_needed):
                 text = f"{agent} {'would land' if would else 'landed'} as {commit[:10]}"
+                data = {"commit": commit, "gates": dict(gates), "not_needed": dict(not_needed)}
+            case InPullRequest(_, commit, gates, not_needed):
+                text = f"{agent} {'would be pushed' if would else 'pushed'} as {commit[:10]}"
                 data = {"commit": commit, "gates": dict(gates), "not_needed": dict(not_needed)}
             case Evicted(_, head, reason, detail, with_, log_path, gate, _):
                 text = f"{agent} {'would be evicted' if would else 'evicted'}, {reason}: {detail}"

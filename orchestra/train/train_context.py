@@ -131,7 +131,8 @@ class Integrators:
 class TrainContext:
     """What every part of one train works with. ``snapshot``: refs and worktrees as they were when it started.
 
-    ``rehearsed``: nothing moves but in memory; ``push``: the remote first.
+    ``rehearsed``: nothing moves but in memory; ``push``: the remote first. ``publishes``: nothing moves either, and
+    what passed is pushed for a pull request when all is decided.
     """
 
     snapshot: FleetSnapshot
@@ -141,6 +142,7 @@ class TrainContext:
     integrators: Integrators
     rehearsed: bool
     push: bool
+    publishes: bool = False
 
     @property
     def fleet(self) -> Fleet:

@@ -43,6 +43,54 @@ class Landed:
 
 
 @dataclass(frozen=True, slots=True)
+class InPullRequest:
+    """It passed, and was pushed for a pull request. ``commit`` is the agent's commit in what was pushed."""
+
+    agent: AgentName
+    commit: CommitId
+    gates: Mapping[str, str]
+    not_needed: Mapping[str, str] = field(default_factory=lambda: NO_GATES)
+
+
+class PullRequestAction(StrEnum):
+    OPENED = "opened"  # there was none that is open
+    UPDATED = "updated"  # another commit or another description
+    UNCHANGED = "unchanged"  # it has this commit and this description already
+    FAILED = "failed"  # pushed, and the forge did not take the request: ``problem`` says why
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequestReport:
+    """The pull request of a train. ``commit`` is its head; in a rehearsal nothing of it has happened yet."""
+
+    noun: str
+    remote: str
+    branch: str
+    commit: CommitId
+    action: PullRequestAction
+    number: int | None
+    url: str | None
+    problem: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the key ``pull_request`` of ``merge --json``."""
+        document: dict[str, Json] = {"remote": self.remote, "branch": self.branch, "commit": self.commit}
+        document |= {"action": self.action.value, "number": self.number, "url": self.url, "problem": self.problem}
+        return document
+
+    def render_line(self, *, rehearsed: bool) -> str:
+        """Return what was pushed and opened, or would be."""
+        place = f"{self.commit[:10]} to {self.branch} on {self.remote}"
+        named = f"{self.noun} {self.number}: {self.url}" if self.number else f"a {self.noun}"
+        if self.action is PullRequestAction.FAILED:
+            return f"pushed {place}, and opened no {self.noun}: {self.problem}; orchestra merge tries again"
+        if rehearsed:
+            verb = "would open" if self.action is PullRequestAction.OPENED else "would update"
+            return f"would push {place}, and {verb} {named}"
+        return f"pushed {place}; {self.action} {named}"
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """How a text conflict could be resolved: ``commit`` waits for a person to take it; None: nothing is offered.
 
@@ -94,7 +142,7 @@ class Waiting:
     expected: bool = True
 
 
-AgentResult = Landed | Evicted | Blocked | Waiting
+AgentResult = Landed | InPullRequest | Evicted | Blocked | Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +165,15 @@ class MergeReport:
     push: bool = False
     tests_run: int = 0
     seconds: float = 0.0
+    pull_request: PullRequestReport | None = None
 
     @property
     def landed(self) -> tuple[Landed, ...]:
         return tuple(result for result in self.results if isinstance(result, Landed))
+
+    @property
+    def in_pull_request(self) -> tuple[InPullRequest, ...]:
+        return tuple(result for result in self.results if isinstance(result, InPullRequest))
 
     @property
     def evicted(self) -> tuple[Evicted, ...]:
@@ -140,7 +193,8 @@ class MergeReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        fell_short = self.evicted or self.blocked or any(item.expected for item in self.waiting)
+        not_opened = self.pull_request is not None and self.pull_request.problem is not None
+        fell_short = not_opened or self.evicted or self.blocked or any(item.expected for item in self.waiting)
         return ExitCode.SHORT if fell_short else ExitCode.DONE
 
     def to_json(self) -> dict[str, Json]:
@@ -148,18 +202,12 @@ class MergeReport:
         return {
             "fleet": self.fleet,
             "target": {"branch": self.target, "before": self.before, "after": self.after},
-            "landed": [
-                {
-                    "agent": item.agent,
-                    "commit": item.commit,
-                    "gates": dict(item.gates),
-                    "not_needed": dict(item.not_needed),
-                }
-                for item in self.landed
-            ],
+            "landed": [_passed_json(item) for item in self.landed],
+            "in_pull_request": [_passed_json(item) for item in self.in_pull_request],
             "evicted": [_evicted_json(item) for item in self.evicted],
             "blocked": [{"agent": i.agent, "reason": i.reason, "by": i.by} for i in self.blocked],
             "waiting": [{"agent": i.agent, "reason": i.reason} for i in self.waiting],
+            "pull_request": self.pull_request.to_json() if self.pull_request else None,
             "rehearsed": self.rehearsed,
             "pushed": self.pushed,
             "tests_run": self.tests_run,
@@ -171,9 +219,11 @@ class MergeReport:
 
     def render_lines(self) -> list[str]:
         """Plain lines for a person, the good news first."""
-        verb = "would land" if self.rehearsed else "landed"
         lines = [self.headline] if self.headline else []
-        for item in self.landed:
+        passed: list[Landed | InPullRequest] = [*self.landed, *self.in_pull_request]
+        for item in passed:
+            verbs = ("would land", "landed") if isinstance(item, Landed) else ("would be pushed", "pushed")
+            verb = verbs[0] if self.rehearsed else verbs[1]
             outcomes = {**item.gates, **{name: f"not needed: {why}" for name, why in item.not_needed.items()}}
             gates = ", ".join(f"{name} {outcome}" for name, outcome in outcomes.items())
             lines.append(f"{item.agent}: {verb} as {item.commit[:10]}" + (f" ({gates})" if gates else ""))
@@ -191,6 +241,8 @@ class MergeReport:
         else:
             lines += [f"{name}: waiting: {reason}" for name, reason in waiting.items()]
         lines += self.advice
+        if self.pull_request is not None:
+            lines.append(self.pull_request.render_line(rehearsed=self.rehearsed))
         moved = "would go" if self.rehearsed else "went"
         if self.before == self.after:
             lines.append(f"{self.target} stays at {self.before[:10]}")
@@ -201,6 +253,11 @@ class MergeReport:
             was = f"{self.target} was at {self.before[:10]} and is at {self.after[:10]}"
             lines.append(f"{was}; this train landed nothing")
         return lines
+
+
+def _passed_json(item: Landed | InPullRequest) -> dict[str, Json]:
+    document: dict[str, Json] = {"agent": item.agent, "commit": item.commit}
+    return document | {"gates": dict(item.gates), "not_needed": dict(item.not_needed)}
 
 
 def _evicted_json(item: Evicted) -> dict[str, Json]:

@@ -45,6 +45,7 @@ from orchestra.train.planner_model import (
     Run,
     TestRecord,
 )
+from orchestra.train.publication import PassedEntry
 from orchestra.train.results import hold_reason
 from orchestra.train.target_branch import TargetPosition, check_target
 from orchestra.train.target_state import TargetState, Unbuildable
@@ -73,6 +74,7 @@ class TrainRun:
         self._target_moves = 0
         self._failed_builds: Counter[MergeGroup] = Counter()
         self.failures: list[FailedEntry] = []
+        self.passed: list[PassedEntry] = []  # where the train publishes: what it has not recorded as a result yet
         self._red_groups: list[frozenset[AgentName]] = []
         self._red_once: dict[CommitId, TestReport] = {}
         self._tester.rehearsed_failures.begin(rehearsed=context.rehearsed)
@@ -310,7 +312,7 @@ class TrainRun:
             raise AssertionError(f"{', '.join(paths)} would change though none of {', '.join(group)} changes it")
         self._context.events.emit("landing", group, f"landing {', '.join(group)}", commit=new)
         try:
-            if not self._context.rehearsed:
+            if not (self._context.rehearsed or self._context.publishes):
                 self._move_target(entries, commits, report.tree)
         except VerdictChanged as event:
             self._decide(Waiting(event.agent, event.reason))
@@ -321,9 +323,14 @@ class TrainRun:
         except GroundError as error:
             self._stop(error)
             return
-        for name in group:
+        for entry in entries:
+            name = entry.agent.name
             gates = {**report.gates, **self._recorder.builtin_outcomes(name)}
-            self._recorder.add(Landed(name, commits[name], gates, report.skipped), report)
+            landed = Landed(name, commits[name], gates, report.skipped)
+            if self._context.publishes:
+                self.passed.append(PassedEntry(entry, landed, report))
+            else:
+                self._recorder.add(landed, report)
             if self._context.rehearsed:  # approve --green goes by it
                 self._fleet.ledger.record("rehearsed", name, head=entry.branch.tip, outcome="landed")
         self._order = tuple(name for name in self._order if name not in group)

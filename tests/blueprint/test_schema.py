@@ -182,6 +182,8 @@ def test_gates_have_the_models_defaults() -> None:
         (ROOT["merge"]["properties"]["strategy"], model.Strategy),
         (ROOT["merge"]["properties"]["train"], model.Train),
         (ROOT["merge"]["properties"]["guarantee"], model.Guarantee),
+        (ROOT["merge"]["properties"]["via"], model.Via),
+        (ROOT["merge"]["properties"]["forge"], model.ForgeKind),
         (ROOT["merge"]["properties"]["proposals"]["items"], model.Proposer),
     ],
 )

@@ -1,0 +1,74 @@
+"""A train whose work lands through a pull request: what differs from one that moves the target itself.
+
+The run is the same and moves nothing. When every agent is decided, what passed is published as one; an agent whose
+verdict changed meanwhile, or a target that moved, starts the run again, with the gate results of before.
+"""
+
+from __future__ import annotations
+
+from orchestra.errors import GroundError
+from orchestra.fleet import Fleet, FleetSnapshot, read_snapshot
+from orchestra.forge.selection import open_forge
+from orchestra.git.refs import CommitId
+from orchestra.train.entries import Entries
+from orchestra.train.events import EventSink
+from orchestra.train.landing import TargetMoved, VerdictChanged
+from orchestra.train.publication import Publisher
+from orchestra.train.target_branch import TargetPosition, check_target
+from orchestra.train.train_context import TrainContext
+from orchestra.train.train_report import PullRequestReport, Waiting
+from orchestra.train.train_run import TrainRun
+
+_MOST_TARGET_MOVES = 20  # before the train gives up
+
+
+def open_publisher(fleet: Fleet) -> Publisher:
+    """Check that the forge can be asked, before anything runs."""
+    forge = open_forge(fleet)
+    forge.require_login()
+    return Publisher(fleet, forge, fleet.remote or "")
+
+
+def take_in_merged(
+    publisher: Publisher, snapshot: FleetSnapshot, position: TargetPosition, events: EventSink, *, rehearsed: bool
+) -> tuple[FleetSnapshot, TargetPosition, tuple[str, ...]]:
+    """Record what was merged on the forge; return refs and target as they are then, and sentences for a person.
+
+    A rehearsal records nothing.
+    """
+    publisher.require_same_target(position)
+    sentences = () if rehearsed else publisher.record_merged(snapshot, position)
+    for sentence in sentences:
+        events.emit("recovered", (), sentence)
+    if not sentences:
+        return snapshot, position, ()
+    snapshot = read_snapshot(publisher.fleet)
+    return snapshot, check_target(snapshot), sentences
+
+
+def decide(
+    context: TrainContext, entries: Entries, position: TargetPosition, publisher: Publisher | None
+) -> tuple[TrainRun, CommitId, PullRequestReport | None]:
+    """Run the train until every agent has a result; return the run, the target after it, and the pull request."""
+    recorder = context.recorder
+    for _ in range(_MOST_TARGET_MOVES):
+        run = TrainRun(context, entries, position)
+        tip = run.run()
+        if publisher is None or not run.passed:
+            return run, tip, None
+        try:
+            return run, tip, publisher.publish(context, run.passed, position)
+        except VerdictChanged as event:  # built and tested again without it
+            recorder.add(Waiting(event.agent, event.reason))
+        except TargetMoved as event:
+            recorder.events.emit("waiting", (), f"{event}; building again")
+            position = check_target(read_snapshot(context.fleet))
+            publisher.require_same_target(position)
+        except GroundError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            for each in run.passed:
+                recorder.add(Waiting(each.entry.agent.name, f"{error}{hint}"))
+            return run, tip, None
+    raise GroundError(
+        f"{context.fleet.target} of {context.fleet.remote} keeps moving", hint="orchestra merge tries again"
+    )
