@@ -16,10 +16,11 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from orchestra.blueprint.model import Proposer, RunnerKind, RunnerMode
+from orchestra.blueprint.model import Proposer, RunnerKind, RunnerMode, Via
 from orchestra.engine import process
 from orchestra.errors import OrchestraError
 from orchestra.fleet import Fleet
+from orchestra.forge.selection import open_forge
 from orchestra.git.git_process import Git
 from orchestra.plan.client_settings import read_client_settings
 from orchestra.plan.disk_space import count_missing_worktrees, estimate_disk
@@ -30,6 +31,7 @@ from orchestra.sessions.tmux import require_tmux
 
 OLDEST_GIT, OLDEST_CLIENT, NEWEST_CLIENT, OLDEST_TMUX = (2, 38), (2, 1, 197), (2, 1, 330), (3, 0)
 _SESSION_MB = 200  # resident memory of one client
+_ANSWER_S = 10.0  # for gh or glab to say whether it is logged in
 _SESSION_PROCESSES, _SESSION_FILES = 30, 64
 _KEYS = (
     "ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN CLAUDE_CODE_OAUTH_TOKEN CLAUDE_CODE_USE_BEDROCK CLAUDE_CODE_USE_VERTEX"
@@ -58,7 +60,7 @@ def examine(fleet: Fleet | None) -> list[Finding]:
     """Run every check; with a fleet, also those of what its blueprint needs."""
     checks: list[Callable[[], Iterator[Finding]]] = [_git, _tmux, partial(_client, fleet), _sandbox, _logout]
     if fleet is not None:
-        of_fleet = (_programs, _client_settings, _proposals, _dialogs, _limits, _memory, _disk, _file_system)
+        of_fleet = (_programs, _forge, _client_settings, _proposals, _dialogs, _limits, _memory, _disk, _file_system)
         checks += [partial(check, fleet) for check in of_fleet]
     findings: list[Finding] = []
     for check in checks:
@@ -159,6 +161,20 @@ def _programs(fleet: Fleet) -> Iterator[Finding]:
             yield Finding(Level.FAIL, "program", error.message, error.hint or "")
         else:
             yield Finding(Level.OK, "program", f"{name} is on PATH")
+
+
+def _forge(fleet: Fleet) -> Iterator[Finding]:
+    """Check that merge can open pull requests, where the blueprint says so."""
+    if fleet.blueprint.merge.via is not Via.PULL_REQUEST:
+        return
+    try:
+        forge = open_forge(fleet, timeout_s=_ANSWER_S)
+        forge.require_login()
+    except OrchestraError as error:
+        yield Finding(Level.FAIL, "forge", error.message, error.hint or "")
+    else:
+        address = forge.address
+        yield Finding(Level.OK, "forge", f"{address.program} is logged in to {address.host} for {address.path}")
 
 
 def _client_settings(fleet: Fleet) -> Iterator[Finding]:

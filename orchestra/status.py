@@ -19,6 +19,7 @@ from orchestra.ledger import Event, Json
 from orchestra.review.branch_forecast import forecast_branches
 from orchestra.review.branch_status import BranchStatus, read_branch_statuses, undeclared_agents
 from orchestra.review.dirty_files import DirtyFiles, Look, look_at_all
+from orchestra.review.pushed_work import TrainPullRequest
 from orchestra.review.verdicts import Verdict, commit_to_land
 from orchestra.sessions.session_facts import read_session_facts
 from orchestra.sessions.state import AgentState, SessionFacts, State, Usage, WorkFacts, derive_state
@@ -70,13 +71,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A fleet at one moment, a POSIX timestamp. ``not_declared`` have refs but are not in the blueprint any more."""
+    """A fleet at one moment, a POSIX timestamp. ``not_declared`` have refs but are not in the blueprint any more.
+
+    ``pull_request`` is read by itself, since it asks a server.
+    """
 
     fleet: Fleet
     target_commit: CommitId | None
     rows: tuple[Row, ...]
     not_declared: tuple[AgentName, ...]
     taken_at: float
+    pull_request: TrainPullRequest | None = None
 
     @property
     def usage(self) -> Usage:
@@ -93,6 +98,7 @@ class Status:
             "target": {"branch": self.fleet.target, "commit": self.target_commit},
             "agents": [_row_json(row, self.taken_at) for row in self.rows],
             "not_declared": list(self.not_declared),
+            "pull_request": self.pull_request.to_json() if self.pull_request else None,
             **_usage_json(self.usage),
             "budget_usd": self.fleet.blueprint.limits.budget_usd,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestra.forge.pull_request import PullRequestState
 from orchestra.review.verdicts import Verdict
 from orchestra.sessions.state import State
 from orchestra.status import Row, Status
@@ -36,7 +37,12 @@ def next_command(status: Status) -> str | None:
     if needs := list_needs(status):
         return needs[0].command
     rows = status.rows
-    if any(row.standing.verdict is Verdict.APPROVED and row.standing.refs.landed is None for row in rows):
+    pull_request = status.pull_request
+    in_open_request: tuple[str, ...] = ()
+    if pull_request and pull_request.request and pull_request.request.state is PullRequestState.OPEN:
+        in_open_request = pull_request.agents  # they wait for the forge
+    approved = [row for row in rows if row.standing.verdict is Verdict.APPROVED and row.standing.refs.landed is None]
+    if any(row.agent.name not in in_open_request for row in approved):
         return "merge"
     for state, command in ((State.READY, "start"), (State.STOPPED, "start"), (State.DECLARED, "spawn")):
         names = [row.agent.name for row in rows if row.state.state is state]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from orchestra.cli.call import Call
 from orchestra.cli.console import is_terminal, progress, show_json
@@ -31,10 +32,14 @@ def status(
 
     state and since: what the agent does and for how long; commits: on its branch; behind: commits of the target it
     lacks; dirty: uncommitted files (? when unknown; an older count with its age where reading takes long); look at:
-    why the last merge evicted this work, conflicts with other pending work, paths outside its scope.
+    why the last merge evicted this work, conflicts with other pending work, paths outside its scope; pull request:
+    number, state and checks of the one that the work is in (asked once, for 5 seconds at most; --watch asks when it
+    begins).
     """
     from orchestra.cli.next_step import next_command
+    from orchestra.fleet import read_snapshot
     from orchestra.review.dirty_files import BackgroundLooks, look_within
+    from orchestra.review.pushed_work import read_train_pull_request
     from orchestra.status import read_status
 
     if bell and not watch:
@@ -56,10 +61,11 @@ def status(
     if watch:
         from orchestra.cli.status_live import watch_status
 
-        rounds = BackgroundLooks()
-        watch_status(lambda: read_status(fleet, selected, look=rounds), bell=bell)
+        rounds, asked = BackgroundLooks(), read_train_pull_request(read_snapshot(fleet))
+        watch_status(lambda: replace(read_status(fleet, selected, look=rounds), pull_request=asked), bell=bell)
         return ExitCode.DONE
-    current = read_status(fleet, selected, look=look_within(_LOOK_S))
+    asked = read_train_pull_request(read_snapshot(fleet))
+    current = replace(read_status(fleet, selected, look=look_within(_LOOK_S)), pull_request=asked)
     if call.json:
         show_json(current.to_json() | ({"disk": usage.to_json()} if usage else {}))
     else:

@@ -13,7 +13,7 @@ from orchestra.text import one_line
 
 # The columns that always stay in the row, and the others in the order in which they leave it.
 _ALWAYS = ("#", "agent", "state", "verdict")
-_LEAVES_FIRST = ("landed", "stage", "notes", "behind", "since", "commits", "dirty")
+_LEAVES_FIRST = ("landed", "pull request", "stage", "notes", "behind", "since", "commits", "dirty")
 _GAP = "  "
 _BLOCKS_BELOW = 60  # characters
 

@@ -19,6 +19,7 @@ from orchestra.cli.status_layout import Line, fit_table
 from orchestra.text import format_count, format_duration, format_list
 
 if TYPE_CHECKING:
+    from orchestra.review.pushed_work import TrainPullRequest
     from orchestra.status import Row, Status
 
 COLUMNS = (
@@ -32,6 +33,7 @@ COLUMNS = (
     "dirty",
     "notes",
     "verdict",
+    "pull request",
     "landed",
     "look at",
 )
@@ -69,7 +71,9 @@ def print_status(status: Status) -> None:
     if in_terminal:
         show_lines(table_lines(status, terminal_width()))
     else:
-        show_table(COLUMNS, [row_cells(row, status.taken_at) for row in status.rows])
+        show_table(COLUMNS, [row_cells(row, status.taken_at, status.pull_request) for row in status.rows])
+    if line := format_pull_request(status.pull_request):
+        print_result(line, Tone.QUIET if status.pull_request and status.pull_request.request else Tone.WAITING)
     if used := format_cost(status):
         print_result(used, Tone.QUIET)
     for name in status.not_declared:
@@ -85,7 +89,7 @@ def table_lines(status: Status, width: int) -> list[Line]:
     by_reason = _agents_by_reason(status)
     rows, reasons = [], []
     for row in status.rows:
-        *cells, look_at = row_cells(row, status.taken_at)
+        *cells, look_at = row_cells(row, status.taken_at, status.pull_request)
         rows.append(cells)
         agent_reasons = [
             Cell(" ".join(reason.split()), Tone.WAITING)
@@ -96,7 +100,24 @@ def table_lines(status: Status, width: int) -> list[Line]:
     return fit_table(COLUMNS[:-1], rows, reasons, width)
 
 
-def row_cells(row: Row, now: float) -> Sequence[str | Cell]:
+def format_pull_request(pull_request: TrainPullRequest | None) -> str:
+    """Return where the pull request of the last push is; empty where nothing was pushed for one."""
+    if pull_request is None:
+        return ""
+    request, pushed = pull_request.request, f"{pull_request.commit[:10]} is pushed to {pull_request.branch}"
+    if pull_request.problem is not None:
+        return f"pull request: unknown, {pull_request.problem}; {pushed}"
+    if request is None:
+        return f"pull request: the forge has none; {pushed}; orchestra merge opens it"
+    line = f"pull request {request.number}: {request.state}, {request.url}"
+    if request.state == "open":
+        return f"{line}; checks {request.checks}" if request.checks != "none" else line
+    if request.state == "merged" and pull_request.agents:
+        return f"{line}; orchestra merge records what landed"
+    return line
+
+
+def row_cells(row: Row, now: float, pull_request: TrainPullRequest | None = None) -> Sequence[str | Cell]:
     """Return one agent's cells, in the order of COLUMNS."""
     standing, state = row.standing, row.state
     spawned = standing.spawned
@@ -113,6 +134,7 @@ def row_cells(row: Row, now: float) -> Sequence[str | Cell]:
         Cell(dirty if spawned and dirty != "0" else "", Tone.WAITING),
         ("filled" if row.notes_filled else "empty") if spawned else "",
         Cell(standing.verdict if spawned else "", _VERDICT_TONES[standing.verdict]),
+        pull_request.describe(row.agent.name) if pull_request else "",
         standing.refs.landed[:10] if standing.refs.landed else "",
         Cell(_look_at(row), Tone.WAITING),
     ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # These pass in a moment, or are in the report on standard output.
 _PASSING = "test.queued test.preparing landing train.interrupted train.finished"
-_REPORTED = "landed evicted blocked advice proposal"
+_REPORTED = "landed pushed evicted blocked advice proposal"
 _SILENT_EVENTS = frozenset(f"{_PASSING} {_REPORTED}".split())
 
 

@@ -42,12 +42,16 @@ class Code(StrEnum):
     TARGET_DIVERGED = "target-diverged"  # and the local one has others
     CLIENT_DENIES = "client-denies"  # settings of the Claude client deny agents a tool or files of their scope
     CLIENT_SETTINGS = "client-settings"  # hooks, variables or a model from settings of the Claude client
+    PULL_REQUEST = "pull-request"  # what merge will push and open
+    FORGE_NOT_READY = "forge-not-ready"  # merge cannot open a pull request: no program, no login, no such remote
     HOOKS_MISSING = "hooks-missing"  # the repository expects git hooks that agents' worktrees do not have
     NO_COMMIT = "no-commit"  # the target has no commit to start from
     SPAWN_REFUSED = "spawn-refused"  # spawn would refuse: a branch or folder belongs to another fleet, ...
 
 
-GROUND = frozenset({Code.NO_COMMIT, Code.SETUP_PROGRAM_MISSING, Code.DISK_FULL, Code.SPAWN_REFUSED})
+GROUND = frozenset(
+    {Code.NO_COMMIT, Code.SETUP_PROGRAM_MISSING, Code.DISK_FULL, Code.SPAWN_REFUSED, Code.FORGE_NOT_READY}
+)
 """Errors in the machine or repository, not in the blueprint."""
 
 

@@ -1,4 +1,4 @@
-"""Plan a fleet before it is spawned. Writes nothing and starts only git, for reading."""
+"""Plan a fleet before it is spawned. Writes nothing; starts git, for reading, and for pull requests gh or glab."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from orchestra.plan.merge_order_chart import merge_graph
 from orchestra.plan.ownership import Claims, PathIndex, claims
 from orchestra.plan.pattern_findings import pattern_findings
 from orchestra.plan.plan_report import HistoryRead, PlannedAgent, PlanReport, Spawning
+from orchestra.plan.pull_request_findings import pull_request_findings
 from orchestra.plan.repository_scan import Survey, survey
 from orchestra.plan.required_commands import command_findings, needed_commands
 from orchestra.plan.requirements import remote_findings, requirement_findings, shell_name
@@ -50,6 +51,7 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
     findings = [
         *_tree_findings(blueprint, ground, index, tree),
         *remote_findings(fleet),
+        *pull_request_findings(fleet),
         *client_findings(blueprint, read_client_settings(fleet.repository, ground.commit), tree, index),
         *hook_findings(fleet, ground),
         *requirement_findings(blueprint, fleet.target, index.paths),

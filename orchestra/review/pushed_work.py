@@ -2,10 +2,71 @@
 
 from __future__ import annotations
 
-from orchestra.blueprint.model import AgentName
+from dataclasses import dataclass
+
+from orchestra.blueprint.model import AgentName, Via
+from orchestra.errors import OrchestraError
 from orchestra.fleet import FleetSnapshot
-from orchestra.forge.train_branch import PushedAgent, PushedTrain
+from orchestra.forge.pull_request import PullRequest
+from orchestra.forge.selection import open_forge
+from orchestra.forge.train_branch import PushedAgent, PushedTrain, pushed_ref, read_pushed, train_branch
+from orchestra.git.refs import CommitId
+from orchestra.ledger import Json
 from orchestra.review.verdicts import commit_to_land
+
+_ANSWER_S = 5.0  # for the forge to say how the pull request is: status does not wait for long
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPullRequest:
+    """What was pushed last, and its pull request as the forge reports it.
+
+    ``agents`` are in it as they are approved now, and have not landed. ``request`` None: the forge has none, or could
+    not be asked (``problem`` says why).
+    """
+
+    branch: str
+    commit: CommitId
+    agents: tuple[AgentName, ...]
+    request: PullRequest | None
+    problem: str | None
+
+    def describe(self, agent: AgentName) -> str:
+        """Return the cell of an agent: ``#12 open, checks passing``; empty where the agent is not in it."""
+        if agent not in self.agents:
+            return ""
+        if self.request is None:
+            return "?" if self.problem else "pushed"
+        checks = "" if self.request.checks == "none" else f", checks {self.request.checks}"
+        return f"#{self.request.number} {self.request.state}{checks if self.request.state == 'open' else ''}"
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the key ``pull_request`` of ``status --json``."""
+        request = self.request
+        document: dict[str, Json] = {"branch": self.branch, "commit": self.commit, "agents": list(self.agents)}
+        document |= {"number": request.number if request else None, "url": request.url if request else None}
+        document |= {"state": request.state.value if request else None}
+        return document | {"checks": request.checks.value if request else None, "problem": self.problem}
+
+
+def read_train_pull_request(snapshot: FleetSnapshot) -> TrainPullRequest | None:
+    """Ask the forge once for the pull request of a fleet; None where nothing was pushed for one.
+
+    An unreachable forge is a problem in the result, never an error.
+    """
+    fleet = snapshot.fleet
+    if fleet.blueprint.merge.via is not Via.PULL_REQUEST:
+        return None
+    pushed = read_pushed(fleet.repository.git, pushed_ref(fleet.name))
+    if pushed is None:
+        return None
+    request, problem = None, None
+    try:
+        request = open_forge(fleet, timeout_s=_ANSWER_S).find(train_branch(fleet.name), fleet.target)
+    except OrchestraError as error:
+        problem = error.message
+    agents = tuple(pending_agents(snapshot, pushed))
+    return TrainPullRequest(train_branch(fleet.name), pushed.commit, agents, request, problem)
 
 
 def pending_agents(snapshot: FleetSnapshot, train: PushedTrain) -> dict[AgentName, PushedAgent]:

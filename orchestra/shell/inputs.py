@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestra.blueprint.model import Agent, Blueprint
+from orchestra.blueprint.model import Agent, Blueprint, Via
 from orchestra.errors import UsageError
 from orchestra.workspace.paths import LOCAL_STANDARDS, STANDARDS, names_with
 from orchestra.workspace.render import render_texts
@@ -43,8 +43,12 @@ class ScriptInputs:
 def collect_inputs(blueprint: Blueprint, source: str) -> ScriptInputs:
     """Return all that the scripts of a blueprint are made of.
 
-    Raises UsageError for a template that decides something by the target's name, where the blueprint names no target.
+    Raises UsageError for a blueprint whose work lands through a pull request, and, where the blueprint names no target,
+    for a template that decides something by the target's name.
     """
+    if blueprint.merge.via is Via.PULL_REQUEST:
+        hint = "land with orchestra merge, or set merge.via: push"
+        raise UsageError(f"{blueprint.name} lands through a pull request, which the scripts cannot open", hint=hint)
     all_texts = "".join(text for item in _agent_texts(blueprint, "main", "") for text in item.texts.values())
     target_mark, standards_mark = _unused_mark("TARGET", all_texts), _unused_mark("STANDARDS", all_texts)
     if blueprint.target is None:

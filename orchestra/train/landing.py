@@ -114,15 +114,16 @@ def land(
         return _follow_up(repository, landing, refs)
 
 
-def land_as_merged(fleet: Fleet, landing: Landing) -> tuple[str, ...]:
+def land_as_merged(fleet: Fleet, landing: Landing, announce: Announce) -> tuple[str, ...]:
     """Fast-forward the target to what the remote has, and record the agents that somebody merged there.
 
+    ``announce`` receives what is waited for.
     Raises GroundError where a checkout of the target has changes in the way; then nothing has moved.
     """
     repository = fleet.repository
     if not is_ancestor(repository.git, landing.old, landing.new):
         raise AssertionError(f"{landing.new} does not contain {landing.old}")
-    with exclusive(repository.state_folder, "merge", wait_s=LOCK_WAIT_S):
+    with exclusive(repository.state_folder, "merge", wait_s=LOCK_WAIT_S, announce=announce):
         snapshot = read_snapshot(fleet)
         stale = read_stale_checkouts(repository.state_folder)
         for folder in quiet_checkouts(repository, fleet.target, snapshot.worktrees):

@@ -40,6 +40,7 @@ from orchestra.train.landing import (
 )
 from orchestra.train.landing_journal import read_journal
 from orchestra.train.landing_order import advise
+from orchestra.train.publication import Publisher
 from orchestra.train.pull_request_train import decide, open_publisher, take_in_merged
 from orchestra.train.resolution_offers import ResolutionOffers
 from orchestra.train.results import ResultRecorder
@@ -139,18 +140,10 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
     try:
         with exclusive(repository.state_folder / "train", request.command):
             # Finish what a killed train left, then read once where everything is.
-            publisher = open_publisher(fleet) if request.publishes else None
             snapshot, recovered = _recover(fleet, events)
-            for sentence in recovered:
-                events.emit("recovered", (), sentence)
-            if fleet.remote is not None:
-                events.announce(f"fetching {fleet.target} from {fleet.remote}")
-            position = check_target(snapshot, push=request.push)
-            if publisher is not None:
-                snapshot, position, merged = take_in_merged(
-                    publisher, snapshot, position, events, rehearsed=request.rehearsed
-                )
-                recovered += merged
+            publisher = open_publisher(fleet, events) if request.publishes else None
+            snapshot, position, merged = _find_start(snapshot, request, publisher, events)
+            recovered += merged
             entries = read_entries(snapshot, position.start, request.accept, request.agents, request.unfinished)
             # What a person merged has landed, so that what depends on it may land.
             by_hand = {name: tip for name, tip in entries.merged.items() if repository.is_ancestor(tip, position.local)}
@@ -205,7 +198,22 @@ def _recover(fleet: Fleet, events: EventSink) -> tuple[FleetSnapshot, list[str]]
         record_landings(fleet, commits, events.announce)
         recovered.append(f"recorded that {', '.join(commits)} had landed")
         snapshot = read_snapshot(fleet)
+    for sentence in recovered:
+        events.emit("recovered", (), sentence)
     return snapshot, recovered
+
+
+def _find_start(
+    snapshot: FleetSnapshot, request: TrainRequest, publisher: Publisher | None, events: EventSink
+) -> tuple[FleetSnapshot, TargetPosition, tuple[str, ...]]:
+    """Return the refs, where the train starts, and sentences about what was merged on the forge meanwhile."""
+    fleet = snapshot.fleet
+    if fleet.remote is not None:
+        events.announce(f"fetching {fleet.target} from {fleet.remote}")
+    position = check_target(snapshot, push=request.push)
+    if publisher is None:
+        return snapshot, position, ()
+    return take_in_merged(publisher, snapshot, position, events, rehearsed=request.rehearsed)
 
 
 def _check_branches(

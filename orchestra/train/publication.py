@@ -36,7 +36,14 @@ from orchestra.git.tree_diff import tree_of
 from orchestra.review.pushed_work import pending_agents
 from orchestra.text import format_count, format_list, one_line
 from orchestra.train.entries import Entry
-from orchestra.train.landing import LOCK_WAIT_S, TargetMoved, land_as_merged, require_verdicts, write_approvals
+from orchestra.train.landing import (
+    LOCK_WAIT_S,
+    Announce,
+    TargetMoved,
+    land_as_merged,
+    require_verdicts,
+    write_approvals,
+)
 from orchestra.train.landing_journal import Landing
 from orchestra.train.target_branch import TargetPosition
 from orchestra.train.test_run import TestReport
@@ -64,11 +71,12 @@ class PassedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """The one branch of a fleet, and the forge that it is pushed to."""
+    """The one branch of a fleet, and the forge that it is pushed to. ``announce`` receives what is waited for."""
 
     fleet: Fleet
     forge: Forge
     remote: str
+    announce: Announce
 
     @property
     def branch(self) -> str:
@@ -110,7 +118,7 @@ class Publisher:
             fleet.name, fleet.target, position.local, position.remote_tip, commits, _notes_by_agent(commits, pending)
         )
         try:
-            sentences = land_as_merged(fleet, landing)
+            sentences = land_as_merged(fleet, landing, self.announce)
         except GroundError as error:
             hint = f" ({error.hint})" if error.hint else ""
             return (f"{format_list(commits)} landed on {self.remote}, and {fleet.target} cannot follow: {error}{hint}",)
@@ -149,7 +157,7 @@ class Publisher:
         new, report = passed[-1].landed.commit, passed[-1].report
         if tree_of(git, new) != report.tree:
             raise AssertionError(f"{new} is not what was tested: {report.tree}")
-        with exclusive(fleet.repository.state_folder, "merge", wait_s=LOCK_WAIT_S):
+        with exclusive(fleet.repository.state_folder, "merge", wait_s=LOCK_WAIT_S, announce=self.announce):
             # The deliberate second look, under the lock: verdicts, branches and the remote may have changed.
             snapshot = read_snapshot(fleet)
             entries = [each.entry for each in passed]
@@ -180,14 +188,13 @@ class Publisher:
 
         In a rehearsal it makes the same checks and changes nothing.
         """
-        commit, emit = passed[-1].landed.commit, context.events.emit
-        names = tuple(each.entry.agent.name for each in passed)
+        commit = passed[-1].landed.commit
         if context.rehearsed:
             is_new = self.require_own_branch(position) != commit
         else:
-            emit("waiting", names, f"pushing {commit[:10]} to {self.branch} on {self.remote}")
+            self.announce(f"pushing {commit[:10]} to {self.branch} on {self.remote}")
             is_new = self.push(passed, position)
-        emit("waiting", names, f"asking {self.forge.address.program} about the {self.forge.noun}")
+        self.announce(f"asking {self.forge.address.program} about the {self.forge.noun}")
         try:
             report = self._open_or_update(context, passed, position.start, is_new=is_new)
         except GroundError as error:  # it is pushed all the same

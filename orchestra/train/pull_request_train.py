@@ -22,11 +22,12 @@ from orchestra.train.train_run import TrainRun
 _MOST_TARGET_MOVES = 20  # before the train gives up
 
 
-def open_publisher(fleet: Fleet) -> Publisher:
+def open_publisher(fleet: Fleet, events: EventSink) -> Publisher:
     """Check that the forge can be asked, before anything runs."""
     forge = open_forge(fleet)
+    events.announce(f"asking {forge.address.program} whether it is logged in to {forge.address.host}")
     forge.require_login()
-    return Publisher(fleet, forge, fleet.remote or "")
+    return Publisher(fleet, forge, fleet.remote or "", events.announce)
 
 
 def take_in_merged(
@@ -61,7 +62,7 @@ def decide(
         except VerdictChanged as event:  # built and tested again without it
             recorder.add(Waiting(event.agent, event.reason))
         except TargetMoved as event:
-            recorder.events.emit("waiting", (), f"{event}; building again")
+            recorder.events.announce(f"{event}; building again")
             position = check_target(read_snapshot(context.fleet))
             publisher.require_same_target(position)
         except GroundError as error:
