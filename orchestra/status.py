@@ -197,6 +197,7 @@ def _row_json(row: Row, now: float) -> dict[str, Json]:
         "conflicts_with": list(row.conflicts_with),
         "scope_findings": [{"path": finding.path, "reason": finding.reason} for finding in row.scope_findings],
         "judging_changes": list(row.judging_changes),
+        "refused_calls": row.session.refused_calls if row.session is not None else 0,
         **_usage_json(used),
     }
 

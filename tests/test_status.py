@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import jsonschema
@@ -11,12 +12,14 @@ import pytest
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.cli.status_table import format_cost, remarks, row_cells
+from orchestra.engine import process_tree
 from orchestra.engine.job import Ending
 from orchestra.ledger import Json
 from orchestra.review.approval import approve
 from orchestra.review.verdicts import discard, request_changes
+from orchestra.sessions.hook import append
 from orchestra.sessions.state import SessionResult, State, Stop, Usage
-from orchestra.sessions.store import FleetFolder, SessionRequest, write_json
+from orchestra.sessions.store import FleetFolder, Run, SessionRequest, write_json
 from orchestra.status import Status, read_status
 from tests.conftest import MakeRepository
 from tests.fleets import World, make_world
@@ -172,6 +175,22 @@ def test_who_was_left_out_is_told_until_the_work_changes(world: World) -> None:
     for name in world.fleet.folder.glob("ledger.db*"):
         name.write_bytes(b"damaged")
     assert not any(row.evicted for row in read_status(world.fleet).rows)
+
+
+def test_running_sessions_without_a_supervisor_and_refused_calls_are_shown(world: World) -> None:
+    files = FleetFolder(world.fleet.folder).agent("schema")
+    files.queue(request("schema"))
+    run, keeper = files.take(request("schema")), process_tree.identity(os.getpid())
+    assert keeper is not None
+    run.write("run", Run(1, time.time(), keeper, "mark"))
+    for detail in ("refused: Write: src/a is outside the scope", "Edit src/b"):
+        append(files.path, {"hook_event_name": "PreToolUse", "session_id": "s"}, detail)
+    status = read_status(world.fleet)
+    assert remarks(status) == ["schema: no supervisor is running that would notice the end; orchestra start starts one"]
+    (row,) = [row for row in status.rows if row.agent.name == "schema"]
+    assert str(getattr(row_cells(row, 0.0)[-1], "text", "")) == "1 tool call refused"
+    document = status.to_json()
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
 
 
 def test_why_somebody_waits_or_stopped_is_told_once_for_all(world: World) -> None:

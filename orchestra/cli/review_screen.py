@@ -141,6 +141,11 @@ def _problems(shown: AgentReview, row: Row) -> Iterator[Cell]:
     if not any(result.builtin is Builtin.SCOPE for result in shown.preview.results):
         for outside in shown.preview.scope:
             yield Cell(f"  {outside.path}: {outside.reason}", Tone.BAD)
+    if row.session is not None and row.session.refused_calls:
+        calls = format_count(row.session.refused_calls, "tool call")
+        yield Cell(
+            f"  {calls} of its last session refused by its scope and rules (orchestra logs {name})", Tone.WAITING
+        )
     for other in row.conflicts_with:
         yield Cell(f"  conflicts with {other} as both are now", Tone.WAITING)
     if standing.refs.landed is not None:

@@ -151,7 +151,12 @@ def remarks(status: Status, *, shared_only: bool = False) -> list[str]:
 
     ``shared_only``: without the reasons of single agents, which ``table_lines`` has below their rows.
     """
-    return [
+    lines = []
+    unsupervised = [row.agent.name for row in status.rows if row.session is not None and not row.session.supervised]
+    if unsupervised:
+        names = format_list(unsupervised, most=_MOST_NAMES)
+        lines.append(f"{names}: no supervisor is running that would notice the end; orchestra start starts one")
+    return lines + [
         f"{format_list(names, most=_MOST_NAMES)}: {state}, {' '.join(reason.split())}"
         for (state, reason), names in _agents_by_reason(status).items()
         if len(names) > shared_only
@@ -161,7 +166,8 @@ def remarks(status: Status, *, shared_only: bool = False) -> list[str]:
 def _agents_by_reason(status: Status) -> dict[tuple[str, str], list[str]]:
     by_reason: dict[tuple[str, str], list[str]] = {}
     for row in status.rows:
-        if row.state.state in _STATES_WITH_REASON and row.state.reason:
+        has_reason = row.state.state in _STATES_WITH_REASON or row.state.source == "output"
+        if has_reason and row.state.reason:
             by_reason.setdefault((row.state.state, row.state.reason), []).append(row.agent.name)
     return by_reason
 
@@ -201,4 +207,6 @@ def _look_at(row: Row) -> str:
         )
     if row.judging_changes:
         words.append(f"changes what judges it: {format_list(row.judging_changes, most=2)}")
+    if row.session is not None and row.session.refused_calls and row.state.state not in ("landed", "discarded"):
+        words.append(f"{format_count(row.session.refused_calls, 'tool call')} refused")
     return "; ".join(words)

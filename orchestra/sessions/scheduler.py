@@ -125,19 +125,25 @@ def decide(facts: SchedulerInput) -> Start | Hold | Refuse:
     # Money: an equal share of what is free, and no more than the agent may cost.
     if not first.reports_cost:
         return Start(first.agent, None)
-    if first.remaining_usd is not None and first.remaining_usd < LEAST_USD:
-        refusal = "its budget is spent: raise `max_budget_usd` of its runner in the blueprint, then run orchestra start"
+    if refusal := budget_refusal(first.remaining_usd, facts.budget):
         return Refuse(first.agent, refusal)
     free = facts.budget.free
     if free is None:
         return Start(first.agent, first.remaining_usd)
     if free < LEAST_USD:
-        if facts.budget.reserved > 0:
-            return Hold("waiting for budget that is reserved for running sessions")
-        refusal = f"the fleet's budget of {facts.budget.limit:g} USD is spent"
-        return Refuse(first.agent, f"{refusal}: raise `limits.budget_usd`, then run orchestra start")
+        return Hold("waiting for budget that is reserved for running sessions")
     share = free / sum(1 for candidate in facts.queue if candidate.reports_cost)
     return Start(first.agent, share if first.remaining_usd is None else min(share, first.remaining_usd))
+
+
+def budget_refusal(remaining_usd: float | None, budget: Budget) -> str:
+    """Return why no session can start for want of money, "" where one can, or could when running ones have ended."""
+    if remaining_usd is not None and remaining_usd < LEAST_USD:
+        return "its budget is spent: raise `max_budget_usd` of its runner in the blueprint, then run orchestra start"
+    if budget.free is not None and budget.free < LEAST_USD and not budget.reserved:
+        spent = f"the fleet's budget of {budget.limit:g} USD is spent"
+        return f"{spent}: raise `limits.budget_usd`, then run orchestra start"
+    return ""
 
 
 def _is_pending(now: float, moment: float) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -71,7 +72,7 @@ def read_agent(
     if facts.result is None and (spent := window_cost(newest.path)) is not None:
         facts = replace(facts, usage=add(facts.usage, Usage(spent)))
     has_ended = facts.exit is not None and facts.stop is None and facts.result is None
-    return replace(facts, unread_end=has_ended and has_supervisor)
+    return replace(facts, unread_end=has_ended and has_supervisor, supervised=has_supervisor or not facts.alive)
 
 
 def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client: Client | None) -> SessionFacts:
@@ -80,6 +81,7 @@ def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client
     if not alive and ending is None:
         ending = newest.ending  # it may have been written between the two looks
     started = run.started_at if run is not None else (ending.started_at if ending else None)
+    events = run_events(agent, run, facts.session_id) if run is not None else []
     message = read_message(agent)
     delivery = delivery_state(message, newest) if message is not None else None
     end = None
@@ -108,7 +110,9 @@ def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client
         exit=end,
         stop=stop,
         result=newest.result,
-        signal=newest_signal(agent, run, facts.session_id) if run is not None else None,
+        signal=_last_signal(events),
+        refused_calls=sum(str(event.get("detail")).startswith("refused: ") for event in events),
+        busy=newest.busy if alive else None,
         client=client if client is not None and started is not None and client.at > started else None,
         last_output_at=last_output_at,
         silent_s=max(0.0, time.time() - silent_since) if silent_since else 0.0,
@@ -144,7 +148,11 @@ def run_events(agent: AgentFolder, run: Run, session_id: str, *, after: int = 0)
 
 def newest_signal(agent: AgentFolder, run: Run, session_id: str) -> Signal | None:
     """Return the newest hook event of this run; earlier ones belong to earlier runs."""
-    for event in reversed(run_events(agent, run, session_id)):
+    return _last_signal(run_events(agent, run, session_id))
+
+
+def _last_signal(events: Sequence[Mapping[str, Any]]) -> Signal | None:
+    for event in reversed(events):
         try:
             return Signal(str(event["event"]), float(event["at"]), str(event.get("detail", "")))
         except (ValueError, KeyError, TypeError):

@@ -29,16 +29,17 @@ from orchestra.sessions.message import DeliveryState, append_message, delete_mes
 from orchestra.sessions.message_delivery import deliver
 from orchestra.sessions.policy import make_policy
 from orchestra.sessions.runners.registry import runner_of
-from orchestra.sessions.scheduler import BackoffState
+from orchestra.sessions.scheduler import BackoffState, Budget, budget_refusal
 from orchestra.sessions.session_facts import is_running
 from orchestra.sessions.state import AgentState, State
 from orchestra.sessions.store import AgentFolder, FleetFolder, Limits, SessionRequest, write_json
+from orchestra.sessions.usage import spent_usd
 from orchestra.workspace.paths import instruction_names
 from orchestra.workspace.provision import SETUP_LOG, agent_environment
 
 Environment = Callable[[Fleet, Agent], Mapping[str, str]]
 """Returns an agent's own variables, which are added to the user's."""
-_AT_WORK = (State.STARTING, State.WORKING, State.WAITING, State.IDLE)
+_AT_WORK = (State.STARTING, State.WORKING)
 _RESUMED = (State.FAILED, State.STOPPED, State.LOST, State.UNKNOWN)
 _SKIPPED = {
     State.DECLARED: "it has no worktree yet; run orchestra spawn {name}",
@@ -46,6 +47,8 @@ _SKIPPED = {
     State.FINISHED: "it is finished; run orchestra review {name}, or orchestra start {name} --again",
     State.LANDED: "its work has landed",
     State.DISCARDED: "its work was discarded",
+    State.WAITING: "its session waits for you; run orchestra attach {name}",
+    State.IDLE: "its session is open and its turn is over; run orchestra attach {name}",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # these concern every agent
 _LOOK_S = 0.02
@@ -82,6 +85,9 @@ def start_fleet(
     """
     report, folder = StartReport(), FleetFolder(fleet.folder)
     requests: list[tuple[Agent, SessionRequest]] = []
+    budget_usd = fleet.blueprint.limits.budget_usd
+    spent = sum(map(spent_usd, folder.agents())) if budget_usd is not None else 0.0
+    budget = Budget(budget_usd, spent)
     with folder.control():
         # Decide for every agent first.
         for agent in fleet.blueprint.agents if agents is None else agents:
@@ -99,6 +105,8 @@ def start_fleet(
                 report.by_hand.append((agent.name, prompts.manual_commands(fleet.worktree(agent))))
             elif problem := folder.agent(agent.name).error():
                 report.skipped.append((agent.name, f"its session files cannot be read: {problem}"))
+            elif refusal := _budget_refusal(agent, folder.agent(agent.name), budget):
+                report.skipped.append((agent.name, refusal))
             else:
                 prompt = prompts.RESUME if edited_by_hand or state.state in _RESUMED else prompts.FIRST
                 requests.append((agent, _new_request(fleet, agent, prompt, environment)))
@@ -188,6 +196,14 @@ def _new_request(fleet: Fleet, agent: Agent, prompt: str, environment: Environme
     )
 
 
+def _budget_refusal(agent: Agent, folder: AgentFolder, budget: Budget) -> str:
+    """Return why the supervisor would refuse the session for want of money."""
+    if agent.runner.kind is not RunnerKind.CLAUDE:
+        return ""
+    own_limit = agent.runner.max_budget_usd
+    return budget_refusal(None if own_limit is None else own_limit - spent_usd(folder), budget)
+
+
 def _last_session(folder: AgentFolder) -> str | None:
     """Return the id of the newest session that can be resumed: its program really started and, for the client, printed
     something."""
@@ -215,8 +231,8 @@ def _queue(fleet: Fleet, agent: Agent, request: SessionRequest, report: StartRep
 
 
 def _start_supervisor(fleet: Fleet, folder: FleetFolder, report: StartReport) -> StartReport:
-    """Start a supervisor if there is work for it."""
-    if not report.queued and not any(has_request(agent) for agent in folder.agents()):
+    """Start a supervisor if there is work for it: queued sessions, requests for changes, or sessions to watch."""
+    if not report.queued and not any(has_request(agent) or is_running(agent) for agent in folder.agents()):
         return report
     limits = fleet.blueprint.limits
     uses_client = any(agent.runner.kind is RunnerKind.CLAUDE for agent in fleet.blueprint.agents)

@@ -38,7 +38,7 @@ class AgentState:
 
     state: State
     reason: str
-    source: str  # refs, git, worktree, setup, request, process, exit, hook, client, screen, message
+    source: str  # refs, git, worktree, setup, request, process, exit, hook, output, client, screen, message
     at: float | None = None
 
     def age_s(self, now: float) -> float | None:
@@ -96,6 +96,14 @@ class Stop:
     reason: str
     at: float
     idle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The API refused a request of a running session, which its program sends again by itself."""
+
+    reason: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +178,9 @@ class SessionFacts:
     result: SessionResult | None = None
     signal: Signal | None = None
     client: Client | None = None
+    refused_calls: int = 0  # of the newest session's tools, by orchestra's guard
+    busy: Busy | None = None
+    supervised: bool = True  # False: no supervisor runs that would notice its end
     last_output_at: float | None = None
     silent_s: float = 0.0  # since its last output, for a program that reports nothing else
     asks: str = ""  # the line of its window that waits for an answer
@@ -255,6 +266,9 @@ def _running_state(work: WorkFacts, session: SessionFacts) -> AgentState:
         reported = AgentState(State.UNKNOWN, silence, "process", session.last_output_at or session.started_at)
     else:
         reported = AgentState(State.WORKING, "", "process", session.last_output_at or session.started_at)
+    newest_at = max(signal.at if signal is not None else 0.0, session.last_output_at or 0.0)
+    if session.busy is not None and session.busy.at >= newest_at and reported.state in (State.STARTING, State.WORKING):
+        reported = AgentState(State.WORKING, f"{session.busy.reason}; it tries again", "output", session.busy.at)
     # A message for it that was not received yet.
     if session.message_stuck:
         return AgentState(State.WAITING, session.message, "message", reported.at)

@@ -9,6 +9,7 @@
     agents/AGENT/settings.json  policy.json              for the client and its hooks
     agents/AGENT/runs/N/  request.json launch.json run.json prompt.txt out.log err.log record.json stop.json result.json
                           loop.json screen.json          kind command: how it is resumed; its tmux window
+                          busy.json                      the last refusal of the API, which the program retries
                           cost.json                      of the client in a window: what it reported (window_line.py)
 
 Invariant: a file is whole or absent, whatever is killed when; a file that cannot be read counts as absent. Each file
@@ -33,7 +34,7 @@ from orchestra.engine.job import Ending
 from orchestra.engine.process import ending
 from orchestra.engine.process_tree import ProcessId
 from orchestra.files import read_regular, write_atomically
-from orchestra.sessions.state import SessionResult, Stop, Usage
+from orchestra.sessions.state import Busy, SessionResult, Stop, Usage
 
 _T = TypeVar("_T")
 _NAME = re.compile(r"[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*")  # as in schemas/blueprint.schema.json
@@ -140,11 +141,15 @@ class RunFolder:
         return read_as(lambda values: typed(Screen, values), self.path / "screen.json")
 
     @property
+    def busy(self) -> Busy | None:
+        return read_as(lambda values: typed(Busy, values), self.path / "busy.json")
+
+    @property
     def result(self) -> SessionResult | None:
         return read_as(_result, self.path / "result.json")
 
     def write(self, name: str, value: Any) -> None:
-        """Write one of the run's files: request, launch, run, screen, stop or result."""
+        """Write one of the run's files: request, launch, run, screen, busy, stop or result."""
         write_json(self.path / f"{name}.json", value)
 
 

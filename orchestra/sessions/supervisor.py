@@ -35,11 +35,10 @@ from orchestra.sessions.monitor import ClientPoll, MonitoredSession, ScreenPoll
 from orchestra.sessions.runners.protocol import Alert, AlertKind
 from orchestra.sessions.runners.registry import read_result
 from orchestra.sessions.scheduler import BackoffState, Budget, Candidate, Hold, Refuse, SchedulerInput, Start
-from orchestra.sessions.state import SessionResult, Stop
+from orchestra.sessions.state import Busy, SessionResult, Stop
 from orchestra.sessions.stop import Save, save_work
 from orchestra.sessions.store import AgentFolder, FleetFolder, SessionRequest
-from orchestra.sessions.usage import total
-from orchestra.sessions.window_line import window_cost
+from orchestra.sessions.usage import spent_usd
 from orchestra.sessions.window_states import WindowStates
 
 _POLL_S = 0.2
@@ -165,6 +164,7 @@ class Supervisor:
             self._set_backoff(scheduler.record_limit(self._backoff, alert.reason, alert.until))
         else:
             running, now, wait_s = len(self._sessions), time.time(), alert.wait_s
+            session.folder.write("busy", Busy(alert.reason, now))
             self._set_backoff(
                 scheduler.record_refusal(self._backoff, now, running=running, reason=alert.reason, wait_s=wait_s)
             )
@@ -275,7 +275,7 @@ class Supervisor:
         )
         budget = Budget()
         if limits.budget_usd is not None:
-            spent = sum(self._spent_usd(agent) for agent in self.fleet.agents())
+            spent = sum(spent_usd(agent) for agent in self.fleet.agents())
             reserved = sum(session.run.cap_usd or 0.0 for session in self._sessions.values())
             budget = Budget(limits.budget_usd, spent, reserved)
         return SchedulerInput(
@@ -289,17 +289,11 @@ class Supervisor:
             budget=budget,
         )
 
-    def _spent_usd(self, agent: AgentFolder) -> float:
-        """Return what the agent's sessions reported, those in open windows too; read each time, never stored."""
-        runs = [(run, run.result) for run in agent.runs()]
-        windows = sum(window_cost(run.path) or 0.0 for run, result in runs if result is None)
-        return windows + (total(result for _, result in runs if result is not None).cost_usd or 0.0)
-
     def _remaining_usd(self, request: SessionRequest) -> float | None:
         """Return what the agent may still cost; None without a limit of its own."""
         if request.max_budget_usd is None:
             return None
-        return request.max_budget_usd - self._spent_usd(self.fleet.agent(request.agent))
+        return request.max_budget_usd - spent_usd(self.fleet.agent(request.agent))
 
     def _act(self, decision: Start | Refuse) -> None:
         agent = self.fleet.agent(decision.agent)

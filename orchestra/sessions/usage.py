@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from orchestra.sessions.state import SessionResult, Usage
+from orchestra.sessions.store import AgentFolder
+from orchestra.sessions.window_line import window_cost
 
 _CUMULATIVE_SINCE = (2, 1, 277)
 
@@ -51,6 +53,13 @@ def total(results: Iterable[SessionResult]) -> Usage:
     for usage in sessions.values():
         used = add(used, usage)
     return used
+
+
+def spent_usd(agent: AgentFolder) -> float:
+    """Return what the agent's sessions reported, those in open windows too; read each time, never stored."""
+    runs = [(run, run.result) for run in agent.runs()]
+    windows = sum(window_cost(run.path) or 0.0 for run, result in runs if result is None)
+    return windows + (total(result for _, result in runs if result is not None).cost_usd or 0.0)
 
 
 def is_cumulative(version: str) -> bool:

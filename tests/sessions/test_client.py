@@ -68,6 +68,7 @@ def test_a_protected_file_is_refused_and_the_reason_reaches_the_model(client_fle
     assert not (place / "lib").exists()
     assert (place / "TASK.md").read_text("utf-8") == "This is the task of a.\n"
     assert any(event["detail"].startswith("refused: Write: package.json is protected") for event in live.events("a"))
+    assert live.facts("a").refused_calls == 1
     assert live.state("a").reason == "it ended without a commit"
 
 
@@ -332,10 +333,10 @@ def test_an_agents_budget_is_a_limit(client_fleet: MakeClientFleet) -> None:
         live.start()
         live.wait_until_done()
         assert (live.state("a").state, live.state("a").reason) == (State.FAILED, "it reached its cost limit")
-        live.start()
-        live.wait_until_done()
-    assert live.state("a").state is State.STOPPED
-    assert "its budget is spent" in live.state("a").reason
+        report = live.start()
+    assert report.queued == []
+    assert [(name, reason.partition(":")[0]) for name, reason in report.skipped] == [("a", "its budget is spent")]
+    assert live.state("a").state is State.FAILED
 
 
 def test_the_fleets_budget_is_a_limit_and_work_is_saved(client_fleet: MakeClientFleet) -> None:

@@ -226,6 +226,23 @@ def test_a_message_to_a_headless_session_waits_for_its_end(make_live_fleet: Make
     assert live.work("a").commits == 2
 
 
+def test_start_brings_a_supervisor_back_to_sessions_that_run_without_one(make_live_fleet: MakeLiveFleet) -> None:
+    live = make_live_fleet("a")
+    live.use_script(f"{live.hold}; {COMMIT}")
+    live.start()
+    live.who("a")
+    supervisor = live.supervisor()
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGKILL)
+    assert process.wait_gone(supervisor, 30)
+    assert live.start().running == ["a"]
+    assert live.supervisor() is not None
+    assert live.facts("a").supervised
+    live.go("a")
+    live.wait_until_done()
+    assert live.state("a").state is State.FINISHED
+
+
 def test_the_next_supervisor_adopts_the_sessions_of_a_killed_one(make_live_fleet: MakeLiveFleet) -> None:
     live = make_live_fleet("a", "b")
     live.use_script(f"{live.hold}; {COMMIT}", limits=Limits(agents=1))
@@ -238,6 +255,7 @@ def test_the_next_supervisor_adopts_the_sessions_of_a_killed_one(make_live_fleet
     assert process_tree.is_alive(session)
     assert {name: live.state(name).state for name in "ab"} == {"a": State.WORKING, "b": State.QUEUED}
     assert "orchestra start" in live.state("b").reason
+    assert not live.facts("a").supervised
     report = live.start()
     assert (report.running, report.queued) == (["a"], ["b"])
     live.go("a")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from orchestra.sessions.state import (
     AgentState,
+    Busy,
     Client,
     Exit,
     SessionFacts,
@@ -26,6 +27,7 @@ READY = WorkFacts(spawned=True, ready=True)
 DONE = WorkFacts(spawned=True, ready=True, commits=2, uncommitted=0, notes_filled=True)
 HEADLESS = SessionFacts("a", "claude", "headless", started_at=100.0, alive=True)
 WINDOW = replace(HEADLESS, mode="tmux")
+BUSY = replace(HEADLESS, busy=Busy("the API answers 529", 130.0))
 COMMAND = replace(HEADLESS, kind="command")
 UNSEEN = "it ended well; its worktree has not been checked since"
 SINCE = "its worktree has not been checked since"
@@ -65,6 +67,10 @@ CASES: list[tuple[WorkFacts, SessionFacts | None, State, str, str]] = [
     (READY, session(HEADLESS, "SessionStart"), State.WORKING, "", "hook"),
     (READY, session(HEADLESS, "PreToolUse", detail="Edit src/x"), State.WORKING, "Edit src/x", "hook"),
     (READY, session(HEADLESS, "Stop"), State.WORKING, "", "hook"),
+    (READY, session(BUSY, "PreToolUse", at=129.0), State.WORKING, "the API answers 529; it tries again", "output"),
+    (READY, replace(BUSY, last_output_at=130.0), State.WORKING, "the API answers 529; it tries again", "output"),
+    (READY, session(BUSY, "PreToolUse", at=131.0), State.WORKING, "", "hook"),
+    (READY, replace(BUSY, last_output_at=131.0), State.WORKING, "", "process"),
     (READY, session(HEADLESS, "PermissionRequest"), State.WORKING, "", "hook"),
     (READY, session(WINDOW, "UserPromptSubmit"), State.WORKING, "", "hook"),
     (READY, session(WINDOW, "PermissionRequest", detail="Bash rm x"), State.WAITING, "permission: Bash rm x", "hook"),

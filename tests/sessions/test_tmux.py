@@ -79,6 +79,7 @@ def test_a_declared_question_in_a_window_waits_for_a_person(make_live_fleet: Mak
     live.start()
     live.wait_until(lambda: live.state("a").state is State.WAITING)
     assert (live.state("a").reason, live.state("a").source) == ("question: Allow command? [y/N]", "screen")
+    assert live.start().skipped == [("a", "its session waits for you; run orchestra attach a")]
     run = live.newest("a")
     assert run.run is not None
     tmux.type_message(run.run.window, run.run.mark, "y")
