@@ -452,11 +452,13 @@ _orchestra_notes() {
 
 # ---- Verdicts are refs; the branch is not changed. A kill between two moves leaves no verdict rather than two.
 
+# _orchestra_require_open [discard]: "discard" repeats one that was killed.
 _orchestra_require_open() {
 	_orchestra_read_agent
 	[ -n "$o_base" ] || _orchestra_fail 2 "$o_agent was not spawned" "orchestra_spawn $o_agent"
 	[ -z "$o_landed" ] || _orchestra_fail 2 "$o_agent has already landed as $(_orchestra_short "$o_landed")"
-	[ -z "$o_discarded" ] || _orchestra_fail 2 "$o_agent was discarded" "to bring it back: git update-ref --no-deref -d $o_ref/discarded"
+	[ -z "$o_discarded" ] || { [ "${1-}" = discard ] && [ "$o_discarded" = "$o_head" ]; } ||
+		_orchestra_fail 2 "$o_agent was discarded" "to bring it back: git update-ref --no-deref -d $o_ref/discarded"
 	[ -n "$o_head" ] || _orchestra_fail 3 "branch $o_branch of $o_agent is missing" "git branch $o_branch COMMIT"
 }
 
@@ -487,10 +489,10 @@ _orchestra_request_changes() {
 
 _orchestra_discard() {
 	[ -n "$1" ] || _orchestra_fail 2 "a discard needs a reason" "orchestra_discard $o_agent 'REASON'"
-	_orchestra_require_open
-	_orchestra_move "$o_ref/discarded" '' "$o_head" "discard: $1" || exit
+	_orchestra_require_open discard
 	_orchestra_move "$o_ref/approved" "$o_approved" '' discard || exit
 	_orchestra_move "$o_ref/changes-requested" "$o_changes" '' discard || exit
+	_orchestra_move "$o_ref/discarded" "$o_discarded" "$o_head" "discard: $1" || exit
 	_orchestra_say "$o_agent: discarded; to bring it back: git branch $o_branch $o_ref/discarded, if clean removed the branch, and then" \
 		"git update-ref --no-deref -d $o_ref/discarded"
 }
@@ -769,12 +771,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 7a0c95798566'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 15249eba1bbe'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 7a0c95798566'
+	o_identity='mvp5 0.1.0 15249eba1bbe'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -858,7 +860,7 @@ _orchestra_gate_environment() { exec env -i CI=true TERM=dumb GIT_TERMINAL_PROMP
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 7a0c95798566' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 15249eba1bbe' "$0"; then
 		_merge_helper_main "$@"
 		exit
 	fi

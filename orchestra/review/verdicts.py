@@ -124,12 +124,13 @@ def discard(fleet: Fleet, agent: Agent, reason: str, *, reviewed: str | None = N
     """Take the work out. Its head stays under a ref, and the remarks say how to bring it back."""
     if not reason.strip():
         raise UsageError("a discard needs a reason", hint='--reason "why it is not wanted"')
-    refs, head = require_undecided(fleet, agent, reviewed)
+    refs, head = require_undecided(fleet, agent, reviewed, or_discarded=True)
     _require_not_landed(agent, refs)
     ref = agent_ref(fleet.name, agent.name, Kind.DISCARDED)
-    change_ref(fleet, agent, Kind.DISCARDED, None, head, reason=f"discard: {reason}")
+    # A kill between two moves leaves no verdict rather than two: restore deletes only this one.
     change_ref(fleet, agent, Kind.APPROVED, refs.approved, None, reason="discard")
     change_ref(fleet, agent, Kind.CHANGES_REQUESTED, refs.changes_requested, None, reason="discard")
+    change_ref(fleet, agent, Kind.DISCARDED, refs.discarded, head, reason=f"discard: {reason}")
     fleet.ledger.record("verdict.discarded", agent.name, commit=head, reason=reason)
     remarks = (
         f"its head is kept as {ref}",
@@ -155,9 +156,17 @@ def uncommitted_paths(fleet: Fleet, agent: Agent) -> Sequence[str]:
 
 
 def require_undecided(
-    fleet: Fleet, agent: Agent, reviewed: str | None, all_refs: Mapping[RefName, CommitId] | None = None
+    fleet: Fleet,
+    agent: Agent,
+    reviewed: str | None,
+    all_refs: Mapping[RefName, CommitId] | None = None,
+    *,
+    or_discarded: bool = False,
 ) -> tuple[AgentRefs, CommitId]:
     """Return the agent's refs and its branch's tip; ``all_refs`` None: read them.
+
+    ``or_discarded``: an agent that was discarded at its branch's tip counts as undecided, so that a discard which was
+    killed can be run again.
 
     Raises where it was not spawned or was discarded, and where it has no branch or one at another commit.
     """
@@ -168,9 +177,9 @@ def require_undecided(
     if refs.base is None:
         fix = f"adopt {shlex.quote(agent.branch)}" if agent.adopted else f"spawn {agent.name}"
         raise UsageError(f"{agent.name} was not spawned", hint=f"orchestra {fix}")
-    if refs.discarded is not None:
-        raise UsageError(f"{agent.name} was discarded", hint=f"to bring it back: orchestra restore {agent.name}")
     head = all_refs.get(branch)
+    if refs.discarded is not None and not (or_discarded and refs.discarded == head):
+        raise UsageError(f"{agent.name} was discarded", hint=f"to bring it back: orchestra restore {agent.name}")
     if head is None:
         hint = f"its base is {refs.base[:10]}; if you know the last commit: git branch {agent.branch} COMMIT"
         raise GroundError(f"branch {agent.branch} of {agent.name} does not exist", hint=hint)

@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestra.blueprint.model import Agent
 from orchestra.engine.job import Engine
 from orchestra.errors import GroundError
+from orchestra.files import sync_filesystem
 from orchestra.fleet import Fleet
 from orchestra.git import worktree_removal
 from orchestra.git.lock import exclusive
@@ -65,6 +66,8 @@ def restore(fleet: Fleet, agent: Agent, *, engine: Engine, progress: Listener = 
                 worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
         plan = plan_restore(fleet, agent)
         run = execute(fleet, plan.spawn, engine, progress)
+        if not agent.adopted and (plan.kept_files or plan.refs):
+            sync_filesystem(fleet.worktree(agent))  # what was restored, before its other copies go
         for name in plan.kept_files:  # they are in the worktree again
             kept_file = plan.kept_in / name
             with contextlib.suppress(OSError):

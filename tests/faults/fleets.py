@@ -23,6 +23,8 @@ gates: {tests: {run: "test ! -e red.txt", timeout: 1m}}
 agents: [{name: one, task: first}, {name: two, task: second}, {name: three, task: third}]
 """
 AGENTS = ("one", "two", "three")
+PRECIOUS = "precious\n" * 200
+IGNORED = ("precious.env", "precious.key")
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,16 @@ class DiskFleet:
         (self.worktree(agent) / name).write_text(text, "utf-8")
         self.git("add", name, folder=self.worktree(agent))
         self.git("commit", "--quiet", "--message", f"add {name}", folder=self.worktree(agent))
+
+    def holds_precious(self) -> bool:
+        """Return whether the first agent's uncommitted files are whole, in a folder or as saved work."""
+        places = ("refs/orchestra/web/one/", "refs/orchestra/archive/web/*/one/")
+        patterns = [f"{place}{kind}" for place in places for kind in ("saved", "cleaned-work")]
+        saved = self.git("for-each-ref", "--format=%(refname)", *patterns).splitlines()
+        untracked = [self.git("show", f"{ref}:precious.txt", check=False) + "\n" for ref in saved]
+        untracked += [path.read_text("utf-8") for path in (self.folder / "worktrees").rglob("precious.txt")]
+        ignored = [[path.read_text("utf-8") for path in self.folder.rglob(f"{name}*")] for name in IGNORED]
+        return all(PRECIOUS in contents for contents in (untracked, *ignored))
 
     def state(self) -> dict[str, object]:
         """What must be the same after any interruption: the target's content, the agents' refs and the worktrees."""
@@ -130,5 +142,41 @@ def landed(folder: Path) -> DiskFleet:
     """A fleet after a merge: two agents have landed, one of them with uncommitted work in its worktree."""
     fleet = approved(folder)
     assert fleet.run("merge").returncode == 1
-    (fleet.worktree("one") / "precious.txt").write_text("precious\n" * 200, "utf-8")
+    add_precious(fleet)
+    return fleet
+
+
+def add_precious(fleet: DiskFleet) -> None:
+    """Leave an untracked file and ignored ones in the first agent's worktree."""
+    exclude = fleet.repository / ".git/info/exclude"
+    exclude.parent.mkdir(exist_ok=True)
+    with exclude.open("a", encoding="utf-8") as file:
+        file.write("".join(f"{name}\n" for name in IGNORED))
+    for name in ("precious.txt", *IGNORED):
+        (fleet.worktree("one") / name).write_text(PRECIOUS, "utf-8")
+
+
+def dirty(folder: Path) -> DiskFleet:
+    """A fleet whose agents have committed; one of them has uncommitted work in its worktree, too."""
+    fleet = worked(folder)
+    add_precious(fleet)
+    return fleet
+
+
+def cleaned(folder: Path) -> DiskFleet:
+    """A fleet after merge and clean: two agents are gone, the uncommitted work of one is saved."""
+    fleet = landed(folder)
+    assert fleet.run("clean").returncode == 0
+    assert fleet.holds_precious() and not fleet.worktree("one").exists()
+    return fleet
+
+
+def with_own_branch(folder: Path) -> DiskFleet:
+    """A fleet that is not spawned, and a branch of a person with one commit."""
+    fleet = make_fleet(folder)
+    fleet.git("switch", "--quiet", "--create", "mine")
+    (fleet.repository / "mine.txt").write_text("mine\n", "utf-8")
+    fleet.git("add", "mine.txt")
+    fleet.git("commit", "--quiet", "--message", "add mine")
+    fleet.git("switch", "--quiet", "main")
     return fleet

@@ -1,4 +1,4 @@
-"""A power cut during merge and clean: a file system as the disk had it at that instant, and the next run on it.
+"""A power cut during a command: a file system as the disk had it at that instant, and the next run on it.
 
 The fleet is on an ext4 image behind a loop device. The command is killed at a point, and the file system is shut down
 at once without a flush of its journal (FS_IOC_SHUTDOWN): what was not on the disk is lost, as in a power cut.
@@ -21,15 +21,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.fleets import AGENTS, ROOT, DiskFleet, approved, copy_fleet, landed
+from tests.faults.fleets import (
+    ROOT,
+    DiskFleet,
+    approved,
+    cleaned,
+    copy_fleet,
+    dirty,
+    landed,
+    with_own_branch,
+)
 from tests.faults.test_errors import ENVIRONMENT, count_changes
-from tests.kill_points import run_killed
+from tests.kill_points import find_point, run_killed
 
 CUTS = int(os.environ.get("ORCHESTRA_POWER_CUTS", "2"))
-COMMANDS: dict[str, tuple[Callable[[Path], DiskFleet], int]] = {"merge": (approved, 1), "clean": (landed, 0)}
+COMMANDS: dict[str, tuple[Callable[[Path], DiskFleet], int]] = {
+    "merge": (approved, 1),
+    "clean": (landed, 0),
+    "restore one": (cleaned, 0),
+    "spawn --fresh": (dirty, 0),
+    "adopt mine": (with_own_branch, 0),
+}
 IMAGE_BYTES = 150 << 20
 SHUT_DOWN, WITHOUT_FLUSH = 0x8004587D, 2  # FS_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
 PATIENCE_S = 15.0
+NEEDS_AN_IMAGE = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("mkfs.ext4") is None, reason="needs root and mkfs.ext4"
+)
 
 
 def run(*words: object) -> subprocess.CompletedProcess[bytes]:
@@ -55,7 +73,7 @@ def mounted(image: Path, folder: Path) -> Iterator[Path]:
 
 @pytest.mark.timeout(240 + 60 * CUTS)
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mkfs.ext4") is None, reason="needs root and mkfs.ext4")
+@NEEDS_AN_IMAGE
 def test_a_power_cut_loses_nothing_and_the_next_run_finishes(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,21 +85,40 @@ def test_a_power_cut_loses_nothing_and_the_next_run_finishes(
     make, code = COMMANDS[command]
     start = make(tmp_path / "start")
     undisturbed = copy_fleet(start, tmp_path / "undisturbed")
-    total = count_changes(undisturbed, (command,), code)
+    total = count_changes(undisturbed, tuple(command.split()), code)
     seed = int(os.environ.get("ORCHESTRA_POINTS_SEED") or secrets.randbelow(1 << 30))
     points = random.Random(seed).sample(range(1, total + 1), min(total, CUTS))  # noqa: S311 - a draw
     print(f"ORCHESTRA_POINTS_SEED={seed} takes these points again")
-    for point in points:
-        cut_at(point, command, start, image, mount)
-        where = f"{command} cut at point {point} of {total}"
+    for number, point in enumerate(points):
+        commits_names = bool(number % 2)
+        cut_at(point, command, start, image, mount, commits_names=commits_names)
+        where = f"{command} cut at point {point} of {total}, {commits_names=}"
         check = run("e2fsck", "-fy", image)
         assert check.returncode in (0, 1), f"{where}: {check.stdout!r}"
         with mounted(image, mount):
             fleet = DiskFleet(mount / "fleet")
             check_after_the_cut(fleet, start, where)
-            again = fleet.run(command)
+            again = fleet.run(*command.split())
             assert again.returncode == code, f"{where}\n{again.stdout}{again.stderr}"
             assert fleet.state() == undisturbed.state(), f"{where}\n{again.stdout}{again.stderr}"
+
+
+@pytest.mark.timeout(240)
+@NEEDS_AN_IMAGE
+def test_files_that_restore_brought_back_are_on_the_disk_before_their_copies_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ORCHESTRA_NO_SYNC", raising=False)
+    image, mount = tmp_path / "disk.img", tmp_path / "mount"
+    start = cleaned(tmp_path / "start")
+    calm = copy_fleet(start, tmp_path / "calm")
+    removal = find_point(calm.argv("restore", "one"), ROOT, "os.remove", "kept/precious.key")
+    cut_at(removal, "restore one", start, image, mount, commits_names=True)
+    run("e2fsck", "-fy", image)
+    with mounted(image, mount):
+        fleet = DiskFleet(mount / "fleet")
+        assert not list(fleet.repository.rglob("kept/precious.env"))
+        check_after_the_cut(fleet, start, "after the removal of the kept file")
 
 
 def make_file_system(image: Path) -> None:
@@ -90,15 +127,26 @@ def make_file_system(image: Path) -> None:
     run("mkfs.ext4", "-q", "-F", image).check_returncode()
 
 
-def cut_at(point: int, command: str, start: DiskFleet, image: Path, mount: Path) -> None:
-    """Run the command on a copy of ``start`` in a new file system, and cut the power at a point."""
+def cut_at(
+    point: int, command: str, start: DiskFleet, image: Path, mount: Path, *, commits_names: bool = False
+) -> None:
+    """Run the command on a copy of ``start`` in a new file system, and cut the power at a point.
+
+    ``commits_names``: another program syncs a file of its own just before. That commits the file system's journal, so
+    that all names and removals are on the disk, and the contents of new files are not.
+    """
     make_file_system(image)
     with mounted(image, mount):
         fleet = copy_fleet(start, mount / "fleet")
         os.sync()
         code = COMMANDS[command][1]
-        words = ["sh", "-c", f'"$@"; test $? -eq {code}', "sh", *fleet.argv(command)]
+        words = ["sh", "-c", f'"$@"; test $? -eq {code}', "sh", *fleet.argv(*command.split())]
         run_killed(words, ROOT, point, env=ENVIRONMENT)
+        if commits_names:
+            with (mount / "another").open("wb") as another:
+                another.write(b"another")
+                another.flush()
+                os.fsync(another.fileno())
         handle = os.open(mount, os.O_RDONLY)
         try:
             fcntl.ioctl(handle, SHUT_DOWN, struct.pack("I", WITHOUT_FLUSH))
@@ -111,11 +159,4 @@ def check_after_the_cut(fleet: DiskFleet, start: DiskFleet, where: str) -> None:
     for ref in ["refs/heads/main", *fleet.git("for-each-ref", "--format=%(refname)").splitlines()]:
         done = run("git", "-C", fleet.repository, "rev-list", "--objects", "--quiet", ref)
         assert done.returncode == 0, f"{where}: {ref}: {done.stderr.decode(errors='replace')}"
-    for agent in AGENTS:
-        work = start.worktree(agent) / "precious.txt"
-        if not work.exists():
-            continue
-        copies = [path.read_text("utf-8") for path in (fleet.folder / "worktrees").rglob("precious.txt")]
-        saved = fleet.git("for-each-ref", "--format=%(refname)", f"refs/orchestra/web/{agent}/saved").splitlines()
-        copies += [fleet.git("show", f"{ref}:precious.txt", check=False) + "\n" for ref in saved]
-        assert work.read_text("utf-8") in copies, where
+    assert fleet.holds_precious() or not start.holds_precious(), where

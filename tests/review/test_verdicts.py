@@ -127,6 +127,19 @@ def test_a_discard_keeps_the_head_and_what_it_says_brings_it_back(world: World) 
     assert approve(world.fleet, agent).commit == head
 
 
+def test_a_discard_can_be_repeated_until_the_branch_moves(world: World) -> None:
+    head = world.at("schema").commit("work", {"b": "b\n"})
+    agent = world.fleet.require_agent("schema")
+    approve(world.fleet, agent)
+    assert discard(world.fleet, agent, "not wanted").commit == head
+    assert discard(world.fleet, agent, "not wanted").commit == head
+    assert "demo/schema/approved" not in world.refs()
+    world.at("schema").commit("more", {"c": "c\n"})
+    with pytest.raises(UsageError, match="was discarded"):
+        discard(world.fleet, agent, "not wanted")
+    assert world.refs()["demo/schema/discarded"] == head
+
+
 def test_a_discarded_head_comes_back_after_its_branch_was_cleaned(world: World) -> None:
     head = world.at("schema").commit("work", {"b": "b\n"})
     agent = world.fleet.require_agent("schema")
