@@ -88,7 +88,7 @@ def _config_files(git_folder: Path) -> Iterator[Path]:
     yield git_folder / "config.worktree"
     common = git_folder
     if _is_file(git_folder / "commondir"):
-        common /= os.fsdecode(read_regular(git_folder / "commondir") or b"").strip()
+        common /= os.fsdecode(read_regular(git_folder / "commondir") or b"").strip().replace("\0", "")
     yield common / "config"
     yield common / "orchestra" / "worktrees.config"
     yield from common.glob("orchestra/fleets/*/worktree.config")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +88,7 @@ _FIXED_CONFIG = (
 )
 _PREFIX = ("git", *(part for setting in _FIXED_CONFIG for part in ("-c", setting)))
 _COMPARES_SUBMODULES = ("status", "diff", "diff-index")
+_CONTACTS_REMOTES = {"uploadpack": ("fetch", "ls-remote"), "receivepack": ("push",)}
 _NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
 
@@ -179,10 +180,13 @@ class Git:
         GroundError when the folder or git itself is missing or ``timeout_s`` passed.
         """
         try:
+            argv = self._argv(args)
+            # Of core.gitProxy git uses the first setting; an empty variable takes its place.
+            no_proxy = {"GIT_PROXY_COMMAND": ""} if "core.gitproxy=" in argv else {}
             process = subprocess.Popen(
-                self._argv(args),
+                argv,
                 cwd=self.folder,
-                env=environment(self._env),
+                env={**environment(self._env), **no_proxy},
                 stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -212,10 +216,13 @@ class Git:
     def conversation(self, *args: str) -> Iterator[subprocess.Popen[bytes]]:
         """A git process to talk to over its pipes (``cat-file --batch``, ``merge-tree --stdin``), ended on exit."""
         try:
+            argv = self._argv(args)
+            # Of core.gitProxy git uses the first setting; an empty variable takes its place.
+            no_proxy = {"GIT_PROXY_COMMAND": ""} if "core.gitproxy=" in argv else {}
             process = subprocess.Popen(
-                self._argv(args),
+                argv,
                 cwd=self.folder,
-                env=environment(self._env),
+                env={**environment(self._env), **no_proxy},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -235,7 +242,8 @@ class Git:
         hooks = ("-c", f"core.hooksPath={self._hooks}") if self._hooks else ()
         # The content of submodules is not compared: git would run what their configuration names.
         ignored = ("--ignore-submodules=dirty",) if args[0] in _COMPARES_SUBMODULES else ()
-        return [*_PREFIX, *self.neutral_options(), *hooks, args[0], *ignored, *args[1:]]
+        neutral = self.neutral_options()
+        return [*_PREFIX, *neutral, *hooks, args[0], *ignored, *_remote_programs(args, neutral), *args[1:]]
 
     def neutral_options(self) -> tuple[str, ...]:
         """Return the ``-c`` options by which git here runs no program that the repository's configuration names."""
@@ -262,6 +270,17 @@ class Git:
         if any(sign in output.stderr for sign in _NO_SPACE):
             raise DiskFull(self.folder)
         raise GitError(output.argv, output.code, output.stderr)
+
+
+def _remote_programs(args: Sequence[str], neutral: Sequence[str]) -> list[str]:
+    """Return the options that name the remote's program: git uses the first setting, so ``-c`` has no effect."""
+    options = []
+    for setting in neutral[1::2] if args[0] in ("fetch", "ls-remote", "push") else ():
+        name, _, value = setting.partition("=")
+        remote, _, variable = name.removeprefix("remote.").rpartition(".")
+        if args[0] in _CONTACTS_REMOTES.get(variable, ()) and remote in args[1:]:
+            options.append(f"--{variable.removesuffix('pack')}-pack={value}")
+    return options
 
 
 def version() -> tuple[int, ...]:

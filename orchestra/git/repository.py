@@ -17,6 +17,7 @@ from orchestra.files import write_atomically
 from orchestra.git import ancestry
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId, RefName, branch_ref, resolve
+from orchestra.git.special_files import find_common_dir, remove_special_files
 
 _PLACES = re.compile(r"(.*)\n(?:true|false)\n(.*)\n(?:true|false)(?:\n(.*))?", re.DOTALL)
 
@@ -63,6 +64,8 @@ class Repository:
         """
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder")
+        if (likely := find_common_dir(folder.resolve())) is not None:
+            remove_special_files(likely)  # before git opens one
         common, git_dir, here = _locate(folder)
         if here is not None and git_dir == common:  # in the main checkout
             main = here
@@ -164,6 +167,7 @@ class Repository:
     def worktrees(self) -> tuple[Worktree, ...]:
         """Return every worktree that git knows of, the main one first."""
         words = ("worktree", "list", "--porcelain", "-z")
+        remove_special_files(self.common_dir)
         output = self.git.run(*words, ok=(0, 128))
         if output.code:  # after a power cut, maybe: git does not sync these files, and then refuses every listing
             restore_common_dirs(self.common_dir)

@@ -128,9 +128,9 @@ def lock_reason(admin: Path) -> str | None:
 
 
 def _require_text(file: Path) -> str:
-    """Return the text of a small file of git's. Raises OSError for anything but a regular file; never waits."""
+    """Return the text of a small file of git's. Raises OSError for anything but a text in a file; never waits."""
     content = read_regular(file)
-    if content is None:
+    if content is None or b"\0" in content:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
     return content.decode("utf-8", "surrogateescape")
 

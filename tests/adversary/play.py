@@ -90,6 +90,7 @@ def play(situation: Situation, start: World, folder: Path) -> list[Ran]:
         run("spawn")
     if situation.phase is Phase.NEW:
         work(world)
+        world.canary_file.unlink(missing_ok=True)  # the agents' own git runs the repository's hooks
     run("status")
     if situation.phase is not Phase.LANDED:
         run("review", "evil")

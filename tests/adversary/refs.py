@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from tests.adversary.acts import clear, find_object
+from tests.adversary.acts import clear, find_object, pipe
 from tests.adversary.play import Phase, Situation
 from tests.adversary.world import World
 
@@ -50,6 +50,13 @@ def _locked_ref(name: str, world: World) -> None:
     place.write_bytes(b"")
 
 
+def _pipe_ref(name: str, world: World) -> None:
+    place = world.repository / ".git" / name
+    clear(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    pipe(world, place)
+
+
 _REFS = (
     *(f"{_EVIL}/{kind}" for kind in ("base", "approved", "approved-notes", "landed", "candidate", "discarded")),
     *(f"{_EVIL}/{kind}" for kind in ("changes-requested", "proposed", "saved/1", "saved", "odd")),
@@ -71,4 +78,5 @@ def refs() -> Iterator[Situation]:
                 yield Situation(f"a ref below {name}, {phase}", partial(_ref_below, name), phase)
                 yield Situation(f"{name} is damaged, {phase}", partial(_damaged_ref, name), phase)
                 yield Situation(f"{name} is empty, {phase}", partial(_empty_ref, name), phase)
+                yield Situation(f"{name} is a pipe, {phase}", partial(_pipe_ref, name), phase)
                 yield Situation(f"{name} is locked, {phase}", partial(_locked_ref, name), phase)

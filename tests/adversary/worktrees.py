@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.adversary.acts import FILE_KINDS, in_the_middle, lock_left, set_config
+from tests.adversary.acts import FILE_KINDS, in_the_middle, link_to_zeros, lock_left, pipe, set_config
 from tests.adversary.play import Phase, Situation
 from tests.adversary.world import World
 
@@ -105,6 +105,13 @@ def _admin_file(name: str, content: bytes | None, world: World) -> None:
     place.unlink(missing_ok=True)
     if content is not None:
         place.write_bytes(content)
+
+
+def _admin_place(make: Callable[[World, Path], None], name: str, world: World) -> None:
+    place = world.repository / ".git" / "worktrees" / "evil" / name
+    place.parent.mkdir(exist_ok=True)
+    place.unlink(missing_ok=True)
+    make(world, place)
 
 
 def _locked_by_person(world: World) -> None:
@@ -243,5 +250,8 @@ def worktrees() -> Iterator[Situation]:
             yield Situation(f"admin {name} missing, {phase}", partial(_admin_file, name, None), phase)
             yield Situation(f"admin {name} empty, {phase}", partial(_admin_file, name, b""), phase)
             yield Situation(f"admin {name} nonsense, {phase}", partial(_admin_file, name, b"\xff\0nonsense\n"), phase)
+        for name in ("HEAD", "gitdir", "commondir", "locked", "index", "logs/HEAD", "rebase-merge/head-name"):
+            for kind, make in (("pipe", pipe), ("link to zeros", link_to_zeros)):
+                yield Situation(f"admin {name} is a {kind}, {phase}", partial(_admin_place, make, name), phase)
         for name in ("index.lock", "HEAD.lock", "orchestra-index.lock", "config.worktree"):
             yield Situation(f"worktree's {name} left, {phase}", partial(lock_left, f"worktrees/evil/{name}"), phase)

@@ -107,3 +107,28 @@ def test_what_would_lose_work_is_not_even_tried(repository: Checkout, bare: Chec
     with pytest.raises(GroundError, match="would lose work"):
         push(Git(repository.path), "origin", "main", old, elsewhere)
     assert look(Git(repository.path), "origin", "main") == old
+
+
+@pytest.mark.parametrize("key", ["uploadpack", "receivepack"])
+def test_a_program_that_the_repository_names_for_its_remote_is_not_run(
+    repository: Checkout, bare: Checkout, tmp_path: Path, key: str
+) -> None:
+    proof = tmp_path / "ran"
+    repository.git("config", f"remote.origin.{key}", f"touch {proof}; git-{key.removesuffix('pack')}-pack")
+    git = Git(repository.path)
+    old, new = tip(repository), CommitId(repository.commit("next", {"a": "1\n"}))
+    assert fetch(git, "origin", "main") == old
+    assert push(git, "origin", "main", old, new).outcome is Pushed.DONE
+    assert not proof.exists()
+
+
+def test_a_proxy_that_the_repository_names_is_not_run(repository: Checkout, tmp_path: Path) -> None:
+    proof = tmp_path / "ran"
+    proxy = tmp_path / "proxy"
+    proxy.write_text(f"#!/bin/sh\ntouch '{proof}'\n", "utf-8")
+    proxy.chmod(0o755)
+    repository.git("config", "core.gitProxy", str(proxy))
+    repository.git("remote", "add", "origin", "git://127.0.0.1:1/x")
+    with pytest.raises(GroundError, match="origin cannot be read"):
+        look(Git(repository.path), "origin", "main")
+    assert not proof.exists()
