@@ -68,7 +68,7 @@ def test_a_protected_file_is_refused_and_the_reason_reaches_the_model(client_fle
     assert not (place / "lib").exists()
     assert (place / "TASK.md").read_text("utf-8") == "This is the task of a.\n"
     assert any(event["detail"].startswith("refused: Write: package.json is protected") for event in live.events("a"))
-    assert live.facts("a").refused_calls == 1
+    assert live.facts("a").refused_calls == 7
     assert live.state("a").reason == "it ended without a commit"
 
 
