@@ -26,6 +26,8 @@ from orchestra.plan.client_settings import read_client_settings
 from orchestra.plan.disk_space import count_missing_worktrees, estimate_disk
 from orchestra.sessions.runners.claude import PROGRAM, config_file, install_client, require_no_dialog
 from orchestra.sessions.runners.command import require_program
+from orchestra.sessions.runners.program import require_installed
+from orchestra.sessions.runners.registry import PROGRAM_OF
 from orchestra.sessions.sandbox import SANDBOX_FIX, sandbox_available, sandbox_error
 from orchestra.sessions.tmux import require_tmux
 
@@ -58,9 +60,26 @@ class Finding:
 
 def examine(fleet: Fleet | None) -> list[Finding]:
     """Run every check; with a fleet, also those of what its blueprint needs."""
-    checks: list[Callable[[], Iterator[Finding]]] = [_git, _tmux, partial(_client, fleet), _sandbox, _logout]
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _git,
+        _tmux,
+        partial(_client, fleet),
+        partial(_sandbox, fleet),
+        _logout,
+    ]
     if fleet is not None:
-        of_fleet = (_programs, _forge, _client_settings, _proposals, _dialogs, _limits, _memory, _disk, _file_system)
+        of_fleet = (
+            _programs,
+            _forge,
+            _agent_programs,
+            _client_settings,
+            _proposals,
+            _dialogs,
+            _limits,
+            _memory,
+            _disk,
+            _file_system,
+        )
         checks += [partial(check, fleet) for check in of_fleet]
     findings: list[Finding] = []
     for check in checks:
@@ -91,8 +110,7 @@ def _tmux() -> Iterator[Finding]:
 
 
 def _client(fleet: Fleet | None) -> Iterator[Finding]:
-    needed = fleet is None or any(agent.runner.kind is RunnerKind.CLAUDE for agent in fleet.blueprint.agents)
-    if not needed:
+    if not _uses_client(fleet):
         return
     if shutil.which(PROGRAM) is None:
         level = Level.NOTE if fleet is None else Level.FAIL
@@ -130,7 +148,13 @@ def _login() -> Finding:
     return Finding(Level.WARN, "login", "no key and no login found", f"run {PROGRAM} once and log in")
 
 
-def _sandbox() -> Iterator[Finding]:
+def _uses_client(fleet: Fleet | None) -> bool:
+    return fleet is None or any(agent.runner.kind is RunnerKind.CLAUDE for agent in fleet.blueprint.agents)
+
+
+def _sandbox(fleet: Fleet | None) -> Iterator[Finding]:
+    if not _uses_client(fleet):
+        return
     if not sandbox_available():
         problem = "without bubblewrap and socat agents run unsandboxed: their shell can write wherever you can"
         yield Finding(Level.WARN, "sandbox", problem, _install("bubblewrap socat"))
@@ -177,9 +201,36 @@ def _forge(fleet: Fleet) -> Iterator[Finding]:
         yield Finding(Level.OK, "forge", f"{address.program} is logged in to {address.host} for {address.path}")
 
 
+def _agent_programs(fleet: Fleet) -> Iterator[Finding]:
+    """Check the version, the sandbox and the login of the programs that orchestra drives, other than the client."""
+    env = dict(os.environ)
+    for kind in sorted({agent.runner.kind for agent in fleet.blueprint.agents} & PROGRAM_OF.keys()):
+        program = PROGRAM_OF[kind]
+        try:
+            require_installed(program, env)
+        except OrchestraError as error:
+            yield Finding(Level.FAIL, program.name, error.message, error.hint or "")
+            continue
+        version = _numbers(process.capture((program.name, "--version"), timeout_s=30.0).stdout)
+        tested = f"{_dotted(program.oldest)}, the oldest tested", f"{_dotted(program.newest)}, the newest tested"
+        text = f"{program.name} {_dotted(version)}"
+        if version < program.oldest:
+            yield Finding(Level.WARN, program.name, f"{text} is older than {tested[0]}", program.package)
+        elif version > program.newest:
+            yield Finding(Level.NOTE, program.name, f"{text} is newer than {tested[1]}")
+        else:
+            yield Finding(Level.OK, program.name, text)
+        login = program.login(env)
+        if login:
+            yield Finding(Level.OK, "login", f"{program.name}: {login}")
+        else:
+            fix = f"log in with {program.name}, unless its configuration names another provider"
+            yield Finding(Level.WARN, "login", f"no login of {program.name} found", fix)
+
+
 def _client_settings(fleet: Fleet) -> Iterator[Finding]:
     """Report settings of the Claude client that reach every agent; `plan` compares denied files with the scopes."""
-    if not any(agent.runner.kind is RunnerKind.CLAUDE for agent in fleet.blueprint.agents):
+    if not _uses_client(fleet):
         return
     for file in read_client_settings(fleet.repository, fleet.target_tip()):
         for rule in file.denied_tools():

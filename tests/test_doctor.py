@@ -128,6 +128,27 @@ def test_start_refuses_what_doctor_fails_with_the_same_fix(tools: Path, reposito
     assert not (fleet.agent_folder(fleet.blueprint.agents[0].name) / "request.json").exists()
 
 
+def test_a_program_that_orchestra_drives(tools: Path, repository: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = make_fleet(repository, Runner(kind=RunnerKind.CODEX))
+    states = {agent.name: AgentState(State.READY, "", "worktree") for agent in fleet.blueprint.agents}
+    assert (found(examine(fleet), "codex")[0].level, found(examine(fleet), "sandbox")) == (Level.FAIL, [])
+    stand_in(tools, "codex", 'case $1 in sandbox) echo "bwrap: Permission denied" >&2; exit 1;; esac')
+    [finding] = found(examine(fleet), "codex")
+    with pytest.raises(GroundError) as refusal:
+        start_fleet(fleet, states)
+    assert finding.message == "the sandbox of codex does not work on this machine: bwrap: Permission denied"
+    assert (refusal.value.message, refusal.value.hint) == (finding.message, finding.fix)
+    for version, level in (("0.171.0", Level.OK), ("0.90.1", Level.WARN), ("0.172.0", Level.NOTE)):
+        stand_in(tools, "codex", f"case $1 in --version) echo codex-cli {version};; login) exit 1;; esac")
+        assert found(examine(fleet), "codex")[0].level is level
+    assert found(examine(fleet), "login")[0].level is Level.WARN
+    monkeypatch.setenv("CODEX_API_KEY", "s3cr3t")
+    assert found(examine(fleet), "login")[0].message == "codex: CODEX_API_KEY is set"
+    monkeypatch.delenv("CODEX_API_KEY")
+    stand_in(tools, "codex", 'case $1 in login) echo "Logged in using an API key - sk-s3cr3t" >&2;; esac; echo 0.171.0')
+    assert found(examine(fleet), "login")[0].message == "codex: Logged in using an API key"
+
+
 def test_a_runners_program(tools: Path, repository: Checkout) -> None:
     fleet = make_fleet(repository, Runner(kind=RunnerKind.COMMAND, command=("codex", "exec", "{prompt}")))
     assert found(examine(fleet), "program")[0].level is Level.FAIL

@@ -13,13 +13,14 @@ from orchestra.blueprint.catalog import starter_names
 from orchestra.blueprint.duration import parse_duration
 from orchestra.blueprint.git_names import VERBS, branch_problem, fleet_name_problem, folded
 from orchestra.blueprint.merge_order import Member, OrderCycle, merge_order
-from orchestra.blueprint.model import AgentName, Key
+from orchestra.blueprint.model import PROGRAMS, AgentName, Key
 from orchestra.blueprint.problems import Findings
 from orchestra.blueprint.scope import BadPattern, check_pattern
 from orchestra.blueprint.yaml_tree import ListNode, MapNode, Scalar
 from orchestra.text import did_you_mean
 
 _LONGEST_SHOWN = 60
+_NOT_FOR_PROGRAMS = ("command", "resume", "waiting", "allow", "max_turns", "max_budget_usd")
 PLACEHOLDERS = ("prompt", "prompt_file", "worktree", "session_id", "settings")
 
 
@@ -201,6 +202,24 @@ def _check_merge(findings: Findings) -> None:
         findings.at_value(("merge", "push"), message, hint)
 
 
+def _check_programs(findings: Findings) -> None:
+    """Refuse keys that mean nothing to a program which orchestra drives headless."""
+    fleet: Key = ("runner",)
+    for runner in (fleet, *((*path, "runner") for path in findings.children(("agents",)))):
+        kind = findings.text((*runner, "kind"))
+        if kind not in PROGRAMS:
+            continue
+        for key in _NOT_FOR_PROGRAMS:
+            if findings.node((*runner, key)) is not None:
+                findings.at_key((*runner, key), f'"{key}" cannot be combined with "kind: {kind}"')
+        if findings.text((*runner, "mode")) == "tmux":
+            hint = "remove `mode`, or run the program in a window with `kind: command`"
+            findings.at_value((*runner, "mode"), f'is "tmux", but "kind: {kind}" runs headless', hint)
+        elif findings.text((*fleet, "mode")) == "tmux" and findings.node((*runner, "mode")) is None:
+            message = f'is "{kind}", which runs headless, but the fleet\'s runner sets "mode: tmux"'
+            findings.at_value((*runner, "kind"), message, "add mode: headless")
+
+
 def check_parts(findings: Findings) -> None:
     """Run every check of this module."""
     _check_presence(findings)
@@ -216,3 +235,4 @@ def check_parts(findings: Findings) -> None:
     _check_gates(findings)
     _check_runners(findings)
     _check_merge(findings)
+    _check_programs(findings)

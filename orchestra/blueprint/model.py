@@ -42,8 +42,13 @@ class Origin:
 
 class RunnerKind(StrEnum):
     CLAUDE = "claude"  # the Claude Code client, driven by orchestra
+    CODEX = "codex"  # the Codex CLI, driven by orchestra
     COMMAND = "command"  # any program, from an argv template
     NONE = "none"  # a person starts it; orchestra prints the command
+
+
+PROGRAMS = frozenset({RunnerKind.CODEX})
+"""The kinds that orchestra drives headless through the program's own options (sessions/runners/program.py)."""
 
 
 class RunnerMode(StrEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from orchestra.blueprint.model import Agent, Blueprint, RunnerKind, RunnerMode
+from orchestra.blueprint.model import PROGRAMS, Agent, Blueprint, RunnerKind, RunnerMode
 from orchestra.plan.finding import Code, Finding, Severity, place
 from orchestra.text import format_count
 
@@ -185,6 +185,8 @@ def _unbounded_agents(agents: Collection[Agent]) -> dict[str, list[Agent]]:
     for agent in agents:
         if agent.runner.kind is RunnerKind.COMMAND:
             unbounded.setdefault("with their own command, whose cost orchestra cannot see", []).append(agent)
+        elif agent.runner.kind in PROGRAMS:
+            unbounded.setdefault(f"of {agent.runner.kind}, which does not enforce a budget", []).append(agent)
         elif agent.runner.kind is RunnerKind.CLAUDE and not _keeps_to_a_budget(agent):
             unbounded.setdefault("in tmux, where the client does not enforce a budget", []).append(agent)
     return unbounded

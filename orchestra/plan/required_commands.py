@@ -60,7 +60,7 @@ def runner_commands(runner: Runner) -> tuple[str, ...]:
     """Return the commands that must be on PATH to start a session with this runner, as far as it names them."""
     if runner.kind is RunnerKind.NONE:
         return ()
-    program = "claude" if runner.kind is RunnerKind.CLAUDE else next(iter(runner.command), "")
+    program = next(iter(runner.command), "") if runner.kind is RunnerKind.COMMAND else str(runner.kind)
     words = (program, "tmux") if runner.mode is RunnerMode.TMUX else (program,)
     return tuple(word for word in words if _PLAIN_WORD.fullmatch(word) and "/" not in word)
 

@@ -42,6 +42,11 @@ def judge_path(policy: Json, path: str, folder: str) -> str:
     name = os.path.relpath(real, worktree)
     if name == ".." or name.startswith("../"):
         return f"{path} is outside your worktree {worktree}. Work only below that folder."
+    return judge_name(policy, name)
+
+
+def judge_name(policy: Json, name: str) -> str:
+    """Return why that path, relative to the worktree, must not be changed; empty when it may be."""
     if name == ".git" or name.startswith(".git/"):
         return f"{name} belongs to git."
     if name in policy["instructions"]:

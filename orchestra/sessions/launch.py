@@ -117,6 +117,7 @@ def recover_half_started(agent: AgentFolder, folder: RunFolder) -> bool:
         process_tree.end(lambda: process_tree.members(mark), GRACE_S)
     if agent.request is None:
         # The client refuses a session id that it has seen, and may have seen this one.
-        agent.queue(request if request.resume else replace(request, session_id=str(uuid4())))
+        keeps_id = request.resume or not request.session_id
+        agent.queue(request if keeps_id else replace(request, session_id=str(uuid4())))
     (folder.path / "request.json").unlink()
     return True

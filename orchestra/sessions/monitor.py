@@ -93,7 +93,7 @@ class MonitoredSession:
     def proves_login(self, result: SessionResult) -> bool:
         """Return True when the API let that session work to its end, so that the login works."""
         end = self.folder.ending
-        headless = self.request.kind is RunnerKind.CLAUDE and self.request.mode is RunnerMode.HEADLESS
+        headless = self.request.kind is not RunnerKind.COMMAND and self.request.mode is RunnerMode.HEADLESS
         return headless and not result.is_error and end is not None and (end.why, end.exit_code) == ("exited", 0)
 
 

@@ -13,11 +13,13 @@ import os
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from orchestra.blueprint.model import Agent, Builtin, BuiltinGate, Policy, RunGate, Scope
+from orchestra.blueprint.model import PROGRAMS, Agent, Builtin, BuiltinGate, Policy, RunGate, RunnerKind, Scope
 from orchestra.blueprint.scope import compile_patterns
 from orchestra.blueprint.scope_overlap import OverlapUndecided, overlap
 from orchestra.fleet import Fleet
 from orchestra.git import worktree_admin
+from orchestra.sessions.closed_paths import closed_paths
+from orchestra.sessions.guard import judge_name
 from orchestra.workspace.paths import NOTES
 
 QUICK_S = 300.0
@@ -29,8 +31,8 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
     blueprint, scope = fleet.blueprint, agent.scope
     # As TASK.md has it: without a scope gate that blocks, a change elsewhere needs a reason in the notes, no refusal.
     gates = blueprint.gates.values()
-    scope_gates = [gate for gate in gates if isinstance(gate, BuiltinGate) and gate.builtin is Builtin.SCOPE]
-    is_strict = bool(scope_gates) and scope_gates[0].policy is Policy.BLOCK
+    builtin_gates = [gate for gate in gates if isinstance(gate, BuiltinGate)]
+    is_strict = any((gate.builtin, gate.policy) == (Builtin.SCOPE, Policy.BLOCK) for gate in builtin_gates)
     protected = blueprint.protected if is_strict or scope is not None else ()
     enforced = scope if is_strict else None
     own = os.path.realpath(fleet.worktree(agent))
@@ -40,7 +42,7 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
     # The blueprint runs these programs on an agent's work anyway, so the agent may run them, too.
     commands = (*blueprint.worktrees.setup.run, *(gate.run for gate in run_gates))
     quick = [gate for gate in run_gates if gate.timeout_s <= QUICK_S]
-    return {
+    policy = {
         "fleet": fleet.name,
         "agent": agent.name,
         "worktree": own,
@@ -70,13 +72,20 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
                 "policy": gate.policy.value,
                 "untested": gate.untested.value,
             }
-            for gate in blueprint.gates.values()
-            if isinstance(gate, BuiltinGate) and gate.builtin not in (Builtin.SCOPE, Builtin.NOTES)
+            for gate in builtin_gates
+            if gate.builtin not in (Builtin.SCOPE, Builtin.NOTES)
         ],
         "checkouts": [os.path.realpath(path) for path in checkouts],
         "programs": sorted({word for command in commands for word in _first_words(command)}),
         "allow": list(agent.runner.allow),
+        # Hooks of the client refuse a change outside the scope at once; other programs are sent back.
+        "guarded": agent.runner.kind not in (RunnerKind.COMMAND, *PROGRAMS),
+        "closed": [],
     }
+    if agent.runner.kind in PROGRAMS and base:
+        tracked = fleet.repository.git.run("ls-tree", "-r", "-z", "--name-only", base).fields
+        policy["closed"] = closed_paths(tracked, lambda name: not judge_name(policy, name), enforced, agent.may_edit)
+    return policy
 
 
 def _is_exposed(pattern: str, scope: Scope | None) -> bool:

@@ -13,6 +13,10 @@ RESUME = (
     "Your session was interrupted. Run git status and git log to see what is done, then continue with TASK.md. "
     "Commit your work and fill in AGENT_NOTES.md."
 )
+AGAIN = (
+    "Work in this folder ended before everything in TASK.md was done. Read TASK.md, run git status and git log to see "
+    "what is done, and continue. Before you stop:"
+)
 
 
 def changes_requested(message: str) -> str:

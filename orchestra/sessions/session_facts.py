@@ -15,15 +15,17 @@ from typing import Any
 
 from orchestra.blueprint.model import AgentName, RunnerKind, RunnerMode
 from orchestra.engine import process_tree
-from orchestra.files import open_regular
+from orchestra.files import open_regular, read_tail
 from orchestra.fleet import Fleet
 from orchestra.sessions.message import DeliveryState, delivery_state, read_message
+from orchestra.sessions.runners.activity import newest_activity
 from orchestra.sessions.runners.output_parsers import as_object
 from orchestra.sessions.state import Client, Exit, SessionFacts, Signal, Usage
 from orchestra.sessions.store import AgentFolder, FleetFolder, Run, RunFolder
 from orchestra.sessions.usage import add, total
 from orchestra.sessions.window_line import window_cost
 
+_ACTIVITY = 1 << 14  # bytes of output that are read for what a program does
 _MOST_EVENTS = 1 << 20  # bytes: of a longer run the older events say nothing about its state
 
 
@@ -69,6 +71,8 @@ def read_agent(
         # Between taking the request and noting its process. After a kill there, the next supervisor queues it again.
         return replace(facts, queued_at=(queued or request).at, queued_why=queue_reason or "it is being started")
     facts = _with_run(facts, agent, newest, clients.get(session_id))
+    if result is None and facts.result is not None:  # written since: the usage is of the same moment
+        facts = replace(facts, usage=total([*results, facts.result]))
     if facts.result is None and (spent := window_cost(newest.path)) is not None:
         facts = replace(facts, usage=add(facts.usage, Usage(spent)))
     has_ended = facts.exit is not None and facts.stop is None and facts.result is None
@@ -99,8 +103,8 @@ def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client
     screen = newest.screen if run is not None and run.window else None
     if screen is not None:
         last_output_at = screen.active_at
-    # A program of kind command reports nothing but its output.
-    is_watched = facts.kind == RunnerKind.COMMAND and (screen is not None or facts.mode == RunnerMode.HEADLESS)
+    # Other programs report nothing but their output.
+    is_watched = facts.kind != RunnerKind.CLAUDE and (screen is not None or facts.mode == RunnerMode.HEADLESS)
     silent_since = max(last_output_at or 0.0, started or 0.0) if alive and is_watched else 0.0
     return replace(
         facts,
@@ -117,6 +121,7 @@ def _with_run(facts: SessionFacts, agent: AgentFolder, newest: RunFolder, client
         last_output_at=last_output_at,
         silent_s=max(0.0, time.time() - silent_since) if silent_since else 0.0,
         asks=screen.asks if screen is not None and alive else "",
+        activity=newest_activity(read_tail(newest.out, _ACTIVITY)) if alive and is_watched else "",
         window=run.window if run is not None else "",
         message=str(delivery) if delivery is not None else "",
         message_stuck=delivery is DeliveryState.STUCK,

@@ -17,7 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from orchestra.blueprint.inline_templates import render_all, render_env
-from orchestra.blueprint.model import Agent, AgentName, RunnerKind
+from orchestra.blueprint.model import PROGRAMS, Agent, AgentName, RunnerKind
 from orchestra.engine import process, process_tree
 from orchestra.errors import GroundError
 from orchestra.files import read_tail
@@ -28,7 +28,7 @@ from orchestra.sessions.change_requests import has_request
 from orchestra.sessions.message import DeliveryState, append_message, delete_message, read_message
 from orchestra.sessions.message_delivery import deliver
 from orchestra.sessions.policy import make_policy
-from orchestra.sessions.runners.registry import runner_of
+from orchestra.sessions.runners.registry import read_result, runner_of
 from orchestra.sessions.scheduler import BackoffState, Budget, budget_refusal
 from orchestra.sessions.session_facts import is_running
 from orchestra.sessions.state import AgentState, State
@@ -169,7 +169,8 @@ def send_message(
 def _new_request(fleet: Fleet, agent: Agent, prompt: str, environment: Environment) -> SessionRequest:
     """Build the request that resumes the agent's last session, or starts its first, with any undelivered message."""
     folder, runner = FleetFolder(fleet.folder).agent(agent.name), agent.runner
-    session_id, undelivered = _last_session(folder), read_message(folder)
+    session_id, undelivered = _last_session(folder, runner.kind), read_message(folder)
+    new_id = "" if runner.kind in PROGRAMS else str(uuid4())  # these programs name their sessions themselves
     refs = read_fleet(fleet.repository.git, fleet.name).get(agent.name)
     names = {"worktree": str(fleet.worktree(agent)), "repo": str(fleet.repository.home)}
     return SessionRequest(
@@ -183,7 +184,7 @@ def _new_request(fleet: Fleet, agent: Agent, prompt: str, environment: Environme
         worktree=names["worktree"],
         base=str(refs.base) if refs is not None and refs.base is not None else "",
         prompt="\n\n".join((prompt, *(undelivered.texts if undelivered is not None else ()))),
-        session_id=session_id or str(uuid4()),
+        session_id=session_id or new_id,
         resume=session_id is not None,
         argv=render_all(runner.command, agent=agent, fleet=fleet.name, **names),
         resume_argv=render_all(runner.resume, agent=agent, fleet=fleet.name, **names),
@@ -204,12 +205,18 @@ def _budget_refusal(agent: Agent, folder: AgentFolder, budget: Budget) -> str:
     return budget_refusal(None if own_limit is None else own_limit - spent_usd(folder), budget)
 
 
-def _last_session(folder: AgentFolder) -> str | None:
-    """Return the id of the newest session that can be resumed: its program really started and, for the client, printed
-    something."""
+def _last_session(folder: AgentFolder, kind: RunnerKind) -> str | None:
+    """Return the id of the newest session of that kind that can be resumed: its program really started and, for the
+    client, printed something, or, for one that names its sessions itself, reported the id."""
     for run in reversed(folder.runs()):
         request, process_facts, ending = run.request, run.run, run.ending
         if request is None or process_facts is None or (ending is not None and ending.why == "unstarted"):
+            continue
+        if request.kind is not kind:
+            continue
+        if kind in PROGRAMS:
+            if reported := read_result(request, run).session_id:
+                return reported
             continue
         has_output = run.out.exists() and run.out.stat().st_size > 0
         if request.kind is RunnerKind.COMMAND or process_facts.window or has_output:

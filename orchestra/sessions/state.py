@@ -146,6 +146,7 @@ class SessionResult:
     version: str = ""  # of the client
     head: str = ""  # the branch's tip when it had ended
     usage: Usage = Usage()
+    of_session: bool = False  # the tokens are those of the whole session, with every run that it had before
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ class SessionFacts:
     """An agent's sessions: the fields describe the newest one, except where noted."""
 
     agent: str
-    kind: str  # claude, command
+    kind: str  # claude, codex, command
     mode: str  # headless, tmux
     session_id: str = ""
     runs: int = 0  # sessions so far
@@ -184,6 +185,7 @@ class SessionFacts:
     last_output_at: float | None = None
     silent_s: float = 0.0  # since its last output, for a program that reports nothing else
     asks: str = ""  # the line of its window that waits for an answer
+    activity: str = ""  # the newest thing that its output says it does
     usage: Usage = Usage()  # of all its sessions together, with what an open window has reported so far
     window: str = ""
     message: str = ""  # where a message that it has not received yet is, as a sentence
@@ -257,7 +259,7 @@ def _running_state(work: WorkFacts, session: SessionFacts) -> AgentState:
             reported = AgentState(State.WORKING, "", "client", client.at)
     elif signal is not None:
         reported = _signalled_state(work, session, signal)
-    elif session.kind == "claude" and session.last_output_at is None:
+    elif session.kind != "command" and session.last_output_at is None:
         reported = AgentState(State.STARTING, "", "process", session.started_at)
     elif session.asks:
         reported = AgentState(State.WAITING, f"question: {session.asks}", "screen", session.last_output_at)
@@ -265,7 +267,7 @@ def _running_state(work: WorkFacts, session: SessionFacts) -> AgentState:
         silence = f"silent for {int(session.silent_s // 60)} min"
         reported = AgentState(State.UNKNOWN, silence, "process", session.last_output_at or session.started_at)
     else:
-        reported = AgentState(State.WORKING, "", "process", session.last_output_at or session.started_at)
+        reported = AgentState(State.WORKING, session.activity, "process", session.last_output_at or session.started_at)
     newest_at = max(signal.at if signal is not None else 0.0, session.last_output_at or 0.0)
     if session.busy is not None and session.busy.at >= newest_at and reported.state in (State.STARTING, State.WORKING):
         reported = AgentState(State.WORKING, f"{session.busy.reason}; it tries again", "output", session.busy.at)

@@ -17,6 +17,7 @@ from orchestra.files import read_regular
 from orchestra.gates.environment import describe_removed, gate_environment
 from orchestra.gates.notes_gate import notes_filled
 from orchestra.git.git_process import Git
+from orchestra.sessions.guard import judge_name
 from orchestra.sessions.sandbox import confined
 from orchestra.sessions.store import read_json
 
@@ -45,17 +46,16 @@ def unfinished_work(policy: Json, folder: Path) -> Iterator[str]:
         yield "changes were requested and nothing is committed since: read the end of TASK.md"
     elif policy["base"] and git.text("rev-list", "--count", f"{policy['base']}..HEAD", "--") == "0":
         yield f"there is no commit on {policy['branch']} yet; if there is nothing to do, say so in AGENT_NOTES.md"
-    notes, form = (
-        (read_regular(place / "AGENT_NOTES.md") or b"").decode("utf-8", "replace")
-        for place in (Path(policy["worktree"]), folder / "rendered")
-    )
-    if not notes_filled(notes, form):
+    notes, form = (read_regular(place / "AGENT_NOTES.md") for place in (git.folder, folder / "rendered"))
+    no_form = notes is None and form is None and not policy.get("guarded", True)  # orchestra rendered none
+    if not no_form and not notes_filled(*((text or b"").decode("utf-8", "replace") for text in (notes, form))):
         yield "fill in AGENT_NOTES.md: what you built, key decisions, files changed, dependencies, open questions"
 
 
 def builtin_findings(policy: Json, folder: Path) -> Iterator[str]:
     """Yield what the built-in gates of the train will find in the commits of the branch."""
-    if not policy.get("builtin") or not policy["base"]:
+    needs_scope = policy.get("strict") and not policy.get("guarded", True)
+    if not (policy.get("builtin") or needs_scope) or not policy["base"]:
         return
     from orchestra.blueprint.model import Builtin, BuiltinGate, Policy, Untested
     from orchestra.gates.branch_content import BranchSpan, read_branches
@@ -75,6 +75,9 @@ def builtin_findings(policy: Json, folder: Path) -> Iterator[str]:
             result = check_content(rule, content, notes)
             if result.stops:
                 yield f"the gate {gate['name']} will refuse the branch: {result.detail}"
+        for name in content.changes if needs_scope else ():
+            if reason := judge_name(policy, name):
+                yield f"take back your change of {name}: {reason}"
 
 
 def failing_gates(policy: Json, folder: Path) -> Iterator[str]:

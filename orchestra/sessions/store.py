@@ -8,7 +8,7 @@
     agents/AGENT/events.jsonl                            hook events, one O_APPEND write each
     agents/AGENT/settings.json  policy.json              for the client and its hooks
     agents/AGENT/runs/N/  request.json launch.json run.json prompt.txt out.log err.log record.json stop.json result.json
-                          loop.json screen.json          kind command: how it is resumed; its tmux window
+                          loop.json screen.json          how a program is sent back; the tmux window of kind command
                           busy.json                      the last refusal of the API, which the program retries
                           cost.json                      of the client in a window: what it reported (window_line.py)
 

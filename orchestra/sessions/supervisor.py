@@ -224,7 +224,7 @@ class Supervisor:
         return replace(
             request,
             at=time.time(),
-            resume=True,
+            resume=True,  # a program that names its sessions itself and has not yet begins a new one
             session_id=result.session_id or request.session_id,
             prompt=prompts.RESUME,
             attempt=retry.attempt,

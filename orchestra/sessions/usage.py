@@ -48,6 +48,8 @@ def total(results: Iterable[SessionResult]) -> Usage:
         if cost is not None and before.cost_usd is not None and is_cumulative(result.version):
             # A session that an older client started and a newer one resumed may not be counted in full.
             both = replace(both, cost_usd=cost if cost >= before.cost_usd else both.cost_usd)
+        if result.of_session:
+            both = replace(result.usage, turns=both.turns, sessions_without_cost=both.sessions_without_cost)
         sessions[result.session_id] = both
     used = Usage()
     for usage in sessions.values():

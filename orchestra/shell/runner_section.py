@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from orchestra.blueprint.inline_templates import render_all, render_env
-from orchestra.blueprint.model import Agent, Blueprint, RunnerKind
+from orchestra.blueprint.model import PROGRAMS, Agent, Blueprint, RunnerKind
 from orchestra.sessions.prompts import FIRST
 from orchestra.shell.data_sections import PATHS, cases, with_variables
 from orchestra.shell.quoting import quote, words
@@ -38,6 +38,8 @@ def _start_command(blueprint: Blueprint, agent: Agent) -> str:
     if runner.kind is RunnerKind.COMMAND and any("{settings}" in w or "{session_id}" in w for w in runner.command):
         message = '"the command of $o_agent needs {settings} or {session_id}, which only the tool makes"'
         return f"_orchestra_fail 2 {message} {quote('orchestra start')}"
+    if runner.kind in PROGRAMS:
+        return f"_orchestra_fail 2 {quote(f'only the tool drives {runner.kind}')} {quote('orchestra start')}"
     env = render_env(runner.env, agent=agent, fleet=blueprint.name, **_WHERE)
     assignments = "".join(f" {with_variables(f'{key}={value}')}" for key, value in env.items())
     if runner.kind is RunnerKind.CLAUDE:

@@ -59,7 +59,7 @@ def _runner_lines(runner: Runner) -> list[str]:
     if runner.kind is RunnerKind.NONE:
         return []
     return [
-        *(["runner: claude"] if runner.kind is RunnerKind.CLAUDE else []),
+        *([f"runner: {runner.kind}"] if runner.kind is not RunnerKind.COMMAND else []),
         *(f"runner: {shlex.join(argv)}" for argv in (runner.command, runner.resume) if argv),
         *(f"runner may use: {rule}" for rule in runner.allow),
         *(f"runner environment: {name}={value}" for name, value in sorted(runner.env.items())),

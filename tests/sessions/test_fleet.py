@@ -67,7 +67,22 @@ def test_a_program_with_resume_is_resumed_until_its_work_is_finished(make_live_f
     session = live.facts("a").session_id
     assert live.output("a").startswith(f"started\nresumed {session}: Before you stop:\n- there is no commit on")
     assert len(live.files("a").runs()) == 1
-    assert "orchestra: resumes it (1 of 3)" in live.newest("a").err.read_text("utf-8")
+    assert "orchestra: sends it back (1 of 3)" in live.newest("a").err.read_text("utf-8")
+
+
+def test_a_program_without_resume_runs_again_with_what_is_missing_and_the_rules(make_live_fleet: MakeLiveFleet) -> None:
+    live = make_live_fleet("a")
+    rendered = live.files("a").path / "rendered"
+    rendered.mkdir(parents=True)
+    (rendered / "CLAUDE.md").write_text("Tabs only.\n", "utf-8")
+    live.use_script(f'echo "$1"; test ! -e ran || {{ {COMMIT}; rm ran; exit; }}; touch ran')
+    live.start()
+    live.wait_until_done()
+    assert live.state("a").state is State.FINISHED, live.log()
+    first, _, second = live.output("a").partition("Work in this folder ended before everything in TASK.md was done.")
+    assert "Before you stop:\n- commit your work on agent/demo/a; not committed: ran" in second
+    assert first.count("Tabs only.") == second.count("Tabs only.") == 1
+    assert len(live.files("a").runs()) == 1
 
 
 def test_a_program_is_resumed_three_times_at_most_and_keeps_its_exit(make_live_fleet: MakeLiveFleet) -> None:

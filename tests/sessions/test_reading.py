@@ -175,7 +175,8 @@ def test_codex() -> None:
         {"type": "item.completed", "item": {"type": "agent_message", "text": "Done."}},
         {"type": "turn.completed", "usage": {"input_tokens": 9, "cached_input_tokens": 4, "output_tokens": 2}},
     )
-    assert reader.result() == SessionResult(text="Done.", session_id="t1", usage=Usage(None, 9, 2, 4, 1))
+    usage = Usage(None, 9, 2, 4, 1)
+    assert reader.result() == SessionResult(text="Done.", session_id="t1", usage=usage, of_session=True)
     feed(reader, {"type": "turn.failed", "error": {"message": "quota"}})
     assert (reader.result().is_error, reader.result().reason) == (True, "quota")
 

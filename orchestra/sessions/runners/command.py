@@ -4,10 +4,9 @@ Placeholders, each replaced wherever it stands in an argument: ``{prompt}`` the 
 holds it, ``{worktree}``, ``{session_id}``, ``{settings}`` a JSON file that says what the agent may edit. Other braces
 stay as they are. A command without ``{prompt}`` and ``{prompt_file}`` gets the prompt on its standard input.
 
-The first prompt ends with the fleet's rules. ``resume`` re-enters a session with a new prompt; where there is none, the
-command is run again with it. A headless program with ``resume`` is resumed until its work is finished, at most three
-times (resume_loop.py). The
-``{session_id}`` of a resume is the id that the program itself reported, where output_parsers.py knows its format.
+A prompt of a new session ends with the fleet's rules. ``resume`` re-enters a session with a new prompt; without it the
+command is run again. A headless program is sent back until its work is finished, at most three times (resume_loop.py).
+The ``{session_id}`` of a resume is the id that the program itself reported, where output_parsers.py knows its format.
 """
 
 from __future__ import annotations
@@ -16,20 +15,20 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from orchestra.blueprint.model import RunnerMode
 from orchestra.errors import GroundError
 from orchestra.files import read_regular
-from orchestra.sessions import tmux
+from orchestra.sessions import prompts, tmux
 from orchestra.sessions.runners.output_parsers import parser_of
-from orchestra.sessions.runners.placeholders import fill
+from orchestra.sessions.runners.placeholders import fill, has_prompt
 from orchestra.sessions.runners.protocol import Launch, Reader
 from orchestra.sessions.runners.resume_loop import LoopPlan, loop_command
 from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest
 
 _LONGEST_RULES = 64 << 10  # bytes: an argument of a program may have 128 KiB
-_BY_ARGUMENT = re.compile(r"\{(prompt|prompt_file)\}")
 
 
 class CommandRunner:
@@ -49,7 +48,8 @@ class CommandRunner:
     def launch(self, request: SessionRequest, agent: AgentFolder, run: RunFolder, cap_usd: float | None) -> Launch:
         """Return the template with its placeholders filled; no shell is involved."""
         template = _template(request)
-        prompt = request.prompt if request.resume else f"{request.prompt}{_rules(agent)}"
+        rules = "" if request.resume and request.resume_argv else rules_text(agent)
+        prompt = f"{request.prompt}{rules}"
         if prompt != request.prompt:
             run.prompt.write_text(prompt, "utf-8")
         values = {
@@ -60,19 +60,21 @@ class CommandRunner:
             "settings": str(agent.policy),
         }
         argv = tuple(fill(part, values) for part in template)
-        reads_prompt = not any(_BY_ARGUMENT.search(part) for part in template)
-        if request.resume_argv and request.mode is RunnerMode.HEADLESS:
-            plan = LoopPlan(list(argv), reads_prompt, list(request.resume_argv), values)
-            return Launch(loop_command(run, plan))
-        return Launch(argv, stdin=run.prompt if reads_prompt else None)
+        reads_prompt = not has_prompt(template)
+        if request.mode is RunnerMode.TMUX:
+            return Launch(argv, stdin=run.prompt if reads_prompt else None)
+        plan = LoopPlan(list(argv), reads_prompt, list(request.resume_argv or request.argv), values)
+        if not request.resume_argv:
+            plan = replace(plan, opening=prompts.AGAIN, closing=rules)
+        return Launch(loop_command(run, plan))
 
     def reader(self, request: SessionRequest) -> Reader:
         """Return the parser for the program's name."""
         return parser_of(request.argv)
 
 
-def _rules(agent: AgentFolder) -> str:
-    """Return the fleet's rules as a part of the first prompt: which file a program reads by itself is not known."""
+def rules_text(agent: AgentFolder) -> str:
+    """Return the fleet's rules as a part of a prompt: which file a program reads by itself is not known."""
     for name in ("CLAUDE.md", "CLAUDE.local.md"):
         text = read_regular(agent.path / "rendered" / name, most=_LONGEST_RULES)
         if text:

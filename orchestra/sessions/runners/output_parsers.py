@@ -10,16 +10,23 @@ Invariant: a line of unknown shape is skipped; no output raises. Success is neve
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
-from orchestra.sessions.runners.protocol import Alert, Reader
+from orchestra.sessions.runners.protocol import Alert, AlertKind, Reader
 from orchestra.sessions.state import SessionResult, Usage
 from orchestra.sessions.usage import add, dollars
 
 _LONGEST = 2_000
+_LOGIN = re.compile(r"\b40[13]\b|unauthorized|api key not valid|invalid api key|incorrect api key", re.IGNORECASE)
+_BUSY = re.compile(
+    r"\b(429|5\d\d)\b|rate.?limit|resource.?exhausted|overloaded|quota|usage limit|connection|disconnected"
+    r"|econnrefused|econnreset|etimedout|fetch failed|timed out|error sending request",
+    re.IGNORECASE,
+)
 Json = dict[str, Any]
 
 
@@ -37,16 +44,31 @@ class Parser:
             self.summary = replace(self.summary, text=text[:_LONGEST]) if text else self.summary
             return None
         value = as_object(text)
-        if value is not None:
-            try:
-                self.summary = self.read(self.summary, value)
-            except (KeyError, TypeError, ValueError, AttributeError):
-                return None  # not the shape that this program's events had when this was written
-        return None
+        if value is None:
+            return None
+        before = self.summary
+        try:
+            self.summary = self.read(before, value)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None  # not the shape that this program's events had when this was written
+        if not self.summary.is_error:
+            self.summary = replace(self.summary, fault="")
+            return None
+        fault = fault_of(self.summary.reason)
+        self.summary = replace(self.summary, fault=fault)
+        is_new = fault and (before.fault, before.reason) != (fault, self.summary.reason)
+        return Alert(AlertKind(fault), self.summary.reason[:200]) if is_new else None
 
     def result(self) -> SessionResult:
         """Return the summary of the lines so far."""
         return self.summary
+
+
+def fault_of(reason: str) -> str:
+    """Return the kind of fault that a program's own words name: login, busy, or "" for any other."""
+    if _LOGIN.search(reason):
+        return "login"
+    return "busy" if _BUSY.search(reason) else ""
 
 
 def as_object(text: str) -> Json | None:
@@ -77,8 +99,9 @@ def _codex(summary: SessionResult, event: Json) -> SessionResult:
         return replace(summary, text=str(event["item"]["text"])[:_LONGEST])
     if kind == "turn.completed":
         used = event["usage"]
-        tokens = Usage(None, used["input_tokens"], used["output_tokens"], used.get("cached_input_tokens", 0), 1)
-        return replace(summary, usage=add(summary.usage, tokens), is_error=False, reason="")
+        tokens = Usage(None, used["input_tokens"], used["output_tokens"], used.get("cached_input_tokens", 0))
+        usage = replace(tokens, turns=summary.usage.turns + 1)
+        return replace(summary, usage=usage, of_session=True, is_error=False, reason="")
     if kind in ("turn.failed", "error"):
         message = event["error"]["message"] if kind == "turn.failed" else event["message"]
         return replace(summary, is_error=True, reason=str(message)[:_LONGEST])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +11,22 @@ from orchestra.blueprint.model import RunnerKind
 from orchestra.errors import OrchestraError
 from orchestra.git.git_process import Git
 from orchestra.sessions.runners.claude import ClaudeRunner
+from orchestra.sessions.runners.codex import Codex
 from orchestra.sessions.runners.command import CommandRunner
+from orchestra.sessions.runners.program import AgentProgram, ProgramRunner
 from orchestra.sessions.runners.protocol import Runner
 from orchestra.sessions.state import SessionResult
 from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest, read_json
 from orchestra.sessions.tail import Tail
 from orchestra.sessions.window_line import window_cost
 
+PROGRAM_OF: Mapping[RunnerKind, AgentProgram] = {RunnerKind.CODEX: Codex()}
+
 
 def runner_of(kind: RunnerKind) -> Runner:
     """Return the runner of a kind; kind ``none`` has no sessions."""
+    if kind in PROGRAM_OF:
+        return ProgramRunner(PROGRAM_OF[kind])
     return ClaudeRunner() if kind is RunnerKind.CLAUDE else CommandRunner()
 
 

@@ -1,4 +1,6 @@
-"""Run a program of kind command, and resume it while its work is not finished, at most three times.
+"""Run a headless program, and send it back while its work is not finished, at most three times.
+
+It is resumed with what is missing; a program that cannot be resumed runs again, with what is missing in its prompt.
 
 It runs as the session itself, under its keeper, so that time limits, stops and logs include every run of the program.
 It ends as the program's first run ended, with its exit code or by its signal: a reminder that fails does not undo work
@@ -13,10 +15,12 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestra.engine.process import foreground
+from orchestra.errors import OrchestraError
 from orchestra.sessions.runners.output_parsers import parser_of
-from orchestra.sessions.runners.placeholders import fill
+from orchestra.sessions.runners.placeholders import fill, has_prompt
 from orchestra.sessions.stop_checks import MOST_REMINDERS, unmet_checks
 from orchestra.sessions.store import AgentFolder, RunFolder, read_as, read_json, write_json
 from orchestra.sessions.tail import Tail
@@ -31,12 +35,17 @@ _PUMP_S = 0.2  # after the program's end, its keeper still writes its last outpu
 
 @dataclass(frozen=True, slots=True)
 class LoopPlan:
-    """The first command, whether it reads the prompt from its input, and the template that resumes it."""
+    """The first command, whether it reads the prompt from its input, and the template of the later ones.
+
+    The later prompts list what is missing between ``opening`` and ``closing``.
+    """
 
     argv: list[str]
     reads_prompt: bool
-    resume: list[str]
+    later: list[str]
     values: dict[str, str]
+    opening: str = "Before you stop:"
+    closing: str = ""
 
 
 def loop_command(run: RunFolder, plan: LoopPlan) -> tuple[str, ...]:
@@ -55,26 +64,35 @@ def main() -> int:
         return 1
     code = foreground(plan.argv, stdin=run.prompt if plan.reads_prompt else None)
     for number in range(1, MOST_REMINDERS + 1):
-        missing = unmet_checks(policy, agent.path) if code == 0 else []
+        missing = _unmet(policy, agent.path) if code == 0 else []
         if not missing:
             break
-        prompt = "\n".join(("Before you stop:", *(f"- {item}" for item in missing)))
+        prompt = "\n".join((plan.opening, *(f"- {item}" for item in missing))) + plan.closing
         file = run.path / f"reminder-{number}.txt"
         file.write_text(prompt, "utf-8")
-        sys.stderr.write(f"orchestra: resumes it ({number} of {MOST_REMINDERS}): {'; '.join(missing)}\n")
+        sys.stderr.write(f"orchestra: sends it back ({number} of {MOST_REMINDERS}): {'; '.join(missing)}\n")
         sys.stderr.flush()
         session = _session_id(plan, run) or plan.values["session_id"]
         values = {**plan.values, "prompt": prompt, "prompt_file": str(file), "session_id": session}
-        takes_prompt = any("{prompt}" in part or "{prompt_file}" in part for part in plan.resume)
-        resumed = foreground([fill(part, values) for part in plan.resume], stdin=None if takes_prompt else file)
-        if resumed != 0:
-            sys.stderr.write(f"orchestra: when resumed it ended with {resumed}\n")
+        argv, takes_prompt = [fill(part, values) for part in plan.later], has_prompt(plan.later)
+        later_code = foreground(argv, stdin=None if takes_prompt else file)
+        if later_code != 0:
+            sys.stderr.write(f"orchestra: sent back, it ended with {later_code}\n")
             break
     if code < 0:
         if -code != signal.SIGKILL:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return code
+
+
+def _unmet(policy: dict[str, Any], folder: Path) -> list[str]:
+    """Return what is missing; nothing where it cannot be checked, as in a worktree that is gone."""
+    try:
+        return unmet_checks(policy, folder)
+    except (OrchestraError, OSError) as error:
+        sys.stderr.write(f"orchestra: the work cannot be checked: {error}\n")
+        return []
 
 
 def _session_id(plan: LoopPlan, run: RunFolder) -> str:

@@ -1,0 +1,79 @@
+"""Real programs other than Claude Code at work in tests: the whole command line, and a scripted model.
+
+The environment is empty but for PATH, a fresh home with git's identity, and a made-up key for the loopback server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from orchestra.sessions.sandbox import sandbox_available, sandbox_error
+from tests.conftest import MakeRepository
+from tests.e2e.road import NOTES, Road
+
+from .program_server import Turns
+from .programs import program_folder
+
+FILES = {
+    "README.md": "# sample\n",
+    "AGENTS.md": "The repository's own rules.\n",
+    "package.json": "{}\n",
+    "src/app.txt": "app\n",
+    "lib/other.txt": "other\n",
+}
+WRITE_NOTES = f"printf '%s' {json.dumps(NOTES)} > AGENT_NOTES.md".replace("\\n", "\n")
+HAS_SANDBOX = sandbox_available() and not sandbox_error()
+MakeProgramRoad = Callable[..., Road]
+
+
+def work(file: str) -> Turns:
+    """Turns that commit a file inside the scope and fill in the notes."""
+    return [
+        {"shell": f"cat TASK.md && echo 1 > {file} && git add {file} && git commit -qm 'Add {file}'"},
+        {"expect": "Do ", "shell": WRITE_NOTES},
+        {"text": "Done."},
+    ]
+
+
+def program_road(make_repository: MakeRepository, tmp_path: Path, kind: str, *names: str, **keys: Any) -> Road:
+    """A repository and a blueprint whose agents have ``src/**`` as their scope and run that program."""
+    home = tmp_path / "home"
+    (home / "tmp").mkdir(parents=True)
+    (home / ".gitconfig").write_text("[user]\n\tname = A Person\n\temail = person@example.org\n", "utf-8")
+    env = {
+        "PATH": f"{program_folder(kind)}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(home),
+        "TMPDIR": str(home / "tmp"),  # codex refuses a home below the folder of temporary files
+        "LANG": "C.UTF-8",
+    }
+    road = Road(make_repository(FILES), tmp_path, env)
+    gates = {"scope": {"builtin": "scope"}, "notes": {"builtin": "notes"}}
+    agents = [{"name": name, "scope": ["src/**"]} for name in names]
+    declared = {"runner": {"kind": kind}, "protected": ["package.json"], "gates": gates} | keys
+    return road.fleet(*agents, standards={"Code": ["Tabs only, says the fleet."]}, **declared)
+
+
+def wait_for_states(road: Road, wanted: dict[str, str], *, timeout_s: float = 90.0) -> dict[str, Any]:
+    """Return the rows of status as soon as the agents are in these states."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        rows = road.status()
+        if {name: rows[name]["state"] for name in wanted} == wanted:
+            return rows
+        assert time.monotonic() < deadline, (rows, log(road))
+        time.sleep(0.3)
+
+
+def log(road: Road) -> str:
+    """Return what the supervisor and the programs wrote."""
+    folder = road.home / ".git/orchestra/fleets/f"
+    files = [*folder.glob("*.log"), *folder.glob("agents/*/runs/*/*.log")]
+    return "\n".join(f"== {file}\n{file.read_text('utf-8', 'replace')[-4000:]}" for file in files)
+
+
+__all__ = ["HAS_SANDBOX", "WRITE_NOTES", "log", "program_road", "wait_for_states", "work"]
