@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import secrets
 from pathlib import Path
@@ -27,12 +26,11 @@ from orchestra.train.train_report import MergeReport, Offer
 from orchestra.workspace.clean import clean
 from tests.conftest import MakeRepository
 from tests.train.mergiraf import GIVES_UP, stand_in
-from tests.train.test_killed import pickled, run
+from tests.train.test_killed import KILLS, KILLS_TIMEOUT_S, collect_garbage, pickled, run
 from tests.train.train_fixture import TrainFixture, landed, make_train, reasons
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 MERGE, EVENT = (json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8")) for name in ("merge", "train-event"))
-KILLS = int(os.environ.get("ORCHESTRA_KILLS", "2"))
 BASE = "".join(f"line {n}\n" for n in range(1, 31))
 
 
@@ -407,6 +405,7 @@ def test_the_train_says_so_in_events(train: TrainFixture) -> None:
     assert about[0].text == "trying a proposal for two: a proposal by rerere resolves f.txt"
 
 
+@pytest.mark.timeout(KILLS_TIMEOUT_S)
 @pytest.mark.parametrize("group", [(), ("group",)], ids=["alone", "with-its-group"])
 def test_killed_while_it_proposes(make_repository: MakeRepository, group: tuple[str, ...]) -> None:
     """Whatever a kill leaves, the next merge offers the same proposal, and what lands is what was taken."""
@@ -431,7 +430,7 @@ def test_killed_while_it_proposes(make_repository: MakeRepository, group: tuple[
         assert run(fleet, step, *group).returncode == -9
         assert (train.tip(), train.tip("agent/demo/two")) == (target, head)
         left = train.world.refs().get("demo/two/proposed")
-        train.checkout.git("gc", "--quiet", "--prune=now")
+        collect_garbage(train.checkout)
         found = offer(train.merge())
         assert found.commit is not None
         assert left in (None, found.commit)
