@@ -16,10 +16,17 @@ from orchestra.errors import ExitCode
     help={
         "message": "What to change, for the agent.",
         "from-train": "Add why the last merge evicted it: the conflicting pieces, the gate's log, the other agents.",
+        "from-pr": "Add what reviewers wrote on the pull request since the last request, on its files or on the whole.",
     },
-    examples=("request-changes api 'return 404, not 500'", "request-changes api --from-train"),
+    examples=(
+        "request-changes api 'return 404, not 500'",
+        "request-changes api --from-train",
+        "request-changes api --from-pr",
+    ),
 )
-def request_changes(call: Call, agent: str, message: str = "", from_train: bool = False) -> ExitCode:
+def request_changes(
+    call: Call, agent: str, message: str = "", from_train: bool = False, from_pr: bool = False
+) -> ExitCode:
     """Send an agent's work back with a message.
 
     The message is recorded and, unless its branch was adopted, appended to its TASK.md. A session that orchestra
@@ -36,6 +43,10 @@ def request_changes(call: Call, agent: str, message: str = "", from_train: bool 
 
         explanation = eviction_message.from_train(last_eviction(fleet, declared))
         message = "\n\n".join(part for part in (message.strip(), explanation) if part)
+    if from_pr:
+        from orchestra.review.pull_request_comments import read_comments
+
+        message = "\n\n".join(part for part in (message.strip(), read_comments(fleet, declared)) if part)
     session = read_session_facts(fleet).get(declared.name)
     if session is not None and session.runs:
         require_trust(fleet)

@@ -111,7 +111,9 @@ def format_pull_request(pull_request: TrainPullRequest | None) -> str:
         return f"pull request: the forge has none; {pushed}; orchestra merge opens it"
     line = f"pull request {request.number}: {request.state}, {request.url}"
     if request.state == "open":
-        return f"{line}; checks {request.checks}" if request.checks != "none" else line
+        line += f"; checks {request.checks}" if request.checks != "none" else ""
+        withdrawn = format_list(pull_request.withdrawn)
+        return f"{line}; {withdrawn} in it no longer approved as pushed: orchestra merge" if withdrawn else line
     if request.state == "merged" and pull_request.agents:
         return f"{line}; orchestra merge records what landed"
     return line

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestra.errors import GroundError
+from orchestra.forge.comments import Comment, seconds_of
 from orchestra.forge.program import ASK_S, call_program, read_row, read_rows, require_login, unexpected
 from orchestra.forge.pull_request import Checks, PullRequest, PullRequestState, newest, summarize_checks
 from orchestra.forge.remote_address import ForgeAddress
@@ -18,6 +19,7 @@ from orchestra.ledger import Json
 
 _FIELDS = "number,url,state,title,body,headRefOid,isCrossRepository,statusCheckRollup"
 _MOST_REQUESTS = "30"  # from branches of that name, those of forks included
+_MAY_WRITE = ("OWNER", "MEMBER", "COLLABORATOR")
 _PASSED = ("SUCCESS", "NEUTRAL", "SKIPPED")
 
 
@@ -61,6 +63,18 @@ class GitHub:
         """Replace title and body of a pull request."""
         self._send("PATCH", f"pulls/{number}", {"title": title, "body": body})
 
+    def comments(self, number: int) -> list[Comment]:
+        """Return the comments of the conversation, of reviews, and on lines that the pull request still has."""
+        found = []
+        for place in (f"issues/{number}/comments", f"pulls/{number}/reviews", f"pulls/{number}/comments"):
+            words = ("--hostname", self.address.host, f"repos/{self.address.path}/{place}?per_page=100")
+            answer = call_program(("gh", "api", *words), timeout_s=self.timeout_s)
+            try:
+                found += [_comment(row) for row in read_rows(answer, "gh api") if not _is_outdated(row)]
+            except (KeyError, ValueError, TypeError):
+                raise unexpected(answer, "gh api") from None
+        return found
+
     def _send(self, method: str, place: str, content: Mapping[str, str]) -> str:
         words = ("--hostname", self.address.host, "--method", method, f"repos/{self.address.path}/{place}")
         argv = ("gh", "api", *words, "--input", "-")
@@ -77,6 +91,24 @@ def _from_list(row: Mapping[str, Json]) -> PullRequest:
     state, checks = PullRequestState(str(row["state"]).lower()), _checks(row["statusCheckRollup"])
     head, title, body = (str(row[key] or "") for key in ("headRefOid", "title", "body"))
     return PullRequest(number, str(row["url"]), state, head, title, body, checks)
+
+
+def _is_outdated(row: Mapping[str, Json]) -> bool:
+    """Return True for a comment on a line that has changed since, and for a review that was not submitted."""
+    moved_on = "path" in row and row.get("line") is None and row.get("original_line") is not None
+    return moved_on or row.get("state") in ("PENDING", "DISMISSED")
+
+
+def _comment(row: Mapping[str, Json]) -> Comment:
+    author, path, line = row["user"], row.get("path"), row.get("line")
+    return Comment(
+        author=str(author["login"]) if isinstance(author, dict) else "a deleted account",
+        body=str(row["body"] or ""),
+        at=seconds_of(row.get("created_at") or row["submitted_at"]),
+        path=str(path) if path else None,
+        line=line if isinstance(line, int) else None,
+        may_write=row["author_association"] in _MAY_WRITE,
+    )
 
 
 def _checks(rollup: Json) -> Checks:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
 
 from orchestra.errors import GroundError
+from orchestra.forge.comments import Comment, seconds_of
 from orchestra.forge.program import ASK_S, call_program, read_row, read_rows, require_login, unexpected
 from orchestra.forge.pull_request import Checks, PullRequest, PullRequestState, newest, summarize_checks
 from orchestra.forge.remote_address import ForgeAddress
@@ -70,6 +71,14 @@ class GitLab:
         """Replace title and description of a merge request."""
         self._send("PUT", f"merge_requests/{number}", {"title": title, "description": body})
 
+    def comments(self, number: int) -> list[Comment]:
+        """Return the notes of people; GitLab does not say with them who may push."""
+        answer = self._send("GET", f"merge_requests/{number}/notes?sort=asc&per_page=100")
+        try:
+            return [_comment(row) for row in read_rows(answer, "glab api") if row["system"] is False]
+        except (KeyError, ValueError, TypeError):
+            raise unexpected(answer, "glab api") from None
+
     def _send(self, method: str, place: str, content: Mapping[str, str] | None = None) -> str:
         project = f"projects/{quote(self.address.path, safe='')}/{place}"
         words = ["--hostname", self.address.host, "--method", method, project]
@@ -88,6 +97,19 @@ def _from_row(row: Mapping[str, Json]) -> PullRequest:
         raise TypeError("the number of a merge request is no number")
     head, title, body = (str(row[key] or "") for key in ("sha", "title", "description"))
     return PullRequest(number, str(row["web_url"]), _STATES[str(row["state"])], head, title, body)
+
+
+def _comment(row: Mapping[str, Json]) -> Comment:
+    author, position = row["author"], row.get("position")
+    place = position if isinstance(position, dict) else {}
+    path, line = place.get("new_path"), place.get("new_line")
+    return Comment(
+        author=str(author["username"]) if isinstance(author, dict) else "",
+        body=str(row["body"] or ""),
+        at=seconds_of(row["created_at"]),
+        path=str(path) if path else None,
+        line=line if isinstance(line, int) else None,
+    )
 
 
 def _checks(pipeline: Json) -> Checks:

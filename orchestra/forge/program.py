@@ -33,13 +33,16 @@ def call_program(argv: Sequence[str], *, stdin: str = "", timeout_s: float) -> s
 
     It runs outside the repository, whose configuration agents can write.
     """
-    program, shown = argv[0], " ".join(argv[:3])
+    program, shown = argv[0], " ".join(argv[: 2 if argv[1] == "api" else 3])
     try:
         output = capture(argv, cwd=Path("/"), env={**os.environ, **_QUIET}, stdin=stdin, timeout_s=timeout_s)
     except (FileNotFoundError, PermissionError) as error:
         raise GroundError(f"{program} is not on PATH", hint=f"install it: {_INSTALL[program]}") from error
     if output.code is None:
-        raise GroundError(f"`{shown}` did not answer within {timeout_s:g} s", hint=f"try it by hand: {shown}")
+        raise GroundError(
+            f"`{shown}` did not answer within {timeout_s:g} s",
+            hint=f"{program} auth status shows whether the server answers",
+        )
     if output.code:
         reason = _refusal(output.stdout) or first_error_line(output.stderr) or f"exit code {output.code}"
         raise GroundError(f"`{shown}` failed: {reason}", hint=f"{program} auth status shows its login")

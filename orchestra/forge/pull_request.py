@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from orchestra.forge.comments import Comment
 from orchestra.forge.remote_address import ForgeAddress
 
 
@@ -57,6 +58,9 @@ class Forge(Protocol):
 
     def update(self, number: int, title: str, body: str) -> None:
         """Replace title and body of a pull request."""
+
+    def comments(self, number: int) -> list[Comment]:
+        """Return what people wrote on a pull request and on its lines, at most 100 of each kind."""
 
 
 def summarize_checks(*, failed: int, pending: int, passed: int) -> Checks:

@@ -21,13 +21,15 @@ _ANSWER_S = 5.0  # for the forge to say how the pull request is: status does not
 class TrainPullRequest:
     """What was pushed last, and its pull request as the forge reports it.
 
-    ``agents`` are in it as they are approved now, and have not landed. ``request`` None: the forge has none, or could
+    ``agents`` are in it as they are approved now, and have not landed; ``withdrawn`` are in it and no longer approved
+    as they are there. ``request`` None: the forge has none, or could
     not be asked (``problem`` says why).
     """
 
     branch: str
     commit: CommitId
     agents: tuple[AgentName, ...]
+    withdrawn: tuple[AgentName, ...]
     request: PullRequest | None
     problem: str | None
 
@@ -44,6 +46,7 @@ class TrainPullRequest:
         """Return the key ``pull_request`` of ``status --json``."""
         request = self.request
         document: dict[str, Json] = {"branch": self.branch, "commit": self.commit, "agents": list(self.agents)}
+        document |= {"withdrawn": list(self.withdrawn)}
         document |= {"number": request.number if request else None, "url": request.url if request else None}
         document |= {"state": request.state.value if request else None}
         return document | {"checks": request.checks.value if request else None, "problem": self.problem}
@@ -66,7 +69,14 @@ def read_train_pull_request(snapshot: FleetSnapshot) -> TrainPullRequest | None:
     except OrchestraError as error:
         problem = error.message
     agents = tuple(pending_agents(snapshot, pushed))
-    return TrainPullRequest(train_branch(fleet.name), pushed.commit, agents, request, problem)
+    withdrawn = withdrawn_agents(snapshot, pushed)
+    return TrainPullRequest(train_branch(fleet.name), pushed.commit, agents, withdrawn, request, problem)
+
+
+def withdrawn_agents(snapshot: FleetSnapshot, train: PushedTrain) -> tuple[AgentName, ...]:
+    """Return the agents that were pushed, have not landed, and are no longer approved as they were pushed."""
+    pending = pending_agents(snapshot, train)
+    return tuple(name for name in train.agents if name not in pending and snapshot.agent_refs(name).landed is None)
 
 
 def pending_agents(snapshot: FleetSnapshot, train: PushedTrain) -> dict[AgentName, PushedAgent]:
@@ -74,7 +84,8 @@ def pending_agents(snapshot: FleetSnapshot, train: PushedTrain) -> dict[AgentNam
     pending = {}
     for agent in snapshot.fleet.blueprint.agents:
         refs, pushed = snapshot.agent_refs(agent.name), train.agents.get(agent.name)
-        if pushed is None or refs.base is None or refs.landed is not None or refs.discarded is not None:
+        decided = (refs.landed, refs.discarded, refs.changes_requested)
+        if pushed is None or refs.base is None or decided != (None, None, None):
             continue
         # New commits without a new approval leave the approval of what was pushed.
         if pushed.tip in (refs.approved, commit_to_land(refs, snapshot.branch_tip(agent))):

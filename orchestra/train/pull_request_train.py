@@ -9,7 +9,11 @@ from __future__ import annotations
 from orchestra.errors import GroundError
 from orchestra.fleet import Fleet, FleetSnapshot, read_snapshot
 from orchestra.forge.selection import open_forge
+from orchestra.forge.train_branch import pushed_ref, read_pushed
 from orchestra.git.refs import CommitId
+from orchestra.git.remote import look
+from orchestra.review.pushed_work import withdrawn_agents
+from orchestra.text import format_list
 from orchestra.train.entries import Entries
 from orchestra.train.events import EventSink
 from orchestra.train.landing import TargetMoved, VerdictChanged
@@ -47,6 +51,18 @@ def take_in_merged(
     return snapshot, check_target(snapshot), sentences
 
 
+def _advise_about_withdrawn(publisher: Publisher, context: TrainContext) -> None:
+    """Say what the last push still has, where nothing replaces it: somebody may merge it."""
+    fleet = publisher.fleet
+    pushed = read_pushed(fleet.repository.git, pushed_ref(fleet.name))
+    names = withdrawn_agents(read_snapshot(fleet), pushed) if pushed else ()
+    if names and look(fleet.repository.git, publisher.remote, publisher.branch) is not None:
+        sentence = (
+            f"{publisher.branch} on {publisher.remote} still has {format_list(names)}, no longer approved as pushed"
+        )
+        context.recorder.advise(f"{sentence}: close the {publisher.forge.noun}, or approve and merge again", names)
+
+
 def decide(
     context: TrainContext, entries: Entries, position: TargetPosition, publisher: Publisher | None
 ) -> tuple[TrainRun, CommitId, PullRequestReport | None]:
@@ -56,6 +72,8 @@ def decide(
         run = TrainRun(context, entries, position)
         tip = run.run()
         if publisher is None or not run.passed:
+            if publisher is not None:
+                _advise_about_withdrawn(publisher, context)
             return run, tip, None
         try:
             return run, tip, publisher.publish(context, run.passed, position)

@@ -70,6 +70,14 @@ def send(state: dict[str, Any], words: list[str]) -> dict[str, Any] | None:
     return None
 
 
+def list_comments(state: dict[str, Any], place: str) -> list[dict[str, Any]]:
+    """Answer ``issues/12/comments``, ``pulls/12/comments`` and ``pulls/12/reviews``."""
+    prefix = f"repos/{state['project'].partition('/')[2]}/"
+    assert place.startswith(prefix) and place.endswith("?per_page=100"), place
+    rows: list[dict[str, Any]] = state.get("comments", {}).get(place.removeprefix(prefix).partition("?")[0], [])
+    return rows
+
+
 def refuse(reason: str) -> None:
     """End as ``gh api`` does for a request that is refused: the answer on standard output, a line on standard error."""
     answer = {"message": "Validation Failed", "errors": [{"resource": "PullRequest", "message": reason}]}
@@ -97,6 +105,9 @@ def main() -> None:
     elif words[:2] == ["pr", "list"]:
         sys.stdout.write(json.dumps(list_requests(state, words)) + "\n")
     elif words[0] == "api":
+        if "--method" not in words:
+            sys.stdout.write(json.dumps(list_comments(state, words[-1])))
+            return
         if mode == "read-only":
             refuse("Resource not accessible by personal access token")
         answer = send(state, words)

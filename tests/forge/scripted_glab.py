@@ -66,6 +66,8 @@ def answer(state: dict[str, Any], method: str, place: str) -> Any:
         request |= {"base": content["target_branch"], "title": content["title"], "body": content["description"]}
         state["requests"].append(request)
         return row_of(state, request, single=True)
+    if number.endswith("/notes"):
+        return state.get("notes", [])
     request = next(one for one in state["requests"] if str(one["number"]) == number)
     if method == "PUT":
         content = json.load(sys.stdin)

@@ -72,7 +72,7 @@ def test_what_gitlab_refuses_is_reported(gitlab: ForgeWorld) -> None:
     gitlab.change(mode="refused")
     report = gitlab.train.merge()
     assert report.pull_request is not None
-    assert "merge_requests: `glab api --hostname` failed: 403 Forbidden" in str(report.pull_request.problem)
+    assert "merge_requests: `glab api` failed: 403 Forbidden" in str(report.pull_request.problem)
     gitlab.change(mode="logged-out")
     with pytest.raises(GroundError, match="glab is not logged in") as refused:
         gitlab.train.merge()
