@@ -43,11 +43,12 @@ class Origin:
 class RunnerKind(StrEnum):
     CLAUDE = "claude"  # the Claude Code client, driven by orchestra
     CODEX = "codex"  # the Codex CLI, driven by orchestra
+    GEMINI = "gemini"  # the Gemini CLI, driven by orchestra
     COMMAND = "command"  # any program, from an argv template
     NONE = "none"  # a person starts it; orchestra prints the command
 
 
-PROGRAMS = frozenset({RunnerKind.CODEX})
+PROGRAMS = frozenset({RunnerKind.CODEX, RunnerKind.GEMINI})
 """The kinds that orchestra drives headless through the program's own options (sessions/runners/program.py)."""
 
 

@@ -165,7 +165,7 @@ class SessionFacts:
     """An agent's sessions: the fields describe the newest one, except where noted."""
 
     agent: str
-    kind: str  # claude, codex, command
+    kind: str  # of the runner: claude, codex, command, ...
     mode: str  # headless, tmux
     session_id: str = ""
     runs: int = 0  # sessions so far

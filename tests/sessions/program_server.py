@@ -1,4 +1,4 @@
-"""A scripted model server for programs other than Claude Code: OpenAI's Responses API, on the loopback interface.
+"""A scripted model server for programs other than Claude Code: the APIs of OpenAI (Responses) and Gemini, on loopback.
 
     {"one": [{"shell": "git commit -qam x"}, {"expect": "AGENT_NOTES.md", "shell": "..."}, {"text": "Done."}]}
 
@@ -94,15 +94,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         body = json.loads(gzip.decompress(raw) if self.headers.get("content-encoding") == "gzip" else raw or b"{}")
-        if not self.path.split("?")[0].endswith("/responses"):
+        is_gemini = "streamGenerateContent" in self.path
+        if not is_gemini and not self.path.endswith("/responses"):
             self._json(404, {"error": {"message": f"no {self.path} here"}})
             return
-        turn = self.server.play(body, body["input"])
+        turn = self.server.play(body, body["contents" if is_gemini else "input"])
         if "error" in turn:
             status = turn["error"]
             self._json(status, {"error": {"message": f"scripted {status}", "type": "server_error", "code": status}})
         else:
-            self._events(_responses(body, turn))
+            self._events(_gemini(turn) if is_gemini else _responses(body, turn))
 
     def _json(self, status: int, value: Json) -> None:
         data = json.dumps(value).encode()
@@ -118,7 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("connection", "close")
         self.end_headers()
         for event in events:
-            self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+            name = f"event: {event['type']}\n" if "type" in event else ""
+            self.wfile.write(f"{name}data: {json.dumps(event)}\n\n".encode())
         self.close_connection = True
 
 
@@ -140,6 +142,22 @@ def _responses(body: Json, turn: Json) -> Iterator[Json]:
     yield {"type": "response.output_item.added", "output_index": 0, "item": item}
     yield {"type": "response.output_item.done", "output_index": 0, "item": item}
     yield {"type": "response.completed", "response": response | {"status": "completed", "usage": usage}}
+
+
+def _gemini(turn: Json) -> Iterator[Json]:
+    """Yield the answer of the Gemini API; ``write`` is a call of its edit tool."""
+    call: Json = {"name": "run_shell_command", "args": {"command": turn.get("shell"), "is_background": False}}
+    if "write" in turn:
+        call = {"name": "write_file", "args": {"file_path": turn["write"], "content": "written\n"}}
+    part = {"text": turn["text"]} if "text" in turn else {"functionCall": call | {"id": uuid4().hex[:8]}}
+    given, cached, out = _USAGE
+    usage = {"promptTokenCount": given, "cachedContentTokenCount": cached, "candidatesTokenCount": out}
+    content = {"role": "model", "parts": [part]}
+    yield {
+        "candidates": [{"content": content, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": usage | {"totalTokenCount": given + out},
+        "modelVersion": "scripted",
+    }
 
 
 def _turns(history: list[Json]) -> int:

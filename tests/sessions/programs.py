@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-PACKAGES = {"codex": "@openai/codex@0.171.0"}
+PACKAGES = {"codex": "@openai/codex@0.171.0", "gemini": "@google/gemini-cli@0.61.0"}
 
 
 @cache

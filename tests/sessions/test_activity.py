@@ -40,6 +40,17 @@ def test_a_program_that_counts_a_whole_session_is_not_added_up() -> None:
     assert total([first, second, other]) == Usage(None, 35, 8, 0, 3, 3)
 
 
+def test_an_error_of_gemini_says_what_it_means() -> None:
+    reader = parser_of(("gemini",))
+    for status, fault in ((429, "busy"), (401, "login")):
+        error = {"type": "unknown", "message": f'[API Error: {{"error":{{"message":"no","code":{status}}}}}]'}
+        alert = reader.feed(json.dumps({"type": "result", "status": "error", "error": error}).encode())
+        assert alert is not None
+        assert (str(alert.kind), reader.result().fault) == (fault, fault)
+    reader.feed(b'{"type": "result", "status": "success", "stats": {}}')
+    assert (reader.result().is_error, reader.result().fault) == (False, "")
+
+
 @pytest.mark.parametrize(
     ("message", "fault"),
     [

@@ -33,6 +33,7 @@ class Codex:
     package = "npm install -g @openai/codex"
     oldest: tuple[int, ...] = (0, 171, 0)
     newest: tuple[int, ...] = (0, 171, 0)
+    rules_in_prompt = False
 
     def start(self, session: ProgramSession) -> tuple[str, ...]:
         """Return the command of a new session; ``-`` reads the prompt from standard input."""

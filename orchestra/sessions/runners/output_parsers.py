@@ -117,7 +117,7 @@ def _gemini(summary: SessionResult, event: Json) -> SessionResult:
         return replace(summary, text=(before + str(event["content"]))[:_LONGEST])
     if kind == "result":
         stats = event.get("stats") or {}
-        used = Usage(None, stats.get("input_tokens", 0), stats.get("output_tokens", 0), 0, 1)
+        used = Usage(None, stats.get("input_tokens", 0), stats.get("output_tokens", 0), stats.get("cached", 0), 1)
         failed = event.get("status") != "success"
         reason = str((event.get("error") or {}).get("message", event.get("status"))) if failed else ""
         return replace(summary, usage=add(summary.usage, used), is_error=failed, reason=reason[:_LONGEST])

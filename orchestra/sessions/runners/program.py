@@ -1,4 +1,4 @@
-"""The programs that orchestra drives headless through their own options: codex.
+"""The programs that orchestra drives headless through their own options: codex and gemini.
 
 ``AgentProgram`` is what such a program must supply: its commands, what it reads (rules, permissions), its login. All
 else is the same for each: it is sent back while its work is not finished (resume_loop.py), and its output gives the
@@ -45,6 +45,7 @@ class AgentProgram(Protocol):
     package: str  # the command that installs it
     oldest: tuple[int, ...]  # the versions that were tested
     newest: tuple[int, ...]
+    rules_in_prompt: bool  # its first prompt ends with the fleet's rules
 
     def start(self, session: ProgramSession) -> tuple[str, ...]:
         """Return the command of a new session."""
@@ -86,6 +87,8 @@ class ProgramRunner:
         write_atomically(agent.settings, json.dumps(sandbox, indent=1) + "\n")
         can_resume = request.resume and bool(request.session_id)
         template = self.program.resume(session) if can_resume else self.program.start(session)
+        if self.program.rules_in_prompt and not can_resume:
+            run.prompt.write_text(f"{request.prompt}{session.rules}", "utf-8")
         values = {
             "prompt": request.prompt,
             "prompt_file": str(run.prompt),

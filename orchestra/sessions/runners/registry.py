@@ -13,6 +13,7 @@ from orchestra.git.git_process import Git
 from orchestra.sessions.runners.claude import ClaudeRunner
 from orchestra.sessions.runners.codex import Codex
 from orchestra.sessions.runners.command import CommandRunner
+from orchestra.sessions.runners.gemini import Gemini
 from orchestra.sessions.runners.program import AgentProgram, ProgramRunner
 from orchestra.sessions.runners.protocol import Runner
 from orchestra.sessions.state import SessionResult
@@ -20,7 +21,7 @@ from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest, rea
 from orchestra.sessions.tail import Tail
 from orchestra.sessions.window_line import window_cost
 
-PROGRAM_OF: Mapping[RunnerKind, AgentProgram] = {RunnerKind.CODEX: Codex()}
+PROGRAM_OF: Mapping[RunnerKind, AgentProgram] = {RunnerKind.CODEX: Codex(), RunnerKind.GEMINI: Gemini()}
 
 
 def runner_of(kind: RunnerKind) -> Runner:
