@@ -262,7 +262,7 @@ def default_blueprint(repository: Repository) -> str:
         return names[0]
     hint = "orchestra blueprints lists what can be named; orchestra init writes one for this repository"
     if names:
-        hint = f"name one of {format_list(names, conjunction='or', most=8)}: --blueprint={names[0]}"
+        hint = f"name one of {format_list(names, conjunction='or', most=8)}: -b {names[0]}"
     raise UsageError("no fleet was spawned in this repository yet: which blueprint?", hint=hint)
 
 

@@ -56,16 +56,31 @@ class Call:
             return self, words
         is_file = path.is_file() and (path != Path(first) or path.suffix in (".yaml", ".yml"))
         if is_agent and is_file and fleet is not None:
-            hint = f"name the blueprint with --blueprint={first}, or with --blueprint={fleet.name} {first} the agent"
+            hint = f"for the blueprint: -b {first}; for the agent: -b {fleet.name} {first}"
             raise CommandLineError(f"{first} is a blueprint and an agent", hint=hint, usage=self.verb.usage)
         return (replace(self, blueprint=first), words[1:]) if is_file else (self, words)
 
     def print_next(self, words: str | None, *, with_blueprint: bool = True) -> None:
-        """Print the command to type next, with the shared options that this call needed; nothing without words."""
-        if words and not self.json:
-            blueprint = f" --blueprint={shlex.quote(self.blueprint)}" if self.blueprint and with_blueprint else ""
-            repo = f" --repo={shlex.quote(self.repo)}" if self.repo else ""
-            print_result(f"next: orchestra {words}{blueprint}{repo}")
+        """Print the command to type next, with the blueprint and repository that this call named.
+
+        Nothing is printed without ``words``. ``path AGENT`` means that a person works in the agent's worktree.
+        """
+        if not words or self.json:
+            return
+        from orchestra.cli import ns
+
+        verb, _, rest = words.partition(" ")
+        command = f"orchestra {words}"
+        if self.blueprint and with_blueprint:
+            named = shlex.quote(self.blueprint)
+            is_plain = any("BLUEPRINT" in word.shown for word in ns[verb].verb.words)
+            command = f"orchestra {verb} {named} {rest}".rstrip() if is_plain else f"{command} -b {named}"
+        if self.repo:
+            command += f" --repo={shlex.quote(self.repo)}"
+        if verb == "path":
+            print_result(f"{rest} has no runner: work in its worktree, commit, and fill in AGENT_NOTES.md.")
+            command = f'cd "$({command})"'
+        print_result(f"next: {command}")
 
     def wrong_line(self, message: str, *, hint: str | None = None) -> CommandLineError:
         """Return the error of a command line that makes no sense, with the usage of the verb."""

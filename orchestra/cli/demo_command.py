@@ -23,7 +23,7 @@ from orchestra.errors import ExitCode, GroundError, Shortfall, UsageError
 from orchestra.fleet import Fleet, open_fleet
 
 LANDS = ("schema", "auth", "health", "api")  # in this order
-EVICTED = "tests"
+EVICTED = "integration"
 _SAMPLE = Path(__file__).parents[1] / "_sample"
 _BLUEPRINT = "blueprints/demo.yaml"
 _WITH_STEPS = ("spawn", "rebase-and-test", "merge")

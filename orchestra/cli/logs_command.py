@@ -1,4 +1,4 @@
-"""``orchestra logs``: what an agent's sessions printed and did."""
+"""``orchestra logs``: what the agents' sessions printed and did."""
 
 from __future__ import annotations
 
@@ -11,22 +11,32 @@ from orchestra.errors import ExitCode
 
 
 @task(
-    "AGENT",
-    help={"follow": "Print new lines until Ctrl-C.", "raw": "The program's own output, as it printed it."},
-    examples=("logs api", "logs -f api"),
+    "[AGENT...]",
+    help={"follow": "Print new lines until Ctrl-C.", "raw": "The programs' own output, as they printed it."},
+    examples=("logs api", "logs -f api auth"),
 )
-def logs(call: Call, agent: str, follow: bool = False, raw: bool = False) -> ExitCode:
-    """Print what an agent's sessions wrote and did."""
-    from orchestra.sessions.logs import read_log
+def logs(call: Call, agents: tuple[str, ...], follow: bool = False, raw: bool = False) -> ExitCode:
+    """Print what agents' sessions wrote and did.
+
+    With several agents, each line begins with the name of its agent. Without a name: all agents that had a session.
+    """
+    from orchestra.sessions.logs import read_logs
 
     fleet = call.load_fleet()
-    declared = call.agent(fleet, agent)
+    selected = call.agents(fleet, agents)
     if call.json and follow:
         raise call.wrong_line("--json prints one document, and --follow does not end", hint="give one of them")
+    lines = read_logs(fleet, selected, follow=follow, raw=raw)
     if call.json:
-        show_json({"agent": declared.name, "lines": list(read_log(fleet, declared, raw=raw))})
+        by_agent: dict[str, list[str]] = {}
+        for name, line in lines:
+            by_agent.setdefault(name, []).append(line)
+        rows = [{"agent": name, "lines": agent_lines} for name, agent_lines in by_agent.items()]
+        show_json({"fleet": fleet.name, "agents": rows})
         return ExitCode.DONE
+    width = max((len(agent.name) for agent in selected or fleet.blueprint.agents), default=0)
+    is_one = selected is not None and len(selected) == 1
     with suppress(KeyboardInterrupt) if follow else nullcontext():
-        for line in read_log(fleet, declared, follow=follow, raw=raw):
-            print_result(line)
+        for name, line in lines:
+            print_result(line if is_one else f"{name:<{width}} | {line}")
     return ExitCode.DONE

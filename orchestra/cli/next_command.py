@@ -30,8 +30,10 @@ def next(call: Call) -> ExitCode:
         show_json({"fleet": fleet.name, "waiting": rows, "next": next_command(status)})
         return ExitCode.DONE
     if not needs:
-        print_result("No agent is waiting for a person.")
-        call.print_next(next_command(status))
+        words = next_command(status)
+        if not (words or "").startswith("path "):
+            print_result("No agent is waiting for a person.")
+        call.print_next(words)
         return ExitCode.DONE
     first = needs[0]
     if first.command.startswith("attach "):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestra.blueprint.model import RunnerKind
 from orchestra.forge.pull_request import PullRequestState
 from orchestra.review.verdicts import Verdict
 from orchestra.sessions.state import State
@@ -44,10 +45,15 @@ def next_command(status: Status) -> str | None:
     approved = [row for row in rows if row.standing.verdict is Verdict.APPROVED and row.standing.refs.landed is None]
     if any(row.agent.name not in in_open_request for row in approved):
         return "merge"
+    by_hand = [row for row in rows if row.agent.runner.kind is RunnerKind.NONE and not row.agent.adopted]
     for state, command in ((State.READY, "start"), (State.STOPPED, "start"), (State.DECLARED, "spawn")):
-        names = [row.agent.name for row in rows if row.state.state is state]
+        names = [
+            row.agent.name for row in rows if row.state.state is state and (command == "spawn" or row not in by_hand)
+        ]
         if names:
             return command if len(names) == len(rows) else f"{command} {' '.join(names)}"
+    if unfinished := [row for row in by_hand if row.state.state in (State.READY, State.WORKING)]:
+        return f"path {unfinished[0].agent.name}"
     if any(row.state.state in _AT_WORK for row in rows):
         return "status --watch"
     settled = [row for row in rows if row.state.state in (State.LANDED, State.DISCARDED)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from orchestra.blueprint.model import AgentName, RunnerKind
 from orchestra.cli.call import Call, recover_landing
 from orchestra.cli.console import Cell, Tone, print_note, print_result, show_json, show_table
 from orchestra.cli.program import task
@@ -81,8 +83,14 @@ def spawn(
     if report.not_ready:
         call.print_next(" ".join(["spawn", *(place.agent for place in report.not_ready)]), with_blueprint=False)
     elif ready:
-        call.print_next("status --watch" if start else "start", with_blueprint=False)
+        call.print_next("status --watch" if start else _start_command(fleet, ready), with_blueprint=False)
     return ExitCode.SHORT if report.not_ready else ExitCode.DONE
+
+
+def _start_command(fleet: Fleet, ready: Sequence[AgentName]) -> str:
+    """Return the words that put these agents to work; agents without a runner wait for a person."""
+    has_runner = [name for name in ready if fleet.require_agent(name).runner.kind is not RunnerKind.NONE]
+    return "start" if has_runner else f"path {ready[0]}"
 
 
 def _note_shadowing(fleet: Fleet, blueprint: str) -> None:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from orchestra.blueprint.model import Agent, RunnerKind, RunnerMode
+from orchestra.blueprint.model import Agent, AgentName, RunnerKind, RunnerMode
 from orchestra.engine import process_tree
 from orchestra.errors import UsageError
 from orchestra.files import read_tail
 from orchestra.fleet import Fleet
 from orchestra.sessions.runners.output_parsers import as_object
-from orchestra.sessions.store import FleetFolder, RunFolder
+from orchestra.sessions.store import AgentFolder, FleetFolder, RunFolder
 from orchestra.sessions.tail import Tail
 
 _WIDTH = 160
@@ -28,15 +28,42 @@ _HOOK_ERROR = re.compile(r"\A\w+:\w+ hook error: \[.*?\]: ", re.DOTALL)
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def read_log(fleet: Fleet, agent: Agent, *, follow: bool = False, raw: bool = False) -> Iterator[str]:
-    """Yield all runs of an agent, oldest first. ``follow``: stay with the newest until it ends. ``raw``: unchanged.
+def read_logs(
+    fleet: Fleet, agents: Sequence[Agent] | None, *, follow: bool = False, raw: bool = False
+) -> Iterator[tuple[AgentName, str]]:
+    """Return the lines of these agents' sessions (None: of all that had one), oldest run first.
 
-    Raises UsageError when the agent never had a session.
+    ``follow``: stay with the newest run of each until it ends; their lines come as they are written. ``raw``:
+    unchanged. Raises UsageError when one of the agents never had a session.
     """
-    folder = FleetFolder(fleet.folder).agent(agent.name)
-    runs = [run for run in folder.runs() if run.request is not None]
-    if not runs:
-        raise UsageError(f"{agent.name} has had no session yet", hint=f"run orchestra start {agent.name}")
+    streams: dict[AgentName, Iterator[str | None]] = {}
+    for agent in fleet.blueprint.agents if agents is None else agents:
+        folder = FleetFolder(fleet.folder).agent(agent.name)
+        runs = [run for run in folder.runs() if run.request is not None]
+        if runs:
+            streams[agent.name] = _read_runs(folder, runs, follow=follow, raw=raw)
+        elif agents is not None:
+            raise UsageError(f"{agent.name} has had no session yet", hint=f"run orchestra start {agent.name}")
+    if not streams:
+        raise UsageError(f"no agent of fleet {fleet.name} has had a session yet", hint="run orchestra start")
+    return _interleave(streams)
+
+
+def _interleave(streams: dict[AgentName, Iterator[str | None]]) -> Iterator[tuple[AgentName, str]]:
+    """Yield the lines of all streams until each has ended; take turns wherever one yields None: no line yet."""
+    while streams:
+        for name, stream in list(streams.items()):
+            for line in stream:
+                if line is None:
+                    break
+                yield name, line
+            else:
+                del streams[name]
+        if streams:
+            time.sleep(_LOOK_S)
+
+
+def _read_runs(folder: AgentFolder, runs: Sequence[RunFolder], *, follow: bool, raw: bool) -> Iterator[str | None]:
     for run, following in zip(runs, [*runs[1:], None], strict=True):
         request = run.request
         if not raw:
@@ -71,7 +98,7 @@ def _events_before(run: RunFolder | None) -> int | None:
     return run.run.events_before if run is not None and run.run is not None else None
 
 
-def _lines(tail: Tail, run: RunFolder, raw: bool, *, follow: bool) -> Iterator[str]:
+def _lines(tail: Tail, run: RunFolder, raw: bool, *, follow: bool) -> Iterator[str | None]:
     while True:
         # Checked before the output is read, so that all of it is shown.
         is_over = not follow or run.ending is not None or run.run is None or not process_tree.is_alive(run.run.keeper)
@@ -80,7 +107,7 @@ def _lines(tail: Tail, run: RunFolder, raw: bool, *, follow: bool) -> Iterator[s
         if is_over:
             yield from _readable(run, tail.last_part(), raw)
             return
-        time.sleep(_LOOK_S)
+        yield None
 
 
 def _readable(run: RunFolder, line: bytes, raw: bool) -> Iterator[str]:

@@ -148,7 +148,7 @@ def _check_branch(ground: Ground, branch: str, owner: Agent | None, symbolic: st
         raise UsageError(f"the branch name {branch!r} {problem}", hint=hint)
     if (elsewhere := _owner_in_another_fleet(fleet, branch)) is not None:
         other_fleet, agent = elsewhere
-        hint = f"land it with that fleet: orchestra review {agent} --blueprint={other_fleet}"
+        hint = f"land it with that fleet: orchestra review {agent} -b {other_fleet}"
         raise UsageError(f"{branch} is the branch of agent {agent} of fleet {other_fleet}", hint=hint)
     if owner is not None and ground.of(owner).base is not None:
         fact = f"was adopted as agent {owner.name}" if owner.adopted else f"is the branch of agent {owner.name}"

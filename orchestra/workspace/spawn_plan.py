@@ -262,7 +262,10 @@ def plan_agents(
     # What each agent needs.
     planned = [_plan_agent(ground, agent, agent in new, belongings, notes, restored=restored) for agent in living]
     if new and belongings is not None:
-        notes += [f"setup: nothing untracked is called {name}" for name in belongings.missing]
+        notes += [
+            f"worktrees.setup names {name}, but {belongings.source} has no untracked file or folder of that name"
+            for name in belongings.missing
+        ]
         notes += [
             f"setup: {name} is not shared: a virtual environment names the folder that it was made in, and would "
             "install into the main checkout; create it in each worktree with setup.run"

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 
+from orchestra.blueprint.catalog import shipped_blueprints
 from orchestra.files import LONGEST_RECORD, read_regular, write_atomically
 from orchestra.fleet import Fleet
 from orchestra.git.git_process import Git
@@ -41,7 +42,7 @@ class Belongings:
     files: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     visible: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()  # entries of setup.copy and setup.share that match nothing
+    missing: tuple[str, ...] = ()  # entries of a person's setup.copy and setup.share that match nothing
     virtual_environments: tuple[str, ...] = ()  # of setup.share: not copied, since their files name their folder
 
 
@@ -70,8 +71,18 @@ def find_belongings(fleet: Fleet) -> Belongings | None:
         for name in sorted(names)
         if (source / name).is_file() and not any(PurePosixPath(name).is_relative_to(folder) for folder in below)
     )
-    missing = (*(p for p, matches in by_pattern.items() if not matches), *(f for f in setup.share if f not in shared))
+    unmatched = (*(p for p, matches in by_pattern.items() if not matches), *(f for f in setup.share if f not in shared))
+    missing = tuple(name for name in unmatched if not _is_shipped(fleet, name))
     return Belongings(source, files, folders, _visible(git, [*files, *folders]), missing, virtual)
+
+
+def _is_shipped(fleet: Fleet, entry: str) -> bool:
+    """Return True for an entry of a shipped blueprint: those name what a repository may have, such as ``.env``."""
+    setup, origins = fleet.blueprint.worktrees.setup, fleet.blueprint.origins
+    keys = [("copy", number) for number, name in enumerate(setup.copy) if name == entry]
+    keys += [("share", number) for number, name in enumerate(setup.share) if name == entry]
+    places = [origins.get(("worktrees", "setup", *key)) for key in keys]
+    return all(place is not None and place.file.is_relative_to(shipped_blueprints()) for place in places)
 
 
 def _untracked(git: Git, *options: str) -> list[str]:

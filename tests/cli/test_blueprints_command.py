@@ -111,7 +111,7 @@ def test_the_only_blueprint_of_a_repository_needs_no_name(
     assert (code, out) == (2, "")
     assert err == (
         "error: no fleet was spawned in this repository yet: which blueprint?\n"
-        "hint: name one of shop or site: --blueprint=shop\n"
+        "hint: name one of shop or site: -b shop\n"
     )
 
 

@@ -56,7 +56,7 @@ def test_the_target_passes_the_checks_and_the_evicted_branch_on_top_does_not(dem
     service = Checkout(demo_run[0] / "orders-service")
     contract = [sys.executable, "tools/contract.py"]
     assert subprocess.run(contract, cwd=service.path, capture_output=True, check=False).returncode == 0
-    branch = service.git("for-each-ref", "--format=%(refname)", "refs/heads/agent/*/tests")
+    branch = service.git("for-each-ref", "--format=%(refname)", "refs/heads/agent/*/integration")
     text = service.read("tests/integration/orders.test.ts", branch)
     red = service.path / "tests" / "integration"
     red.mkdir(parents=True)
@@ -70,13 +70,13 @@ def test_the_target_passes_the_checks_and_the_evicted_branch_on_top_does_not(dem
 def test_the_output_explains_the_eviction_and_names_its_log(demo_run: DemoRun) -> None:
     folder, done = demo_run
     output = done.stdout + done.stderr
-    assert re.search(r"tests\b.*\bevicted|evicted\b.*\btests", output)
-    assert "tests: evicted, logical-conflict with api" in output
+    assert re.search(r"integration\b.*\bevicted|evicted\b.*\bintegration", output)
+    assert "integration: evicted, logical-conflict with api" in output
     logs = [Path(word.rstrip(".,;)")) for word in re.findall(r"(/\S.*?\.(?:log|txt))", output)]
     texts = [log.read_text() for log in logs if log.exists()]
     assert any("POST /v1/orders/{id}/cancel is not an operation" in text for text in texts), output
-    page = output.partition("Why tests was evicted")[2]
-    for quoted in ("tests says:", "POST /v1/orders/{id}/cancel`", "api says:", "PATCH /v1/orders/{id}"):
+    page = output.partition("Why integration was evicted")[2]
+    for quoted in ("integration says:", "POST /v1/orders/{id}/cancel`", "api says:", "PATCH /v1/orders/{id}"):
         assert quoted in page
     assert str(folder / "worktrees") in done.stdout
 

@@ -99,4 +99,4 @@ def test_logs_and_start_have_documents(
     assert (code, out) == (2, "")
     assert "one has had no session yet" in err
     schema = json.loads((SCHEMAS / "logs.schema.json").read_text())
-    assert schema["required"] == ["agent", "lines"]
+    assert schema["required"] == ["fleet", "agents"]

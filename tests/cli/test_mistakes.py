@@ -60,7 +60,14 @@ WITHOUT_A_FLEET: dict[str, tuple[int, str]] = {
         2,
         ("error: no completion for 'tcsh'\nhint: orchestra completion bash, zsh or fish\nUSAGE of completion\n"),
     ),
-    "logs": (2, ("error: logs needs AGENT\nUSAGE of logs\n")),
+    "logs": (
+        3,
+        (
+            "error: . is not inside a git repository: not a git repository (or any of the parent "
+            "directories): .git\n"
+            "hint: run it inside a repository, or name one with --repo\n"
+        ),
+    ),
     "approve": (
         3,
         (
@@ -228,6 +235,7 @@ WITH_A_FLEET: dict[str, tuple[int, str]] = {
         2,
         ("error: --graph, --resolved and --json each show one thing\nhint: give one of them\nUSAGE of plan\n"),
     ),
+    "logs": (2, ("error: no agent of fleet shop has had a session yet\nhint: run orchestra start\n")),
     "logs one": (2, ("error: one has had no session yet\nhint: run orchestra start one\n")),
     "logs -f one --json": (
         2,

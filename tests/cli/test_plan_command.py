@@ -35,7 +35,7 @@ def test_the_plan_goes_to_standard_output_with_places_to_jump_to(orchestra: Orch
     assert out.startswith("plan of pair\n  blueprint  blueprints/pair.yaml\n  target     main at ")
     assert "\n  critical path: one -> two (2 of 2 agents land one after another)\n" in out
     assert "\n1 warning\n  blueprints/pair.yaml:7:40: warning: one and two may both change src/b/x: " in out
-    assert out.endswith(f"\nnext: orchestra spawn --blueprint=pair --repo={ground}\n")
+    assert out.endswith(f"\nnext: orchestra spawn pair --repo={ground}\n")
 
 
 def test_what_spawn_would_do_is_part_of_it_and_nothing_is_done(orchestra: Orchestra, ground: Path) -> None:

@@ -205,8 +205,8 @@ def test_agents_are_about_what_the_library_promises(name: str, first: int, last:
 def test_names_of_mvp5_are_fixed() -> None:
     """The demo and the documentation speak of them."""
     fleet = shipped_fleet("mvp5")
-    assert [agent.name for agent in fleet.agents] == ["schema", "api", "auth", "health", "tests"]
-    assert fleet.merge_order == ("schema", "auth", "health", "api", "tests")
+    assert [agent.name for agent in fleet.agents] == ["schema", "api", "auth", "health", "integration"]
+    assert fleet.merge_order == ("schema", "auth", "health", "api", "integration")
 
 
 def test_production15_and_enterprise50_cover_each_topic() -> None:

@@ -12,7 +12,7 @@ import pytest
 from orchestra.errors import GroundError
 from orchestra.review.verdicts import request_changes
 from orchestra.sessions.change_requests import has_request
-from orchestra.sessions.logs import read_log
+from orchestra.sessions.logs import read_logs
 from orchestra.sessions.runners.registry import read_result
 from orchestra.sessions.start import ensure_supervisor
 from orchestra.sessions.state import State, Stop
@@ -163,14 +163,14 @@ def test_a_pipe_or_a_link_in_place_of_the_output_is_not_read(make_live_fleet: Ma
     for path in (run.out, run.err, live.files("a").events):
         path.unlink(missing_ok=True)
         os.mkfifo(path)
-    assert [line for line in read_log(live.fleet, live.agent("a")) if "output" in line] == []
+    assert [line for _, line in read_logs(live.fleet, [live.agent("a")]) if "output" in line] == []
     request = run.request
     assert request is not None
     assert read_result(request, run).text == ""
     for path in (run.out, run.err):
         path.unlink()
         path.symlink_to(secret)
-    assert "s3cr3t" not in "".join(read_log(live.fleet, live.agent("a")))
+    assert "s3cr3t" not in "".join(line for _, line in read_logs(live.fleet, [live.agent("a")]))
     assert list(Tail(run.out).lines()) == []
 
 

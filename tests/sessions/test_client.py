@@ -13,7 +13,7 @@ import pytest
 
 from orchestra.blueprint.model import Limits, RunGate
 from orchestra.engine import process
-from orchestra.sessions.logs import read_log
+from orchestra.sessions.logs import read_logs
 from orchestra.sessions.sandbox import sandbox_available
 from orchestra.sessions.start import send_message
 from orchestra.sessions.state import State
@@ -42,7 +42,7 @@ def test_a_fleet_of_five_works_and_finishes(client_fleet: MakeClientFleet) -> No
         kinds = [event["event"] for event in live.events(name)]
         assert kinds[0] == "SessionStart"
         assert {"PreToolUse", "Stop", "SessionEnd"} <= set(kinds)
-    shown = list(read_log(live.fleet, live.agent("a")))
+    shown = [line for _, line in read_logs(live.fleet, [live.agent("a")])]
     assert "> Write " + str(live.fleet.worktree(live.agent("a")) / "src/f.js") in shown
     assert "Done." in shown
 

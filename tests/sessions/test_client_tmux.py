@@ -14,7 +14,7 @@ from orchestra.blueprint.model import RunnerMode
 from orchestra.errors import GroundError
 from orchestra.sessions import tmux
 from orchestra.sessions.attach import next_waiting
-from orchestra.sessions.logs import read_log
+from orchestra.sessions.logs import read_logs
 from orchestra.sessions.start import send_message
 from orchestra.sessions.state import State
 from orchestra.sessions.stop import stop_fleet
@@ -92,7 +92,7 @@ def test_a_client_in_a_window_works_and_ends_its_turn(client_fleet: MakeClientFl
         live.wait_until(lambda: live.work("a").commits == 2)
         live.wait_until(lambda: live.state("a").state is State.FINISHED)
         assert server.misses == []
-        lines = list(read_log(live.fleet, live.agent("a")))
+        lines = [line for _, line in read_logs(live.fleet, [live.agent("a")])]
         assert any("PreToolUse Write src/f.js" in line for line in lines)
         stop_fleet(live.fleet)
         live.wait_until_done()

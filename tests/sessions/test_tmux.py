@@ -16,7 +16,7 @@ from orchestra.engine import process, process_tree
 from orchestra.errors import GroundError
 from orchestra.sessions import tmux
 from orchestra.sessions.attach import attach_to
-from orchestra.sessions.logs import read_log
+from orchestra.sessions.logs import read_logs
 from orchestra.sessions.start import send_message, start_fleet
 from orchestra.sessions.state import State
 from orchestra.sessions.stop import stop_fleet
@@ -221,6 +221,6 @@ def test_the_log_shows_each_signal_with_its_run(make_live_fleet: MakeLiveFleet) 
     for _ in range(2):
         live.start()
         live.wait_until_done()
-    lines = [line for line in read_log(live.fleet, live.agent("a")) if "stderr" not in line]
+    lines = [line for _, line in read_logs(live.fleet, [live.agent("a")]) if "stderr" not in line]
     runs = [line.split('"')[5] if line.startswith("{") else line.split()[2].rstrip(",") for line in lines]
     assert runs == ["1", "1", "1", "2", "2", "2"], lines

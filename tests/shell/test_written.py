@@ -33,7 +33,7 @@ SHIPPED = [path.stem for path in sorted((ROOT / "blueprints").glob("*.yaml"))]
 def test_the_checked_in_scripts_are_generated_from_mvp5() -> None:
     made = scripts(collect_inputs(load_blueprint(ROOT / "blueprints/mvp5.yaml"), "mvp5"))
     for name, text in made.items():
-        assert (ROOT / "scripts" / name).read_text("utf-8") == text, "stale: run  inv scripts --blueprint=mvp5"
+        assert (ROOT / "scripts" / name).read_text("utf-8") == text, "stale: run  orchestra scripts mvp5"
 
 
 @pytest.mark.parametrize("name", [ORCHESTRATE, MERGE_HELPER])

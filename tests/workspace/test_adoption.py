@@ -68,7 +68,7 @@ def test_the_branch_of_another_fleet_is_refused(home: Home, login: str, branch: 
     agent = branch.rpartition("/")[2]
     assert message == (
         f"{branch} is the branch of agent {agent} of fleet demo; "
-        f"land it with that fleet: orchestra review {agent} --blueprint=demo"
+        f"land it with that fleet: orchestra review {agent} -b demo"
     )
 
 
