@@ -62,7 +62,14 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
         "protected_patterns": list(protected),
         "exposed_patterns": [name for name in (*protected, *instruction_files) if _is_exposed(name, enforced)],
         "checks": [
-            {"name": gate.name, "run": gate.sh_command, "timeout": gate.timeout_s, "env": dict(gate.env)}
+            {
+                "name": gate.name,
+                "run": gate.sh_command,
+                "timeout": gate.timeout_s,
+                "env": dict(gate.env),
+                "when": list(gate.when),
+                "command": gate.run,
+            }
             for gate in quick
         ],
         "builtin": [

@@ -80,6 +80,26 @@ def builtin_findings(policy: Json, folder: Path) -> Iterator[str]:
                 yield f"take back your change of {name}: {reason}"
 
 
+def _needed_checks(policy: Json) -> list[Json]:
+    """Return the quick gates that the branch needs: those without ``when``, and those whose files it changes."""
+    if not policy["base"] or not any(check.get("when") for check in policy["checks"]):
+        return list(policy["checks"])
+    from orchestra.blueprint.judging_files import files_of_command
+    from orchestra.blueprint.model import RunGate, Scope
+    from orchestra.blueprint.scope import Matcher
+
+    git = Git(Path(policy["worktree"])).with_env(GIT_OPTIONAL_LOCKS="0")
+    words = ("diff-tree", "-r", "--name-only", "-z", "--no-renames", "--ignore-submodules=none")
+    changed = git.run(*words, policy["base"], "HEAD").fields
+    needed = []
+    for check in policy["checks"]:
+        declared = Matcher(Scope(tuple(check.get("when") or ("**",))))
+        goes_by = files_of_command(RunGate(check["name"], check.get("command", check["run"])))
+        if not check.get("when") or any(declared.matches(path) or goes_by(path) for path in changed):
+            needed.append(check)
+    return needed
+
+
 def failing_gates(policy: Json, folder: Path) -> Iterator[str]:
     """Run the quick gates on the worktree as it is; yield those that fail."""
     if not policy["checks"]:
@@ -88,7 +108,7 @@ def failing_gates(policy: Json, folder: Path) -> Iterator[str]:
     passed, removed = gate_environment(checkouts=checkouts), describe_removed(os.environ, checkouts)
     worktree = Path(policy["worktree"])
     with confined(worktree, (read_json(folder / "settings.json") or {}).get("sandbox")) as (prefix, sandbox_env):
-        for check in policy["checks"]:
+        for check in _needed_checks(policy):
             env = {**passed, **sandbox_env, **check["env"]}
             command = (*prefix, "/bin/sh", "-c", check["run"])
             result = capture(command, cwd=worktree, env=env, timeout_s=check["timeout"])

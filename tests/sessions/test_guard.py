@@ -467,6 +467,24 @@ def test_quick_gates_are_run_and_only_verdicts_count(folder: Path, world: World)
     assert done.stderr.count("fails") == 1
 
 
+@pytest.mark.parametrize(
+    ("when", "path", "code"),
+    [(["src/**"], "docs/a.md", 0), (["src/**"], "src/a.py", 2), (["src/**"], "package.json", 2), ([], "docs/a.md", 2)],
+)
+def test_a_quick_gate_runs_only_where_the_branch_changes_its_files(
+    folder: Path, world: World, when: list[str], path: str, code: int
+) -> None:
+    place = world.at("a")
+    place.commit("work", {"AGENT_NOTES.md": "## What I Built\n\nIt.\n", path: "{}\n"})
+    gate = RunGate("g", "npm test || exit 1; exit 1", timeout_s=20.0, when=tuple(when))
+    policy = policy_of(world, gates=[gate])
+    policy["base"] = place.git("rev-parse", "HEAD~1")
+    (folder / "policy.json").write_text(json.dumps(policy), "utf-8")
+    done = call("gate", folder, stop_event())
+    assert done.returncode == code, done.stderr
+    assert ("it must pass" in done.stderr) == (code != 0)
+
+
 def with_gate(folder: Path, world: World, run: str, *, sandbox: bool) -> dict[str, Any]:
     """Give an agent that lacks nothing one quick gate; the policy."""
     place = world.at("a")
