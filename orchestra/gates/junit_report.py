@@ -16,6 +16,7 @@ from xml.parsers import expat
 from orchestra.blueprint.model import Scope
 from orchestra.blueprint.scope import Matcher, is_literal
 from orchestra.files import read_regular
+from orchestra.gates.secrets_gate import redact
 from orchestra.text import one_line
 
 _LARGEST_FILE, _MOST_FILES, _MOST_ENTRIES = 8 << 20, 200, 20_000
@@ -113,7 +114,7 @@ class _Reader:
 
 def _failed_test(case: dict[str, str], suite_file: str, message: str) -> FailedTest:
     name = ".".join(filter(None, (case.get("classname", ""), case.get("name", "")))) or "a test without a name"
-    first_line = next((line for line in message.splitlines() if line.strip()), "")
+    first_line = next((line for line in redact(message).splitlines() if line.strip()), "")
     file = case.get("file", "") or suite_file
     return FailedTest(
         one_line(name, _LONGEST_NAME), one_line(file, _LONGEST_NAME), one_line(first_line, _LONGEST_MESSAGE)

@@ -14,6 +14,7 @@ from orchestra.candidates.conflict_forecast import merge_pairs
 from orchestra.errors import UsageError
 from orchestra.files import read_tail
 from orchestra.fleet import Fleet
+from orchestra.gates.secrets_gate import redact
 from orchestra.git.refs import Kind, agent_ref
 from orchestra.ledger import Json
 from orchestra.review.agent_notes import landed_notes, summarize_notes
@@ -74,8 +75,8 @@ def _conflicts(fleet: Fleet, agent: Agent) -> Iterator[Conflict]:
 
 
 def end_of(log: str | Path, most_bytes: int = _LOG_BYTES) -> str:
-    """Return the last bytes of a log as text; empty where it cannot be read."""
-    return read_tail(Path(log), most_bytes).decode("utf-8", "replace")
+    """Return the last bytes of a log as text, with secrets redacted; empty where it cannot be read."""
+    return redact(read_tail(Path(log), most_bytes).decode("utf-8", "replace"))
 
 
 def _text(value: Json | None) -> str:

@@ -61,26 +61,9 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
         "may_edit_patterns": list(agent.may_edit),
         "protected_patterns": list(protected),
         "exposed_patterns": [name for name in (*protected, *instruction_files) if _is_exposed(name, enforced)],
-        "checks": [
-            {
-                "name": gate.name,
-                "run": gate.sh_command,
-                "timeout": gate.timeout_s,
-                "env": dict(gate.env),
-                "when": list(gate.when),
-                "command": gate.run,
-            }
-            for gate in quick
-        ],
+        "checks": [_quick_check(gate) for gate in quick],
         "builtin": [
-            {
-                "name": gate.name,
-                "builtin": gate.builtin.value,
-                "policy": gate.policy.value,
-                "untested": gate.untested.value,
-            }
-            for gate in builtin_gates
-            if gate.builtin not in (Builtin.SCOPE, Builtin.NOTES)
+            _builtin_rule(gate) for gate in builtin_gates if gate.builtin not in (Builtin.SCOPE, Builtin.NOTES)
         ],
         "checkouts": [os.path.realpath(path) for path in checkouts],
         "programs": sorted({word for command in commands for word in _first_words(command)}),
@@ -93,6 +76,17 @@ def make_policy(fleet: Fleet, agent: Agent, base: str, instructions: Collection[
         tracked = fleet.repository.git.run("ls-tree", "-r", "-z", "--name-only", base).fields
         policy["closed"] = closed_paths(tracked, lambda name: not judge_name(policy, name), enforced, agent.may_edit)
     return policy
+
+
+def _quick_check(gate: RunGate) -> dict[str, Any]:
+    """Return what the stop hook needs to run a gate, and to know which paths it needs."""
+    rules = {"when": list(gate.when), "command": gate.run}
+    return {"name": gate.name, "run": gate.sh_command, "timeout": gate.timeout_s, "env": dict(gate.env), **rules}
+
+
+def _builtin_rule(gate: BuiltinGate) -> dict[str, str]:
+    rules = {"builtin": gate.builtin.value, "policy": gate.policy.value, "untested": gate.untested.value}
+    return {"name": gate.name, **rules}
 
 
 def _is_exposed(pattern: str, scope: Scope | None) -> bool:

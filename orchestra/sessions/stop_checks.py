@@ -114,6 +114,8 @@ def failing_gates(policy: Json, folder: Path) -> Iterator[str]:
             result = capture(command, cwd=worktree, env=env, timeout_s=check["timeout"])
             if result.code in _NO_VERDICT or (prefix and result.stderr.startswith(f"{prefix[0]}: ")):
                 continue
-            output = (result.stdout + result.stderr)[-_TAIL:]
+            from orchestra.gates.secrets_gate import redact
+
+            output = redact(result.stdout + result.stderr)[-_TAIL:]
             remark = f" ({removed})" if removed else ""
             yield f"`{check['run']}` fails (exit {result.code}); it must pass{remark}:\n{output}"

@@ -12,7 +12,6 @@ from pathlib import Path
 from orchestra.blueprint.model import AgentName, Builtin
 from orchestra.candidates.builder import NothingToMerge
 from orchestra.candidates.text_conflict import Conflict, conflict_hunks
-from orchestra.files import read_tail
 from orchestra.fleet import Fleet
 from orchestra.gates.builtin import BuiltinResult
 from orchestra.gates.junit_report import FailedTest
@@ -20,6 +19,7 @@ from orchestra.git.objects import Objects
 from orchestra.git.refs import CommitId, Kind, agent_ref
 from orchestra.ledger import Json
 from orchestra.review.agent_notes import landed_notes, summarize_notes
+from orchestra.review.eviction import end_of
 from orchestra.text import first_error_line, format_count
 from orchestra.train.entries import Entry
 from orchestra.train.events import EventSink
@@ -127,7 +127,7 @@ class ResultRecorder:
         run = report.decided_by
         if run is None or self.headline:
             return
-        reason = first_error_line(read_tail(run.log, _LOG_BYTES)) if run.log else None
+        reason = first_error_line(end_of(run.log, _LOG_BYTES)) if run.log else None
         self.headline = f"{self._fleet.target} itself fails `{run.gate}` ({run.detail or run.outcome})"
         reason = _name_tests(run.failed_tests) or reason
         self.headline += f": {reason}" if reason else ""

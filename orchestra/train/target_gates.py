@@ -14,12 +14,12 @@ from orchestra.blueprint.model import RunGate
 from orchestra.engine.job import Engine, Finished, JobId, Outcome, Result, shell_job
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import GroundError
-from orchestra.files import read_tail
 from orchestra.fleet import Fleet, explain_missing_target, newest_target, read_snapshot
 from orchestra.gates.result_cache import new_log_path
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId
 from orchestra.plan.last_check import record_check
+from orchestra.review.eviction import end_of
 from orchestra.text import first_error_line
 from orchestra.train.slots import Slots
 
@@ -82,7 +82,7 @@ def check_target_gates(
                 engine.submit(shell_job(job, command, slots.path(1), {**env, **extra}, log, timeout_s=timeout_s))
                 result = _result_of(engine, job)
                 passed = result.outcome is Outcome.PASSED
-                reason = None if passed else first_error_line(read_tail(log, _LOG_BYTES)) or result.detail or None
+                reason = None if passed else first_error_line(end_of(log, _LOG_BYTES)) or result.detail or None
                 seconds = result.ended_at - result.started_at
                 runs.append(CheckedCommand(name, command, result.outcome, seconds, log, reason))
                 return passed

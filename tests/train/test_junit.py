@@ -6,6 +6,8 @@ import json
 
 from orchestra.blueprint.model import RunGate
 from orchestra.review.agent_review import review_agent
+from orchestra.review.eviction import last_eviction
+from tests.gates.branches import github_token
 from tests.train.train_fixture import TrainFixture, landed
 
 # Writes its report in the slot, and is red while a file is named broken.
@@ -39,3 +41,21 @@ def test_a_report_that_the_branch_committed_names_nothing(train: TrainFixture) -
     text = '<testsuite><testcase name="made up"><failure/></testcase></testsuite>'
     (evicted,) = train.approved(two={"broken": "1", "out/a.xml": text}).merge().evicted
     assert evicted.failed_tests == ()
+
+
+def test_a_secret_that_a_gate_prints_is_quoted_in_no_report(train: TrainFixture) -> None:
+    token = github_token()
+    report_file = f'<testsuite><testcase name="adds"><failure message="got {token}"/></testcase></testsuite>'
+    command = "[ ! -e broken ] && exit 0; mkdir -p out; cp broken out/a.xml; echo error: $(cat broken); exit 1"
+    train.gates(RunGate("tests", command, 60.0, junit="out/*.xml"))
+    (evicted,) = train.approved(one={"broken": report_file}).merge().evicted
+    assert evicted.failed_tests
+    assert evicted.log is not None
+    texts = [
+        evicted.detail,
+        str(evicted.failed_tests),
+        str(last_eviction(train.fleet, train.fleet.require_agent("one"))),
+    ]
+    texts += [path.read_text("utf-8") for path in (train.fleet.folder / "gates").glob("*.txt")]
+    assert not any(token in text for text in texts)
+    assert any("[secret " in text for text in texts)
