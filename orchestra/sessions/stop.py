@@ -69,10 +69,10 @@ def save_work(fleet: FleetName, agent: AgentName, worktree: Path, reason: str) -
     if snapshot.saved:
         return None
     for attempt in range(1, _SAVE_ATTEMPTS + 1):
-        ref = saved_as(git, fleet, agent, snapshot)
-        if ref is not None:
-            return ref
-        ref = next_saved(git, fleet, agent)
+        ref = next_saved(git, fleet, agent)  # before the look: what is saved meanwhile takes this number
+        same = saved_as(git, fleet, agent, snapshot)
+        if same is not None:
+            return same
         try:
             keep_snapshot(worktree, snapshot, ref, f"orchestra: uncommitted work of {agent}: {reason}")
         except MovedError:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ pytestmark = [
 
 
 @pytest.fixture
-def make_road(make_repository: MakeRepository, tmp_path: Path) -> Any:
+def make_road(make_repository: MakeRepository, tmp_path: Path) -> Iterator[Any]:
     """``make_road(server, "one", ...)``: a fleet of codex agents whose provider is the server."""
 
     def make(server: ProgramServer, *names: str, retries: int = 0, **keys: Any) -> Road:
@@ -37,10 +38,14 @@ def make_road(make_repository: MakeRepository, tmp_path: Path) -> Any:
         head = 'model = "scripted"\nmodel_provider = "scripted"\n'
         config.write_text(f'{head}[model_providers.scripted]\nname = "scripted"\n{provider}', "utf-8")
         road.env["SCRIPTED_KEY"] = "made-up"
+        made.append(road)
         road.spawn()
         return road
 
-    return make
+    made: list[Road] = []
+    yield make
+    for road in made:
+        road.run("stop")
 
 
 def test_three_agents_work_finish_and_land(make_road: Any) -> None:
