@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -69,6 +70,7 @@ def examine(fleet: Fleet | None) -> list[Finding]:
     ]
     if fleet is not None:
         of_fleet = (
+            _writable,
             _programs,
             _forge,
             _agent_programs,
@@ -316,6 +318,15 @@ def _disk(fleet: Fleet) -> Iterator[Finding]:
         yield Finding(Level.WARN, "disk", f"{fact}; dependencies and builds need more", "free some space")
     else:
         yield Finding(Level.OK, "disk", fact)
+
+
+def _writable(fleet: Fleet) -> Iterator[Finding]:
+    """Check the right to write where git and orchestra store what they decide."""
+    repository = fleet.repository
+    for folder in (repository.common_dir, repository.common_dir / "refs", repository.state_folder):
+        if folder.exists() and not os.access(folder, os.W_OK):
+            fix = f"findmnt -T {shlex.quote(str(folder))} and ls -ld {shlex.quote(str(folder))} show why"
+            yield Finding(Level.FAIL, "repository", f"{folder} cannot be written", fix)
 
 
 def _file_system(fleet: Fleet) -> Iterator[Finding]:

@@ -16,6 +16,9 @@ orchestra: its traceback goes to a log file whose path is printed, exit code 3.
 
 from __future__ import annotations
 
+import errno
+import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -83,14 +86,19 @@ class GroundError(OrchestraError):
 
 
 class GitError(GroundError):
-    """A git command failed. ``argv`` is what ran, ``code`` its exit code (negative: killed by that signal)."""
+    """A git command failed. ``argv`` is what ran, ``code`` its exit code (negative: killed by that signal).
 
-    def __init__(self, argv: Sequence[str], code: int, stderr: str, *, hint: str | None = None) -> None:
+    ``message`` None: the command and the last line of its standard error.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], code: int, stderr: str, *, message: str | None = None, hint: str | None = None
+    ) -> None:
         self.argv = tuple(argv)
         self.code = code
         self.stderr = stderr.strip()
         last = self.stderr.splitlines()[-1] if self.stderr else "no message"
-        super().__init__(f"git {' '.join(self.argv)} failed with {code}: {last}", hint=hint)
+        super().__init__(message or f"git {' '.join(self.argv)} failed with {code}: {last}", hint=hint)
 
 
 class MovedError(GroundError):
@@ -119,5 +127,28 @@ class DiskFull(GroundError):  # noqa: N818
         self.path = path
         super().__init__(
             f"no space left on the device that holds {path}",
-            hint="Free some space and run the same command again: it resumes where it stopped.",
+            hint=FREE_SPACE,
         )
+
+
+FREE_SPACE = "Free some space and run the same command again: it resumes where it stopped."
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_error_hint(error: OSError, path: object) -> str:
+    """Return what a person can do about the file system's refusal to read or write ``path``."""
+    place = shlex.quote(os.fspath(path) if isinstance(path, os.PathLike) else str(path))
+    if error.errno == errno.EROFS:
+        return f"the file system is read-only: mount it writable (findmnt -T {place} shows it), then repeat the command"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"get the right to it (ls -ld {place} shows its owner), then repeat the command"
+    return "fix that, and run the same command again to continue"
+
+
+def as_ground_error(error: OSError, where: Path) -> GroundError:
+    """Return the error to show for a file system's refusal while working on ``where``."""
+    if error.errno in NO_SPACE:
+        return DiskFull(where)
+    path = error.filename or where
+    about = "" if str(path) == str(where) else f" ({path})"
+    return GroundError(f"cannot write {where}: {error.strerror}{about}", hint=disk_error_hint(error, path))

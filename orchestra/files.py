@@ -28,13 +28,14 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o666, dur
     The folders above are created. Only for folders that no agent writes. ``mode`` is subject to the umask.
     ``durable``: when this returns, the content also survives a power cut.
     """
-    created = [parent for parent in path.parents if not parent.exists()] if durable else []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _open_below(path.parent) as folder:
-        _replace(folder, path.name, content, mode, durable=durable)
-    for parent in created:
-        with _open_below(parent.parent) as folder:
-            os.fsync(folder)
+    with _naming(path):
+        created = [parent for parent in path.parents if not parent.exists()] if durable else []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _open_below(path.parent) as folder:
+            _replace(folder, path.name, content, mode, durable=durable)
+        for parent in created:
+            with _open_below(parent.parent) as folder:
+                os.fsync(folder)
 
 
 def write_below(
@@ -46,7 +47,7 @@ def write_below(
     With ``only_new``, what exists at the place stays, and the result is False.
     """
     *parents, name = PurePath(relative).parts
-    with _open_below(root, parents, create=True) as folder:
+    with _naming(root / relative), _open_below(root, parents, create=True) as folder:
         return _replace(folder, name, content, mode, only_new=only_new)
 
 
@@ -91,6 +92,16 @@ def sync_filesystem(path: Path) -> None:
         with _open_below(path) as handle:
             if ctypes.CDLL(None, use_errno=True).syncfs(handle):
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error name the file that cannot be written, not a temporary name without its folder."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 @contextmanager

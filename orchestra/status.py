@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orchestra.blueprint.model import Agent, AgentName
+from orchestra.errors import DiskFull
 from orchestra.fleet import Fleet, read_snapshot
 from orchestra.gates.notes_gate import notes_filled
 from orchestra.gates.scope_gate import ScopeFinding
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Event, Json
-from orchestra.review.branch_forecast import forecast_branches
+from orchestra.review.branch_forecast import BranchForecast, forecast_branches
 from orchestra.review.branch_status import BranchStatus, read_branch_statuses, undeclared_agents
 from orchestra.review.dirty_files import DirtyFiles, Look, look_at_all
 from orchestra.review.pushed_work import TrainPullRequest
@@ -73,7 +74,7 @@ class Row:
 class Status:
     """A fleet at one moment, a POSIX timestamp. ``not_declared`` have refs but are not in the blueprint any more.
 
-    ``pull_request`` is read by itself, since it asks a server.
+    ``pull_request`` is read by itself, since it asks a server. ``unknown``: what could not be looked at, and why.
     """
 
     fleet: Fleet
@@ -82,6 +83,7 @@ class Status:
     not_declared: tuple[AgentName, ...]
     taken_at: float
     pull_request: TrainPullRequest | None = None
+    unknown: str = ""
 
     @property
     def usage(self) -> Usage:
@@ -115,7 +117,10 @@ def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None, *, look: Lo
     statuses = read_branch_statuses(fleet, selected, trees=False, snapshot=snapshot)
     trees = look(fleet, [status.agent for status in statuses if status.spawned])
     now = time.time()
-    forecast = forecast_branches(fleet, statuses, snapshot.target_tip)
+    try:
+        forecast, unknown = forecast_branches(fleet, statuses, snapshot.target_tip), ""
+    except DiskFull as error:  # git merges branches by writing objects; the rest needs no space
+        forecast, unknown = BranchForecast(), f"conflicts and scope are unknown: {error.message}"
     evictions = {str(event.agent): event for event in fleet.ledger.events("evicted")}
     rows = []
     for status in statuses:
@@ -133,7 +138,9 @@ def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None, *, look: Lo
         conflicts, findings = forecast.conflicts.get(name, ()), forecast.scope.get(name, ())
         judging = forecast.judging.get(name, ())
         rows.append(Row(status, tree, state, session, filled, conflicts, findings, judging, evicted))
-    return Status(fleet, snapshot.target_tip, tuple(rows), tuple(sorted(undeclared_agents(snapshot))), now)
+    return Status(
+        fleet, snapshot.target_tip, tuple(rows), tuple(sorted(undeclared_agents(snapshot))), now, unknown=unknown
+    )
 
 
 def _still_evicted(standing: BranchStatus, event: Event | None) -> Evicted | None:

@@ -22,11 +22,19 @@ from typing import NoReturn
 from orchestra import __version__
 from orchestra.cli.command_line import CommandLineError
 from orchestra.cli.console import Tone, print_note
-from orchestra.errors import BlueprintError, DiskFull, ExitCode, GroundError, OrchestraError
+from orchestra.errors import (
+    FREE_SPACE,
+    NO_SPACE,
+    BlueprintError,
+    DiskFull,
+    ExitCode,
+    GroundError,
+    OrchestraError,
+    disk_error_hint,
+)
 
 READER_LEFT = 141  # 128 + SIGPIPE, as for any filter whose reader went away: `orchestra status | head -1`
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 # Errors of the machine, not of orchestra: a damaged disk, a stale mount, missing rights, too many open files.
 _MACHINE = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE, errno.EBUSY),
@@ -90,12 +98,11 @@ def _expected(error: Exception) -> OrchestraError | None:
     """Return the error as an OrchestraError, or None where it is unexpected."""
     if isinstance(error, OrchestraError):
         return error
-    if isinstance(error, OSError) and error.errno in _NO_SPACE:
-        return DiskFull(Path(error.filename)) if error.filename else GroundError("no space left on the device")
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        path = error.filename
+        return DiskFull(Path(path)) if path else GroundError("no space left on the device", hint=FREE_SPACE)
     if isinstance(error, OSError) and error.errno in _MACHINE and error.filename:
-        return GroundError(
-            f"{error.strerror}: {error.filename}", hint="fix that, and run the same command again to continue"
-        )
+        return GroundError(f"{error.strerror}: {error.filename}", hint=disk_error_hint(error, error.filename))
     return None
 
 

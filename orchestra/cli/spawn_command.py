@@ -31,7 +31,7 @@ _TONES = {"ready": Tone.GOOD, "not-ready": Tone.BAD}
         "yes": "Trust the commands of a blueprint that is in the repository, without asking.",
     },
     examples=("spawn mvp5", "spawn api auth", "spawn --fresh"),
-    exits={0: "every agent is ready", 1: "the set-up of some agents failed"},
+    exits={0: "every agent is ready", 1: "the set-up of some agents failed, or --fresh left some as they are"},
 )
 def spawn(
     call: Call,
@@ -84,7 +84,7 @@ def spawn(
         call.print_next(" ".join(["spawn", *(place.agent for place in report.not_ready)]), with_blueprint=False)
     elif ready:
         call.print_next("status --watch" if start else _start_command(fleet, ready), with_blueprint=False)
-    return ExitCode.SHORT if report.not_ready else ExitCode.DONE
+    return ExitCode.SHORT if report.not_ready or report.not_renewed else ExitCode.DONE
 
 
 def _start_command(fleet: Fleet, ready: Sequence[AgentName]) -> str:

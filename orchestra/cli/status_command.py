@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 from orchestra.cli.call import Call
-from orchestra.cli.console import is_terminal, progress, show_json
+from orchestra.cli.console import Tone, is_terminal, print_note, progress, show_json
 from orchestra.cli.program import task
 from orchestra.cli.status_table import print_status
 from orchestra.errors import ExitCode
@@ -66,6 +66,8 @@ def status(
         return ExitCode.DONE
     asked = read_train_pull_request(read_snapshot(fleet))
     current = replace(read_status(fleet, selected, look=look_within(_LOOK_S)), pull_request=asked)
+    if current.unknown:
+        print_note(current.unknown, Tone.WAITING)
     if call.json:
         show_json(current.to_json() | ({"disk": usage.to_json()} if usage else {}))
     else:

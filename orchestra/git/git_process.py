@@ -8,6 +8,7 @@ options built from names (names go behind ``--`` or are full refs), shells, and 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -267,9 +268,22 @@ class Git:
     def _checked(self, output: Output, ok: Collection[int]) -> Output:
         if output.code in ok:
             return output
-        if any(sign in output.stderr for sign in _NO_SPACE):
-            raise DiskFull(self.folder)
-        raise GitError(output.argv, output.code, output.stderr)
+        raise self.failure(output.argv, output.code, output.stderr)
+
+    def failure(self, argv: Sequence[str], code: int, stderr: str) -> GroundError:
+        """Return the error of a git command that failed: DiskFull where git says that there is no space."""
+        if any(sign in stderr for sign in _NO_SPACE):
+            return DiskFull(self.folder)
+        return GitError(argv, code, stderr, hint=self.writing_hint())
+
+    def writing_hint(self) -> str | None:
+        """Return what to look at where the git folder cannot be written; None where it can."""
+        folder = self.git_folder()
+        for place in (folder, folder / "objects", folder / "refs", folder.parent.parent / "objects"):
+            if place.exists() and not os.access(place, os.W_OK):
+                shown = shlex.quote(str(place))
+                return f"{place} cannot be written: findmnt -T {shown} and ls -ld {shown} show why"
+        return None
 
 
 def _remote_programs(args: Sequence[str], neutral: Sequence[str]) -> list[str]:

@@ -139,7 +139,7 @@ class TreeMerger:
     def _run(self, *args: str) -> Merged:
         output = self._git.run("merge-tree", "--write-tree", "-z", "--messages", *args, ok=(0, 1))
         if not output.stdout:
-            raise GitError(output.argv, output.code, output.stderr)
+            raise self._git.failure(output.argv, output.code, output.stderr)
         return parse_merge(output.fields, clean=output.code == 0)
 
     def _ask(self, base: str, ours: str, theirs: str) -> Merged:
@@ -157,7 +157,7 @@ class TreeMerger:
         if answer is None:
             message = os.fsdecode(process.stderr.read()) if process.stderr else ""
             self._talk = None
-            raise GitError(("merge-tree", "--stdin"), process.wait(), message)
+            raise self._git.failure(("merge-tree", "--stdin"), process.wait(), message)
         return answer
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NewType
 
-from orchestra.errors import DiskFull, GitError, GroundError
+from orchestra.errors import GroundError
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
 
@@ -205,9 +205,7 @@ class Objects:
         del self._writers[kind]
         process.kill()
         message = os.fsdecode(process.stderr.read()) if process.stderr else ""
-        if "No space left" in message or "quota exceeded" in message:
-            return DiskFull(self._git.folder)
-        return GitError(("hash-object", "-t", kind), process.wait(), message)
+        return self._git.failure(("hash-object", "-t", kind), process.wait(), message)
 
 
 def ident_seconds(ident: bytes) -> int:

@@ -21,15 +21,16 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
 from orchestra.blueprint.model import AgentName, FleetName
-from orchestra.errors import GitError, MovedError
+from orchestra.errors import DiskFull, GitError, GroundError, MovedError
 from orchestra.files import sync_filesystem
-from orchestra.git.git_process import Git
+from orchestra.git.git_process import Git, Output
 
 CommitId = NewType("CommitId", str)
 """A full object name, 40 or 64 hex digits."""
@@ -202,7 +203,7 @@ def update(git: Git, updates: Iterable[RefUpdate], *, reason: str) -> None:
     sync_filesystem(git.git_folder())
     script = "".join(_line(u) for u in changes).encode()
     options = ("--no-deref", "-m", f"orchestra: {reason}")
-    for attempt in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS):
         output = git.run("update-ref", *options, "--stdin", "-z", stdin=script, ok=(0, 1, 128))
         if output.code == 0:
             sync_filesystem(git.git_folder())
@@ -210,13 +211,25 @@ def update(git: Git, updates: Iterable[RefUpdate], *, reason: str) -> None:
         moved = _first_moved(git, changes)
         if moved is not None:
             raise moved
-        if attempt == _ATTEMPTS - 1:
-            advice = "if no git runs in this repository, delete the lock file that it names"
-            hint = advice if ".lock" in output.stderr else None
-            raise GitError(output.argv, output.code, output.stderr, hint=hint)
+    raise _refusal(git, output)
+
+
+def _refusal(git: Git, output: Output) -> GroundError:
+    """Return why git could not write a ref, with what to do about it."""
+    folder = git.git_folder()
+    if "No space left" in output.stderr or shutil.disk_usage(folder).free < _ROOM:
+        return DiskFull(folder)
+    if lock := re.search(r"Unable to create '(.+\.lock)': File exists", output.stderr):
+        message = f"a ref is locked: {lock[1]} exists; a git command that was killed may have left it"
+        hint = f"if no git runs in this repository: rm {shlex.quote(lock[1])}"
+        return GitError(output.argv, output.code, output.stderr, message=message, hint=hint)
+    reason = next(iter(output.stderr.splitlines()), "no message").removeprefix("fatal: ")
+    message = f"git cannot write refs: {reason}"
+    return GitError(output.argv, output.code, output.stderr, message=message, hint=git.writing_hint())
 
 
 _ATTEMPTS = 5
+_ROOM = 64 * 1024  # bytes: git does not say why it could not write a ref
 
 
 def _line(update: RefUpdate) -> str:

@@ -12,13 +12,12 @@ Invariant: the caller holds the orchestra lock. Refuses: a path that exists, a p
 from __future__ import annotations
 
 import contextlib
-import errno
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.errors import DiskFull, GroundError
+from orchestra.errors import GroundError, as_ground_error
 from orchestra.git import worktree_admin
 from orchestra.git.fast_checkout import EmptyWorktree, check_out_all
 from orchestra.git.refs import CommitId
@@ -149,10 +148,3 @@ def _take_back(repository: Repository, admin: Path, folder: Path) -> None:
     """Have git forget a registration and delete ``folder``, where its unused files are."""
     worktree_admin.delete(folder)
     worktree_admin.forget(repository, admin, folder)
-
-
-def as_ground_error(error: OSError, where: Path) -> GroundError:
-    """The error to show for a file system's refusal while working on ``where``."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(where)
-    return GroundError(f"cannot write {where}: {error.strerror} ({error.filename})")

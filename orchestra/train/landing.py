@@ -209,8 +209,7 @@ def _move_target(repository: Repository, landing: Landing) -> None:
     except GitError as error:
         if landing.remote is None:
             _abandon(repository, landing)
-        reason = next(iter(error.stderr.splitlines()), str(error))
-        raise GroundError(f"{landing.target} cannot be moved: {reason}", hint=error.hint) from error
+        raise GroundError(f"{landing.target} cannot be moved: {error}", hint=error.hint) from error
 
 
 def _landed_on_remote_only(landing: Landing) -> GroundError:

@@ -18,7 +18,7 @@ from orchestra.candidates.conflict_forecast import conflicts_by_agent, forecast_
 from orchestra.candidates.text_conflict import conflict_rules, is_resolved_by_rule, quote_path
 from orchestra.engine.job import Engine
 from orchestra.engine.local import LocalEngine
-from orchestra.errors import GroundError, UsageError
+from orchestra.errors import GroundError, UsageError, as_ground_error
 from orchestra.fleet import Fleet, FleetSnapshot, read_snapshot
 from orchestra.gates.branch_content import BranchSpan, read_branches
 from orchestra.gates.builtin import run_builtin_gates
@@ -27,7 +27,6 @@ from orchestra.git.checkout import changed_among, in_the_way, shows_earlier_comm
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import changes
-from orchestra.git.worktrees import as_ground_error
 from orchestra.ledger import Json
 from orchestra.text import format_count, format_list
 from orchestra.train.entries import Accept, Entries, Entry, read_entries

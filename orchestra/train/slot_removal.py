@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestra.errors import GroundError
+from orchestra.errors import GroundError, as_ground_error
 from orchestra.files import read_regular
 from orchestra.fleet import Fleet
-from orchestra.git import worktree_admin, worktrees
+from orchestra.git import worktree_admin
 from orchestra.git.folder_users import occupants
 from orchestra.git.lock import exclusive, require_free
 from orchestra.train.slots import SLOT_REASON, drop_scratch_at
@@ -86,7 +86,7 @@ def _plan(fleet: Fleet) -> SlotsRemoval:
     except FileNotFoundError:
         entries = set()
     except OSError as error:
-        raise worktrees.as_ground_error(error, folder) from error
+        raise as_ground_error(error, folder) from error
     admins = worktree_admin.admins(fleet.repository)
     registered = {path.name for path in admins if path.parent == Path(os.path.realpath(folder))}
     names = {name.removesuffix(suffix) for name in entries for suffix in _SUFFIXES if name.endswith(suffix)}

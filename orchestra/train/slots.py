@@ -24,7 +24,7 @@ from pathlib import Path
 from orchestra.blueprint.inline_templates import render_env
 from orchestra.blueprint.model import AgentName, stand_in_agent
 from orchestra.engine.process_tree import is_marked
-from orchestra.errors import GitError
+from orchestra.errors import GitError, as_ground_error
 from orchestra.files import read_regular, write_atomically
 from orchestra.fleet import FleetSnapshot
 from orchestra.gates.environment import gate_environment
@@ -116,7 +116,7 @@ class Slots:
         except GitError as error:
             raise SlotTrouble(f"gate slot {self.path(number)} cannot hold {commit[:10]}: {error}") from error
         except OSError as error:
-            raise worktrees.as_ground_error(error, self.path(number)) from error
+            raise as_ground_error(error, self.path(number)) from error
 
     def drop_scratch(self, number: int) -> None:
         """Delete the slot's scratch folder, if the link leads to one of its slots."""

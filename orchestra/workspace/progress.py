@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -11,9 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from orchestra.blueprint.model import AgentName
-from orchestra.errors import DiskFull, GroundError
+from orchestra.errors import NO_SPACE, DiskFull, GroundError, as_ground_error, disk_error_hint
 from orchestra.fleet import Fleet
-from orchestra.git.worktrees import as_ground_error
 
 
 class Phase(StrEnum):
@@ -61,10 +59,10 @@ def disk_errors(fleet: Fleet) -> Iterator[None]:
 
 def explain(error: GroundError | OSError) -> str:
     """Return one agent's trouble as text, with its hint. Raises what concerns every agent: a full disk."""
-    if isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+    if isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in NO_SPACE):
         raise error
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename}: {error.strerror} ({disk_error_hint(error, error.filename)})"
     return f"{error.message} ({error.hint})" if error.hint else error.message
 
 

@@ -64,12 +64,16 @@ class AgentPlace:
 
 @dataclass(frozen=True, slots=True)
 class SpawnReport:
-    """``steps`` are the lines of the plan that were executed; ``places`` reports a set-up that failed."""
+    """``steps`` are the lines of the plan that were executed; ``places`` reports a set-up that failed.
+
+    ``not_renewed``: agents that ``fresh`` left as they are; the notes give the reasons.
+    """
 
     base: CommitId
     steps: tuple[str, ...]
     places: tuple[AgentPlace, ...]
     notes: tuple[str, ...]
+    not_renewed: tuple[AgentName, ...] = ()
 
     @property
     def not_ready(self) -> tuple[AgentPlace, ...]:
@@ -99,9 +103,11 @@ def spawn(
             raise SpawnRefused(plan.problems, plan.blueprint_errors)
         base, lines = plan.base, list[str]()
         notes: list[str] = []
+        not_renewed: tuple[AgentName, ...] = ()
         if plan.renewal and plan.renewal.removals:
             renewed = renew(fleet, plan.renewal, engine, progress)
             lines, notes = renewed.lines, [f"{name} stays as it is: {why}" for name, why in renewed.skipped.items()]
+            not_renewed = tuple(renewed.skipped) if fresh else ()
             plan = replace(plan, agents=tuple(p for p in plan.agents if p.name not in renewed.skipped))
         run = execute(fleet, plan, engine, progress)
     places = []
@@ -111,7 +117,7 @@ def spawn(
             origin = WorktreeOrigin.SETTLED if agent.name in plan.settled else origin
             ready = readiness(fleet, agent.name)
             places.append(AgentPlace(agent.name, agent.branch, fleet.worktree(agent), origin, ready))
-    return SpawnReport(base, (*lines, *run.lines), tuple(places), (*notes, *plan.notes, *run.notes))
+    return SpawnReport(base, (*lines, *run.lines), tuple(places), (*notes, *plan.notes, *run.notes), not_renewed)
 
 
 def execute(fleet: Fleet, plan: SpawnPlan, engine: Engine, progress: Listener) -> SpawnRun:

@@ -19,11 +19,11 @@ from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 
 from orchestra.blueprint.catalog import shipped_blueprints
+from orchestra.errors import NO_SPACE, as_ground_error
 from orchestra.files import LONGEST_RECORD, read_regular, write_atomically
 from orchestra.fleet import Fleet
 from orchestra.git.git_process import Git
 from orchestra.git.unsaved_work import find_unsaved
-from orchestra.git.worktrees import as_ground_error
 from orchestra.workspace.paths import stays_inside, written_aside
 
 INCLUDE_FILE = ".worktreeinclude"
@@ -191,7 +191,7 @@ def share_folder(source: Path, name: str, worktree: Path) -> bool:
             copy.rename(target)
     except shutil.Error as error:  # an OSError without a number: what copytree collected, (source, target, why)
         place, _, why = error.args[0][0]
-        number = next((code for code in (errno.ENOSPC, errno.EDQUOT) if os.strerror(code) in why), errno.EIO)
+        number = next((code for code in NO_SPACE if os.strerror(code) in why), errno.EIO)
         raise as_ground_error(OSError(number, why, place), target) from error
     except OSError as error:
         raise as_ground_error(error, target) from error
