@@ -83,8 +83,7 @@ _orchestra_train() {
 	_orchestra_require_supported "$o_merge_refused" 'orchestra merge'
 	o_mode=$1
 	shift
-	o_yes=
-	o_chosen=
+	o_yes='' o_chosen=''
 	for o_word in "$@"; do
 		case "$o_mode $o_word" in
 		'merge --yes') o_yes=1 ;;
@@ -100,9 +99,8 @@ _orchestra_train() {
 
 _orchestra_merge_all() {
 	[ -d "$o_root" ] || _orchestra_fail 3 "the folder of the worktrees is missing: $o_root" 'orchestra_spawn makes it'
-	o_local=$(_orchestra_commit "$o_target_ref") || _orchestra_fail 3 "there is no branch $o_target with a commit in $o_home" \
-		'name the branch where work lands in the blueprint (target: main)'
-	o_before=$o_local
+	o_local=$(_orchestra_commit "$o_target_ref") || _orchestra_fail 3 "there is no branch $o_target with a commit in $o_home" 'name the branch where work lands in the blueprint (target: main)'
+	o_before=$o_local && _orchestra_find_gate_path
 	_orchestra_find_tip
 	o_out=' '
 	: >"$o_scratch/others"
@@ -123,17 +121,20 @@ _orchestra_merge_agent() {
 	_orchestra_read_agent
 	[ -z "$o_landed$o_discarded" ] || return 0
 	_orchestra_is_chosen || { o_out="$o_out$o_agent " && return; }
-	o_is_out=
-	o_why=$(_orchestra_why_not)
+	o_is_out='' o_changed=$o_head o_why=$(_orchestra_why_not)
 	[ -z "$o_why" ] || { _orchestra_report_other "waiting: $o_why" && return; }
 	for o_name in "$@"; do
 		[ "$o_mode" = test ] || [ "$o_out" = "${o_out#*" $o_name "}" ] || { _orchestra_report_other "blocked by $o_name, which is not landing in this run" && return; }
 	done
 	_orchestra_find_standards "$o_base"
+	o_fork=$(_orchestra_repo_git merge-base "$o_tip" "$o_head") || o_fork=$o_base
 	_orchestra_gates _orchestra_check_builtin_gate
 	[ -z "$o_is_out" ] || return 0
 	_orchestra_warn "$o_agent: building its candidate on $o_target at $(_orchestra_short "$o_tip")"
 	_orchestra_build "$o_tip" || { _orchestra_report_other "evicted, $o_detail" && return; }
+	o_fork=$o_tip o_changed=$o_built # the target may have moved files of the branch to a protected folder
+	_orchestra_gates _orchestra_check_builtin_gate
+	[ -z "$o_is_out" ] || return 0
 	_orchestra_test "$o_built"
 	if [ "$o_outcome" = passed ]; then _orchestra_land; else _orchestra_blame; fi
 }
@@ -158,8 +159,7 @@ _orchestra_why_not() {
 # _orchestra_report_other TEXT: the agent in use does not land.
 _orchestra_report_other() {
 	_orchestra_say "$o_agent: $1" | command tee -a "$o_scratch/others" >&2
-	o_is_out=1
-	o_out="$o_out$o_agent "
+	o_is_out=1 o_out="$o_out$o_agent "
 }
 
 # A branch is evicted only if the target without it passes, and for a verdict of its gate only.
@@ -180,9 +180,7 @@ _orchestra_blame() {
 # _orchestra_check_builtin_gate NAME KIND BUILTIN: evicts the branch for what it changes or for its notes.
 _orchestra_check_builtin_gate() {
 	[ "$2" = builtin ] && [ -z "$o_is_out" ] || return 0
-	if [ "$3" = scope ]; then
-		_orchestra_check_scope
-	elif ! _orchestra_notes | _orchestra_notes_filled; then
+	if [ "$3" = scope ]; then _orchestra_check_scope; elif ! _orchestra_notes | _orchestra_notes_filled; then
 		_orchestra_report_other 'evicted, gate: AGENT_NOTES.md is missing or still the empty form'
 	fi
 }
@@ -190,7 +188,6 @@ _orchestra_check_builtin_gate() {
 # git matches the paths. A path belongs to the agent if it is in its scope; a protected one needs may_edit, which stands
 # for the scope, too.
 _orchestra_check_scope() {
-	o_fork=$(_orchestra_repo_git merge-base "$o_tip" "$o_head") || o_fork=$o_base
 	{ _orchestra_kept_out command printf '%s\n' && _orchestra_may_edit _orchestra_changed; } | LC_ALL=C command sort -u >"$o_scratch/allowed"
 	_orchestra_scope _orchestra_changed >"$o_scratch/scope"
 	{
@@ -203,7 +200,7 @@ _orchestra_check_scope() {
 
 # _orchestra_changed PATHSPEC...: the paths that the branch changes, sorted; a rename is both of its paths.
 _orchestra_changed() {
-	_orchestra_repo_git diff --no-ext-diff --no-textconv --no-renames --ignore-submodules=none --name-only -z "$o_fork" "$o_head" -- "$@" |
+	_orchestra_repo_git diff --no-ext-diff --no-textconv --no-renames --ignore-submodules=none --name-only -z "$o_fork" "$o_changed" -- "$@" |
 		_orchestra_lines | LC_ALL=C command sort
 }
 
@@ -224,13 +221,22 @@ _orchestra_add_scratch() {
 _orchestra_remove_scratch() {
 	_orchestra_find_admin "$o_place"
 	[ -n "$o_admin" ] || return 0
-	[ ! -e "$o_place" ] || [ "$(command cat -- "$o_admin/locked" 2>/dev/null)" = 'orchestra: gate slot script' ] || return 0
+	[ ! -e "$o_place" ] || [ "$(_orchestra_read_file "$o_admin/locked")" = 'orchestra: gate slot script' ] || return 0
 	command rm -rf -- "$o_place" 2>/dev/null || { command chmod -R u+rwx -- "$o_place" && command rm -rf -- "$o_place"; } || exit 3
 	_orchestra_unregister "$o_place"
 	command rmdir -- "${o_place%/*}" 2>/dev/null || command :
 }
 
 # ---- Commands
+
+# Sets o_path: your PATH without the folders in a checkout of this repository, whose code a gate must not test instead.
+_orchestra_find_gate_path() {
+	case ${HOME-}/ in "$o_home"/* | "$o_root"/*) o_path=$PATH && return ;; esac # then all tools are below the checkout
+	o_path=$(command printf '%s\n' "$PATH" | command tr : '\n' | while IFS= read -r o_one; do
+		o_real=$(command cd -P -- "$o_one" 2>/dev/null && command pwd -P)
+		case $o_one:$o_real/ in /*:"$o_home"/* | /*:"$o_root"/*) _orchestra_warn "gates: removed $o_one from PATH: it runs code of a checkout of this repository" ;; *) _orchestra_say "$o_one" ;; esac
+	done | command paste -s -d : -)
+}
 
 # _orchestra_test COMMIT: sets o_outcome, and o_gate and o_log of the gate that decided.
 _orchestra_test() {
@@ -287,7 +293,9 @@ _orchestra_push() {
 	o_checkout=$(_orchestra_checkout "$o_target")
 	[ -z "$o_checkout" ] || _orchestra_git -C "$o_checkout" read-tree -m -u -n "$o_local" "$o_built" ||
 		_orchestra_fail 3 "$o_checkout has changes in the way of what lands: commit them, or git stash --include-untracked"
-	_orchestra_git -C "$o_home" push --quiet --no-follow-tags --recurse-submodules=no \
+	# Your own pre-push hook runs, as in a push by hand: Git LFS uploads the content of files there.
+	o_hooks=$(command git -C "$o_home" config --type=path --get core.hooksPath) || o_hooks=$o_common/hooks
+	_orchestra_git -C "$o_home" -c core.hooksPath="$o_hooks" push --quiet --no-follow-tags --recurse-submodules=no \
 		--force-with-lease="$o_target_ref:$o_remote_tip" "$o_remote" "$o_built:$o_target_ref" 2>"$o_scratch/pushed"
 	o_remote_now=$(_orchestra_read_remote) || exit
 	[ "$o_remote_now" != "$o_built" ] || return 0
@@ -298,6 +306,7 @@ _orchestra_push() {
 # _orchestra_swap NEW REASON: a fast-forward in the checkout, which moves files, index and branch; else of the branch only.
 # Then it marks what has landed, also what a killed merge did not.
 _orchestra_swap() {
+	_orchestra_check_repository # again: a gate may have changed it
 	[ "$(_orchestra_commit "$o_target_ref")" = "$o_local" ] || _orchestra_fail 3 "$o_target has moved: run the merge again"
 	o_checkout=$(_orchestra_checkout "$o_target")
 	if [ -z "$o_checkout" ]; then
@@ -329,17 +338,17 @@ _orchestra_find_tip() {
 	[ ! -e "$o_state/train/intent.json" ] || _orchestra_fail 3 'a merge of the tool was interrupted' 'orchestra merge'
 	[ -z "$(_orchestra_repo_git ls-tree --full-tree "$o_local" -- .gitmodules)" ] ||
 		_orchestra_fail 2 "$o_target has submodules, which the script cannot test" 'orchestra merge'
-	! command cat "$o_common"/rebase-*/head-name "$o_common"/worktrees/*/rebase-*/head-name 2>/dev/null | command grep -qxF -e "$o_target_ref" ||
-		_orchestra_fail 3 "$o_target is being rebased" 'finish or abort the rebase'
-	o_tip=$o_local
-	o_remote_tip=
+	! for o_one in "$o_common"/rebase-*/head-name "$o_common"/worktrees/*/rebase-*/head-name; do _orchestra_read_file "$o_one"; done |
+		command grep -qxF -e "$o_target_ref" || _orchestra_fail 3 "$o_target is being rebased" 'finish or abort the rebase'
+	o_tip=$o_local o_remote_tip=
 	[ -z "$o_remote" ] || o_remote_tip=$(_orchestra_read_remote) || exit
+	[ -n "$o_remote_tip" ] || [ -z "$o_push" ] || ! _orchestra_commit "refs/remotes/$o_remote/$o_target" >/dev/null ||
+		_orchestra_fail 3 "$o_remote has no branch $o_target any more: it was renamed or deleted there" "name the new target in the blueprint"
 	if [ -n "$o_remote_tip" ]; then
 		_orchestra_git -C "$o_home" fetch --quiet --no-tags --no-recurse-submodules --no-write-fetch-head --end-of-options \
 			"$o_remote" "+$o_target_ref:refs/remotes/$o_remote/$o_target" || _orchestra_fail 3 "cannot fetch from $o_remote"
 		_orchestra_is_ancestor "$o_remote_tip" "$o_local" || o_tip=$o_remote_tip
-		_orchestra_is_ancestor "$o_local" "$o_tip" || _orchestra_fail 3 "$o_target and $o_remote/$o_target have diverged" \
-			"git switch $o_target && git pull --no-rebase $o_remote $o_target"
+		_orchestra_is_ancestor "$o_local" "$o_tip" || _orchestra_fail 3 "$o_target and $o_remote/$o_target have diverged" "git switch $o_target && git pull --no-rebase $o_remote $o_target"
 	fi
 	[ "$o_mode" = merge ] || return 0
 	_orchestra_locked lock _orchestra_swap "$o_tip" "follow $o_remote" || exit
@@ -361,8 +370,7 @@ _orchestra_read_remote() {
 # _orchestra_build ONTO: sets o_built. If there is no candidate it fails, with o_detail.
 _orchestra_build() {
 	_orchestra_locked lock _orchestra_add_scratch "$1" || _orchestra_fail 3 "cannot make the scratch worktree $o_place"
-	o_built=$1
-	o_detail='empty: every commit of the branch is already in the target'
+	o_built=$1 o_changed=$o_head o_detail='empty: every commit of the branch is already in the target'
 	_orchestra_repo_git rev-list --reverse --topo-order "$o_head" --not "$o_tip" "$o_base" -- >"$o_scratch/commits" || exit 3
 	[ -s "$o_scratch/commits" ] || return 1
 	o_detail='conflict: the branch shares no history with the target (git fetch --unshallow, if shallow)'
@@ -372,6 +380,7 @@ _orchestra_build() {
 	o_detail='conflict: the branch holds merge commits: use orchestra merge'
 	[ -z "$(_orchestra_repo_git rev-list --merges -n 1 "$o_head" --not "$o_tip" "$o_base" --)" ] || return 1
 	while read -r o_commit; do
+		o_detail="conflict: git cannot apply $(_orchestra_short "$o_commit"); try it with orchestra merge"
 		_orchestra_pick || return 1
 	done <"$o_scratch/commits"
 	o_detail='empty: the branch changes nothing that the target does not have'
@@ -385,8 +394,7 @@ _orchestra_in_scratch() {
 
 # Puts o_commit on top of o_built, with the instruction files of the target.
 _orchestra_pick() {
-	_orchestra_in_scratch cherry-pick --no-commit "$o_commit" >"$o_scratch/applied" 2>&1 || [ $? -eq 1 ] ||
-		_orchestra_fail 3 "git cherry-pick failed: $(command cat "$o_scratch/applied")"
+	_orchestra_in_scratch cherry-pick --no-commit "$o_commit" >"$o_scratch/applied" 2>&1 || [ $? -eq 1 ] || return # a path that is too long, say
 	_orchestra_kept_out _orchestra_in_scratch --literal-pathspecs reset --quiet HEAD -- >/dev/null
 	if ! o_merged=$(_orchestra_in_scratch write-tree 2>/dev/null); then
 		o_detail=$(_orchestra_in_scratch diff --name-only -z --diff-filter=U 2>/dev/null | _orchestra_lines | _orchestra_first_three)
@@ -408,8 +416,7 @@ _orchestra_advance() {
 	command sed '/^$/q' "$o_scratch/commit" >"$o_scratch/original"
 	command sed '1,/^$/d' "$o_scratch/commit" | _orchestra_add_trailers >"$o_scratch/message" || exit 3
 	o_committer=$(command sed -n 's/^committer //p' "$o_scratch/original")
-	o_when=${o_committer##*> }
-	o_seconds=$(_orchestra_repo_git log -1 --format=%ct "$o_built" --)
+	o_when=${o_committer##*> } o_seconds=$(_orchestra_repo_git log -1 --format=%ct "$o_built" --)
 	[ "${o_when% *}" -le "$o_seconds" ] || o_seconds=${o_when% *}
 	! o_you=$(_orchestra_repo_git var GIT_COMMITTER_IDENT 2>/dev/null) || o_committer=$o_you
 	o_built=$({
@@ -417,8 +424,7 @@ _orchestra_advance() {
 		command grep '^author ' "$o_scratch/original"
 		command printf 'committer %s> %s %s\n' "${o_committer%> *}" "$o_seconds" "${o_when##* }"
 		command grep '^encoding ' "$o_scratch/original"
-		command printf '\n'
-		command cat "$o_scratch/message"
+		command printf '\n' && command cat "$o_scratch/message"
 	} | _orchestra_repo_git hash-object -t commit -w --stdin) || exit 3
 }
 
@@ -493,8 +499,7 @@ _orchestra_discard() {
 	_orchestra_move "$o_ref/approved" "$o_approved" '' discard || exit
 	_orchestra_move "$o_ref/changes-requested" "$o_changes" '' discard || exit
 	_orchestra_move "$o_ref/discarded" "$o_discarded" "$o_head" "discard: $1" || exit
-	_orchestra_say "$o_agent: discarded; to bring it back: git branch $o_branch $o_ref/discarded, if clean removed the branch, and then" \
-		"git update-ref --no-deref -d $o_ref/discarded"
+	_orchestra_say "$o_agent: discarded; to bring it back: git branch $o_branch $o_ref/discarded, if clean removed the branch, and then" "git update-ref --no-deref -d $o_ref/discarded"
 }
 
 # Succeeds if the AGENT_NOTES.md on standard input has text under "What I Built", or anywhere if that heading is missing.
@@ -504,16 +509,13 @@ _orchestra_notes_filled() {
 		{ text = text $0 "\n" }
 		END {
 			while ((from = index(text, "<!--")) && (to = index(substr(text, from + 4), "-->"))) {
-				rest = rest substr(text, 1, from - 1)
-				text = substr(text, from + to + 6)
+				rest = rest substr(text, 1, from - 1); text = substr(text, from + to + 6)
 			}
 			count = split(rest text, lines, /[\n\r]/)
 			for (n = 1; n <= count; n++) {
 				line = tolower(lines[n])
 				if (line ~ /^##?#?#?#?#?[ \t]/) {
-					gsub(/^[# \t:]+|[# \t:]+$/, "", line)
-					if ((heading = line) == "what i built") heading_exists = 1
-					continue
+					gsub(/^[# \t:]+|[# \t:]+$/, "", line); if ((heading = line) == "what i built") heading_exists = 1; continue
 				}
 				gsub(/^[] \t*_.>`[-]+|[] \t*_.>`[-]+$/, "", line)
 				if (line !~ /^(none|nothing|n\/a|na|tbd|todo|to do)?$/) filled[heading] = any = 1
@@ -530,20 +532,16 @@ _orchestra_notes_filled() {
 # _orchestra_begin IDENTITY VERB: the same behaviour in every shell, whatever its options, variables and git settings.
 _orchestra_begin() {
 	[ -z "${ZSH_VERSION-}" ] || emulate sh
-	set +aefmC
-	set -u
+	set +aefmC -u
 	unset IFS CDPATH
 	_orchestra_declared
-	[ "$1" = "$o_identity" ] || _orchestra_fail 2 "this shell holds functions of two blueprints, $1 and $o_identity" \
-		"source both scripts of one blueprint again"
-	o_verb=$2
-	o_dry=${ORCHESTRA_DRY_RUN-}
+	[ "$1" = "$o_identity" ] || _orchestra_fail 2 "this shell holds functions of two blueprints, $1 and $o_identity" "source both scripts of one blueprint again"
+	o_verb=$2 o_dry=${ORCHESTRA_DRY_RUN-} o_job=
 	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_PREFIX GIT_CEILING_DIRECTORIES GIT_EXTERNAL_DIFF \
 		GIT_DIFF_OPTS GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_REPLACE_REF_BASE GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_QUARANTINE_PATH \
 		GIT_REFLOG_ACTION GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE GIT_CONFIG GIT_ATTR_SOURCE GIT_NOTES_REF GIT_IMPLICIT_WORK_TREE GIT_INDEX_VERSION \
 		GIT_DEFAULT_HASH GIT_FLUSH GIT_TRACE
 	o_scratch=$(command mktemp -d "${TMPDIR:-/tmp}/orchestra.XXXXXX") || _orchestra_fail 3 "cannot make a folder in ${TMPDIR:-/tmp}"
-	o_job=
 	trap 'command rm -rf -- "$o_scratch"' EXIT
 	trap _orchestra_interrupted HUP INT TERM # an EXIT trap alone does not run in every shell when a signal ends it
 	_orchestra_find_repository
@@ -551,8 +549,7 @@ _orchestra_begin() {
 
 _orchestra_interrupted() {
 	[ -z "$o_job" ] || command kill -TERM "$o_job"
-	_orchestra_warn 'Interrupted. Run the same command again to continue.'
-	exit 130
+	_orchestra_warn 'Interrupted. Run the same command again to continue.' && exit 130
 }
 
 _orchestra_say() { command printf '%s\n' "$*"; }
@@ -581,11 +578,11 @@ _orchestra_awk() { LC_ALL=C command awk "$@"; }
 _orchestra_git() {
 	GIT_TERMINAL_PROMPT=0 GIT_EDITOR=true GIT_SEQUENCE_EDITOR=true GIT_PAGER=cat GIT_NO_REPLACE_OBJECTS=1 LC_ALL=C \
 		command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c core.fsync=reference \
-		-c protocol.ext.allow=never -c gc.auto=0 -c maintenance.auto=false -c commit.gpgSign=false \
-		-c log.showSignature=false -c advice.detachedHead=false -c color.ui=false -c diff.orderFile=/dev/null "$@"
+		-c protocol.ext.allow=never -c gc.auto=0 -c maintenance.auto=false -c commit.gpgSign=false -c log.showSignature=false -c advice.detachedHead=false -c color.ui=false -c diff.orderFile=/dev/null "$@"
 }
 
-_orchestra_repo_git() { _orchestra_git -C "$o_common" "$@"; }
+# Names the git folder, as safe.bareRepository=explicit demands.
+_orchestra_repo_git() { _orchestra_git -C "$o_common" --git-dir="$o_common" "$@"; }
 
 # _orchestra_commit NAME, _orchestra_tree NAME: the id of its commit or tree; fails silently if there is none.
 _orchestra_commit() { _orchestra_repo_git rev-parse --verify --quiet --end-of-options "$1^{commit}"; }
@@ -607,11 +604,28 @@ _orchestra_find_repository() {
 	o_home=${o_common%/.git}
 	[ "$o_home" != "$o_common" ] || _orchestra_fail 2 "$o_common has no main checkout around it" 'use orchestra'
 	o_state=$o_common/orchestra o_refs=refs/orchestra/$o_fleet
+	_orchestra_check_repository
 	[ -n "$o_remote" ] || o_remote=$(_orchestra_repo_git remote | command grep -x origin)
 	# The name of the main checkout's folder, without what may confuse a shell or git (git_names.safe_folder_name).
 	o_one=$(command printf '%s' "${o_home##*/}" | LC_ALL=C command tr -c 'A-Za-z0-9._+@\200-\377-' - | LC_ALL=C command sed 's/^[-.]*//; s/[-.]*$//; s/^$/repository/')
 	case $o_root in *@repository@*) o_root=${o_root%%@repository@*}$o_one${o_root#*@repository@} ;; esac && case $o_root in /*) ;; *) o_root=$o_home/$o_root ;; esac
 	[ ! -d "$o_root" ] || o_root=$(command cd -P -- "$o_root" && command pwd -P)
+}
+
+# Refuses a repository in which git would not find the checkout, or would run what an agent names. git opens the files of all
+# worktrees and refs, and waits for a pipe or device among them: these hold nothing.
+_orchestra_check_repository() {
+	o_one=
+	command find "$o_common/worktrees" "$o_common/refs" "$o_common/logs" \( -type p -o -type c -o -type b -o -type l \
+		\( -exec test -p {} \; -o -exec test -c {} \; -o -exec test -b {} \; \) \) -exec rm -f -- {} + 2>/dev/null
+	! _orchestra_repo_git config --type=bool --get core.bare | command grep -q true || o_one=core.bare
+	[ -z "$(_orchestra_repo_git config --get core.worktree)" ] || o_one=core.worktree
+	[ -z "$o_one" ] || _orchestra_fail 3 "$o_home is a checkout, but its repository sets $o_one" "git -C '$o_common' config --unset $o_one"
+	o_one=$({
+		_orchestra_repo_git config --list --show-scope --name-only | command sed -n 's/^local[[:space:]]*//p; s/^worktree[[:space:]]*//p'
+		command find "$o_common/worktrees" -name config.worktree -type f -exec git config --file {} --list --name-only \; 2>/dev/null
+	} | command grep -E -m 1 '^(filter\..*\.(clean|smudge|process)|merge\..*\.driver|diff\..*\.(command|textconv)|diff\.external|core\.(sshcommand|askpass|gitproxy|alternaterefscommand|attributesfile)|credential\.(.*\.)?helper|gpg\.(.*\.)?(program|defaultkeycommand)|remote\..*\.(uploadpack|receivepack|vcs))$')
+	[ -z "$o_one" ] || _orchestra_fail 3 "the repository's own configuration, which agents can write, names a program: $o_one" 'set it in your global configuration, or use orchestra, which ignores it'
 }
 
 # _orchestra_find_target DEFAULT: sets o_target (the branch where work lands) and o_target_ref. The first spawn records the
@@ -650,9 +664,7 @@ _orchestra_checkout() { _orchestra_repo_git for-each-ref --format='%(worktreepat
 # _orchestra_find_admin PATH: sets o_admin to git's own folder for the worktree at PATH; empty if there is none.
 _orchestra_find_admin() {
 	o_admin=
-	for o_one in "$o_common"/worktrees/*; do
-		[ "$(_orchestra_read_file "$o_one/gitdir")" != "$1/.git" ] || o_admin=$o_one
-	done
+	for o_one in "$o_common"/worktrees/*; do [ "$(_orchestra_read_file "$o_one/gitdir")" != "$1/.git" ] || o_admin=$o_one; done
 }
 
 # _orchestra_unregister PATH: makes git forget the worktree of o_admin, whose folder PATH is gone.
@@ -682,8 +694,7 @@ _orchestra_write_file() {
 # _orchestra_require_agent NAME-OR-NUMBER: sets o_number, o_agent, o_title, o_stage, o_branch, o_worktree, o_ref, o_own.
 _orchestra_require_agent() {
 	[ -n "$1" ] || _orchestra_fail 2 "$o_verb needs an AGENT, a name or a number" "$o_verb --help"
-	o_name=$1
-	o_agent=
+	o_name=$1 o_agent=
 	_orchestra_agents _orchestra_pick_agent
 	[ -n "$o_agent" ] || _orchestra_fail 2 "no agent '$o_name' in fleet $o_fleet" "orchestrate.sh status lists them"
 }
@@ -705,13 +716,10 @@ _orchestra_is_chosen() { [ -z "$o_chosen" ] || [ "$o_chosen" != "${o_chosen#*" $
 # Sets o_base, o_head, o_approved, o_changes, o_landed, o_discarded and o_verdict. An approval is for one commit: at any
 # other head it is stale.
 _orchestra_read_agent() {
-	o_base=$(_orchestra_commit "$o_ref/base")
-	o_head=$(_orchestra_commit "refs/heads/$o_branch")
+	o_base=$(_orchestra_commit "$o_ref/base") o_head=$(_orchestra_commit "refs/heads/$o_branch")
 	o_approved=$(_orchestra_commit "$o_ref/approved")
 	o_changes=$(_orchestra_repo_git rev-parse --verify --quiet "$o_ref/changes-requested")
-	o_landed=$(_orchestra_commit "$o_ref/landed")
-	o_discarded=$(_orchestra_commit "$o_ref/discarded")
-	o_verdict=none
+	o_landed=$(_orchestra_commit "$o_ref/landed") o_discarded=$(_orchestra_commit "$o_ref/discarded") o_verdict=none
 	[ -z "$o_approved" ] || o_verdict=stale
 	[ -z "$o_approved" ] || [ "$o_approved" != "$o_head" ] || o_verdict=approved
 	[ -z "$o_changes" ] || o_verdict=answered
@@ -721,8 +729,7 @@ _orchestra_read_agent() {
 
 # How many files of the worktree differ from its head or are new; nothing if there is no worktree.
 _orchestra_uncommitted() {
-	[ ! -e "$o_worktree/.git" ] || _orchestra_git --no-optional-locks -C "$o_worktree" status --porcelain=v1 -z \
-		--untracked-files=normal --no-renames | _orchestra_lines | command wc -l | command tr -d ' '
+	[ ! -e "$o_worktree/.git" ] || _orchestra_git --no-optional-locks -C "$o_worktree" status --porcelain=v1 -z --untracked-files=normal --no-renames | _orchestra_lines | command wc -l | command tr -d ' '
 }
 
 # ---- The lock: one writer at a time, script or tool
@@ -738,8 +745,7 @@ _orchestra_locked() (
 	o_try=0
 	until command flock -n 0 <&9; do
 		o_try=$((o_try + 1))
-		[ "$o_try" -lt 10 ] || _orchestra_fail 3 "another orchestra command works in $o_home: $(_orchestra_read_file "$o_lock.holder")" \
-			'wait for it to end, or stop it'
+		[ "$o_try" -lt 10 ] || _orchestra_fail 3 "another orchestra command works in $o_home: $(_orchestra_read_file "$o_lock.holder")" 'wait for it to end, or stop it'
 		command sleep 1
 	done
 	trap 'command rm -f -- "$o_lock.holder"' EXIT
@@ -771,12 +777,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 a0c4b7cbbab9'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 d5372158c88d'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 a0c4b7cbbab9'
+	o_identity='mvp5 0.1.0 d5372158c88d'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -822,7 +828,7 @@ _orchestra_merge_order() {
 }
 
 # _orchestra_protected COMMAND...: appends the protected paths.
-_orchestra_protected() { "$@" ':(top,glob)**/package.json' ':(top,glob)**/package-lock.json' ':(top,glob)**/npm-shrinkwrap.json' ':(top,glob)**/pnpm-lock.yaml' ':(top,glob)**/pnpm-workspace.yaml' ':(top,glob)**/yarn.lock' ':(top,glob)**/tsconfig*.json' ':(top,glob)**/eslint.config.*' ':(top,glob)**/.eslintrc*' ':(top,glob)**/.prettierrc*' ':(top,glob)**/vitest.config.*' ':(top,glob)**/jest.config.*' ':(top,glob).github/**' ':(top,glob)**/.env*' ':(top,glob).npmrc'; }
+_orchestra_protected() { "$@" ':(top,icase,glob)**/package.json' ':(top,icase,glob)**/package-lock.json' ':(top,icase,glob)**/npm-shrinkwrap.json' ':(top,icase,glob)**/pnpm-lock.yaml' ':(top,icase,glob)**/pnpm-workspace.yaml' ':(top,icase,glob)**/yarn.lock' ':(top,icase,glob)**/tsconfig*.json' ':(top,icase,glob)**/eslint.config.*' ':(top,icase,glob)**/.eslintrc*' ':(top,icase,glob)**/.prettierrc*' ':(top,icase,glob)**/vitest.config.*' ':(top,icase,glob)**/jest.config.*' ':(top,icase,glob).github/**' ':(top,icase,glob)**/.env*' ':(top,icase,glob).npmrc'; }
 
 # _orchestra_scope COMMAND...: appends the scope of the agent in use.
 _orchestra_scope() {
@@ -851,7 +857,7 @@ _orchestra_gates() {
 }
 
 # _orchestra_gate_environment COMMAND...: becomes it, with the variables of a gate, and of yours the few that it may see.
-_orchestra_gate_environment() { exec env -i CI=true TERM=dumb GIT_TERMINAL_PROMPT=0 ${PATH+"PATH=$PATH"} ${HOME+"HOME=$HOME"} ${USER+"USER=$USER"} ${LOGNAME+"LOGNAME=$LOGNAME"} ${SHELL+"SHELL=$SHELL"} ${LANG+"LANG=$LANG"} ${LANGUAGE+"LANGUAGE=$LANGUAGE"} ${TZ+"TZ=$TZ"} ${LC_ALL+"LC_ALL=$LC_ALL"} ${LC_COLLATE+"LC_COLLATE=$LC_COLLATE"} ${LC_CTYPE+"LC_CTYPE=$LC_CTYPE"} ${LC_MESSAGES+"LC_MESSAGES=$LC_MESSAGES"} ${LC_MONETARY+"LC_MONETARY=$LC_MONETARY"} ${LC_NUMERIC+"LC_NUMERIC=$LC_NUMERIC"} ${LC_TIME+"LC_TIME=$LC_TIME"} ${XDG_CACHE_HOME+"XDG_CACHE_HOME=$XDG_CACHE_HOME"} ${XDG_CONFIG_HOME+"XDG_CONFIG_HOME=$XDG_CONFIG_HOME"} ${XDG_DATA_HOME+"XDG_DATA_HOME=$XDG_DATA_HOME"} ${XDG_RUNTIME_DIR+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} ${SSL_CERT_FILE+"SSL_CERT_FILE=$SSL_CERT_FILE"} ${SSL_CERT_DIR+"SSL_CERT_DIR=$SSL_CERT_DIR"} ${REQUESTS_CA_BUNDLE+"REQUESTS_CA_BUNDLE=$REQUESTS_CA_BUNDLE"} ${CURL_CA_BUNDLE+"CURL_CA_BUNDLE=$CURL_CA_BUNDLE"} ${NODE_EXTRA_CA_CERTS+"NODE_EXTRA_CA_CERTS=$NODE_EXTRA_CA_CERTS"} ${PIP_CERT+"PIP_CERT=$PIP_CERT"} ${HTTP_PROXY+"HTTP_PROXY=$HTTP_PROXY"} ${HTTPS_PROXY+"HTTPS_PROXY=$HTTPS_PROXY"} ${NO_PROXY+"NO_PROXY=$NO_PROXY"} ${ALL_PROXY+"ALL_PROXY=$ALL_PROXY"} ${http_proxy+"http_proxy=$http_proxy"} ${https_proxy+"https_proxy=$https_proxy"} ${no_proxy+"no_proxy=$no_proxy"} ${all_proxy+"all_proxy=$all_proxy"} ${JAVA_HOME+"JAVA_HOME=$JAVA_HOME"} ${GOPATH+"GOPATH=$GOPATH"} ${GOROOT+"GOROOT=$GOROOT"} ${GOMODCACHE+"GOMODCACHE=$GOMODCACHE"} ${GOCACHE+"GOCACHE=$GOCACHE"} ${GOPROXY+"GOPROXY=$GOPROXY"} ${GOFLAGS+"GOFLAGS=$GOFLAGS"} ${GOTOOLCHAIN+"GOTOOLCHAIN=$GOTOOLCHAIN"} ${CARGO_HOME+"CARGO_HOME=$CARGO_HOME"} ${RUSTUP_HOME+"RUSTUP_HOME=$RUSTUP_HOME"} ${RUSTUP_TOOLCHAIN+"RUSTUP_TOOLCHAIN=$RUSTUP_TOOLCHAIN"} ${NVM_DIR+"NVM_DIR=$NVM_DIR"} ${PYENV_ROOT+"PYENV_ROOT=$PYENV_ROOT"} ${RBENV_ROOT+"RBENV_ROOT=$RBENV_ROOT"} ${GEM_HOME+"GEM_HOME=$GEM_HOME"} ${UV_CACHE_DIR+"UV_CACHE_DIR=$UV_CACHE_DIR"} ${UV_INDEX_URL+"UV_INDEX_URL=$UV_INDEX_URL"} ${UV_DEFAULT_INDEX+"UV_DEFAULT_INDEX=$UV_DEFAULT_INDEX"} ${PIP_CACHE_DIR+"PIP_CACHE_DIR=$PIP_CACHE_DIR"} ${PIP_INDEX_URL+"PIP_INDEX_URL=$PIP_INDEX_URL"} ${PIP_FIND_LINKS+"PIP_FIND_LINKS=$PIP_FIND_LINKS"} ${PIP_NO_INDEX+"PIP_NO_INDEX=$PIP_NO_INDEX"} ${NPM_CONFIG_REGISTRY+"NPM_CONFIG_REGISTRY=$NPM_CONFIG_REGISTRY"} ${npm_config_registry+"npm_config_registry=$npm_config_registry"} ${npm_config_cache+"npm_config_cache=$npm_config_cache"} ${DOCKER_HOST+"DOCKER_HOST=$DOCKER_HOST"} ${SystemRoot+"SystemRoot=$SystemRoot"} "TMPDIR=$o_scratch/tmp" "ORCHESTRA_FLEET=$o_fleet" ORCHESTRA_GATE_SLOT=gate-1 'PORT=3007' 'COMPOSE_PROJECT_NAME=mvp5-gate-1' "$@"; }
+_orchestra_gate_environment() { exec env -i "PATH=$o_path" CI=true TERM=dumb GIT_TERMINAL_PROMPT=0 ${HOME+"HOME=$HOME"} ${USER+"USER=$USER"} ${LOGNAME+"LOGNAME=$LOGNAME"} ${SHELL+"SHELL=$SHELL"} ${LANG+"LANG=$LANG"} ${LANGUAGE+"LANGUAGE=$LANGUAGE"} ${TZ+"TZ=$TZ"} ${LC_ALL+"LC_ALL=$LC_ALL"} ${LC_COLLATE+"LC_COLLATE=$LC_COLLATE"} ${LC_CTYPE+"LC_CTYPE=$LC_CTYPE"} ${LC_MESSAGES+"LC_MESSAGES=$LC_MESSAGES"} ${LC_MONETARY+"LC_MONETARY=$LC_MONETARY"} ${LC_NUMERIC+"LC_NUMERIC=$LC_NUMERIC"} ${LC_TIME+"LC_TIME=$LC_TIME"} ${XDG_CACHE_HOME+"XDG_CACHE_HOME=$XDG_CACHE_HOME"} ${XDG_CONFIG_HOME+"XDG_CONFIG_HOME=$XDG_CONFIG_HOME"} ${XDG_DATA_HOME+"XDG_DATA_HOME=$XDG_DATA_HOME"} ${XDG_RUNTIME_DIR+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} ${SSL_CERT_FILE+"SSL_CERT_FILE=$SSL_CERT_FILE"} ${SSL_CERT_DIR+"SSL_CERT_DIR=$SSL_CERT_DIR"} ${REQUESTS_CA_BUNDLE+"REQUESTS_CA_BUNDLE=$REQUESTS_CA_BUNDLE"} ${CURL_CA_BUNDLE+"CURL_CA_BUNDLE=$CURL_CA_BUNDLE"} ${NODE_EXTRA_CA_CERTS+"NODE_EXTRA_CA_CERTS=$NODE_EXTRA_CA_CERTS"} ${PIP_CERT+"PIP_CERT=$PIP_CERT"} ${HTTP_PROXY+"HTTP_PROXY=$HTTP_PROXY"} ${HTTPS_PROXY+"HTTPS_PROXY=$HTTPS_PROXY"} ${NO_PROXY+"NO_PROXY=$NO_PROXY"} ${ALL_PROXY+"ALL_PROXY=$ALL_PROXY"} ${http_proxy+"http_proxy=$http_proxy"} ${https_proxy+"https_proxy=$https_proxy"} ${no_proxy+"no_proxy=$no_proxy"} ${all_proxy+"all_proxy=$all_proxy"} ${JAVA_HOME+"JAVA_HOME=$JAVA_HOME"} ${GOPATH+"GOPATH=$GOPATH"} ${GOROOT+"GOROOT=$GOROOT"} ${GOMODCACHE+"GOMODCACHE=$GOMODCACHE"} ${GOCACHE+"GOCACHE=$GOCACHE"} ${GOPROXY+"GOPROXY=$GOPROXY"} ${GOFLAGS+"GOFLAGS=$GOFLAGS"} ${GOTOOLCHAIN+"GOTOOLCHAIN=$GOTOOLCHAIN"} ${CARGO_HOME+"CARGO_HOME=$CARGO_HOME"} ${RUSTUP_HOME+"RUSTUP_HOME=$RUSTUP_HOME"} ${RUSTUP_TOOLCHAIN+"RUSTUP_TOOLCHAIN=$RUSTUP_TOOLCHAIN"} ${NVM_DIR+"NVM_DIR=$NVM_DIR"} ${PYENV_ROOT+"PYENV_ROOT=$PYENV_ROOT"} ${RBENV_ROOT+"RBENV_ROOT=$RBENV_ROOT"} ${GEM_HOME+"GEM_HOME=$GEM_HOME"} ${UV_CACHE_DIR+"UV_CACHE_DIR=$UV_CACHE_DIR"} ${UV_INDEX_URL+"UV_INDEX_URL=$UV_INDEX_URL"} ${UV_DEFAULT_INDEX+"UV_DEFAULT_INDEX=$UV_DEFAULT_INDEX"} ${PIP_CACHE_DIR+"PIP_CACHE_DIR=$PIP_CACHE_DIR"} ${PIP_INDEX_URL+"PIP_INDEX_URL=$PIP_INDEX_URL"} ${PIP_FIND_LINKS+"PIP_FIND_LINKS=$PIP_FIND_LINKS"} ${PIP_NO_INDEX+"PIP_NO_INDEX=$PIP_NO_INDEX"} ${NPM_CONFIG_REGISTRY+"NPM_CONFIG_REGISTRY=$NPM_CONFIG_REGISTRY"} ${npm_config_registry+"npm_config_registry=$npm_config_registry"} ${npm_config_cache+"npm_config_cache=$npm_config_cache"} ${DOCKER_HOST+"DOCKER_HOST=$DOCKER_HOST"} ${SystemRoot+"SystemRoot=$SystemRoot"} "TMPDIR=$o_scratch/tmp" "ORCHESTRA_FLEET=$o_fleet" ORCHESTRA_GATE_SLOT=gate-1 'PORT=3007' 'COMPOSE_PROJECT_NAME=mvp5-gate-1' "$@"; }
 
 # ==== Run, or sourced? =============================================================================================
 #
@@ -860,7 +866,7 @@ _orchestra_gate_environment() { exec env -i CI=true TERM=dumb GIT_TERMINAL_PROMP
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 a0c4b7cbbab9' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 d5372158c88d' "$0"; then
 		_merge_helper_main "$@"
 		exit
 	fi

@@ -204,7 +204,7 @@ _orchestra_add_worktree() {
 	_orchestra_find_admin "$o_staged"
 	[ -z "$o_admin" ] || { command rm -rf -- "$o_staged" && _orchestra_unregister "$o_staged"; } || exit 3
 	for o_one in "$o_common"/worktrees/*; do # git cannot see a registration that a kill cut off
-		[ -e "$o_one/gitdir" ] || [ "$(command cat -- "$o_one/locked" 2>/dev/null)" != "$o_reason" ] || command rm -rf -- "$o_one"
+		[ -e "$o_one/gitdir" ] || [ "$(_orchestra_read_file "$o_one/locked")" != "$o_reason" ] || command rm -rf -- "$o_one"
 	done
 	command mkdir -p -- "${o_staged%/*}" && _orchestra_repo_git -c worktree.useRelativePaths=false worktree add --quiet \
 		--no-checkout --lock --reason "$o_reason" "$o_staged" "$o_branch" || exit 3
@@ -223,8 +223,7 @@ _orchestra_add_worktree() {
 
 # _orchestra_resolve PATH: sets o_real, the path without symbolic links and .. as far as it exists.
 _orchestra_resolve() {
-	o_existing=$1
-	o_missing=
+	o_existing=$1 o_missing=
 	while [ ! -d "$o_existing/" ]; do
 		o_missing=/${o_existing##*/}$o_missing
 		o_existing=${o_existing%/*}
@@ -439,9 +438,7 @@ _orchestra_work_commit() {
 # Saves o_commit as the first free refs/orchestra/FLEET/AGENT/saved/N.
 _orchestra_save() {
 	o_free=1
-	while _orchestra_commit "$o_ref/saved/$o_free" >/dev/null; do
-		o_free=$((o_free + 1))
-	done
+	while _orchestra_commit "$o_ref/saved/$o_free" >/dev/null; do o_free=$((o_free + 1)); done
 	_orchestra_move "$o_ref/saved/$o_free" '' "$o_commit" 'save uncommitted work' || exit
 	_orchestra_say "$o_agent: uncommitted work is saved as $o_ref/saved/$o_free"
 }
@@ -460,9 +457,7 @@ _orchestra_keep_ignored() {
 		_orchestra_decode
 		! _orchestra_is_same "$o_worktree/$o_path" "$o_own/rendered/$o_path" || continue
 		o_kept=$o_own/kept/$o_path
-		while _orchestra_exists "$o_kept"; do
-			o_kept=$o_kept.again
-		done
+		while _orchestra_exists "$o_kept"; do o_kept=$o_kept.again; done
 		command mkdir -p -- "${o_kept%/*}" && command mv -- "$o_worktree/$o_path" "$o_kept" || exit 3
 		_orchestra_say "$o_agent: kept $o_kept"
 	done 3<"$o_scratch/ignored"
@@ -523,20 +518,16 @@ _orchestra_start_program() {
 # _orchestra_begin IDENTITY VERB: the same behaviour in every shell, whatever its options, variables and git settings.
 _orchestra_begin() {
 	[ -z "${ZSH_VERSION-}" ] || emulate sh
-	set +aefmC
-	set -u
+	set +aefmC -u
 	unset IFS CDPATH
 	_orchestra_declared
-	[ "$1" = "$o_identity" ] || _orchestra_fail 2 "this shell holds functions of two blueprints, $1 and $o_identity" \
-		"source both scripts of one blueprint again"
-	o_verb=$2
-	o_dry=${ORCHESTRA_DRY_RUN-}
+	[ "$1" = "$o_identity" ] || _orchestra_fail 2 "this shell holds functions of two blueprints, $1 and $o_identity" "source both scripts of one blueprint again"
+	o_verb=$2 o_dry=${ORCHESTRA_DRY_RUN-} o_job=
 	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_PREFIX GIT_CEILING_DIRECTORIES GIT_EXTERNAL_DIFF \
 		GIT_DIFF_OPTS GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_REPLACE_REF_BASE GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_QUARANTINE_PATH \
 		GIT_REFLOG_ACTION GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE GIT_CONFIG GIT_ATTR_SOURCE GIT_NOTES_REF GIT_IMPLICIT_WORK_TREE GIT_INDEX_VERSION \
 		GIT_DEFAULT_HASH GIT_FLUSH GIT_TRACE
 	o_scratch=$(command mktemp -d "${TMPDIR:-/tmp}/orchestra.XXXXXX") || _orchestra_fail 3 "cannot make a folder in ${TMPDIR:-/tmp}"
-	o_job=
 	trap 'command rm -rf -- "$o_scratch"' EXIT
 	trap _orchestra_interrupted HUP INT TERM # an EXIT trap alone does not run in every shell when a signal ends it
 	_orchestra_find_repository
@@ -544,8 +535,7 @@ _orchestra_begin() {
 
 _orchestra_interrupted() {
 	[ -z "$o_job" ] || command kill -TERM "$o_job"
-	_orchestra_warn 'Interrupted. Run the same command again to continue.'
-	exit 130
+	_orchestra_warn 'Interrupted. Run the same command again to continue.' && exit 130
 }
 
 _orchestra_say() { command printf '%s\n' "$*"; }
@@ -574,11 +564,11 @@ _orchestra_awk() { LC_ALL=C command awk "$@"; }
 _orchestra_git() {
 	GIT_TERMINAL_PROMPT=0 GIT_EDITOR=true GIT_SEQUENCE_EDITOR=true GIT_PAGER=cat GIT_NO_REPLACE_OBJECTS=1 LC_ALL=C \
 		command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c core.fsync=reference \
-		-c protocol.ext.allow=never -c gc.auto=0 -c maintenance.auto=false -c commit.gpgSign=false \
-		-c log.showSignature=false -c advice.detachedHead=false -c color.ui=false -c diff.orderFile=/dev/null "$@"
+		-c protocol.ext.allow=never -c gc.auto=0 -c maintenance.auto=false -c commit.gpgSign=false -c log.showSignature=false -c advice.detachedHead=false -c color.ui=false -c diff.orderFile=/dev/null "$@"
 }
 
-_orchestra_repo_git() { _orchestra_git -C "$o_common" "$@"; }
+# Names the git folder, as safe.bareRepository=explicit demands.
+_orchestra_repo_git() { _orchestra_git -C "$o_common" --git-dir="$o_common" "$@"; }
 
 # _orchestra_commit NAME, _orchestra_tree NAME: the id of its commit or tree; fails silently if there is none.
 _orchestra_commit() { _orchestra_repo_git rev-parse --verify --quiet --end-of-options "$1^{commit}"; }
@@ -600,11 +590,28 @@ _orchestra_find_repository() {
 	o_home=${o_common%/.git}
 	[ "$o_home" != "$o_common" ] || _orchestra_fail 2 "$o_common has no main checkout around it" 'use orchestra'
 	o_state=$o_common/orchestra o_refs=refs/orchestra/$o_fleet
+	_orchestra_check_repository
 	[ -n "$o_remote" ] || o_remote=$(_orchestra_repo_git remote | command grep -x origin)
 	# The name of the main checkout's folder, without what may confuse a shell or git (git_names.safe_folder_name).
 	o_one=$(command printf '%s' "${o_home##*/}" | LC_ALL=C command tr -c 'A-Za-z0-9._+@\200-\377-' - | LC_ALL=C command sed 's/^[-.]*//; s/[-.]*$//; s/^$/repository/')
 	case $o_root in *@repository@*) o_root=${o_root%%@repository@*}$o_one${o_root#*@repository@} ;; esac && case $o_root in /*) ;; *) o_root=$o_home/$o_root ;; esac
 	[ ! -d "$o_root" ] || o_root=$(command cd -P -- "$o_root" && command pwd -P)
+}
+
+# Refuses a repository in which git would not find the checkout, or would run what an agent names. git opens the files of all
+# worktrees and refs, and waits for a pipe or device among them: these hold nothing.
+_orchestra_check_repository() {
+	o_one=
+	command find "$o_common/worktrees" "$o_common/refs" "$o_common/logs" \( -type p -o -type c -o -type b -o -type l \
+		\( -exec test -p {} \; -o -exec test -c {} \; -o -exec test -b {} \; \) \) -exec rm -f -- {} + 2>/dev/null
+	! _orchestra_repo_git config --type=bool --get core.bare | command grep -q true || o_one=core.bare
+	[ -z "$(_orchestra_repo_git config --get core.worktree)" ] || o_one=core.worktree
+	[ -z "$o_one" ] || _orchestra_fail 3 "$o_home is a checkout, but its repository sets $o_one" "git -C '$o_common' config --unset $o_one"
+	o_one=$({
+		_orchestra_repo_git config --list --show-scope --name-only | command sed -n 's/^local[[:space:]]*//p; s/^worktree[[:space:]]*//p'
+		command find "$o_common/worktrees" -name config.worktree -type f -exec git config --file {} --list --name-only \; 2>/dev/null
+	} | command grep -E -m 1 '^(filter\..*\.(clean|smudge|process)|merge\..*\.driver|diff\..*\.(command|textconv)|diff\.external|core\.(sshcommand|askpass|gitproxy|alternaterefscommand|attributesfile)|credential\.(.*\.)?helper|gpg\.(.*\.)?(program|defaultkeycommand)|remote\..*\.(uploadpack|receivepack|vcs))$')
+	[ -z "$o_one" ] || _orchestra_fail 3 "the repository's own configuration, which agents can write, names a program: $o_one" 'set it in your global configuration, or use orchestra, which ignores it'
 }
 
 # _orchestra_find_target DEFAULT: sets o_target (the branch where work lands) and o_target_ref. The first spawn records the
@@ -643,9 +650,7 @@ _orchestra_checkout() { _orchestra_repo_git for-each-ref --format='%(worktreepat
 # _orchestra_find_admin PATH: sets o_admin to git's own folder for the worktree at PATH; empty if there is none.
 _orchestra_find_admin() {
 	o_admin=
-	for o_one in "$o_common"/worktrees/*; do
-		[ "$(_orchestra_read_file "$o_one/gitdir")" != "$1/.git" ] || o_admin=$o_one
-	done
+	for o_one in "$o_common"/worktrees/*; do [ "$(_orchestra_read_file "$o_one/gitdir")" != "$1/.git" ] || o_admin=$o_one; done
 }
 
 # _orchestra_unregister PATH: makes git forget the worktree of o_admin, whose folder PATH is gone.
@@ -675,8 +680,7 @@ _orchestra_write_file() {
 # _orchestra_require_agent NAME-OR-NUMBER: sets o_number, o_agent, o_title, o_stage, o_branch, o_worktree, o_ref, o_own.
 _orchestra_require_agent() {
 	[ -n "$1" ] || _orchestra_fail 2 "$o_verb needs an AGENT, a name or a number" "$o_verb --help"
-	o_name=$1
-	o_agent=
+	o_name=$1 o_agent=
 	_orchestra_agents _orchestra_pick_agent
 	[ -n "$o_agent" ] || _orchestra_fail 2 "no agent '$o_name' in fleet $o_fleet" "orchestrate.sh status lists them"
 }
@@ -698,13 +702,10 @@ _orchestra_is_chosen() { [ -z "$o_chosen" ] || [ "$o_chosen" != "${o_chosen#*" $
 # Sets o_base, o_head, o_approved, o_changes, o_landed, o_discarded and o_verdict. An approval is for one commit: at any
 # other head it is stale.
 _orchestra_read_agent() {
-	o_base=$(_orchestra_commit "$o_ref/base")
-	o_head=$(_orchestra_commit "refs/heads/$o_branch")
+	o_base=$(_orchestra_commit "$o_ref/base") o_head=$(_orchestra_commit "refs/heads/$o_branch")
 	o_approved=$(_orchestra_commit "$o_ref/approved")
 	o_changes=$(_orchestra_repo_git rev-parse --verify --quiet "$o_ref/changes-requested")
-	o_landed=$(_orchestra_commit "$o_ref/landed")
-	o_discarded=$(_orchestra_commit "$o_ref/discarded")
-	o_verdict=none
+	o_landed=$(_orchestra_commit "$o_ref/landed") o_discarded=$(_orchestra_commit "$o_ref/discarded") o_verdict=none
 	[ -z "$o_approved" ] || o_verdict=stale
 	[ -z "$o_approved" ] || [ "$o_approved" != "$o_head" ] || o_verdict=approved
 	[ -z "$o_changes" ] || o_verdict=answered
@@ -714,8 +715,7 @@ _orchestra_read_agent() {
 
 # How many files of the worktree differ from its head or are new; nothing if there is no worktree.
 _orchestra_uncommitted() {
-	[ ! -e "$o_worktree/.git" ] || _orchestra_git --no-optional-locks -C "$o_worktree" status --porcelain=v1 -z \
-		--untracked-files=normal --no-renames | _orchestra_lines | command wc -l | command tr -d ' '
+	[ ! -e "$o_worktree/.git" ] || _orchestra_git --no-optional-locks -C "$o_worktree" status --porcelain=v1 -z --untracked-files=normal --no-renames | _orchestra_lines | command wc -l | command tr -d ' '
 }
 
 # ---- The lock: one writer at a time, script or tool
@@ -731,8 +731,7 @@ _orchestra_locked() (
 	o_try=0
 	until command flock -n 0 <&9; do
 		o_try=$((o_try + 1))
-		[ "$o_try" -lt 10 ] || _orchestra_fail 3 "another orchestra command works in $o_home: $(_orchestra_read_file "$o_lock.holder")" \
-			'wait for it to end, or stop it'
+		[ "$o_try" -lt 10 ] || _orchestra_fail 3 "another orchestra command works in $o_home: $(_orchestra_read_file "$o_lock.holder")" 'wait for it to end, or stop it'
 		command sleep 1
 	done
 	trap 'command rm -f -- "$o_lock.holder"' EXIT
@@ -764,12 +763,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 a0c4b7cbbab9'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 d5372158c88d'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 a0c4b7cbbab9'
+	o_identity='mvp5 0.1.0 d5372158c88d'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -1970,7 +1969,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 a0c4b7cbbab9' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 d5372158c88d' "$0"; then
 		_orchestrate_main "$@"
 		exit
 	fi

@@ -137,7 +137,7 @@ def merge_order(blueprint: Blueprint) -> str:
 
 def scopes(blueprint: Blueprint) -> str:
     """Return three functions that append git pathspecs to COMMAND: protected paths, the agent's scope, its may_edit."""
-    protected = _pathspecs(Scope(blueprint.protected))
+    protected = _pathspecs(Scope(blueprint.protected)).replace(":(top,glob)", ":(top,icase,glob)")
     scope = {str(a.name): _pathspecs(a.scope) if a.scope else quote(":(top)") for a in blueprint.agents}
     may_edit = {str(a.name): _pathspecs(Scope(a.may_edit)) for a in blueprint.agents if a.may_edit}
     return "\n\n".join(
@@ -241,8 +241,8 @@ def gate_environment(blueprint: Blueprint) -> str:
     stand_in = stand_in_agent(blueprint, AgentName("gate-1"), number)
     fixed = '"TMPDIR=$o_scratch/tmp" "ORCHESTRA_FLEET=$o_fleet" ORCHESTRA_GATE_SLOT=gate-1'
     row = fixed + _variables(blueprint, stand_in)
-    yours = " ".join(f'${{{name}+"{name}=${name}"}}' for name in GATE_VARIABLES)
-    first = f"exec env -i CI=true TERM=dumb GIT_TERMINAL_PROMPT=0 {yours}"
+    yours = " ".join(f'${{{name}+"{name}=${name}"}}' for name in GATE_VARIABLES if name != "PATH")
+    first = f'exec env -i "PATH=$o_path" CI=true TERM=dumb GIT_TERMINAL_PROMPT=0 {yours}'
     return _becomes("_orchestra_gate_environment", "a gate, and of yours the few that it may see", first, {"*": row})
 
 

@@ -12,6 +12,7 @@ branch, or when the checkout is on another branch or its folder is missing.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,6 +84,10 @@ def quiet_checkouts(repository: Repository, target: str, worktrees: Iterable[Wor
     checkouts = []
     admins = worktree_admin.admins(repository)  # read from files, so that no git runs in a worktree
     for worktree in worktrees:
+        if worktree.bare and not repository.bare:  # left by a test suite that ran as a gate, since the start
+            home = repository.home
+            hint = f"git -C {shlex.quote(str(home))} config core.bare false"
+            raise GroundError(f"{home} is a checkout, but its repository says core.bare=true", hint=hint)
         if worktree.bare or not worktree.path.is_dir():
             continue
         folder = admins.get(worktree.path.resolve(), repository.common_dir)

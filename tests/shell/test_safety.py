@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestra.shell.quoting import here_document
-from tests.conftest import Checkout
-from tests.shell.conftest import SpawnedFleet
+from tests.conftest import Checkout, MakeRepository
+from tests.shell.conftest import SMALL_BLUEPRINT, SpawnedFleet, write_scripts
 from tests.shell.shells import SHELLS, run
 
 
@@ -135,3 +135,137 @@ def test_every_shell_reads_a_text_that_starts_like_an_end_mark(shell: str, text:
     source = f"cat {here_document(text)}\n"
     done = subprocess.run([*SHELLS[shell]], input=source.encode(), capture_output=True, check=True)
     assert done.stdout.decode() == text
+
+
+def approved_one(spawned: SpawnedFleet, name: str = "src/one") -> SpawnedFleet:
+    spawned.commit_work("one", {name: "1\n"})
+    spawned.merge_helper("approve", "one")
+    return spawned
+
+
+@pytest.mark.parametrize("name", ["HEAD", "locked", "rebase-merge/head-name"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_among_gits_files_of_a_worktree_holds_up_no_script(spawned: SpawnedFleet, name: str, kind: str) -> None:
+    approved_one(spawned)
+    place = spawned.checkout.path / ".git/worktrees/agent-2" / name
+    assert place.parent.parent.is_dir()
+    place.parent.mkdir(exist_ok=True)
+    place.unlink(missing_ok=True)
+    os.mkfifo(place) if kind == "pipe" else place.symlink_to("/dev/zero")
+    assert "landed as" in spawned.merge_helper("merge", ok=False).out
+
+
+def test_scripts_work_where_git_wants_its_folder_to_be_named(
+    spawned: SpawnedFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "safe.bareRepository")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "explicit")
+    approved_one(spawned)
+    assert "landed as" in spawned.merge_helper("merge", ok=False).out
+    assert clean(spawned)
+    assert not spawned.worktree("one").path.exists()
+
+
+@pytest.mark.parametrize("setting", ["core.bare=true", "core.worktree=OTHER"])
+def test_scripts_refuse_a_repository_that_does_not_know_its_checkout(
+    spawned: SpawnedFleet, tmp_path: Path, setting: str
+) -> None:
+    approved_one(spawned)
+    other = tmp_path / "other"
+    other.mkdir()
+    spawned.checkout.git("config", *setting.replace("OTHER", str(other)).split("="))
+    done = spawned.merge_helper("merge", ok=False)
+    assert (done.code, list(other.iterdir())) == (3, [])
+    assert f"its repository sets {setting.partition('=')[0]}" in done.err
+
+
+@pytest.mark.parametrize("place", ["config", "config.worktree"])
+def test_scripts_refuse_a_repository_that_names_a_program(spawned: SpawnedFleet, place: str) -> None:
+    approved_one(spawned)
+    where = "--local" if place == "config" else "--worktree"
+    spawned.checkout.git("config", "extensions.worktreeConfig", "true")
+    spawned.worktree("two").git("config", where, "filter.x.clean", "cat")
+    done = spawned.merge_helper("merge", ok=False)
+    assert done.code == 3
+    assert "names a program: filter.x.clean" in done.err
+
+
+@pytest.mark.parametrize("name", ["Package.json", "package.JSON"])
+def test_a_protected_name_in_another_case_is_protected(spawned: SpawnedFleet, name: str) -> None:
+    spawned.commit_work("three", {name: "{}\n"})
+    spawned.merge_helper("approve", "three")
+    assert f"evicted, scope: {name} (protected)" in spawned.merge_helper("merge", "three", ok=False).out
+
+
+def test_a_file_that_the_target_moved_out_of_the_scope_does_not_land(spawned: SpawnedFleet) -> None:
+    spawned.checkout.commit("a file", {"src/lib/x": "1\n2\n3\n"})
+    spawned.worktree("one").git("merge", "--quiet", "--ff-only", "main")
+    spawned.commit_work("one", {"src/lib/x": "1\n2\n3\n4\n"})
+    spawned.merge_helper("approve", "one")
+    spawned.checkout.git("mv", "src/lib", "core")
+    spawned.checkout.git("commit", "--quiet", "-m", "move")
+    assert "evicted, scope: core/x (outside its scope)" in spawned.merge_helper("merge", "one", ok=False).out
+
+
+def test_a_path_that_is_too_long_stops_no_other_agent(spawned: SpawnedFleet, tmp_path: Path) -> None:
+    approved_one(spawned)
+    spawned.commit_work("three", {"three": "1\n"})
+    there = spawned.worktree("three")
+    blob = there.git("rev-parse", "HEAD:three")
+    there.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{'/'.join(['d' * 200] * 30)}")
+    there.git("commit", "--quiet", "-m", "too long")
+    spawned.merge_helper("approve", "three")
+    done = spawned.merge_helper("merge", ok=False)
+    assert done.code == 1
+    assert "one: landed as" in done.out
+    assert "three: evicted, conflict: git cannot apply" in done.out
+
+
+def test_a_gate_does_not_run_programs_of_the_checkout(make_repository: MakeRepository, tmp_path: Path) -> None:
+    text = SMALL_BLUEPRINT.replace("test ! -e broken", "check-it")
+    spawned = SpawnedFleet(make_repository({"README.md": "a\n"}), write_scripts(tmp_path / "scripts", text))
+    spawned.spawn()
+    approved_one(spawned)
+    programs, others = spawned.checkout.path / ".venv/bin", tmp_path / "bin"
+    for folder, code in ((programs, 0), (others, 1)):
+        folder.mkdir(parents=True)
+        (folder / "check-it").write_text(
+            f"#!/bin/sh\n[ $(git rev-parse HEAD) = $(git rev-parse main) ] || exit {code}\n"
+        )
+        (folder / "check-it").chmod(0o755)
+    path = f"{programs}:{others}:{os.environ['PATH']}"
+    script = spawned.scripts.merge_helper
+    done = run("sh", script, "merge", "one", cwd=spawned.checkout.path, env={"PATH": path}, ok=False)
+    assert f"removed {programs} from PATH" in done.err
+    assert "one: evicted, gate: tests failed" in done.out
+
+
+@pytest.fixture
+def remote(spawned: SpawnedFleet, tmp_path: Path) -> Checkout:
+    """origin, which has main."""
+    folder = tmp_path / "origin.git"
+    spawned.checkout.git("clone", "--quiet", "--bare", str(spawned.checkout.path), str(folder))
+    spawned.checkout.git("remote", "add", "origin", str(folder))
+    spawned.checkout.git("fetch", "--quiet", "origin")
+    return Checkout(folder)
+
+
+def test_a_push_runs_the_hook_of_the_person(spawned: SpawnedFleet, remote: Checkout, tmp_path: Path) -> None:
+    hook = spawned.checkout.path / ".git/hooks/pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ncat >'{tmp_path}/pushed'\nexit 1\n")
+    hook.chmod(0o755)
+    before = remote.git("rev-parse", "main")
+    done = approved_one(spawned).merge_helper("merge", "--push", "one", ok=False)
+    assert "declines the push" in done.out
+    assert (tmp_path / "pushed").exists()
+    assert remote.git("rev-parse", "main") == before == spawned.checkout.git("rev-parse", "main")
+
+
+def test_a_branch_that_was_renamed_on_the_remote_is_not_made_again(spawned: SpawnedFleet, remote: Checkout) -> None:
+    remote.git("branch", "-m", "main", "trunk")
+    done = approved_one(spawned).merge_helper("merge", "--push", "one", ok=False)
+    assert done.code == 3
+    assert "origin has no branch main any more" in done.err
+    assert "main" not in remote.git("branch", "--list").replace("trunk", "")

@@ -290,6 +290,15 @@ def test_29_what_a_gate_does_to_its_slot_is_gone_for_the_next(train: TrainFixtur
     assert train.checkout.git("log", "--format=%s", "main").splitlines()[0] == "three works"
 
 
+def test_29_a_gate_that_makes_the_repository_bare_leaves_no_checkout_behind(train: TrainFixture) -> None:
+    train.gates(RunGate("tests", "git config core.bare true")).approved(one={"a": "1\n"})
+    before = train.checkout.git("rev-parse", "main")
+    assert "config core.bare false" in reasons(train.merge())["one"]
+    train.checkout.git("config", "core.bare", "false")
+    assert train.checkout.git("rev-parse", "main") == before
+    assert train.checkout.git("status", "--porcelain") == ""
+
+
 def test_29_a_gate_that_destroys_its_slot_gets_a_new_one(train: TrainFixture) -> None:
     train.gates(RunGate("tests", "rm -rf .git ./* && echo garbage >.git"))
     train.approved(one={"a": "1\n"}, two={"b": "1\n"})

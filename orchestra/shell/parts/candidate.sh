@@ -6,8 +6,7 @@
 # _orchestra_build ONTO: sets o_built. If there is no candidate it fails, with o_detail.
 _orchestra_build() {
 	_orchestra_locked lock _orchestra_add_scratch "$1" || _orchestra_fail 3 "cannot make the scratch worktree $o_place"
-	o_built=$1
-	o_detail='empty: every commit of the branch is already in the target'
+	o_built=$1 o_changed=$o_head o_detail='empty: every commit of the branch is already in the target'
 	_orchestra_repo_git rev-list --reverse --topo-order "$o_head" --not "$o_tip" "$o_base" -- >"$o_scratch/commits" || exit 3
 	[ -s "$o_scratch/commits" ] || return 1
 	o_detail='conflict: the branch shares no history with the target (git fetch --unshallow, if shallow)'
@@ -17,6 +16,7 @@ _orchestra_build() {
 	o_detail='conflict: the branch holds merge commits: use orchestra merge'
 	[ -z "$(_orchestra_repo_git rev-list --merges -n 1 "$o_head" --not "$o_tip" "$o_base" --)" ] || return 1
 	while read -r o_commit; do
+		o_detail="conflict: git cannot apply $(_orchestra_short "$o_commit"); try it with orchestra merge"
 		_orchestra_pick || return 1
 	done <"$o_scratch/commits"
 	o_detail='empty: the branch changes nothing that the target does not have'
@@ -30,8 +30,7 @@ _orchestra_in_scratch() {
 
 # Puts o_commit on top of o_built, with the instruction files of the target.
 _orchestra_pick() {
-	_orchestra_in_scratch cherry-pick --no-commit "$o_commit" >"$o_scratch/applied" 2>&1 || [ $? -eq 1 ] ||
-		_orchestra_fail 3 "git cherry-pick failed: $(command cat "$o_scratch/applied")"
+	_orchestra_in_scratch cherry-pick --no-commit "$o_commit" >"$o_scratch/applied" 2>&1 || [ $? -eq 1 ] || return # a path that is too long, say
 	_orchestra_kept_out _orchestra_in_scratch --literal-pathspecs reset --quiet HEAD -- >/dev/null
 	if ! o_merged=$(_orchestra_in_scratch write-tree 2>/dev/null); then
 		o_detail=$(_orchestra_in_scratch diff --name-only -z --diff-filter=U 2>/dev/null | _orchestra_lines | _orchestra_first_three)
@@ -53,8 +52,7 @@ _orchestra_advance() {
 	command sed '/^$/q' "$o_scratch/commit" >"$o_scratch/original"
 	command sed '1,/^$/d' "$o_scratch/commit" | _orchestra_add_trailers >"$o_scratch/message" || exit 3
 	o_committer=$(command sed -n 's/^committer //p' "$o_scratch/original")
-	o_when=${o_committer##*> }
-	o_seconds=$(_orchestra_repo_git log -1 --format=%ct "$o_built" --)
+	o_when=${o_committer##*> } o_seconds=$(_orchestra_repo_git log -1 --format=%ct "$o_built" --)
 	[ "${o_when% *}" -le "$o_seconds" ] || o_seconds=${o_when% *}
 	! o_you=$(_orchestra_repo_git var GIT_COMMITTER_IDENT 2>/dev/null) || o_committer=$o_you
 	o_built=$({
@@ -62,8 +60,7 @@ _orchestra_advance() {
 		command grep '^author ' "$o_scratch/original"
 		command printf 'committer %s> %s %s\n' "${o_committer%> *}" "$o_seconds" "${o_when##* }"
 		command grep '^encoding ' "$o_scratch/original"
-		command printf '\n'
-		command cat "$o_scratch/message"
+		command printf '\n' && command cat "$o_scratch/message"
 	} | _orchestra_repo_git hash-object -t commit -w --stdin) || exit 3
 }
 

@@ -121,9 +121,7 @@ _orchestra_work_commit() {
 # Saves o_commit as the first free refs/orchestra/FLEET/AGENT/saved/N.
 _orchestra_save() {
 	o_free=1
-	while _orchestra_commit "$o_ref/saved/$o_free" >/dev/null; do
-		o_free=$((o_free + 1))
-	done
+	while _orchestra_commit "$o_ref/saved/$o_free" >/dev/null; do o_free=$((o_free + 1)); done
 	_orchestra_move "$o_ref/saved/$o_free" '' "$o_commit" 'save uncommitted work' || exit
 	_orchestra_say "$o_agent: uncommitted work is saved as $o_ref/saved/$o_free"
 }
@@ -142,9 +140,7 @@ _orchestra_keep_ignored() {
 		_orchestra_decode
 		! _orchestra_is_same "$o_worktree/$o_path" "$o_own/rendered/$o_path" || continue
 		o_kept=$o_own/kept/$o_path
-		while _orchestra_exists "$o_kept"; do
-			o_kept=$o_kept.again
-		done
+		while _orchestra_exists "$o_kept"; do o_kept=$o_kept.again; done
 		command mkdir -p -- "${o_kept%/*}" && command mv -- "$o_worktree/$o_path" "$o_kept" || exit 3
 		_orchestra_say "$o_agent: kept $o_kept"
 	done 3<"$o_scratch/ignored"

@@ -3,9 +3,7 @@
 # _orchestra_check_builtin_gate NAME KIND BUILTIN: evicts the branch for what it changes or for its notes.
 _orchestra_check_builtin_gate() {
 	[ "$2" = builtin ] && [ -z "$o_is_out" ] || return 0
-	if [ "$3" = scope ]; then
-		_orchestra_check_scope
-	elif ! _orchestra_notes | _orchestra_notes_filled; then
+	if [ "$3" = scope ]; then _orchestra_check_scope; elif ! _orchestra_notes | _orchestra_notes_filled; then
 		_orchestra_report_other 'evicted, gate: AGENT_NOTES.md is missing or still the empty form'
 	fi
 }
@@ -13,7 +11,6 @@ _orchestra_check_builtin_gate() {
 # git matches the paths. A path belongs to the agent if it is in its scope; a protected one needs may_edit, which stands
 # for the scope, too.
 _orchestra_check_scope() {
-	o_fork=$(_orchestra_repo_git merge-base "$o_tip" "$o_head") || o_fork=$o_base
 	{ _orchestra_kept_out command printf '%s\n' && _orchestra_may_edit _orchestra_changed; } | LC_ALL=C command sort -u >"$o_scratch/allowed"
 	_orchestra_scope _orchestra_changed >"$o_scratch/scope"
 	{
@@ -26,7 +23,7 @@ _orchestra_check_scope() {
 
 # _orchestra_changed PATHSPEC...: the paths that the branch changes, sorted; a rename is both of its paths.
 _orchestra_changed() {
-	_orchestra_repo_git diff --no-ext-diff --no-textconv --no-renames --ignore-submodules=none --name-only -z "$o_fork" "$o_head" -- "$@" |
+	_orchestra_repo_git diff --no-ext-diff --no-textconv --no-renames --ignore-submodules=none --name-only -z "$o_fork" "$o_changed" -- "$@" |
 		_orchestra_lines | LC_ALL=C command sort
 }
 
@@ -47,13 +44,22 @@ _orchestra_add_scratch() {
 _orchestra_remove_scratch() {
 	_orchestra_find_admin "$o_place"
 	[ -n "$o_admin" ] || return 0
-	[ ! -e "$o_place" ] || [ "$(command cat -- "$o_admin/locked" 2>/dev/null)" = 'orchestra: gate slot script' ] || return 0
+	[ ! -e "$o_place" ] || [ "$(_orchestra_read_file "$o_admin/locked")" = 'orchestra: gate slot script' ] || return 0
 	command rm -rf -- "$o_place" 2>/dev/null || { command chmod -R u+rwx -- "$o_place" && command rm -rf -- "$o_place"; } || exit 3
 	_orchestra_unregister "$o_place"
 	command rmdir -- "${o_place%/*}" 2>/dev/null || command :
 }
 
 # ---- Commands
+
+# Sets o_path: your PATH without the folders in a checkout of this repository, whose code a gate must not test instead.
+_orchestra_find_gate_path() {
+	case ${HOME-}/ in "$o_home"/* | "$o_root"/*) o_path=$PATH && return ;; esac # then all tools are below the checkout
+	o_path=$(command printf '%s\n' "$PATH" | command tr : '\n' | while IFS= read -r o_one; do
+		o_real=$(command cd -P -- "$o_one" 2>/dev/null && command pwd -P)
+		case $o_one:$o_real/ in /*:"$o_home"/* | /*:"$o_root"/*) _orchestra_warn "gates: removed $o_one from PATH: it runs code of a checkout of this repository" ;; *) _orchestra_say "$o_one" ;; esac
+	done | command paste -s -d : -)
+}
 
 # _orchestra_test COMMIT: sets o_outcome, and o_gate and o_log of the gate that decided.
 _orchestra_test() {

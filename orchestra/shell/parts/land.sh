@@ -32,7 +32,9 @@ _orchestra_push() {
 	o_checkout=$(_orchestra_checkout "$o_target")
 	[ -z "$o_checkout" ] || _orchestra_git -C "$o_checkout" read-tree -m -u -n "$o_local" "$o_built" ||
 		_orchestra_fail 3 "$o_checkout has changes in the way of what lands: commit them, or git stash --include-untracked"
-	_orchestra_git -C "$o_home" push --quiet --no-follow-tags --recurse-submodules=no \
+	# Your own pre-push hook runs, as in a push by hand: Git LFS uploads the content of files there.
+	o_hooks=$(command git -C "$o_home" config --type=path --get core.hooksPath) || o_hooks=$o_common/hooks
+	_orchestra_git -C "$o_home" -c core.hooksPath="$o_hooks" push --quiet --no-follow-tags --recurse-submodules=no \
 		--force-with-lease="$o_target_ref:$o_remote_tip" "$o_remote" "$o_built:$o_target_ref" 2>"$o_scratch/pushed"
 	o_remote_now=$(_orchestra_read_remote) || exit
 	[ "$o_remote_now" != "$o_built" ] || return 0
@@ -43,6 +45,7 @@ _orchestra_push() {
 # _orchestra_swap NEW REASON: a fast-forward in the checkout, which moves files, index and branch; else of the branch only.
 # Then it marks what has landed, also what a killed merge did not.
 _orchestra_swap() {
+	_orchestra_check_repository # again: a gate may have changed it
 	[ "$(_orchestra_commit "$o_target_ref")" = "$o_local" ] || _orchestra_fail 3 "$o_target has moved: run the merge again"
 	o_checkout=$(_orchestra_checkout "$o_target")
 	if [ -z "$o_checkout" ]; then
@@ -74,17 +77,17 @@ _orchestra_find_tip() {
 	[ ! -e "$o_state/train/intent.json" ] || _orchestra_fail 3 'a merge of the tool was interrupted' 'orchestra merge'
 	[ -z "$(_orchestra_repo_git ls-tree --full-tree "$o_local" -- .gitmodules)" ] ||
 		_orchestra_fail 2 "$o_target has submodules, which the script cannot test" 'orchestra merge'
-	! command cat "$o_common"/rebase-*/head-name "$o_common"/worktrees/*/rebase-*/head-name 2>/dev/null | command grep -qxF -e "$o_target_ref" ||
-		_orchestra_fail 3 "$o_target is being rebased" 'finish or abort the rebase'
-	o_tip=$o_local
-	o_remote_tip=
+	! for o_one in "$o_common"/rebase-*/head-name "$o_common"/worktrees/*/rebase-*/head-name; do _orchestra_read_file "$o_one"; done |
+		command grep -qxF -e "$o_target_ref" || _orchestra_fail 3 "$o_target is being rebased" 'finish or abort the rebase'
+	o_tip=$o_local o_remote_tip=
 	[ -z "$o_remote" ] || o_remote_tip=$(_orchestra_read_remote) || exit
+	[ -n "$o_remote_tip" ] || [ -z "$o_push" ] || ! _orchestra_commit "refs/remotes/$o_remote/$o_target" >/dev/null ||
+		_orchestra_fail 3 "$o_remote has no branch $o_target any more: it was renamed or deleted there" "name the new target in the blueprint"
 	if [ -n "$o_remote_tip" ]; then
 		_orchestra_git -C "$o_home" fetch --quiet --no-tags --no-recurse-submodules --no-write-fetch-head --end-of-options \
 			"$o_remote" "+$o_target_ref:refs/remotes/$o_remote/$o_target" || _orchestra_fail 3 "cannot fetch from $o_remote"
 		_orchestra_is_ancestor "$o_remote_tip" "$o_local" || o_tip=$o_remote_tip
-		_orchestra_is_ancestor "$o_local" "$o_tip" || _orchestra_fail 3 "$o_target and $o_remote/$o_target have diverged" \
-			"git switch $o_target && git pull --no-rebase $o_remote $o_target"
+		_orchestra_is_ancestor "$o_local" "$o_tip" || _orchestra_fail 3 "$o_target and $o_remote/$o_target have diverged" "git switch $o_target && git pull --no-rebase $o_remote $o_target"
 	fi
 	[ "$o_mode" = merge ] || return 0
 	_orchestra_locked lock _orchestra_swap "$o_tip" "follow $o_remote" || exit

@@ -128,7 +128,7 @@ _orchestra_add_worktree() {
 	_orchestra_find_admin "$o_staged"
 	[ -z "$o_admin" ] || { command rm -rf -- "$o_staged" && _orchestra_unregister "$o_staged"; } || exit 3
 	for o_one in "$o_common"/worktrees/*; do # git cannot see a registration that a kill cut off
-		[ -e "$o_one/gitdir" ] || [ "$(command cat -- "$o_one/locked" 2>/dev/null)" != "$o_reason" ] || command rm -rf -- "$o_one"
+		[ -e "$o_one/gitdir" ] || [ "$(_orchestra_read_file "$o_one/locked")" != "$o_reason" ] || command rm -rf -- "$o_one"
 	done
 	command mkdir -p -- "${o_staged%/*}" && _orchestra_repo_git -c worktree.useRelativePaths=false worktree add --quiet \
 		--no-checkout --lock --reason "$o_reason" "$o_staged" "$o_branch" || exit 3
@@ -147,8 +147,7 @@ _orchestra_add_worktree() {
 
 # _orchestra_resolve PATH: sets o_real, the path without symbolic links and .. as far as it exists.
 _orchestra_resolve() {
-	o_existing=$1
-	o_missing=
+	o_existing=$1 o_missing=
 	while [ ! -d "$o_existing/" ]; do
 		o_missing=/${o_existing##*/}$o_missing
 		o_existing=${o_existing%/*}

@@ -6,8 +6,7 @@ _orchestra_train() {
 	_orchestra_require_supported "$o_merge_refused" 'orchestra merge'
 	o_mode=$1
 	shift
-	o_yes=
-	o_chosen=
+	o_yes='' o_chosen=''
 	for o_word in "$@"; do
 		case "$o_mode $o_word" in
 		'merge --yes') o_yes=1 ;;
@@ -23,9 +22,8 @@ _orchestra_train() {
 
 _orchestra_merge_all() {
 	[ -d "$o_root" ] || _orchestra_fail 3 "the folder of the worktrees is missing: $o_root" 'orchestra_spawn makes it'
-	o_local=$(_orchestra_commit "$o_target_ref") || _orchestra_fail 3 "there is no branch $o_target with a commit in $o_home" \
-		'name the branch where work lands in the blueprint (target: main)'
-	o_before=$o_local
+	o_local=$(_orchestra_commit "$o_target_ref") || _orchestra_fail 3 "there is no branch $o_target with a commit in $o_home" 'name the branch where work lands in the blueprint (target: main)'
+	o_before=$o_local && _orchestra_find_gate_path
 	_orchestra_find_tip
 	o_out=' '
 	: >"$o_scratch/others"
@@ -46,17 +44,20 @@ _orchestra_merge_agent() {
 	_orchestra_read_agent
 	[ -z "$o_landed$o_discarded" ] || return 0
 	_orchestra_is_chosen || { o_out="$o_out$o_agent " && return; }
-	o_is_out=
-	o_why=$(_orchestra_why_not)
+	o_is_out='' o_changed=$o_head o_why=$(_orchestra_why_not)
 	[ -z "$o_why" ] || { _orchestra_report_other "waiting: $o_why" && return; }
 	for o_name in "$@"; do
 		[ "$o_mode" = test ] || [ "$o_out" = "${o_out#*" $o_name "}" ] || { _orchestra_report_other "blocked by $o_name, which is not landing in this run" && return; }
 	done
 	_orchestra_find_standards "$o_base"
+	o_fork=$(_orchestra_repo_git merge-base "$o_tip" "$o_head") || o_fork=$o_base
 	_orchestra_gates _orchestra_check_builtin_gate
 	[ -z "$o_is_out" ] || return 0
 	_orchestra_warn "$o_agent: building its candidate on $o_target at $(_orchestra_short "$o_tip")"
 	_orchestra_build "$o_tip" || { _orchestra_report_other "evicted, $o_detail" && return; }
+	o_fork=$o_tip o_changed=$o_built # the target may have moved files of the branch to a protected folder
+	_orchestra_gates _orchestra_check_builtin_gate
+	[ -z "$o_is_out" ] || return 0
 	_orchestra_test "$o_built"
 	if [ "$o_outcome" = passed ]; then _orchestra_land; else _orchestra_blame; fi
 }
@@ -81,8 +82,7 @@ _orchestra_why_not() {
 # _orchestra_report_other TEXT: the agent in use does not land.
 _orchestra_report_other() {
 	_orchestra_say "$o_agent: $1" | command tee -a "$o_scratch/others" >&2
-	o_is_out=1
-	o_out="$o_out$o_agent "
+	o_is_out=1 o_out="$o_out$o_agent "
 }
 
 # A branch is evicted only if the target without it passes, and for a verdict of its gate only.

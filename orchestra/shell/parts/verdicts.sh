@@ -61,6 +61,5 @@ _orchestra_discard() {
 	_orchestra_move "$o_ref/approved" "$o_approved" '' discard || exit
 	_orchestra_move "$o_ref/changes-requested" "$o_changes" '' discard || exit
 	_orchestra_move "$o_ref/discarded" "$o_discarded" "$o_head" "discard: $1" || exit
-	_orchestra_say "$o_agent: discarded; to bring it back: git branch $o_branch $o_ref/discarded, if clean removed the branch, and then" \
-		"git update-ref --no-deref -d $o_ref/discarded"
+	_orchestra_say "$o_agent: discarded; to bring it back: git branch $o_branch $o_ref/discarded, if clean removed the branch, and then" "git update-ref --no-deref -d $o_ref/discarded"
 }
