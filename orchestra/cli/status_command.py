@@ -37,7 +37,6 @@ def status(
     begins).
     """
     from orchestra.cli.next_step import next_command
-    from orchestra.fleet import read_snapshot
     from orchestra.review.dirty_files import BackgroundLooks, look_within
     from orchestra.review.pushed_work import read_train_pull_request
     from orchestra.status import read_status
@@ -61,10 +60,10 @@ def status(
     if watch:
         from orchestra.cli.status_live import watch_status
 
-        rounds, asked = BackgroundLooks(), read_train_pull_request(read_snapshot(fleet))
+        rounds, asked = BackgroundLooks(), read_train_pull_request(fleet)
         watch_status(lambda: replace(read_status(fleet, selected, look=rounds), pull_request=asked), bell=bell)
         return ExitCode.DONE
-    asked = read_train_pull_request(read_snapshot(fleet))
+    asked = read_train_pull_request(fleet)
     current = replace(read_status(fleet, selected, look=look_within(_LOOK_S)), pull_request=asked)
     if current.unknown:
         print_note(current.unknown, Tone.WAITING)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from orchestra.blueprint.model import AgentName, Via
 from orchestra.errors import OrchestraError
-from orchestra.fleet import FleetSnapshot
+from orchestra.fleet import Fleet, FleetSnapshot, read_snapshot
 from orchestra.forge.pull_request import PullRequest
 from orchestra.forge.selection import open_forge
 from orchestra.forge.train_branch import PushedAgent, PushedTrain, pushed_ref, read_pushed, train_branch
@@ -52,12 +52,11 @@ class TrainPullRequest:
         return document | {"checks": request.checks.value if request else None, "problem": self.problem}
 
 
-def read_train_pull_request(snapshot: FleetSnapshot) -> TrainPullRequest | None:
+def read_train_pull_request(fleet: Fleet) -> TrainPullRequest | None:
     """Ask the forge once for the pull request of a fleet; None where nothing was pushed for one.
 
     An unreachable forge is a problem in the result, never an error.
     """
-    fleet = snapshot.fleet
     if fleet.blueprint.merge.via is not Via.PULL_REQUEST:
         return None
     pushed = read_pushed(fleet.repository.git, pushed_ref(fleet.name))
@@ -68,6 +67,7 @@ def read_train_pull_request(snapshot: FleetSnapshot) -> TrainPullRequest | None:
         request = open_forge(fleet, timeout_s=_ANSWER_S).find(train_branch(fleet.name), fleet.target)
     except OrchestraError as error:
         problem = error.message
+    snapshot = read_snapshot(fleet)
     agents = tuple(pending_agents(snapshot, pushed))
     withdrawn = withdrawn_agents(snapshot, pushed)
     return TrainPullRequest(train_branch(fleet.name), pushed.commit, agents, withdrawn, request, problem)

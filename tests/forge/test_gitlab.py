@@ -8,7 +8,6 @@ import pytest
 
 from orchestra.blueprint.model import ForgeKind
 from orchestra.errors import GroundError
-from orchestra.fleet import read_snapshot
 from orchestra.forge.pull_request import Checks, PullRequestState
 from orchestra.forge.selection import open_forge
 from orchestra.review.pushed_work import read_train_pull_request
@@ -62,7 +61,7 @@ def test_the_state_of_a_merged_request_is_one_request(gitlab: ForgeWorld) -> Non
     gitlab.train.merge()
     gitlab.close(12, "MERGED")
     (gitlab.folder / "calls").unlink()
-    found = read_train_pull_request(read_snapshot(gitlab.train.fleet))
+    found = read_train_pull_request(gitlab.train.fleet)
     assert found is not None and found.request is not None
     assert (found.request.state, len(gitlab.calls())) == (PullRequestState.MERGED, 1)
 

@@ -11,7 +11,6 @@ from jsonschema import Draft202012Validator
 from orchestra.blueprint.load import shipped_data_folder
 from orchestra.cli.next_step import next_command
 from orchestra.cli.status_table import format_pull_request, row_cells
-from orchestra.fleet import read_snapshot
 from orchestra.review.pushed_work import read_train_pull_request
 from orchestra.status import Status, read_status
 from tests.forge.conftest import ForgeWorld
@@ -21,7 +20,7 @@ SCHEMA = json.loads((shipped_data_folder() / "schemas" / "status.schema.json").r
 
 def status(forge: ForgeWorld) -> Status:
     fleet = forge.train.fleet
-    found = replace(read_status(fleet), pull_request=read_train_pull_request(read_snapshot(fleet)))
+    found = replace(read_status(fleet), pull_request=read_train_pull_request(fleet))
     Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(found.to_json())))
     return found
 
