@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 from orchestra.blueprint.adopted_agents import AdoptedBranch, read_adopted, with_adopted
 from orchestra.blueprint.git_names import branch_problem, fleet_name_problem, safe_folder_name
@@ -29,6 +30,7 @@ from orchestra.ledger import Ledger
 from orchestra.text import did_you_mean, format_list
 
 BRANCH_RECORD = "branch"  # in an agent's folder: the branch that spawn created for it
+PORTS_RECORD = "ports.json"  # in an agent's folder: the ports that spawn gave it
 ADOPTED_RECORD = "adopted.json"  # in the fleet's folder: the branches that adopt took in
 _LOCKED_FOR = "orchestra: "
 
@@ -229,7 +231,24 @@ def make_fleet(repository: Repository, blueprint: Blueprint) -> Fleet:
         else agent
         for agent in blueprint.agents
     )
+    if names := blueprint.worktrees.setup.ports:
+        folder = repository.state_folder / "fleets" / blueprint.name / "agents"
+        recorded = [read_ports(folder / agent.name / PORTS_RECORD) for agent in agents]
+        agents = tuple(
+            replace(agent, ports=MappingProxyType({name: ports[name] for name in names if name in ports}))
+            for agent, ports in zip(agents, recorded, strict=True)
+        )
     return Fleet(repository, replace(blueprint, agents=agents), target, remote)
+
+
+def read_ports(record: Path) -> dict[str, int]:
+    """Return variable -> port as recorded; empty where there is no record, or it is damaged."""
+    try:
+        rows = json.loads(read_regular(record) or b"{}")
+        ports = {str(name): int(port) for name, port in rows.items()}
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return {}
+    return ports if all(0 < port < 1 << 16 for port in ports.values()) else {}
 
 
 def _recorded_branch(repository: Repository, fleet: FleetName, agent: AgentName) -> str | None:

@@ -186,6 +186,7 @@ def _row_json(row: Row, now: float) -> dict[str, Json]:
         "branch": agent.branch,
         "worktree": str(standing.worktree),
         "adopted": agent.adopted,
+        "ports": dict(agent.ports),
         "base": standing.refs.base,
         "head": standing.head,
         "state": row.state.state.value,

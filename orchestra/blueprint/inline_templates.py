@@ -22,7 +22,7 @@ RENDER_VARIABLES: Final = frozenset(
 )
 """The names that a template of ``templates`` (and a shipped one) may use."""
 AGENT_ATTRIBUTES: Final = frozenset(
-    "name number title stage task done_when scope may_edit merge_after branch directory neighbours".split()
+    "name number title stage task done_when scope may_edit merge_after branch directory ports neighbours".split()
 )
 """The attributes of ``agent`` in those templates."""
 INLINE_ATTRIBUTES: Final = frozenset({"name", "number", "title", "stage"})
@@ -62,15 +62,24 @@ class TemplateProblem(ValueError):  # noqa: N818
         self.line, self.message, self.hint = line, message, hint
 
 
-def render(template: str, *, agent: Named, fleet: str, worktree: str | None = None, repo: str | None = None) -> str:
-    """Return an inline template, rendered. ``worktree`` and ``repo`` are absolute paths; None: the template may not
-    use them.
+def render(
+    template: str,
+    *,
+    agent: Named,
+    fleet: str,
+    worktree: str | None = None,
+    repo: str | None = None,
+    ports: Mapping[str, int] | None = None,
+) -> str:
+    """Return an inline template, rendered. ``worktree`` and ``repo`` are absolute paths; None, also for ``ports``: the
+    template may not use them.
 
     Raises TemplateProblem.
     """
     seen = {"name": agent.name, "number": agent.number, "title": agent.title, "stage": agent.stage or ""}
     values: dict[str, object] = {"agent": seen, "fleet": fleet}
     values |= {key: value for key, value in (("worktree", worktree), ("repo", repo)) if value is not None}
+    values |= {"ports": dict(ports)} if ports else {}
     return _filled(template, values)
 
 
@@ -80,18 +89,33 @@ def render_root(template: str, *, fleet: str, repository: str) -> str:
 
 
 def render_all(
-    templates: Sequence[str], *, agent: Named, fleet: str, worktree: str | None = None, repo: str | None = None
+    templates: Sequence[str],
+    *,
+    agent: Named,
+    fleet: str,
+    worktree: str | None = None,
+    repo: str | None = None,
+    ports: Mapping[str, int] | None = None,
 ) -> tuple[str, ...]:
     """Return each item of a ``command``, rendered."""
-    return tuple(render(template, agent=agent, fleet=fleet, worktree=worktree, repo=repo) for template in templates)
+    return tuple(
+        render(template, agent=agent, fleet=fleet, worktree=worktree, repo=repo, ports=ports) for template in templates
+    )
 
 
 def render_env(
-    env: Mapping[str, str], *, agent: Named, fleet: str, worktree: str | None = None, repo: str | None = None
+    env: Mapping[str, str],
+    *,
+    agent: Named,
+    fleet: str,
+    worktree: str | None = None,
+    repo: str | None = None,
+    ports: Mapping[str, int] | None = None,
 ) -> dict[str, str]:
     """Return each value of an ``env``, rendered."""
     return {
-        key: render(template, agent=agent, fleet=fleet, worktree=worktree, repo=repo) for key, template in env.items()
+        key: render(template, agent=agent, fleet=fleet, worktree=worktree, repo=repo, ports=ports)
+        for key, template in env.items()
     }
 
 

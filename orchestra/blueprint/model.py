@@ -131,6 +131,7 @@ class Setup:
     run: tuple[str, ...] = ()  # shell commands, in order, in the worktree
     inputs: tuple[str, ...] = ()  # globs of the files that ``run`` reads; empty: detected
     teardown: tuple[str, ...] = ()  # shell commands before the worktree is removed
+    ports: tuple[str, ...] = ()  # variables that each get a port of its own for every agent
     env: Mapping[str, str] = field(default_factory=_empty)  # Jinja templates; for setup, gates' teardown, sessions
     timeout_s: float = 600.0  # for each command
 
@@ -272,6 +273,7 @@ class Agent:
     directory: str  # below worktrees.root
     runner: Runner  # the fleet's, with the agent's own keys over it
     adopted: bool = False  # orchestra did not create its branch, nor its worktree if there is one
+    ports: Mapping[str, int] = field(default_factory=dict)  # variable -> port, as spawn recorded them
 
 
 @dataclass(frozen=True, slots=True)

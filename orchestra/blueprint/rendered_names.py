@@ -19,6 +19,8 @@ from orchestra.text import nearest
 
 _SAMPLE_WORKTREE = "/worktrees/agent"
 _SAMPLE_REPO = "/repository"
+_SAMPLE_PORT = 20000
+_PORTS: Key = ("worktrees", "setup", "ports")
 _PLACEHOLDER = re.compile(r"(?<![{$])\{([a-z_]+)\}(?!\})")
 
 
@@ -48,6 +50,12 @@ def check_targets(findings: Findings) -> None:
     _check_names(findings, members, fleet, "branch", branch_problem)
     _check_names(findings, members, fleet, "directory", directory_problem)
     _check_root(findings, fleet)
+    names = [str(findings.text(path)) for path in findings.children(_PORTS)]
+    for number, (path, name) in enumerate(zip(findings.children(_PORTS), names, strict=True)):
+        if name in names[:number]:
+            findings.at_value(path, f'"{name}" is listed twice')
+        elif findings.node(("worktrees", "setup", "env", name)) is not None:
+            findings.at_value(path, f'"{name}" is also a variable of `env`', "give one of them another name")
     for path in (*findings.children(("worktrees", "setup", "env")), *_runner_templates(findings, ("runner",))):
         _check_template(findings, path, members, fleet)
     for member in members:
@@ -122,9 +130,12 @@ def _check_template(findings: Findings, path: Key, members: Sequence[Declared], 
     template = findings.text(path)
     if template is None:
         return
+    sample_ports = {str(findings.text(name)): _SAMPLE_PORT for name in findings.children(_PORTS)}
     for member in members:
         try:
-            filled = render(template, agent=member, fleet=fleet, worktree=_SAMPLE_WORKTREE, repo=_SAMPLE_REPO)
+            filled = render(
+                template, agent=member, fleet=fleet, worktree=_SAMPLE_WORKTREE, repo=_SAMPLE_REPO, ports=sample_ports
+            )
         except TemplateProblem as problem:
             findings.at_value(path, problem.message, problem.hint, line=problem.line)
             return

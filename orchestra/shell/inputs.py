@@ -60,6 +60,11 @@ def collect_inputs(blueprint: Blueprint, source: str) -> ScriptInputs:
                         f"a template of {item.agent} depends on the target's name, which a script learns when it runs",
                         hint="name the target in the blueprint: `target: main`",
                     )
+    if blueprint.worktrees.setup.ports:
+        raise UsageError(
+            "the scripts cannot give out the ports of worktrees.setup.ports",
+            hint='compute them from the number instead: `env: {PORT: "{{ 3000 + agent.number }}"}`',
+        )
     texts = tuple(_agent_texts(blueprint, blueprint.target or target_mark, standards_mark))
     return ScriptInputs(blueprint, source, texts, target_mark, standards_mark)
 

@@ -14,7 +14,7 @@ from orchestra.sessions.prompts import FIRST
 from orchestra.shell.data_sections import PATHS, cases, with_variables
 from orchestra.shell.quoting import quote, words
 
-_WHERE = {"worktree": PATHS["o_worktree"], "repo": PATHS["o_home"]}
+_WORKTREE, _REPO = PATHS["o_worktree"], PATHS["o_home"]
 _PLACEHOLDERS = {
     "{prompt}": "o_prompt",
     "{prompt_file}": "o_prompt_file",
@@ -40,13 +40,13 @@ def _start_command(blueprint: Blueprint, agent: Agent) -> str:
         return f"_orchestra_fail 2 {message} {quote('orchestra start')}"
     if runner.kind in PROGRAMS:
         return f"_orchestra_fail 2 {quote(f'only the tool drives {runner.kind}')} {quote('orchestra start')}"
-    env = render_env(runner.env, agent=agent, fleet=blueprint.name, **_WHERE)
+    env = render_env(runner.env, agent=agent, fleet=blueprint.name, worktree=_WORKTREE, repo=_REPO)
     assignments = "".join(f" {with_variables(f'{key}={value}')}" for key, value in env.items())
     if runner.kind is RunnerKind.CLAUDE:
         model = f" {words('--model', runner.model)}" if runner.model else ""
         command = f'claude "$o_prompt" --permission-mode acceptEdits{model}'
     else:
-        argv = render_all(runner.command, agent=agent, fleet=blueprint.name, **_WHERE)
+        argv = render_all(runner.command, agent=agent, fleet=blueprint.name, worktree=_WORKTREE, repo=_REPO)
         takes_prompt = any("{prompt}" in word or "{prompt_file}" in word for word in argv)
         command = " ".join(map(_word, argv)) + ("" if takes_prompt else ' <"$o_prompt_file"')
     return f"_orchestra_agent_environment{' env' + assignments if assignments else ''} {command}"

@@ -7,6 +7,7 @@ where nothing says that orchestra made it. Killed and run again, the removal con
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from orchestra.train.slots import SLOT_REASON, drop_scratch_at
 from orchestra.workspace.clean import is_root_leaving, remove_root
 from orchestra.workspace.disk_usage import measure_folder
 from orchestra.workspace.paths import format_command, slots_root
+from orchestra.workspace.ports import slot_records
 
 _SUFFIXES = (".owner", ".tmp")  # files next to a slot: who made it, and the link to its scratch folder
 _WAIT_S = 60.0
@@ -72,6 +74,8 @@ def remove_slots(fleet: Fleet, *, progress: Callable[[str], None] = lambda _: No
         plan = _plan(fleet)
         outcomes = [slot if slot.reason else _remove(fleet, slot, progress) for slot in plan.slots]
         _remove_if_empty(slots_root(fleet))
+        if not any(slot.reason for slot in outcomes):
+            shutil.rmtree(slot_records(fleet), ignore_errors=True)  # their ports are free again
         root = plan.root
         if root is not None:
             with exclusive(fleet.repository.state_folder, "clean --gates", wait_s=_WAIT_S):
@@ -103,8 +107,9 @@ def _plan(fleet: Fleet) -> SlotsRemoval:
 
 def _reason_to_stay(fleet: Fleet, path: Path, admin: Path | None) -> str:
     owner = os.fsdecode(read_regular(path.with_name(f"{path.name}.owner")) or b"").strip()
-    lock = (worktree_admin.lock_reason(admin) if admin is not None else None) or ""
-    is_ours = lock.startswith(SLOT_REASON) if admin is not None else owner == str(fleet.repository.common_dir)
+    lock = worktree_admin.lock_reason(admin) if admin is not None else None
+    # A removal that was killed may have unlocked it; then the owner file still says whose it is.
+    is_ours = lock.startswith(SLOT_REASON) if lock is not None else owner == str(fleet.repository.common_dir)
     if not is_ours:
         return "orchestra did not make it for this repository"
     users = occupants(path)

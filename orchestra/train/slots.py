@@ -37,6 +37,7 @@ from orchestra.git.worktrees import Place
 from orchestra.train.setup_inputs import setup_inputs
 from orchestra.train.slot import Slot, SlotTrouble
 from orchestra.workspace.paths import slots_root
+from orchestra.workspace.ports import slot_ports
 from orchestra.workspace.untracked_files import Belongings, copy_file, find_belongings, share_folder
 
 REGENERATE_SLOT = 0  # the slot where conflicted files are regenerated; the gates use the others
@@ -68,6 +69,7 @@ class Slots:
         self.checkouts = tuple(path for path in places if slots_root(fleet) not in path.parents)
         self._setup_keys: dict[str, str] = {}
         self._entered: set[int] = set()
+        self._ports: dict[int, dict[str, int]] = {}
 
     def path(self, number: int) -> Path:
         return slots_root(self._fleet) / str(number)
@@ -91,13 +93,17 @@ class Slots:
         stand_in = stand_in_agent(blueprint, name, len(blueprint.agents) + number + 1)
         env = blueprint.worktrees.setup.env
         home = str(self._fleet.repository.home)
-        rendered = render_env(env, agent=stand_in, fleet=blueprint.name, worktree=place, repo=home)
+        if number not in self._ports:
+            self._ports[number] = slot_ports(self._fleet, number)
+        ports = self._ports[number]
+        rendered = render_env(env, agent=stand_in, fleet=blueprint.name, worktree=place, repo=home, ports=ports)
         fixed = {
             "TMPDIR": str(self.scratch(number)),
             "ORCHESTRA_FLEET": str(blueprint.name),
             "ORCHESTRA_GATE_SLOT": name,
         }
-        return {**gate_environment(checkouts=self.checkouts), **fixed, **rendered}
+        given = {name: str(port) for name, port in ports.items()}
+        return {**gate_environment(checkouts=self.checkouts), **fixed, **given, **rendered}
 
     # -- making one ready ---------------------------------------------------------------------------------------
 
@@ -137,6 +143,7 @@ class Slots:
             inputs = {
                 "run": setup.run,
                 "env": dict(setup.env),
+                "ports": setup.ports,
                 "copied": copied,
                 "shared": belongings.folders if belongings else (),
                 "files": setup_inputs(self._fleet.repository.git, tree, setup),

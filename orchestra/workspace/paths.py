@@ -6,6 +6,7 @@ what an agent's branch holds (law 6).
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -77,6 +78,14 @@ def clear_aside(worktree: Path) -> None:
         folder.unlink()
     elif folder.exists():
         shutil.rmtree(folder)
+
+
+def user_state_folder() -> Path:
+    """Return the folder of what orchestra stores for the user, outside every repository."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or "")
+    if not state.is_absolute():  # a relative one is ignored, as the XDG specification says
+        state = Path.home() / ".local" / "state"
+    return state / "orchestra"
 
 
 def slots_root(fleet: Fleet) -> Path:

@@ -60,7 +60,7 @@ def mark(folder: Path, state: Ready, reason: str = "") -> None:
 
 
 def agent_environment(fleet: Fleet, agent: Agent) -> dict[str, str]:
-    """The agent's own variables, for its set-up, its sessions and its teardown: ``setup.env`` rendered, and who it is.
+    """The agent's own variables, for set-up, sessions and teardown: who it is, its ports, and ``setup.env``.
 
     Additions to an environment, not a whole one.
     """
@@ -73,7 +73,8 @@ def agent_environment(fleet: Fleet, agent: Agent) -> dict[str, str]:
         "ORCHESTRA_REPO": repo,
     }
     env = fleet.blueprint.worktrees.setup.env
-    return identity | render_env(env, agent=agent, fleet=fleet.name, worktree=worktree, repo=repo)
+    rendered = render_env(env, agent=agent, fleet=fleet.name, worktree=worktree, repo=repo, ports=agent.ports)
+    return identity | {name: str(port) for name, port in agent.ports.items()} | rendered
 
 
 # -- running -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pathlib import Path
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.engine.job import Engine
 from orchestra.errors import GroundError
-from orchestra.fleet import BRANCH_RECORD, Fleet
+from orchestra.fleet import BRANCH_RECORD, PORTS_RECORD, Fleet
 from orchestra.git import worktree_admin, worktree_removal
 from orchestra.git.refs import (
     AgentRefs,
@@ -50,7 +50,7 @@ from orchestra.workspace.untracked_files import COPIES, copied_folders, is_as_co
 
 KEPT = "kept"  # in an agent's state folder: ignored files of its worktree that were made or changed by hand
 MOST_BYTES, MOST_FILES = 50_000_000, 1_000  # of uncommitted work that is saved without ``save_all``
-_STATE_FILES = (MARK, COPIES, SETUP_LOG, TEARDOWN_LOG, BRANCH_RECORD, *git_excludes.FILES)
+_STATE_FILES = (MARK, COPIES, SETUP_LOG, TEARDOWN_LOG, BRANCH_RECORD, PORTS_RECORD, *git_excludes.FILES)
 
 
 @dataclass(frozen=True, slots=True)

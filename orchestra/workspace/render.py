@@ -66,6 +66,7 @@ class AgentView:
     merge_after: tuple[AgentName, ...]
     branch: str
     directory: str
+    ports: Mapping[str, int]  # variable -> port; empty where the blueprint asks for none
     neighbours: tuple[Neighbour, ...]
 
 

@@ -21,6 +21,7 @@ from orchestra.git import worktree_removal
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId, Kind, RefName, RefUpdate, agent_ref, resolve, saved_ref, update
 from orchestra.workspace.paths import format_command
+from orchestra.workspace.ports import with_ports
 from orchestra.workspace.progress import Listener, disk_errors
 from orchestra.workspace.provision import Readiness, readiness
 from orchestra.workspace.removal import KEPT
@@ -64,6 +65,7 @@ def restore(fleet: Fleet, agent: Agent, *, engine: Engine, progress: Listener = 
         with contextlib.suppress(GroundError):  # the plan's checks say what is in the way
             if not agent.adopted:
                 worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
+        fleet = with_ports(fleet, [agent.name], reserve=True)
         plan = plan_restore(fleet, agent)
         run = execute(fleet, plan.spawn, engine, progress)
         if not agent.adopted and (plan.kept_files or plan.refs):
@@ -82,6 +84,8 @@ def restore(fleet: Fleet, agent: Agent, *, engine: Engine, progress: Listener = 
 
 def plan_restore(fleet: Fleet, agent: Agent) -> RestorePlan:
     """Plan what ``restore`` would do now, with the same checks. Changes nothing."""
+    fleet = with_ports(fleet, [agent.name])
+    agent = fleet.require_agent(agent.name)
     ground = survey(fleet)
     refs = ground.of(agent)
     if refs.base is None:

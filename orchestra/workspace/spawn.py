@@ -32,6 +32,7 @@ from orchestra.text import format_list
 from orchestra.workspace import git_excludes
 from orchestra.workspace.instruction_files import rewrite, write_new
 from orchestra.workspace.paths import clear_aside
+from orchestra.workspace.ports import record_ports, with_ports
 from orchestra.workspace.progress import Counter, Listener, Phase, disk_errors, record
 from orchestra.workspace.provision import SETUP_LOG, Failure, Readiness, Ready, mark, readiness, run_commands
 from orchestra.workspace.removal import save_lost_index
@@ -98,6 +99,7 @@ def spawn(
             with contextlib.suppress(GroundError):  # the plan's checks say what is in the way
                 if not agent.adopted:
                     worktree_removal.settle(fleet.repository, real(fleet.worktree(agent)))
+        fleet = with_ports(fleet, agents, reserve=True)
         plan = plan_spawn(fleet, agents=agents, fresh=fresh)
         if plan.problems or plan.base is None:
             raise SpawnRefused(plan.problems, plan.blueprint_errors)
@@ -173,6 +175,8 @@ class SpawnRun:
             if planned.creates_branch or not branch_record.exists():
                 write_atomically(branch_record, f"{planned.agent.branch}\n")
         for planned in agents:
+            if planned.ports:
+                record_ports(self._fleet, planned.agent)
             self.completed(*planned.ref_lines())
 
     def create_worktrees(self) -> None:

@@ -24,6 +24,7 @@ from orchestra.workspace import git_excludes
 from orchestra.workspace.adoption import former_agent_notes
 from orchestra.workspace.instruction_files import Verdict, compare
 from orchestra.workspace.paths import ASIDE, format_command
+from orchestra.workspace.ports import format_ports, ports_to_record, with_ports
 from orchestra.workspace.provision import Ready, readiness
 from orchestra.workspace.render import render_files
 from orchestra.workspace.renewal import Renewal, ground_after, plan_moves, plan_renewal
@@ -56,6 +57,7 @@ class AgentSpawn:
     tip: CommitId
     pinned_base: tuple[RefName, CommitId] | None = None
     creates_branch: bool = False
+    ports: Mapping[str, int] = field(default_factory=dict)  # to be recorded as the agent's
     lost_index: RefName | None = None
     creates_worktree: bool = False
     files: Mapping[str, str] = field(default_factory=dict, repr=False)  # instruction files: name -> text
@@ -96,6 +98,8 @@ class AgentSpawn:
             yield format_command("git", "update-ref", ref, commit[:_SHORT])
         if self.creates_branch:
             yield format_command("git", "branch", "--no-track", self.agent.branch, self.tip[:_SHORT])
+        if self.ports:
+            yield f"give {self.name} the ports {format_ports(self.ports)}"
 
     def worktree_lines(self) -> Iterator[str]:
         if self.creates_worktree:
@@ -186,6 +190,7 @@ def plan_spawn(fleet: Fleet, *, agents: Collection[AgentName] | None = None, fre
 
     ``agents`` None means all. ``fresh``: what they have is archived first, and they start from today's target.
     """
+    fleet = with_ports(fleet, agents)
     ground = survey(fleet)
     named = [agent for agent in fleet.blueprint.agents if agents is None or agent.name in agents]
     chosen = [agent for agent in named if not agent.adopted]
@@ -323,6 +328,7 @@ def _plan_agent(
         tip,
         pinned_base=None if refs.base else (agent_ref(fleet.name, agent.name, Kind.BASE), ground.base),
         creates_branch=agent.branch not in ground.branches,
+        ports=agent.ports if is_new else ports_to_record(fleet, agent),
         lost_index=lost_index,
         creates_worktree=is_new,
         files=files,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shlex
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from orchestra.blueprint.model import Regenerate, RunGate, Runner, RunnerKind
 from orchestra.files import read_regular, write_atomically
 from orchestra.fleet import Fleet
 from orchestra.git import worktree_admin
+from orchestra.workspace.paths import user_state_folder
 
 
 def executed_commands(fleet: Fleet) -> list[str]:
@@ -96,11 +96,8 @@ def _place(fleet: Fleet) -> dict[str, str]:
 
 
 def _record(fleet: Fleet) -> Path:
-    state = Path(os.environ.get("XDG_STATE_HOME") or "")
-    if not state.is_absolute():  # a relative one is ignored, as the XDG specification says
-        state = Path.home() / ".local" / "state"
     content = json.dumps([str(fleet.repository.common_dir.resolve()), executed_commands(fleet)])
-    return state / "orchestra" / "trusted" / hashlib.sha256(content.encode()).hexdigest()
+    return user_state_folder() / "trusted" / hashlib.sha256(content.encode()).hexdigest()
 
 
 def _is_in_repository(fleet: Fleet) -> bool:

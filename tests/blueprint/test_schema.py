@@ -193,7 +193,13 @@ def test_enums_are_those_of_the_model(schema: dict[str, Any], enum: Any) -> None
 
 def test_agents_and_profiles_share_their_keys() -> None:
     assert set(DEFS["agent"]["properties"]) - set(DEFS["profile"]["properties"]) == {"name"}
-    agent_fields = {one.name for one in dataclasses.fields(model.Agent)} - {"number", "branch", "directory", "adopted"}
+    agent_fields = {one.name for one in dataclasses.fields(model.Agent)} - {
+        "number",
+        "branch",
+        "directory",
+        "adopted",
+        "ports",
+    }
     assert set(DEFS["agent"]["properties"]) == agent_fields | {"from", "with"}
 
 

@@ -15,6 +15,7 @@ from orchestra.errors import LockHeld
 from orchestra.git.lock import exclusive
 from orchestra.train.slot_removal import plan_slot_removal, remove_slots
 from orchestra.workspace.paths import slots_root
+from orchestra.workspace.ports import slot_ports, slot_records
 from tests.train.train_fixture import RunGate, TrainFixture, landed
 
 
@@ -91,8 +92,7 @@ def test_what_orchestra_did_not_make_stays(used: TrainFixture) -> None:
 
 def test_a_slot_whose_folder_is_gone_is_settled(used: TrainFixture) -> None:
     root = slots_root(used.fleet)
-    used.checkout.git("worktree", "unlock", str(root / "1"))
-    used.checkout.git("worktree", "lock", "--reason", "orchestra: gate slot 1", str(root / "1"))
+    used.checkout.git("worktree", "unlock", str(root / "1"))  # as a removal that was killed leaves it
     subprocess.run(["rm", "-rf", root / "1"], check=True)
     assert len(remove_slots(used.fleet).removed) == 1
     assert str(root) not in registered(used)
@@ -113,3 +113,14 @@ def test_a_killed_removal_continues(used: TrainFixture, after_s: float) -> None:
     assert "gates" not in registered(used)
     assert used.checkout.git("fsck", "--no-dangling") == ""
     assert landed(used.approved(two={"b": "2\n"}).merge()) == ["two"]
+
+
+def test_a_gate_sees_the_ports_of_its_slot_until_the_slots_are_removed(used: TrainFixture, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    used.gates(RunGate("tests", f'echo "$WEB $URL" >>{seen}')).setup(ports=("WEB",), env={"URL": "x:{{ ports.WEB }}"})
+    assert landed(used.approved(two={"b": "2\n"}).merge()) == ["two"]
+    port = slot_ports(used.fleet, 1)["WEB"]
+    assert seen.read_text("utf-8") == f"{port} x:{port}\n"
+    assert slot_records(used.fleet).exists()
+    remove_slots(used.fleet)
+    assert not slot_records(used.fleet).exists()
