@@ -39,11 +39,12 @@ class LandingStep:
     kept_out: tuple[str, ...] = ()
 
 
-def audit(git: Git, step: LandingStep) -> tuple[ContainmentFinding, ...]:
-    """What is wrong with a step; nothing when it holds. Sorted by path."""
-    landed = changes(git, step.onto, step.commit)
-    branch = {p: c for p, c in changes(git, step.fork, step.tip).items() if not is_at_or_below(p, step.kept_out)}
-    target = changes(git, step.fork, step.onto)
+def audit(git: Git, step: LandingStep, objects: Objects | None = None) -> tuple[ContainmentFinding, ...]:
+    """Return what is wrong with a step, sorted by path; nothing when it holds. ``objects``: as for ``changes``."""
+    landed = changes(git, step.onto, step.commit, objects)
+    branch_changes = changes(git, step.fork, step.tip, objects)
+    branch = {path: change for path, change in branch_changes.items() if not is_at_or_below(path, step.kept_out)}
+    target = changes(git, step.fork, step.onto, objects)
     findings = []
     for path, change in landed.items():
         if change.new is not None and any(part.lower() in _GIT_NAMES for part in path.split("/")):
@@ -83,12 +84,14 @@ def is_at_or_below(path: str, names: Collection[str]) -> bool:
     return path in names or path.startswith(tuple(f"{name}/" for name in names))
 
 
-def unclaimed_paths(git: Git, before: CommitId, after: CommitId, steps: Iterable[LandingStep]) -> tuple[str, ...]:
+def unclaimed_paths(
+    git: Git, before: CommitId, after: CommitId, steps: Iterable[LandingStep], objects: Objects | None = None
+) -> tuple[str, ...]:
     """Paths that differ between two values of the target although no step between them changes them."""
     claimed: set[str] = set()
     for step in steps:
-        claimed.update(changes(git, step.onto, step.commit))
-    return tuple(sorted(set(changes(git, before, after)) - claimed))
+        claimed.update(changes(git, step.onto, step.commit, objects))
+    return tuple(sorted(set(changes(git, before, after, objects)) - claimed))
 
 
 def find_merge(git: Git, target: CommitId, base: CommitId, tip: CommitId) -> CommitId | None:

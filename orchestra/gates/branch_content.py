@@ -16,9 +16,9 @@ from orchestra.errors import OrchestraError
 from orchestra.git.ancestry import merge_base
 from orchestra.git.blobs import BlobReader
 from orchestra.git.git_process import Git
-from orchestra.git.objects import Commit
+from orchestra.git.objects import Commit, Objects
 from orchestra.git.refs import CommitId
-from orchestra.git.tree_diff import Change, Side, renames, tree_of
+from orchestra.git.tree_diff import Change, Side, note_changes, renames, tree_of
 
 CommitPair = tuple[CommitId, ...]
 _DIFF = ("diff-tree", "--stdin", "--always", "-r", "-z", "--no-renames", "--root", "--ignore-submodules=none")
@@ -100,10 +100,12 @@ class BranchContent:
 
 
 @contextmanager
-def read_branches(git: Git, target: CommitId, spans: Sequence[BranchSpan]) -> Iterator[list[BranchContent | None]]:
-    """Yield the content of each branch; None for one that git cannot read."""
+def read_branches(
+    git: Git, target: CommitId, spans: Sequence[BranchSpan], objects: Objects | None = None
+) -> Iterator[list[BranchContent | None]]:
+    """Yield the content of each branch; None for one that git cannot read. ``objects``: an open reader to use."""
     with ExitStack() as stack:
-        blobs = BlobReader(git, stack)
+        blobs = BlobReader(git, stack, objects)
         yield _read(git, target, spans, blobs)
 
 
@@ -141,6 +143,7 @@ def _read_together(
             shared = set(sides[0]).intersection(*sides[1:])
             added = _landing({path: sides[0][path] for path in shared}, span)
             commits.append(OwnCommit(commit, blobs.objects.commit(commit), added))
+        note_changes(git, forks[span], span.tip, wanted[span.tip, forks[span]])
         changes = _landing(wanted[span.tip, forks[span]], span)
         yield BranchContent(target, span, forks[span], changes, tuple(commits), blobs, git)
 

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from orchestra.git.git_process import Git
 from orchestra.git.refs import CommitId
 
 
 def is_ancestor(git: Git, ancestor: str, descendant: str) -> bool:
-    """Return True where ``descendant`` contains or equals ``ancestor``."""
-    return ancestor == descendant or git.succeeds("merge-base", "--is-ancestor", ancestor, descendant)
+    """Return True where ``descendant`` contains or equals ``ancestor``.
+
+    Remembered for two full commit ids, which never stop being related. A no may only mean that a clone is shallow.
+    """
+    key = (git.folder, ancestor, descendant)
+    if ancestor == descendant or key in _ANCESTORS:
+        return True
+    is_contained = git.succeeds("merge-base", "--is-ancestor", ancestor, descendant)
+    if is_contained and _COMMIT_ID.fullmatch(ancestor) and _COMMIT_ID.fullmatch(descendant):
+        if len(_ANCESTORS) >= _MOST_ANCESTORS:
+            _ANCESTORS.clear()
+        _ANCESTORS.add(key)
+    return is_contained
+
+
+_COMMIT_ID = re.compile("[0-9a-f]{40}([0-9a-f]{24})?")
+_ANCESTORS: set[tuple[Path, str, str]] = set()
+_MOST_ANCESTORS = 4096
 
 
 def merge_base(git: Git, first: str, second: str) -> CommitId | None:

@@ -16,16 +16,22 @@ _KEPT_BYTES = 64 << 20
 
 
 class BlobReader:
-    """Reads files by their object id, through two git processes; the newest stay in memory."""
+    """Reads files by their object id, through two git processes; the newest stay in memory.
 
-    def __init__(self, git: Git, stack: ExitStack) -> None:
-        self.objects = stack.enter_context(Objects(git))
-        self._sizes: subprocess.Popen[bytes] = stack.enter_context(git.conversation("cat-file", "--batch-check"))
+    ``objects``: a reader that is open already; without it, one is opened on ``stack``.
+    """
+
+    def __init__(self, git: Git, stack: ExitStack, objects: Objects | None = None) -> None:
+        self.objects = objects or stack.enter_context(Objects(git))
+        self._git, self._stack = git, stack
+        self._sizes: subprocess.Popen[bytes] | None = None
         self._kept: dict[str, bytes] = {}
         self._kept_bytes = 0
 
     def size(self, blob: str) -> int:
         """Return the size of an object in bytes; 0 where it is missing."""
+        if self._sizes is None:  # many gates need the paths alone
+            self._sizes = self._stack.enter_context(self._git.conversation("cat-file", "--batch-check"))
         assert self._sizes.stdin is not None and self._sizes.stdout is not None  # noqa: S101 - opened with pipes
         self._sizes.stdin.write(blob.encode("ascii") + b"\n")
         self._sizes.stdin.flush()

@@ -18,6 +18,7 @@ import stat
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from orchestra.errors import GitError, GroundError
@@ -56,11 +57,17 @@ def follow(worktree: Path, old: CommitId, new: CommitId, *, resume: bool = False
     checkout, delta = _Checkout(worktree), changes(Git(worktree), old, new)
     resume = resume or checkout.is_marked()
     with checkout.locked():
-        if not checkout.is_behind(delta):
+        staged = checkout.staged(delta)
+        if not checkout.is_behind(staged, delta):
             return ()
-        if resume or checkout.obstacles(old, delta):
+        if resume or checkout.differs(staged, delta):
             return checkout.finish(old, new, delta)
-        checkout.move(old, new)
+        try:
+            checkout.move(old, new)
+        except GitError:  # it has moved nothing: a file was changed, or only has stat data that is out of date
+            if checkout.obstacles(old, delta):
+                return checkout.finish(old, new, delta)
+            checkout.move(old, new, refresh=True)
         return ()
 
 
@@ -98,6 +105,17 @@ def in_the_way(worktree: Path, obstacles: Sequence[str]) -> GroundError:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """An entry of the index; ``side`` is None for an unmerged path, ``is_watched`` False where git ignores the file."""
+
+    side: Side | None
+    is_watched: bool = True
+
+
+_NOT_STAGED = _Staged(None)
+
+
 class _Checkout:
     """One worktree, and the three files of its git folder that matter here."""
 
@@ -110,12 +128,29 @@ class _Checkout:
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    def is_behind(self, delta: Mapping[str, Change]) -> bool:
+    def staged(self, delta: Mapping[str, Change]) -> Mapping[str, _Staged]:
+        """Return what the index holds at the paths of the move."""
+        rows = self._git.run("ls-files", "--stage", "-v", "-z", "--", *_named(delta)).fields
+        staged = {}
+        for facts, _, path in (row.partition("\t") for row in rows):
+            tag, mode, blob, stage = facts.split(" ")
+            side = Side(mode, blob) if stage == "0" else None
+            staged[path] = _Staged(side, is_watched=tag.isupper() and tag != "S")
+        return {path: entry for path, entry in staged.items() if path in delta}
+
+    def is_behind(self, staged: Mapping[str, _Staged], delta: Mapping[str, Change]) -> bool:
         """Return True where the index lacks the new side of any path of the move."""
-        rows = self._git.run("ls-files", "--stage", "-z", "--", *_named(delta)).fields
-        staged = {path: facts.split(" ")[:2] for facts, _, path in (row.partition("\t") for row in rows)}
-        new = {path: [change.new.mode, change.new.id] if change.new else None for path, change in delta.items()}
-        return any(staged.get(path) != side for path, side in new.items())
+        return any(staged.get(path, _NOT_STAGED).side != change.new for path, change in delta.items())
+
+    def differs(self, staged: Mapping[str, _Staged], delta: Mapping[str, Change]) -> list[str]:
+        """Return paths of the move that the user changed as ``git read-tree -m -u`` does not notice.
+
+        In the index, below a new path, or in a file marked as assume-unchanged or skip-worktree.
+        """
+        paths = [*_untracked_in_the_way(self.path, delta)]
+        paths += [path for path, change in delta.items() if staged.get(path, _NOT_STAGED).side != change.old]
+        marked = (path for path, entry in staged.items() if not entry.is_watched and os.path.lexists(self.path / path))
+        return [*paths, *(path for path in marked if not self._holds(path, delta[path].old))]
 
     def obstacles(self, old: CommitId, delta: Mapping[str, Change]) -> tuple[str, ...]:
         """Paths of the move where the user has changed the file or the index, or has a file of their own."""
@@ -123,26 +158,15 @@ class _Checkout:
             return ()
         if not self._index.exists():
             return ("it has no index",)
-        obstacles = set(_untracked_in_the_way(self.path, delta))
+        obstacles = set(self.differs(self.staged(delta), delta))
         # After a stash pop, say: no path of the move, but as long as there is one, git moves nothing.
         obstacles.update(row.partition("\t")[2] for row in self._git.run("ls-files", "--unmerged", "-z").fields)
-        obstacles.update(path for path in self._differing(old, delta, "--cached") if path in delta)
-        for path in self._differing(old, delta):
+        changed = self._git.run("diff-index", "-z", "--name-only", "--no-renames", old, "--", *_named(delta)).fields
+        for path in changed:
             # An entry whose stat data is out of date reads as changed: its content says whether it is.
             if path in delta and path not in obstacles and not self._holds(path, delta[path].old):
                 obstacles.add(path)
-        obstacles.update(path for path in self._unwatched(delta) if not self._holds(path, delta[path].old))
         return tuple(sorted(obstacles))
-
-    def _unwatched(self, delta: Mapping[str, Change]) -> list[str]:
-        """Return files that the user marked as assume-unchanged or skip-worktree: ``diff-index`` ignores them."""
-        rows = self._git.run("ls-files", "-v", "-z", "--", *_named(delta)).fields
-        marked = (row[2:] for row in rows if row[0].islower() or row[0] == "S")
-        return [path for path in marked if path in delta and os.path.lexists(self.path / path)]
-
-    def _differing(self, old: CommitId, delta: Mapping[str, Change], *options: str) -> list[str]:
-        asked = ("diff-index", "-z", "--name-only", "--no-renames", *options, old, "--")
-        return self._git.run(*asked, *_named(delta)).fields
 
     def _holds(self, path: str, side: Side | None) -> bool:
         """Return True where the file at ``path`` equals ``side``, line-end conversion included."""
@@ -154,14 +178,15 @@ class _Checkout:
 
     # -- moving -------------------------------------------------------------------------------------------------
 
-    def move(self, old: CommitId, new: CommitId) -> None:
-        """Git's own two-tree move, which looks at everything before it touches anything."""
+    def move(self, old: CommitId, new: CommitId, *, refresh: bool = False) -> None:
+        """Git's own two-tree move, which looks at everything before it touches anything.
+
+        ``refresh``: bring the stat data of the index up to date first; what is out of date reads as a change.
+        """
         with self._copied_index() as git:
-            try:
-                git.run("read-tree", "-m", "-u", old, new)
-            except GitError:
-                git.run("update-index", "-q", "--refresh", ok=(0, 1))  # out-of-date stat data reads as a change
-                git.run("read-tree", "-m", "-u", old, new)
+            if refresh:
+                git.run("update-index", "-q", "--refresh", ok=(0, 1))
+            git.run("read-tree", "-m", "-u", old, new)
             self._publish()
 
     def finish(self, old: CommitId, new: CommitId, delta: Mapping[str, Change]) -> tuple[str, ...]:

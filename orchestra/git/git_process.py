@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from orchestra.errors import DiskFull, GitError, GroundError
 from orchestra.files import read_regular
@@ -21,7 +22,7 @@ from orchestra.git.config_door import neutral_options
 
 SUBCOMMANDS = frozenset(
     """add branch cat-file check-ignore check-ref-format checkout-index commit-tree config count-objects diff
-    diff-index diff-tree fetch for-each-ref fsck hash-object init log ls-files ls-remote ls-tree merge-base
+    diff-index diff-tree fast-import fetch for-each-ref fsck hash-object init log ls-files ls-remote ls-tree merge-base
     merge-file merge-tree mktag mktree notes push read-tree rebase remote rerere rev-list rev-parse shortlog show
     show-ref status submodule symbolic-ref unpack-file update-index update-ref var version worktree
     write-tree""".split()
@@ -171,7 +172,7 @@ class Git:
     def run(
         self,
         *args: str,
-        stdin: bytes | None = None,
+        stdin: bytes | IO[bytes] | None = None,
         ok: Collection[int] = (0,),
         timeout_s: float | None = None,
     ) -> Output:
@@ -188,13 +189,14 @@ class Git:
                 argv,
                 cwd=self.folder,
                 env={**environment(self._env), **no_proxy},
-                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE if isinstance(stdin, bytes) else stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
             with process:
                 try:
-                    stdout, stderr = process.communicate(stdin, timeout=timeout_s)
+                    written = stdin if isinstance(stdin, bytes) else None
+                    stdout, stderr = process.communicate(written, timeout=timeout_s)
                 except BaseException:  # not subprocess.run: it would wait for a hanging ssh that holds the pipes
                     process.kill()
                     raise
@@ -205,7 +207,7 @@ class Git:
         output = Output(args, process.returncode, stdout, os.fsdecode(stderr))
         return self._checked(output, ok)
 
-    def text(self, *args: str, stdin: bytes | None = None) -> str:
+    def text(self, *args: str, stdin: bytes | IO[bytes] | None = None) -> str:
         """Standard output of ``git ARGS`` as text, without the last newline."""
         return self.run(*args, stdin=stdin).text
 

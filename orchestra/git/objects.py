@@ -113,6 +113,13 @@ class Objects:
     def blob(self, blob: str) -> bytes:
         return self._read(blob, "blob")
 
+    def find_blob(self, name: str) -> bytes | None:
+        """Return the content of the file that ``COMMIT:PATH`` or a ref names; None where there is none."""
+        try:
+            return self._read(name, "blob")
+        except GroundError:
+            return None
+
     def entry_at(self, tree: str, path: bytes) -> Entry | None:
         """Return the entry of ``tree`` at ``path`` (slashes between names), or None."""
         first, _, below = path.partition(b"/")
@@ -126,15 +133,18 @@ class Objects:
             self._reader = self._stack.enter_context(self._git.conversation("cat-file", "--batch"))
         process = self._reader
         assert process.stdin is not None and process.stdout is not None  # noqa: S101 - opened with pipes
-        process.stdin.write(name.encode("ascii") + b"\n")
+        self._reader = None  # until the whole answer is read: an interruption leaves the rest of it in the pipe
+        process.stdin.write(os.fsencode(name) + b"\n")
         process.stdin.flush()
         head = process.stdout.readline().split()
         if len(head) != 3:  # noqa: PLR2004 - "<id> <type> <size>"
+            self._reader = process if head else None  # no answer: git stopped at a damaged object
             raise GroundError(
                 f"object {name} is missing from {self._git.folder}",
                 hint="in a shallow or partial clone: git fetch --unshallow",
             )
         data = process.stdout.read(int(head[2]) + 1)[:-1]
+        self._reader = process
         if head[1].decode() != kind:
             raise GroundError(f"object {name} is a {head[1].decode()}, not a {kind}")
         return data

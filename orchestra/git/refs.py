@@ -134,12 +134,6 @@ def _read_sound_refs(git: Git, patterns: Sequence[str]) -> dict[RefName, CommitI
     return refs
 
 
-def read_direct(git: Git, ref: RefName) -> CommitId | None:
-    """Return the object that ``ref`` itself holds; None where it is absent or symbolic."""
-    output = git.run("for-each-ref", "--format=%(objectname)%(if)%(symref)%(then) symbolic%(end)", ref)
-    return CommitId(output.text) if output.text and " " not in output.text else None
-
-
 def read_fleet(git: Git, fleet: FleetName) -> dict[AgentName, AgentRefs]:
     """Return the refs of every agent of a fleet, with one git process."""
     return group_by_agent(read_refs(git, [f"{PREFIX}{fleet}/"]), fleet)

@@ -6,13 +6,15 @@ paths are facts and renames are guesses. Refuses: text diffs.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from orchestra.git.git_process import Git
-from orchestra.git.objects import TreeId
+from orchestra.git.objects import Objects, TreeId
 from orchestra.git.refs import CommitId
 
 EMPTY_TREES = {
@@ -20,6 +22,9 @@ EMPTY_TREES = {
     64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
 }
 _ABSENT = "000000"
+
+
+_FOLDER_MODE = "040000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +43,19 @@ class Change:
     new: Side | None
 
 
-def changes(git: Git, old: str, new: str) -> Mapping[str, Change]:
+def changes(git: Git, old: str, new: str, objects: Objects | None = None) -> Mapping[str, Change]:
     """Path -> change from ``old`` to ``new``, folders descended into, renames not looked for.
 
     ``old`` and ``new`` are full object names of commits or trees, so the answer never changes and is cached.
+    ``objects``: compare two commits through its open process, instead of starting one.
     """
     if old == new:
         return {}
     key = (git.folder, old, new)
     delta = _KNOWN.get(key)
+    if delta is None and objects is not None:
+        delta = _compare_trees(objects, objects.commit(old).tree, objects.commit(new).tree)
+        note_changes(git, old, new, delta)
     if delta is None:
         output = git.run(
             "diff-tree",
@@ -64,11 +73,47 @@ def changes(git: Git, old: str, new: str) -> Mapping[str, Change]:
         for facts, path in zip(output.fields[::2], output.fields[1::2], strict=True):
             old_mode, new_mode, old_id, new_id, _ = facts.removeprefix(":").split(" ")
             by_path[path] = Change(_side(old_mode, old_id), _side(new_mode, new_id))
-        delta = MappingProxyType(by_path)
-        if len(_KNOWN) >= _MOST_KNOWN:
-            _KNOWN.clear()
-        _KNOWN[key] = delta
+        note_changes(git, old, new, by_path)
+        return by_path
     return delta
+
+
+def _compare_trees(objects: Objects, old: TreeId, new: TreeId) -> dict[str, Change]:
+    """Compare two trees entry by entry; only folders that differ are read."""
+    delta: dict[str, Change] = {}
+    to_compare: list[tuple[bytes, TreeId | None, TreeId | None]] = [(b"", old, new)]
+    while to_compare:
+        prefix, old_tree, new_tree = to_compare.pop()
+        entries = [objects.tree(tree) if tree else {} for tree in (old_tree, new_tree)]
+        for name in dict.fromkeys((*entries[0], *entries[1])):
+            folders: list[TreeId | None] = [None, None]
+            files: list[Side | None] = [None, None]
+            for number, entry in enumerate((entries[0].get(name), entries[1].get(name))):
+                mode = _canonical_mode(entry.mode) if entry else None
+                if entry and mode == _FOLDER_MODE:
+                    folders[number] = TreeId(entry.id)
+                elif entry and mode:
+                    files[number] = Side(mode, entry.id)
+            if folders[0] != folders[1]:
+                to_compare.append((prefix + name + b"/", folders[0], folders[1]))
+            if files[0] != files[1]:
+                delta[os.fsdecode(prefix + name)] = Change(files[0], files[1])
+    return dict(sorted(delta.items()))
+
+
+def _canonical_mode(mode: bytes) -> str:
+    """Return a mode as git compares it (cache.h, canon_mode): of permissions only the owner's execute bit counts."""
+    bits = int(mode, 8)
+    if stat.S_ISREG(bits):
+        return "100755" if bits & stat.S_IXUSR else "100644"
+    return "120000" if stat.S_ISLNK(bits) else _FOLDER_MODE if stat.S_ISDIR(bits) else "160000"
+
+
+def note_changes(git: Git, old: str, new: str, delta: Mapping[str, Change]) -> None:
+    """Remember what ``changes`` would return, for a caller that compared many commits at once."""
+    if len(_KNOWN) >= _MOST_KNOWN:
+        _KNOWN.clear()
+    _KNOWN[git.folder, old, new] = MappingProxyType(dict(delta))
 
 
 def tree_of(git: Git, commit: CommitId) -> TreeId:
@@ -90,6 +135,7 @@ def note_tree(git: Git, commit: CommitId, tree: TreeId) -> None:
 
 _TREES: dict[tuple[Path, str], TreeId] = {}
 _KNOWN: dict[tuple[Path, str, str], Mapping[str, Change]] = {}
+_RENAMED: dict[tuple[Path, str, str, tuple[str, ...]], Mapping[str, str]] = {}
 _MOST_KNOWN = 512
 
 
@@ -98,10 +144,15 @@ def renames(git: Git, old: str, new: str, paths: Iterable[str] = ()) -> Mapping[
 
     ``paths``: look only at these, as if nothing else had changed; none means all.
     """
-    options = ("-r", "-z", "--ignore-submodules=none", "-M50%", "-l0", "--diff-filter=R", "--name-status")
-    literal = (f":(top,literal){path}" for path in paths)
-    fields = git.run("diff-tree", *options, "--end-of-options", old, new, "--", *literal).fields
-    return {fields[at + 1]: fields[at + 2] for at in range(0, len(fields) - 2, 3)}
+    literal = tuple(f":(top,literal){path}" for path in paths)
+    key = (git.folder, old, new, literal)
+    if key not in _RENAMED:
+        options = ("-r", "-z", "--ignore-submodules=none", "-M50%", "-l0", "--diff-filter=R", "--name-status")
+        fields = git.run("diff-tree", *options, "--end-of-options", old, new, "--", *literal).fields
+        if len(_RENAMED) >= _MOST_KNOWN:
+            _RENAMED.clear()
+        _RENAMED[key] = {fields[at + 1]: fields[at + 2] for at in range(0, len(fields) - 2, 3)}
+    return _RENAMED[key]
 
 
 def _side(mode: str, blob: str) -> Side | None:

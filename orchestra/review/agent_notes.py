@@ -74,10 +74,10 @@ def pin_notes(git: Git, fleet: FleetName, notes: Mapping[AgentName, tuple[Commit
     return updates
 
 
-def pinned_notes(git: Git, fleet: FleetName, agent: AgentName, commit: CommitId) -> tuple[bool, str | None]:
+def pinned_notes(objects: Objects, fleet: FleetName, agent: AgentName, commit: CommitId) -> tuple[bool, str | None]:
     """Return True and the notes that were pinned with the approval of ``commit``; False where none were pinned."""
-    blob = git.run("cat-file", "blob", approved_notes_ref(fleet, agent), ok=_NO_SUCH_OBJECT)
-    head, _, notes = blob.stdout.decode("utf-8", "replace").partition("\n") if blob.code == 0 else ("", "", "")
+    blob = objects.find_blob(approved_notes_ref(fleet, agent)) or b""
+    head, _, notes = blob.decode("utf-8", "replace").partition("\n")
     if head.partition(" ")[0] != commit:
         return False, None
     return True, notes if head.endswith(" notes") else None

@@ -15,6 +15,7 @@ from orchestra.blueprint.model import Agent, AgentName, Review
 from orchestra.candidates.builder import Branch
 from orchestra.errors import GroundError
 from orchestra.fleet import Fleet, FleetSnapshot
+from orchestra.git.objects import Objects
 from orchestra.git.refs import CommitId, branch_ref, find_odd_refs
 from orchestra.review.agent_notes import pinned_notes, read_notes
 from orchestra.review.gate_preview import kept_out_names, kept_out_paths
@@ -60,9 +61,11 @@ class Entries:
 
 def read_entries(
     snapshot: FleetSnapshot,
+    objects: Objects,
     target: CommitId,
     accept: Accept,
     agents: Collection[AgentName] | None,
+    *,
     read_unfinished: Callable[[], Mapping[AgentName, str]],
 ) -> Entries:
     """Return which of ``agents`` (None: all) take part on top of ``target``, by the verdicts that ``accept`` allows."""
@@ -77,6 +80,7 @@ def read_entries(
     merged = merged_by_hand(fleet.repository.git, target, branches)
     odd_refs = find_odd_refs(fleet.repository.git, fleet.name, snapshot.refs)
     by_name = {agent.name: agent for agent in blueprint.agents}
+    names_kept_out = cache(lambda base: kept_out_names(fleet, base))  # most agents start from the same commit
     for agent in (by_name[name] for name in blueprint.merge_order):
         agent_refs, head = snapshot.agent_refs(agent.name), snapshot.branch_tip(agent)
         if agent_refs.landed is not None or agent_refs.discarded is not None or agent.name in merged:
@@ -95,9 +99,10 @@ def read_entries(
             continue
         # At its branch's head, or at the proposal for it that a person accepted.
         tip = commit_to_land(agent_refs, head) or head
-        strategy, paths = blueprint.merge.strategy, kept_out_paths(agent, kept_out_names(fleet, agent_refs.base))
+        strategy, paths = blueprint.merge.strategy, kept_out_paths(agent, names_kept_out(agent_refs.base))
         branch = Branch(agent.name, fleet.name, agent_refs.base, tip, agent.title, strategy, paths)
-        queued.append(Entry(agent, branch, _read_notes(fleet, agent, head, decision, tip), decision))
+        notes = _read_notes(fleet, objects, agent, head, tip if decision is Verdict.APPROVED else None)
+        queued.append(Entry(agent, branch, notes, decision))
     # What is only tested may be tested without those that would have to land before it.
     blocking = frozenset[AgentName]() if accept is Accept.NAMED else frozenset(excluded)
     return Entries(tuple(queued), tuple(waiting), blocking, merged)
@@ -131,18 +136,12 @@ def _refusal(
     return f"not finished: {dirty} uncommitted files in {folder}" if dirty else None
 
 
-def _read_notes(fleet: Fleet, agent: Agent, head: CommitId, decision: Verdict, tip: CommitId) -> str | None:
+def _read_notes(fleet: Fleet, objects: Objects, agent: Agent, head: CommitId, approved: CommitId | None) -> str | None:
     """Return the agent's notes: those that were approved with it, else the file in its worktree or in its branch."""
-    if decision is Verdict.APPROVED:
-        pinned, notes = pinned_notes(fleet.repository.git, fleet.name, agent.name, tip)
-        if pinned and notes is not None:
-            return notes
-        if pinned:
-            return _committed_notes(fleet, head)
-    notes = read_notes(fleet.worktree(agent))
-    return notes if notes is not None else _committed_notes(fleet, head)
-
-
-def _committed_notes(fleet: Fleet, head: CommitId) -> str | None:
-    blob = fleet.repository.git.run("cat-file", "blob", f"{head}:{NOTES}", ok=(0, 128))
-    return blob.stdout.decode("utf-8", "replace") if blob.code == 0 else None
+    pinned, notes = pinned_notes(objects, fleet.name, agent.name, approved) if approved else (False, None)
+    if not pinned:
+        notes = read_notes(fleet.worktree(agent))
+    if notes is not None:
+        return notes
+    committed = objects.find_blob(f"{head}:{NOTES}")
+    return None if committed is None else committed.decode("utf-8", "replace")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from orchestra.blueprint.model import AgentName
 from orchestra.errors import ExitCode, GroundError
 from orchestra.fleet import Fleet, FleetSnapshot, read_snapshot
+from orchestra.git.objects import Objects
 from orchestra.git.refs import CommitId
 from orchestra.text import format_list
 from orchestra.train.entries import Accept, Entries, read_entries
@@ -86,7 +87,9 @@ class TrainFollower:
     def _read_entries(self, snapshot: FleetSnapshot) -> Entries:
         if snapshot.target_tip is None:
             raise GroundError(f"{self.fleet.target} has no commit", hint=f"git branch {self.fleet.target} COMMIT")
-        return read_entries(snapshot, snapshot.target_tip, self.accept, self.agents, self.read_unfinished)
+        with Objects(snapshot.fleet.repository.git) as objects:
+            tip = snapshot.target_tip
+            return read_entries(snapshot, objects, tip, self.accept, self.agents, read_unfinished=self.read_unfinished)
 
     def _queue(self, snapshot: FleetSnapshot, entries: Entries) -> list[AgentName]:
         """Return who takes part in the next train; none where all of them took part as they are now."""

@@ -21,7 +21,7 @@ from orchestra.git.ancestry import is_ancestor
 from orchestra.git.checkout import can_follow, in_the_way
 from orchestra.git.git_process import Git
 from orchestra.git.lock import exclusive
-from orchestra.git.notes import add_note
+from orchestra.git.notes import write_notes
 from orchestra.git.refs import (
     AgentRefs,
     CommitId,
@@ -73,12 +73,10 @@ def land(
     Raises VerdictChanged, TargetMoved or GroundError; then nothing has landed here.
     """
     repository, git = fleet.repository, fleet.repository.git
-    # What lands is exactly what was tested, and contains the target.
+    # What lands is exactly what was tested.
     tree = tree_of(git, landing.new)
     if tree != tested_tree:
         raise AssertionError(f"{landing.new} has tree {tree}, but {tested_tree} was tested")
-    if not is_ancestor(git, landing.old, landing.new):
-        raise AssertionError(f"{landing.new} does not contain {landing.old}")
     with exclusive(repository.state_folder, "merge", wait_s=LOCK_WAIT_S, announce=announce):
         # The deliberate second look, under the lock: verdicts, branches and checkouts may have changed.
         snapshot = read_snapshot(fleet)
@@ -102,10 +100,14 @@ def land(
             for entry in entries
         ]
         update(git, [pin for pin in pins if pin.new != pin.old], reason="about to land")
-        objects = git.run("rev-list", "--objects", "--quiet", landing.new, f"^{landing.old}", "--", ok=(0, 1, 128))
+        # All its objects exist, and it contains the target: some commit's parent is the target's.
+        walk = ("rev-list", "--objects", "--no-object-names", "--parents", landing.new, f"^{landing.old}", "--")
+        objects = git.run(*walk, ok=(0, 1, 128))
         if objects.code:
             reason = objects.stderr.strip()
             raise TargetMoved(f"objects of {landing.new[:10]} are missing, removed by git gc perhaps: {reason}")
+        if not any(landing.old in line.split(" ")[1:] for line in objects.lines):
+            raise AssertionError(f"{landing.new} does not contain {landing.old}")
         # Journal, push, swap, follow up.
         write_journal(repository.state_folder, landing)
         _push(repository, landing, announce)
@@ -273,39 +275,38 @@ def _follow_up(
     ledger = Ledger(repository.state_folder / "fleets" / fleet)
     sentences = tuple(update_checkouts(repository, landing.target, landing.old, landing.new, resume=resume))
     for name, commit in landing.agents.items():
-        try:
-            if notes := landing.notes.get(name):
-                add_note(repository.git, commit, notes)
-        except DiskFull:
-            raise
-        except GroundError as error:  # something else has that name; the work has landed all the same
-            sentences += (f"the notes of {name} are not attached to {commit[:10]}: {error}",)
         if refs.get(name, _NO_REFS).landed is None:
             ledger.record("landed", name, commit=commit, target=landing.target)
+    git, notes = repository.git, {name: landing.notes[name] for name in landing.agents if landing.notes.get(name)}
     try:
-        _mark_landed(repository.git, fleet, landing.agents, refs)
+        attached = [write_notes(git, {landing.agents[name]: text for name, text in notes.items()})] if notes else []
+        update(git, [*attached, *_landed_updates(fleet, landing.agents, refs)], reason="landed")
     except DiskFull:
         raise
-    except GroundError:  # a ref of one agent is in the way: record the others
+    except GroundError:  # one of these refs is in the way: write each by itself, since the work has landed all the same
         for name, commit in landing.agents.items():
             try:
-                _mark_landed(repository.git, fleet, {name: commit}, read_fleet(repository.git, fleet))
+                update(git, [write_notes(git, {commit: notes[name]})] if name in notes else [], reason="add a note")
+            except GroundError as error:
+                sentences += (f"the notes of {name} are not attached to {commit[:10]}: {error}",)
+            try:
+                update(git, _landed_updates(fleet, {name: commit}, read_fleet(git, fleet)), reason="landed")
             except GroundError as error:
                 sentences += (f"{name} landed as {commit[:10]}, which cannot be recorded: {error}",)
     delete_journal(repository.state_folder)
     return sentences
 
 
-def _mark_landed(
-    git: Git, fleet: FleetName, commits: Mapping[AgentName, CommitId], refs: Mapping[AgentName, AgentRefs]
-) -> None:
+def _landed_updates(
+    fleet: FleetName, commits: Mapping[AgentName, CommitId], refs: Mapping[AgentName, AgentRefs]
+) -> list[RefUpdate]:
     """Write ``landed`` and delete ``candidate``. Git deletes last, so that one of them always holds the work."""
     updates = []
     for agent, commit in commits.items():
         agent_refs = refs.get(agent, _NO_REFS)
         updates.append(RefUpdate(agent_ref(fleet, agent, Kind.LANDED), commit, agent_refs.landed))
         updates.append(RefUpdate(agent_ref(fleet, agent, Kind.CANDIDATE), None, agent_refs.candidate))
-    update(git, updates, reason="landed")
+    return updates
 
 
 def _abandon(repository: Repository, landing: Landing) -> None:
@@ -335,4 +336,4 @@ def record_landings(fleet: Fleet, commits: Mapping[AgentName, CommitId], announc
     with exclusive(fleet.repository.state_folder, "recover", wait_s=LOCK_WAIT_S, announce=announce):
         for name, commit in commits.items():
             fleet.ledger.record("landed", name, commit=commit, target=fleet.target)
-        _mark_landed(git, fleet.name, commits, read_fleet(git, fleet.name))
+        update(git, _landed_updates(fleet.name, commits, read_fleet(git, fleet.name)), reason="landed")

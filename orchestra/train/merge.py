@@ -25,6 +25,7 @@ from orchestra.gates.builtin import run_builtin_gates
 from orchestra.gates.environment import describe_removed
 from orchestra.git.checkout import changed_among, in_the_way, shows_earlier_commit
 from orchestra.git.lock import exclusive
+from orchestra.git.objects import Objects
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import changes
 from orchestra.ledger import Json
@@ -137,13 +138,14 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
         raise UsageError("there is no remote to push to", hint="git remote add origin URL, or merge without --push")
     events = EventSink(progress)
     try:
-        with exclusive(repository.state_folder / "train", request.command):
+        with exclusive(repository.state_folder / "train", request.command), Objects(repository.git) as objects:
             # Finish what a killed train left, then read once where everything is.
             snapshot, recovered = _recover(fleet, events)
             publisher = open_publisher(fleet, events) if request.publishes else None
             snapshot, position, merged = _find_start(snapshot, request, publisher, events)
             recovered += merged
-            entries = read_entries(snapshot, position.start, request.accept, request.agents, request.unfinished)
+            accept, agents, unfinished = request.accept, request.agents, request.unfinished
+            entries = read_entries(snapshot, objects, position.start, accept, agents, read_unfinished=unfinished)
             # What a person merged has landed, so that what depends on it may land.
             by_hand = {name: tip for name, tip in entries.merged.items() if repository.is_ancestor(tip, position.local)}
             if by_hand and not request.rehearsed:
@@ -154,12 +156,12 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
             recorder = ResultRecorder(fleet, events, rehearsed=request.rehearsed)
             for waiting in entries.waiting:
                 recorder.add(waiting)
-            paths = _check_branches(fleet, position.start, entries.queued, recorder)
+            paths = _check_branches(fleet, objects, position.start, entries.queued, recorder)
             if not (request.rehearsed or publisher):
                 _hold_back_for_local_changes(fleet, position, paths, recorder)
             _announce(fleet, request, entries, recorder)
             # Build, test and land the rest; then explain what did not land.
-            with _open_context(snapshot, request, recorder, engine) as context:
+            with _open_context(snapshot, objects, request, recorder, engine) as context:
                 try:
                     run, tip, pull_request = decide(context, entries, position, publisher)
                 except KeyboardInterrupt:
@@ -216,14 +218,18 @@ def _find_start(
 
 
 def _check_branches(
-    fleet: Fleet, target: CommitId, queued: Sequence[Entry], recorder: ResultRecorder
+    fleet: Fleet, objects: Objects, target: CommitId, queued: Sequence[Entry], recorder: ResultRecorder
 ) -> dict[AgentName, frozenset[str]]:
     """Check each entry's trees and run the built-in gates on it; return what the branches themselves change."""
     git, paths, sound = fleet.repository.git, dict[AgentName, frozenset[str]](), []
+    try:
+        all_sound = not malformed_trees(git, target, {entry.branch.tip for entry in queued})
+    except GroundError:
+        all_sound = False
     for entry in queued:
         name, tip = entry.agent.name, entry.branch.tip
         try:
-            problems = malformed_trees(git, target, tip)
+            problems = () if all_sound else malformed_trees(git, target, [tip])
         except GroundError as error:  # this branch cannot be read; the others go on
             recorder.add(Waiting(name, f"its branch cannot be read: {error}"))
             continue
@@ -233,7 +239,7 @@ def _check_branches(
             sound.append(entry)
     is_squashed = fleet.blueprint.merge.strategy is Strategy.SQUASH
     spans = [BranchSpan(e.branch.base, e.branch.tip, e.branch.kept_out, is_squashed) for e in sound]
-    with read_branches(git, target, spans) as contents:
+    with read_branches(git, target, spans, objects) as contents:
         for entry, content in zip(sound, contents, strict=True):
             name, tip = entry.agent.name, entry.branch.tip
             if content is None:
@@ -299,7 +305,7 @@ def _announce(fleet: Fleet, request: TrainRequest, entries: Entries, recorder: R
 
 @contextmanager
 def _open_context(
-    snapshot: FleetSnapshot, request: TrainRequest, recorder: ResultRecorder, engine: Engine | None
+    snapshot: FleetSnapshot, objects: Objects, request: TrainRequest, recorder: ResultRecorder, engine: Engine | None
 ) -> Iterator[TrainContext]:
     """Start what a train needs, and end it with the train. Pins of a killed train are deleted first."""
     fleet = snapshot.fleet
@@ -312,11 +318,9 @@ def _open_context(
         if removed := describe_removed(os.environ, tester.slots.checkouts):
             recorder.advise(f"gates: {removed}", ())
         integrators = Integrators(fleet, stack, conflict_rules(fleet.blueprint), Regenerator(fleet, tester.slots))
-        rehearsed, push, publishes = request.rehearsed, request.push, request.publishes
+        tools = (snapshot, objects, tester, recorder, candidate_refs, integrators)
         try:
-            yield TrainContext(
-                snapshot, tester, recorder, candidate_refs, integrators, rehearsed, push, publishes=publishes
-            )
+            yield TrainContext(*tools, request.rehearsed, request.push, publishes=request.publishes)
         finally:
             if read_journal(fleet.repository.state_folder) is None:  # an open landing needs its pins
                 candidate_refs.delete_all()

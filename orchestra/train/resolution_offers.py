@@ -115,7 +115,7 @@ class ResolutionOffers:
         candidate = integrator.build(target, replace(branch, tip=commit))
         if not isinstance(candidate, BuiltCandidate) or candidate.tree != proposal.commit.tree:
             return Unresolved("it would not land as it was proposed")
-        self._context.candidate_refs.pin(entry.agent.name, candidate.commit)
+        self._context.candidate_refs.pin({entry.agent.name: candidate.commit})
         return _Draft(entry, branch.tip, proposal, commit, candidate.commit)
 
     # -- offering -----------------------------------------------------------------------------------------------

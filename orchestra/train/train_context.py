@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from orchestra.errors import MovedError
 from orchestra.files import LONGEST_RECORD, read_regular, write_atomically
 from orchestra.fleet import Fleet, FleetSnapshot
 from orchestra.git.objects import Commit, Objects, TreeId, our_ident
-from orchestra.git.refs import CommitId, Kind, RefUpdate, agent_ref, update
+from orchestra.git.refs import CommitId, Kind, RefUpdate, agent_ref, read_refs, update
 from orchestra.train.events import EventSink
 from orchestra.train.results import ResultRecorder
 from orchestra.train.slots import REGENERATE_SLOT, Slots
@@ -35,25 +36,27 @@ class CandidateRefs:
         self._fleet = snapshot.fleet
         self._commits = {name: refs.candidate for name, refs in snapshot.agents.items() if refs.candidate is not None}
 
-    def pin(self, agent: AgentName, commit: CommitId) -> None:
-        """Protect ``commit`` from ``gc`` until this agent's next candidate is pinned."""
-        self._move(agent, commit, "a candidate")
-        self._commits[agent] = commit
+    def pin(self, commits: Mapping[AgentName, CommitId]) -> None:
+        """Protect commits from ``gc`` until the next candidates of these agents are pinned."""
+        self._move(commits, "candidates")
+        self._commits.update(commits)
 
     def delete_all(self) -> None:
         """Delete every pin of this fleet, those of a killed train included."""
-        for agent in self._commits:
-            self._move(agent, None, "decided")
+        self._move(dict.fromkeys(self._commits), "decided")
         self._commits.clear()
 
-    def _move(self, agent: AgentName, commit: CommitId | None, reason: str) -> None:
+    def _move(self, commits: Mapping[AgentName, CommitId | None], reason: str) -> None:
         git = self._fleet.repository.git
-        move = RefUpdate(agent_ref(self._fleet.name, agent, Kind.CANDIDATE), commit, self._commits.get(agent))
+        moves = [
+            RefUpdate(agent_ref(self._fleet.name, agent, Kind.CANDIDATE), commit, self._commits.get(agent))
+            for agent, commit in commits.items()
+        ]
         try:
-            update(git, [move], reason=reason)
-        except MovedError as moved:  # a landing moved or deleted it
-            current = CommitId(moved.actual) if moved.actual else None
-            update(git, [replace(move, old=current)] if current or commit else [], reason=reason)
+            update(git, moves, reason=reason)
+        except MovedError:  # a landing moved or deleted one of them
+            current = read_refs(git, [move.ref for move in moves])
+            update(git, [replace(move, old=current.get(move.ref)) for move in moves], reason=reason)
 
     def forget(self, agent: AgentName) -> None:
         """Note that an agent's pin was deleted with its landing."""
@@ -131,11 +134,13 @@ class Integrators:
 class TrainContext:
     """What every part of one train works with. ``snapshot``: refs and worktrees as they were when it started.
 
+    ``objects``: reads only, so that an audit through it sees nothing that the builder of candidates remembers;
     ``rehearsed``: nothing moves but in memory; ``push``: the remote first. ``publishes``: nothing moves either, and
     what passed is pushed for a pull request when all is decided.
     """
 
     snapshot: FleetSnapshot
+    objects: Objects
     tester: Tester
     recorder: ResultRecorder
     candidate_refs: CandidateRefs

@@ -9,24 +9,23 @@ again on what it is now.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
 from orchestra.blueprint.model import AgentName
 from orchestra.candidates.builder import BuiltCandidate, NothingToMerge
-from orchestra.candidates.containment import LandingStep, audit, unclaimed_paths
+from orchestra.candidates.containment import unclaimed_paths
 from orchestra.candidates.text_conflict import Conflict
-from orchestra.errors import DiskFull, GitError, GroundError
+from orchestra.errors import GitError, GroundError
 from orchestra.fleet import read_snapshot
 from orchestra.git.refs import CommitId
-from orchestra.git.tree_diff import note_tree
 from orchestra.ledger import Json
 from orchestra.train import planner
 from orchestra.train.causes import CauseFinder, find_other_side
 from orchestra.train.entries import Entries, Entry
 from orchestra.train.eta import format_remaining, seconds_left, typical_seconds
 from orchestra.train.eviction_report import FailedEntry
+from orchestra.train.group_builds import CandidatesLost, GroupBuilds, landing_step
 from orchestra.train.landing import TargetMoved, VerdictChanged, land
 from orchestra.train.landing_journal import Landing
 from orchestra.train.landing_order import order_by_dependencies, stacked_on
@@ -54,8 +53,6 @@ from orchestra.train.train_context import TrainContext
 from orchestra.train.train_report import Blocked, Evicted, EvictReason, Landed, Waiting
 
 _MOST_TARGET_MOVES = 20  # before the train gives up
-_BUILD_TRIES = 3  # a ``git gc --prune=now`` may remove objects before they are pinned
-_PRUNED_TRIES = 12
 
 
 class TrainRun:
@@ -70,9 +67,8 @@ class TrainRun:
         self._order = order_by_dependencies(undecided, self._after)
         self._state = TargetState(position.start)
         self._built_on = position.start  # what lands from here on is built on it, so one integrator is enough
-        self._candidates: set[CommitId] = set()
+        self._builds = GroupBuilds(context, entries)
         self._target_moves = 0
-        self._failed_builds: Counter[MergeGroup] = Counter()
         self.failures: list[FailedEntry] = []
         self.passed: list[PassedEntry] = []  # where the train publishes: what it has not recorded as a result yet
         self._red_groups: list[frozenset[AgentName]] = []
@@ -84,13 +80,24 @@ class TrainRun:
     def run(self) -> CommitId:
         """Decide every entry; return where the target is then (or would be). The recorder has the results."""
         while self._order or self._state.tests:
-            actions = planner.plan(self._facts())
-            answered = [action for action in actions if isinstance(action, Run) and self._is_answered(action.group)]
-            for action in answered or actions:  # an answer from before may make the other actions needless
-                self._carry_out(action)
-            if (answered or not actions) and not self._wait_for_tests():
+            if not self._advance():
                 break
         return self._state.target
+
+    def _advance(self) -> bool:
+        """Plan, and carry it out or wait; False when there is nothing more to do."""
+        actions = planner.plan(self._facts())
+        answered = [action for action in actions if isinstance(action, Run) and self._is_answered(action.group)]
+        # Candidates built in a row are pinned together, before anything is tested, lands or is waited for.
+        if not actions or not all(isinstance(action, Build) for action in actions):
+            try:
+                self._builds.pin()
+            except CandidatesLost as event:
+                self._build_again(event)
+                return True
+        for action in answered or actions:  # an answer from before may make the other actions needless
+            self._carry_out(action)
+        return self._wait_for_tests() if answered or not actions else True
 
     def explain(self) -> None:
         """Find what an agent that is green alone is red with. The tester is idle now, and nothing is decided here."""
@@ -225,7 +232,7 @@ class TrainRun:
         Anywhere else a person may have moved it, and the next landing notices.
         """
         tip = self._fleet.target_tip()
-        if tip == self._position.local or tip not in self._candidates:
+        if tip == self._position.local or tip not in self._builds.commits:
             return
         target = self._fleet.target
         fix = f"git update-ref refs/heads/{target} {self._position.local} {tip}"
@@ -234,30 +241,12 @@ class TrainRun:
     # -- building -----------------------------------------------------------------------------------------------
 
     def _build(self, group: MergeGroup) -> None:
-        entry, git = self._entries.entry(group[-1]), self._fleet.repository.git
-        candidate = None
         try:
-            onto = self._state.commit(group[:-1])
-            candidate = self._context.integrators.on(self._built_on).build(onto, entry.branch)
-            if isinstance(candidate, BuiltCandidate):
-                if findings := audit(git, _step(onto, candidate, entry)):
-                    messages = tuple(f"the audit rejects it: {finding.path} {finding.sentence}" for finding in findings)
-                    candidate = Conflict(tuple(finding.path for finding in findings), messages)
-                else:
-                    self._candidates.add(candidate.commit)
-                    note_tree(git, candidate.commit, candidate.tree)
-                    self._context.candidate_refs.pin(group[-1], candidate.commit)
-        except DiskFull:
-            raise
-        except GroundError as error:  # objects that no ref held were removed, or git cannot merge the branch
-            self._failed_builds[group] += 1
-            self._forget_candidates()
-            # Merged, and the new objects were gone before a ref held them: not the branch's fault.
-            was_pruned = candidate is not None
-            if was_pruned and self._failed_builds[group] >= _PRUNED_TRIES:
-                self._stop(error)
-            elif not was_pruned and self._failed_builds[group] >= _BUILD_TRIES:
-                self._state.built[group] = Unbuildable(f"git cannot merge it: {error}")
+            candidate = self._builds.build(group, self._state.commit(group[:-1]), self._built_on)
+        except CandidatesLost as event:
+            self._build_again(event)
+            if event.unbuildable is not None:
+                self._state.built[group] = event.unbuildable
             return
         self._state.built[group] = candidate
         if isinstance(candidate, Conflict):
@@ -269,10 +258,15 @@ class TrainRun:
                 self._carry_out(Run(group))
                 self._wait_for_tests()
 
+    def _build_again(self, event: CandidatesLost) -> None:
+        self._forget_candidates()
+        if event.is_final:
+            self._stop(event.cause)
+
     def _forget_candidates(self) -> None:
         """Build again what a ``git gc --prune=now`` may have removed. The same commits come out."""
         self._state.built = {}
-        self._context.integrators.forget()
+        self._builds.forget()
 
     # -- evicting -----------------------------------------------------------------------------------------------
 
@@ -306,9 +300,10 @@ class TrainRun:
         for place, entry in enumerate(entries):
             candidate = self._state.built[group[: place + 1]]
             if isinstance(candidate, BuiltCandidate):
-                steps.append(_step(self._state.commit(group[:place]), candidate, entry))
+                steps.append(landing_step(self._state.commit(group[:place]), candidate, entry))
         new = self._state.commit(group)
-        if paths := unclaimed_paths(self._fleet.repository.git, self._state.target, new, steps):
+        git, objects = self._fleet.repository.git, self._context.objects
+        if paths := unclaimed_paths(git, self._state.target, new, steps, objects):
             raise AssertionError(f"{', '.join(paths)} would change though none of {', '.join(group)} changes it")
         self._context.events.emit("landing", group, f"landing {', '.join(group)}", commit=new)
         try:
@@ -391,7 +386,3 @@ class TrainRun:
     def _cancel_tests(self) -> None:
         for group in [group for group, test in self._state.tests.items() if test.running]:
             self._tester.cancel(group)
-
-
-def _step(onto: CommitId, candidate: BuiltCandidate, entry: Entry) -> LandingStep:
-    return LandingStep(onto, candidate.commit, candidate.fork, entry.branch.tip, entry.branch.kept_out)

@@ -7,7 +7,7 @@ refuses the target, and a checkout shows something else than what was tested.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from orchestra.errors import GroundError
 from orchestra.git.git_process import Git
@@ -22,9 +22,11 @@ _HFS_IGNORED = dict.fromkeys([*range(0x200C, 0x2010), *range(0x202A, 0x202F), *r
 _GIT_FOLDER = re.compile(r"(\.git|git~[0-9]+)[ .]*(:.*)?", re.IGNORECASE | re.DOTALL)  # also as NTFS reads it
 
 
-def malformed_trees(git: Git, base: CommitId, tip: CommitId) -> tuple[str, ...]:
-    """Return what is wrong with the trees that ``base..tip`` adds, as sentences; nothing when they are sound."""
-    walk = git.run("rev-list", "--objects", "--no-object-names", "--filter=blob:none", tip, f"^{base}", "--")
+def malformed_trees(git: Git, base: CommitId, tips: Collection[CommitId]) -> tuple[str, ...]:
+    """Return what is wrong with the trees that ``tips`` add to ``base``, as sentences; nothing when they are sound."""
+    if not tips:
+        return ()
+    walk = git.run("rev-list", "--objects", "--no-object-names", "--filter=blob:none", *tips, f"^{base}", "--")
     batch = git.run("cat-file", "--batch", stdin=walk.stdout).stdout
     problems: list[str] = []
     place = 0

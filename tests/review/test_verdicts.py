@@ -11,6 +11,7 @@ from orchestra.blueprint.model import AgentName
 from orchestra.engine.local import LocalEngine
 from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import Fleet
+from orchestra.git.objects import Objects
 from orchestra.git.refs import AgentRefs, CommitId, Kind, agent_ref
 from orchestra.review.agent_notes import pinned_notes
 from orchestra.review.approval import approve
@@ -189,12 +190,12 @@ def test_notes_are_pinned_with_the_approval(world: World) -> None:
     agent = world.fleet.require_agent("schema")
     approve(world.fleet, agent)
     world.at("schema").write({"AGENT_NOTES.md": "later\n"})
-    git = world.fleet.repository.git
-    assert pinned_notes(git, world.fleet.name, agent.name, head) == (True, "as approved\n")
-    assert pinned_notes(git, world.fleet.name, agent.name, A) == (False, None)
-    (world.at("schema").path / "AGENT_NOTES.md").unlink()
-    approve(world.fleet, agent)
-    assert pinned_notes(git, world.fleet.name, agent.name, head) == (True, None)
+    with Objects(world.fleet.repository.git) as objects:
+        assert pinned_notes(objects, world.fleet.name, agent.name, head) == (True, "as approved\n")
+        assert pinned_notes(objects, world.fleet.name, agent.name, A) == (False, None)
+        (world.at("schema").path / "AGENT_NOTES.md").unlink()
+        approve(world.fleet, agent)
+        assert pinned_notes(objects, world.fleet.name, agent.name, head) == (True, None)
 
 
 def test_a_task_that_is_a_link_or_a_pipe_is_replaced_and_not_followed(world: World, tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def assert_final_state(train: TrainFixture, report: MergeReport, before: str) ->
     git_folder = checkout.path / ".git"
     assert not [path for path in git_folder.rglob("*.lock") if "orchestra" not in path.parts]
     assert not (git_folder / "orchestra/train/intent.json").exists()
+    assert not list(git_folder.glob("fast_import_crash*"))
     for name in ("one", "two", "three"):
         assert train.world.at(name).git("status", "--porcelain") == ""
 

@@ -11,6 +11,7 @@ from orchestra.blueprint.model import AgentName
 from orchestra.candidates.conflict_forecast import conflicts_by_agent, forecast_conflicts
 from orchestra.fleet import read_snapshot
 from orchestra.git.git_process import Git
+from orchestra.git.objects import Objects
 from orchestra.train.entries import Accept, read_entries
 from orchestra.train.landing_order import advise, better_order, losses
 from tests.train.train_fixture import TrainFixture
@@ -70,9 +71,9 @@ def test_the_forecast_sees_every_pair_and_no_instruction_file(train: TrainFixtur
     train.commit("one", {"README.md": "# one\n", "TASK.md": "one\n"})
     train.commit("two", {"README.md": "# two\n", "TASK.md": "two\n"})
     train.commit("three", {"c": "3\n", "TASK.md": "three\n"})
-    entries = read_entries(
-        read_snapshot(train.fleet), train.tip(), accept=Accept.NAMED, agents=None, read_unfinished=dict
-    )
+    with Objects(Git(train.checkout.path)) as objects:
+        snapshot = read_snapshot(train.fleet)
+        entries = read_entries(snapshot, objects, train.tip(), accept=Accept.NAMED, agents=None, read_unfinished=dict)
     found = forecast_conflicts(Git(train.checkout.path), [entry.branch for entry in entries.queued])
     assert [(clash.first, clash.second, clash.paths) for clash in found] == [("one", "two", ("README.md",))]
     assert conflicts_by_agent(found) == {"one": {"two"}, "two": {"one"}}
