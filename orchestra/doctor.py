@@ -25,9 +25,9 @@ from orchestra.forge.selection import open_forge
 from orchestra.git.git_process import Git
 from orchestra.plan.client_settings import read_client_settings
 from orchestra.plan.disk_space import count_missing_worktrees, estimate_disk
+from orchestra.sessions.runners.agent_program import require_installed
 from orchestra.sessions.runners.claude import PROGRAM, config_file, install_client, require_no_dialog
 from orchestra.sessions.runners.command import require_program
-from orchestra.sessions.runners.program import require_installed
 from orchestra.sessions.runners.registry import PROGRAM_OF
 from orchestra.sessions.sandbox import SANDBOX_FIX, sandbox_available, sandbox_error
 from orchestra.sessions.tmux import require_tmux

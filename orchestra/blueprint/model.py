@@ -49,7 +49,7 @@ class RunnerKind(StrEnum):
 
 
 PROGRAMS = frozenset({RunnerKind.CODEX, RunnerKind.GEMINI})
-"""The kinds that orchestra drives headless through the program's own options (sessions/runners/program.py)."""
+"""The kinds that orchestra drives headless through the program's own options (sessions/runners/agent_program.py)."""
 
 
 class RunnerMode(StrEnum):

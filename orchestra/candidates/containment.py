@@ -1,7 +1,7 @@
 """The containment audit: what a candidate changes is what its branch changed, found out independently of building it.
 
-A queue that builds on a wrong base puts back what others landed, with every check green (GitHub, 23 April 2026; facts/
-merge.md 0.1). So before a candidate may land, three plain tree comparisons are held against one another. Invariant: a
+A queue that builds on a wrong base puts back what others landed, with every check green (as GitHub's did on 23 April
+2026). So before a candidate may land, three plain tree comparisons are held against one another. Invariant: a
 path that only the target changed keeps the target's content, and a path that only the branch changed gets the branch's;
 what both changed may be merged. Paths are followed through the target's renames. Refuses: candidates that change an
 instruction file, and names that would reach into ``.git``.

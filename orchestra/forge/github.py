@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from orchestra.errors import GroundError
 from orchestra.forge.comments import Comment, seconds_of
-from orchestra.forge.program import ASK_S, call_program, read_row, read_rows, require_login, unexpected
+from orchestra.forge.forge_command import ASK_S, call_program, read_row, read_rows, require_login, unexpected
 from orchestra.forge.pull_request import Checks, PullRequest, PullRequestState, newest, summarize_checks
 from orchestra.forge.remote_address import ForgeAddress
 from orchestra.ledger import Json

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from orchestra.blueprint.model import ForgeKind
 from orchestra.fleet import Fleet
+from orchestra.forge.forge_command import ASK_S
 from orchestra.forge.github import GitHub
 from orchestra.forge.gitlab import GitLab
-from orchestra.forge.program import ASK_S
 from orchestra.forge.pull_request import Forge
 from orchestra.forge.remote_address import read_address
 

@@ -77,8 +77,8 @@ def write_pushing(git: Git, fleet: FleetName, train: PushedTrain) -> None:
 def settle_push(git: Git, fleet: FleetName, remote_tip: CommitId | None) -> PushedTrain | None:
     """Return what orchestra pushed last, with the remote's branch at ``remote_tip``. Ends a push that was killed."""
     pushed, pushing = pushed_ref(fleet), pushing_ref(fleet)
-    begun = read_pushed(git, pushing)
-    if begun is not None and begun.commit == remote_tip:
+    unfinished = read_pushed(git, pushing)
+    if unfinished is not None and unfinished.commit == remote_tip:
         move = RefUpdate(pushed, _read_tag(git, pushing), _read_tag(git, pushed))
         update(git, [move], reason="pushed for a pull request")
     leftover = _read_tag(git, pushing)

@@ -117,7 +117,7 @@ def land(
 
 
 def land_as_merged(fleet: Fleet, landing: Landing, announce: Announce) -> tuple[str, ...]:
-    """Fast-forward the target to what the remote has, and record the agents that somebody merged there.
+    """Fast-forward the target to what the remote has, and record the agents that were merged there.
 
     ``announce`` receives what is waited for.
     Raises GroundError where a checkout of the target has changes in the way; then nothing has moved.

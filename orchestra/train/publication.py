@@ -227,7 +227,7 @@ class Publisher:
         if found is not None and found.state is PullRequestState.OPEN:
             number, url = found.number, found.url
             body = replace_section(found.body, section)
-            # A title that somebody gave it stays.
+            # A title that a person gave it stays.
             title = title if found.title.startswith(f"{fleet.name}: ") else found.title
             is_same = body == found.body.replace("\r\n", "\n") and title == found.title
             action = PullRequestAction.UNCHANGED if is_same and not is_new else PullRequestAction.UPDATED

@@ -52,7 +52,7 @@ def take_in_merged(
 
 
 def _advise_about_withdrawn(publisher: Publisher, context: TrainContext) -> None:
-    """Say what the last push still has, where nothing replaces it: somebody may merge it."""
+    """Say what the last push still has, where nothing replaces it: it may still be merged."""
     fleet = publisher.fleet
     pushed = read_pushed(fleet.repository.git, pushed_ref(fleet.name))
     names = withdrawn_agents(read_snapshot(fleet), pushed) if pushed else ()

@@ -20,7 +20,7 @@ from typing import Any
 
 from orchestra.engine import process
 from orchestra.git.git_process import Git
-from orchestra.sessions.runners.program import ProgramSession
+from orchestra.sessions.runners.agent_program import ProgramSession
 from orchestra.sessions.sandbox import SANDBOX_FIX
 
 _KEYS = ("CODEX_API_KEY", "CODEX_ACCESS_TOKEN", "OPENAI_API_KEY")

@@ -19,7 +19,7 @@ from typing import Any
 
 from orchestra.files import write_atomically
 from orchestra.git.git_process import Git
-from orchestra.sessions.runners.program import ProgramSession
+from orchestra.sessions.runners.agent_program import ProgramSession
 
 _KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_GCA")
 _SPECIAL = re.compile(r"[\\.*+?()\[\]{}|^$]")

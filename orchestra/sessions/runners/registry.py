@@ -10,11 +10,11 @@ from pathlib import Path
 from orchestra.blueprint.model import RunnerKind
 from orchestra.errors import OrchestraError
 from orchestra.git.git_process import Git
+from orchestra.sessions.runners.agent_program import AgentProgram, ProgramRunner
 from orchestra.sessions.runners.claude import ClaudeRunner
 from orchestra.sessions.runners.codex import Codex
 from orchestra.sessions.runners.command import CommandRunner
 from orchestra.sessions.runners.gemini import Gemini
-from orchestra.sessions.runners.program import AgentProgram, ProgramRunner
 from orchestra.sessions.runners.protocol import Runner
 from orchestra.sessions.state import SessionResult
 from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest, read_json
