@@ -81,14 +81,6 @@ def changes(repository: Repository, before: CommitId, after: CommitId) -> tuple[
     return tuple(sorted(_numstat(out.fields), key=lambda change: change.path))
 
 
-def changed_paths(repository: Repository, before: CommitId, after: CommitId) -> frozenset[str]:
-    """Every path whose content or mode differs; a rename counts as both of its paths."""
-    out = repository.git.run(
-        "diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", before, after
-    )
-    return frozenset(out.fields)
-
-
 def patch(repository: Repository, before: CommitId, after: CommitId, *, leave_out: Sequence[str] = ()) -> str:
     """The unified diff between two commits, without the paths in ``leave_out``."""
     spec = [":(top)", *(f":(top,exclude,literal){path}" for path in leave_out)]

@@ -1,7 +1,7 @@
 """Measure the disk that a fleet uses: agents' worktrees, gate slots, saved work, and what is left.
 
 A file counts with the blocks that it takes; of hard links inside a folder the first one counts. Blocks that files share
-as reflinks count for each of them, since no portable call tells.
+as reflinks count for each of them, since no portable call shows them.
 """
 
 from __future__ import annotations
