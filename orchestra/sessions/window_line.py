@@ -2,7 +2,8 @@
 
 The client runs ``hook.py line RUN_FOLDER`` with its ``statusLine`` event and shows what is printed. The same event is
 the only report of what a session in a window costs (seen with 2.1.197 and 2.1.330), so it is kept in ``cost.json`` of
-the run. Standard library only: the hook starts with each change of the line.
+the run; of a window that is closed, the cost since the last event is missing. Standard library only: the hook starts
+with each change of the line.
 """
 
 from __future__ import annotations

@@ -92,6 +92,7 @@ def test_a_client_in_a_window_works_and_ends_its_turn(client_fleet: MakeClientFl
         live.wait_until(lambda: live.work("a").commits == 2)
         live.wait_until(lambda: live.state("a").state is State.FINISHED)
         assert server.misses == []
+        live.wait_until(lambda: (live.facts("a").usage.cost_usd or 0.0) > first_cost)  # the client reports it last
         lines = [line for _, line in read_logs(live.fleet, [live.agent("a")])]
         assert any("PreToolUse Write src/f.js" in line for line in lines)
         stop_fleet(live.fleet)

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,17 @@ pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.skipif(not HAS_SANDBOX, reason="codex needs a sandbox that works: bubblewrap with user namespaces"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def clean_tmp() -> Iterator[None]:
+    """Remove the empty folders that the sandbox of codex leaves in /tmp, where go would take one for a repository."""
+    places = [Path("/tmp") / name for name in (".git", ".codex", ".agents")]
+    new = [place for place in places if not place.exists()]
+    yield
+    for place in new:
+        with suppress(OSError):
+            place.rmdir()
 
 
 @pytest.fixture
