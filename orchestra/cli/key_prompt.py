@@ -25,7 +25,7 @@ def ask_key(question: str, answers: Mapping[str, str]) -> str | None:
     names = {answer[0]: answer.rpartition(" ")[2] for answer in answers}
     shown = [f"[{key}]{name[1:] if name[0] == key else f' {name}'}" for key, name in names.items()]
     while True:
-        pressed = _press_key(f"{terminal_safe(question)}\n{' '.join(shown)} [?] ")
+        pressed = _press_key(f"{terminal_safe(question)} {' '.join(shown)} [?] ")
         answer = next((name for key, name in names.items() if pressed in (key, name)), None)
         if answer is not None or pressed == _END_OF_INPUT or pressed is None:
             sys.stderr.write(f"{answer or ''}\n")

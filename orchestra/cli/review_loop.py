@@ -78,9 +78,9 @@ def _ask_about_each(
         print_result()
         show(fleet, examined, with_diff=False)
         print_result()
+        print_result(f"{agent.name}, {number} of {len(agents)}")
         sys.stdout.flush()
-        question = f"{agent.name}, {number} of {len(agents)}"
-        while (answer := ask_key(question, answers) or "quit") == "diff":
+        while (answer := ask_key(f"{agent.name}?", answers) or "quit") == "diff":
             show_page(diff_cells(examined.patch))
         if answer in _LAND:
             return answer, given

@@ -63,6 +63,7 @@ def test_one_key_gives_the_verdict_on_the_commit_that_was_shown(fleet: Checkout)
     code, shown = press(["?", "z", "d", "a", "r", "Say more.\n"], fleet.path, "review")
     assert code == 0, shown
     assert "one, 1 of 2" in shown
+    assert "one? [a]pprove " in shown
     assert "[a]pprove [r]equest-changes [x] discard [d]iff [s]kip [q]uit [?]" in shown
     assert "let the work land as it was shown" in shown
     assert "Press one of the keys in brackets" in shown
