@@ -107,7 +107,6 @@ class _Stage:
         self.type("review", EVICTED)
         print_result()
         print_result("It is green and reads well, so we carelessly approve all five, to see what the gates are for.")
-        print_result()
         self.type("approve", *LANDS, EVICTED)
 
     def land(self) -> None:

@@ -29,7 +29,7 @@ def list_needs(status: Status) -> list[Need]:
     for row in status.rows:
         rank, reason, command = _need(row)
         if command:
-            ranked.append((rank, row.state.at or 0.0, Need(row, reason, f"{command} {row.agent.name}")))
+            ranked.append((rank, row.state.at or 0.0, Need(row, reason, command)))
     return [need for *_, need in sorted(ranked, key=lambda item: (item[0], item[1], item[2].row.agent.number))]
 
 
@@ -61,22 +61,22 @@ def next_command(status: Status) -> str | None:
 
 
 def _need(row: Row) -> tuple[int, str, str]:
-    """Return rank, reason and verb of what an agent needs from a person; an empty verb where it needs nothing."""
-    state, standing = row.state.state, row.standing
+    """Return rank, reason and command of what an agent needs from a person; no command where it needs nothing."""
+    state, standing, name = row.state.state, row.standing, row.agent.name
     if state is State.WAITING:
-        return 0, row.state.reason or "it asks a question", "attach"
+        return 0, row.state.reason or "it asks a question", f"attach {name}"
     if state is State.IDLE:
-        return 1, row.state.reason or "its turn has ended", "attach"
+        return 1, row.state.reason or "its turn has ended", f"attach {name}"
     if state is State.NOT_READY:
-        return 2, row.state.reason or "its set-up failed", "spawn"
+        return 2, row.state.reason or "its set-up failed", f"spawn {name}"
     if state in (State.FAILED, State.LOST):
-        return 2, row.state.reason or state.value, "logs"
+        return 2, row.state.reason or state.value, f"logs {name}"
     if row.evicted is not None and standing.verdict is Verdict.APPROVED:
-        return 3, f"the last merge left it out: {row.evicted.reason}", "request-changes --from-train"
+        return 3, f"the last merge left it out: {row.evicted.reason}", f"request-changes {name} --from-train"
     if state is State.FINISHED and standing.verdict in _UNDECIDED:
         answered = standing.verdict is Verdict.ANSWERED
         reason = "new commits since changes were requested" if answered else "finished, and not reviewed as it is now"
-        return 4, reason, "review"
+        return 4, reason, f"review {name}"
     if state is State.LANDED and standing.new_commits and standing.verdict in _UNDECIDED:
-        return 5, row.state.reason or "new commits since it landed", "review"
+        return 5, row.state.reason or "new commits since it landed", f"review {name}"
     return 9, "", ""
