@@ -131,6 +131,12 @@ def _finish(path: Path) -> None:
     worktree_admin.remove_if_empty(retired(path).parent)
 
 
+def locked_by_another(folder: Path, reason: str | None) -> NotRemovable:
+    """Return the error for a worktree that another program, or a person, has locked."""
+    hint = f"if nothing uses it: git worktree unlock {shlex.quote(str(folder))}"
+    return NotRemovable(f"{folder} is locked: {reason or 'no reason given'}", hint=hint)
+
+
 def inspect(folder: Path, admin: Path, reason: str) -> Snapshot:
     """Return a worktree's work, once nothing but that work prevents its removal.
 
@@ -139,10 +145,7 @@ def inspect(folder: Path, admin: Path, reason: str) -> Snapshot:
     """
     lock = worktree_admin.lock_reason(admin)
     if lock not in (None, reason):
-        raise NotRemovable(
-            f"{folder} is locked: {lock or 'no reason given'}",
-            hint=f"if nothing uses it: git worktree unlock {shlex.quote(str(folder))}",
-        )
+        raise locked_by_another(folder, lock)
     if not worktree_admin.is_linked(folder, admin):
         raise NotRemovable(f"{folder} is not the worktree that git has registered there")
     if inside := occupants(folder):

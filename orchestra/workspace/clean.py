@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from orchestra.fleet import Fleet
 from orchestra.git import worktree_admin, worktree_removal
 from orchestra.git.lock import exclusive
 from orchestra.git.refs import AgentRefs
+from orchestra.text import format_count
 from orchestra.workspace.adoption import forget, forget_line
 from orchestra.workspace.paths import format_command
 from orchestra.workspace.progress import Listener, disk_errors, explain, record
@@ -142,13 +144,16 @@ def _reason_to_stay(ground: Ground, agent: Agent) -> str | None:
     is_held = tip is None or tip in held or any(fleet.repository.is_ancestor(tip, commit) for commit in held)
     if tip is not None and not is_held:
         later = fleet.repository.count_commits(refs.discarded or refs.approved or refs.base or tip, tip)
-        return f"{agent.branch} has {later} commits made after the verdict; its tip is {tip[:12]}"
+        commits = format_count(later, "commit")
+        look = f"to decide on them: orchestra review {agent.name}"
+        return f"{agent.branch} has {commits} made after the verdict; its tip is {tip[:12]} ({look})"
     for place, worktree in ground.registered.items():
         if worktree.branch == agent.branch and place != path:
-            return f"{agent.branch} is checked out at {place}"
+            fix = f"git -C {shlex.quote(str(place))} switch --detach"
+            return f"{agent.branch} is checked out at {place} (to clean it: {fix})"
     worktree_here = ground.registered.get(path)
     if worktree_here is not None and worktree_here.locked not in (None, fleet.lock_reason(agent)):
-        return f"{path} is locked: {worktree_here.locked or 'no reason given'}"
+        return explain(worktree_removal.locked_by_another(path, worktree_here.locked))
     return None
 
 

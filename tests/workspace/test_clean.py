@@ -145,7 +145,8 @@ def test_later_commits_keep_the_agent(spawned: Home) -> None:
     report = run_clean(spawned)
     assert report.steps == ()
     (skipped,) = report.skipped
-    assert skipped == ("schema", f"agent/demo/schema has 1 commits made after the verdict; its tip is {later[:12]}")
+    reason = f"agent/demo/schema has 1 commit made after the verdict; its tip is {later[:12]}"
+    assert skipped == ("schema", f"{reason} (to decide on them: orchestra review schema)")
     assert spawned.agent(1).git("rev-parse", "HEAD") == later
 
 
@@ -183,11 +184,11 @@ def test_who_cannot_go_is_skipped_with_the_reason(spawned: Home, reason: str) ->
     land(spawned, 2)
     agent = spawned.agent(1)
     expected = {
-        "locked": "is locked: hands off",
+        "locked": "is locked: hands off (if nothing uses it: git worktree unlock ",
         "process": "is in use by process",
         "rebase": "in the middle of a rebase",
         "repository": "has commits that no remote has",
-        "elsewhere": "is checked out at",
+        "elsewhere": "switch --detach)",
     }[reason]
     process = None
     if reason == "locked":
