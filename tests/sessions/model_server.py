@@ -21,11 +21,13 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
+
+from tests.loopback_server import LoopbackServer
 
 Json = dict[str, Any]
 _FOLDER = re.compile(r"(?:[Ww]orking directory|cwd)[`*\"]*:\s*[`\"]*([^\n`\"<]+)")
@@ -33,13 +35,11 @@ _SANDBOX_RACE = "bwrap: Can't get type of source"
 _LAST: Json = {"text": "Nothing more to do."}
 
 
-class ModelServer(ThreadingHTTPServer):
+class ModelServer(LoopbackServer):
     """Serves a script from ``url`` while the ``with`` block runs. ``requests`` is every message request, parsed."""
 
-    daemon_threads = True
-
     def __init__(self, script: Mapping[str, Any], port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(_Handler, port)
         self.script = script
         self.requests: list[Json] = []
         self.misses: list[str] = []
@@ -48,24 +48,12 @@ class ModelServer(ThreadingHTTPServer):
         self._lock = threading.Lock()
         self._reached: dict[str, threading.Event] = {}
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for gate in tuple(self._gates.values()):
             gate.set()
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that was killed in the middle of an answer is part of the tests."""
+        super().__exit__(kind, error, trace)
 
     def environment(self) -> dict[str, str]:
         """What points a client here: a made-up key, loopback, and nothing else to talk to."""

@@ -16,7 +16,7 @@ from orchestra.sessions.sandbox import sandbox_available, sandbox_error
 from tests.conftest import MakeRepository
 from tests.e2e.road import NOTES, Road
 
-from .program_server import Turns
+from .program_server import ProgramServer, Turns
 from .programs import program_folder
 
 FILES = {
@@ -69,6 +69,22 @@ def wait_for_states(road: Road, wanted: dict[str, str], *, timeout_s: float = 90
         time.sleep(0.3)
 
 
+def land_three_agents(make_road: Callable[..., Road]) -> tuple[Road, dict[str, Any], list[str]]:
+    """Let three agents work, finish and land; return the rows of status before, and the first prompt of each."""
+    script = {number: work(f"src/{number}.txt") for number in (1, 2, 3)}
+    with ProgramServer(script) as server:
+        road = make_road(server, "one", "two", "three")
+        road.run("start")
+        rows = wait_for_states(road, dict.fromkeys(("one", "two", "three"), "finished"), timeout_s=180)
+        assert server.misses == []
+        road.approve("one", "two", "three")
+        assert len(road.merge()["landed"]) == 3
+    assert {"src/1.txt", "src/2.txt", "src/3.txt"} <= set(road.checkout.tree("main"))
+    prompts = [request["text"] for request in server.requests if request["turn"] == 0]
+    assert all("Tabs only, says the fleet." in prompt for prompt in prompts)
+    return road, rows, prompts
+
+
 def log(road: Road) -> str:
     """Return what the supervisor and the programs wrote."""
     folder = road.home / ".git/orchestra/fleets/f"
@@ -76,4 +92,4 @@ def log(road: Road) -> str:
     return "\n".join(f"== {file}\n{file.read_text('utf-8', 'replace')[-4000:]}" for file in files)
 
 
-__all__ = ["HAS_SANDBOX", "WRITE_NOTES", "log", "program_road", "wait_for_states", "work"]
+__all__ = ["HAS_SANDBOX", "WRITE_NOTES", "land_three_agents", "log", "program_road", "wait_for_states", "work"]

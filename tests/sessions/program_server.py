@@ -15,10 +15,11 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from uuid import uuid4
+
+from tests.loopback_server import LoopbackServer
 
 Json = dict[str, Any]
 Turns = list[Json]
@@ -26,36 +27,17 @@ _LAST: Json = {"text": "Nothing more to do."}
 _USAGE = (1000, 100, 50)  # input, cached input, output: of each request
 
 
-class ProgramServer(ThreadingHTTPServer):
+class ProgramServer(LoopbackServer):
     """Serves ``script``: the turns of each agent, by number from 1. ``requests``: every request, parsed."""
 
-    daemon_threads = True
-
     def __init__(self, script: Mapping[int, Turns]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.script = script
         self.requests: list[Json] = []
         self.misses: list[str] = []
         self.refusals: Counter[tuple[int, int]] = Counter()
         self.reached: dict[tuple[int, int], threading.Event] = {}
         self.lock = threading.Lock()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A program that was killed in the middle of an answer is part of the tests."""
 
     def asked_for(self, agent: int, turn: int) -> threading.Event:
         """Return the event that is set when that turn is requested."""

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import MakeRepository
 from tests.e2e.road import Road
 
-from .program_fleet import HAS_SANDBOX, WRITE_NOTES, log, program_road, wait_for_states, work
+from .program_fleet import HAS_SANDBOX, WRITE_NOTES, land_three_agents, log, program_road, wait_for_states, work
 from .program_server import ProgramServer, Turns
 
 pytestmark = [
@@ -61,21 +61,11 @@ def make_road(make_repository: MakeRepository, tmp_path: Path) -> Iterator[Any]:
 
 
 def test_three_agents_work_finish_and_land(make_road: Any) -> None:
-    script = {number: work(f"src/{number}.txt") for number in (1, 2, 3)}
-    with ProgramServer(script) as server:
-        road = make_road(server, "one", "two", "three")
-        road.run("start")
-        rows = wait_for_states(road, dict.fromkeys(("one", "two", "three"), "finished"))
-        assert server.misses == []
-        firsts = [request["text"] for request in server.requests if request["turn"] == 0]
-        assert all("Tabs only, says the fleet." in text for text in firsts)
-        assert all("The repository's own rules." in text for text in firsts)
-        assert rows["one"]["tokens"]["input"] == 3000, rows["one"]
-        assert rows["one"]["cost_usd"] is None
-        assert rows["one"]["sessions_without_cost"] == 1
-        road.approve("one", "two", "three")
-        assert len(road.merge()["landed"]) == 3
-    assert {"src/1.txt", "src/2.txt", "src/3.txt"} <= set(road.checkout.tree("main"))
+    road, rows, prompts = land_three_agents(make_road)
+    assert all("The repository's own rules." in prompt for prompt in prompts)
+    assert rows["one"]["tokens"]["input"] == 3000, rows["one"]
+    assert rows["one"]["cost_usd"] is None
+    assert rows["one"]["sessions_without_cost"] == 1
     assert road.checkout.read("AGENTS.md") == "The repository's own rules."
     assert "> " in road.run("logs", "one").out
 

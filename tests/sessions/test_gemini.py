@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import MakeRepository
 from tests.e2e.road import Road
 
-from .program_fleet import WRITE_NOTES, log, program_road, wait_for_states, work
+from .program_fleet import WRITE_NOTES, land_three_agents, log, program_road, wait_for_states, work
 from .program_server import ProgramServer, Turns
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(240)]
@@ -39,18 +39,8 @@ def make_road(make_repository: MakeRepository, tmp_path: Path) -> Iterator[Any]:
 
 
 def test_three_agents_work_finish_and_land(make_road: Any) -> None:
-    script = {number: work(f"src/{number}.txt") for number in (1, 2, 3)}
-    with ProgramServer(script) as server:
-        road = make_road(server, "one", "two", "three")
-        road.run("start")
-        rows = wait_for_states(road, dict.fromkeys(("one", "two", "three"), "finished"), timeout_s=180)
-        assert server.misses == []
-        firsts = [request["text"] for request in server.requests if request["turn"] == 0]
-        assert all("Tabs only, says the fleet." in text for text in firsts)
-        assert rows["one"]["tokens"] == {"input": 3000, "output": 150, "cache": 300}
-        road.approve("one", "two", "three")
-        assert len(road.merge()["landed"]) == 3
-    assert {"src/1.txt", "src/2.txt", "src/3.txt"} <= set(road.checkout.tree("main"))
+    road, rows, _ = land_three_agents(make_road)
+    assert rows["one"]["tokens"] == {"input": 3000, "output": 150, "cache": 300}
     assert road.checkout.git("log", "-1", "--format=%an <%ae>") == "A Person <person@example.org>"
 
 
