@@ -22,8 +22,7 @@ class TrainPullRequest:
     """What was pushed last, and its pull request as the forge reports it.
 
     ``agents`` are in it as they are approved now, and have not landed; ``withdrawn`` are in it and no longer approved
-    as they are there. ``request`` None: the forge has none, or could
-    not be asked (``problem`` says why).
+    as they are there. ``request`` None: the forge has none, or could not be asked (``problem`` says why).
     """
 
     branch: str
