@@ -112,7 +112,8 @@ def _report(error: ValidationError, findings: Findings) -> None:
     schema = cast(Schema, error.schema)
     if path == ("version",) and findings.text(path) not in (None, VERSION):
         return  # compose reports it at the file that set it
-    if path[:1] == ("profiles",) and isinstance(error.instance, str) and "<<" in error.instance:
+    inside_profile = path[:1] == ("profiles",) and path[2:]  # below profiles: NAME:
+    if inside_profile and isinstance(error.instance, str) and "<<" in error.instance:
         return  # checked in each agent, after substitution
     if keyword == "pattern" and error.instance == "" and "minLength" in schema:
         return  # minLength reports it

@@ -171,3 +171,9 @@ def test_many_agents_with_a_large_profile_are_stopped(tmp_path: Path) -> None:
 def test_a_profile_that_is_null_cannot_be_used(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, "profiles:\n  p: null\nagents:\n  - {name: n, from: p}\n")
     assert problem.message == 'no profile "p"'
+
+
+@pytest.mark.parametrize("profiles", ["{p: '<<: '}", "{p: '<<x>>'}", "'<<x>>'"])
+def test_a_profile_that_is_a_text_is_refused_where_it_stands(tmp_path: Path, profiles: str) -> None:
+    found = problems(tmp_path, f"profiles: {profiles}\nagents:\n  - {{name: n, from: p}}\n")
+    assert found[0].line == 4 and "must be a map" in found[0].message

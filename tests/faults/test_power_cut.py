@@ -14,6 +14,7 @@ import secrets
 import shutil
 import struct
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,9 +79,8 @@ def test_a_power_cut_loses_nothing_and_the_next_run_finishes(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ORCHESTRA_NO_SYNC", raising=False)  # other tests skip what is tested here
-    image, mount = tmp_path / "disk.img", tmp_path / "mount"
-    make_file_system(image)
-    with mounted(image, mount):
+    mount = tmp_path / "mount"
+    with mounted(make_file_system(tmp_path), mount):
         pass  # skip before the long part where it cannot be done
     make, code = COMMANDS[command]
     start = make(tmp_path / "start")
@@ -90,7 +90,7 @@ def test_a_power_cut_loses_nothing_and_the_next_run_finishes(
     points = random.Random(seed).sample(range(1, total + 1), min(total, CUTS))  # noqa: S311 - a draw
     print(f"ORCHESTRA_POINTS_SEED={seed} takes these points again")
     for point in points:
-        cut_at(point, command, start, image, mount)
+        image = cut_at(point, command, start, mount)
         where = f"{command} cut at point {point} of {total}"
         check = run("e2fsck", "-fy", image)
         assert check.returncode in (0, 1), f"{where}: {check.stdout!r}"
@@ -108,11 +108,11 @@ def test_files_that_restore_brought_back_are_on_the_disk_before_their_copies_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ORCHESTRA_NO_SYNC", raising=False)
-    image, mount = tmp_path / "disk.img", tmp_path / "mount"
+    mount = tmp_path / "mount"
     start = cleaned(tmp_path / "start")
     calm = copy_fleet(start, tmp_path / "calm")
     removal = find_point(calm.argv("restore", "one"), ROOT, "os.remove", "kept/precious.key")
-    cut_at(removal, "restore one", start, image, mount, commits_names=True)
+    image = cut_at(removal, "restore one", start, mount, commits_names=True)
     run("e2fsck", "-fy", image)
     with mounted(image, mount):
         fleet = DiskFleet(mount / "fleet")
@@ -120,21 +120,25 @@ def test_files_that_restore_brought_back_are_on_the_disk_before_their_copies_go(
         check_after_the_cut(fleet, start, "after the removal of the kept file")
 
 
-def make_file_system(image: Path) -> None:
-    with image.open("wb") as file:
+def make_file_system(folder: Path) -> Path:
+    """Return a new file in ``folder`` that holds an empty ext4 file system."""
+    handle, image = tempfile.mkstemp(suffix=".img", dir=folder)
+    with os.fdopen(handle, "wb") as file:
         file.truncate(IMAGE_BYTES)
     run("mkfs.ext4", "-q", "-F", image).check_returncode()
+    return Path(image)
 
 
-def cut_at(
-    point: int, command: str, start: DiskFleet, image: Path, mount: Path, *, commits_names: bool = False
-) -> None:
-    """Run the command on a copy of ``start`` in a new file system, and cut the power at a point.
+def cut_at(point: int, command: str, start: DiskFleet, mount: Path, *, commits_names: bool = False) -> Path:
+    """Run the command on a copy of ``start`` in a new file system, cut the power at a point, and return the disk.
+
+    The disk is a copy of the image: another process's mount namespace (a sandbox that started meanwhile) may keep the
+    image itself mounted after ``umount``, and to mount it again would show the file system that was shut down.
 
     ``commits_names``: another program syncs a file of its own just before. That commits the file system's journal, so
     that all names and removals are on the disk, and the contents of new files are not.
     """
-    make_file_system(image)
+    image = make_file_system(mount.parent)
     with mounted(image, mount):
         fleet = copy_fleet(start, mount / "fleet")
         os.sync()
@@ -151,6 +155,10 @@ def cut_at(
             fcntl.ioctl(handle, SHUT_DOWN, struct.pack("I", WITHOUT_FLUSH))
         finally:
             os.close(handle)
+    disk = image.with_suffix(".disk")
+    run("cp", "--sparse=always", image, disk).check_returncode()
+    image.unlink()
+    return disk
 
 
 def check_after_the_cut(fleet: DiskFleet, start: DiskFleet, where: str) -> None:
