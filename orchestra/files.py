@@ -94,6 +94,21 @@ def sync_filesystem(path: Path) -> None:
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
 
 
+def sync_folder(path: Path) -> None:
+    """Make the regular files of a folder and their names survive a power cut, and write nothing else out.
+
+    ORCHESTRA_NO_SYNC skips it, for tests.
+    """
+    if os.environ.get("ORCHESTRA_NO_SYNC"):
+        return
+    for file in path.iterdir():
+        if stat.S_ISREG(file.lstat().st_mode):
+            with open_regular(file) as opened:
+                os.fsync(opened.fileno())
+    with _open_below(path) as folder:
+        os.fsync(folder)
+
+
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Let an error name the file that cannot be written, not a temporary name without its folder."""

@@ -88,6 +88,8 @@ _FIXED_CONFIG = (
     "color.ui=false",
     "diff.orderFile=/dev/null",  # a file that git reads to its end, whatever it is
 )
+# With "batch" (git 2.36), "git add" syncs once for all objects that it writes.
+_SYNCED_OBJECTS = ("-c", "core.fsync=reference,loose-object", "-c", "core.fsyncMethod=batch")
 _PREFIX = ("git", *(part for setting in _FIXED_CONFIG for part in ("-c", setting)))
 _COMPARES_SUBMODULES = ("status", "diff", "diff-index")
 _CONTACTS_REMOTES = {"uploadpack": ("fetch", "ls-remote"), "receivepack": ("push",)}
@@ -137,10 +139,18 @@ class Output:
 class Git:
     """Runs git in one folder. Cheap to make; holds no process and no file."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str] | None = None, *, hooks: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        hooks: Path | None = None,
+        synced_objects: bool = False,
+    ) -> None:
         self.folder = folder
         self._env = dict(env or {})
         self._hooks = hooks
+        self._synced_objects = synced_objects
 
     def git_folder(self) -> Path:
         """Return the ``.git`` folder, or what the ``.git`` file of a linked worktree names, without running git."""
@@ -154,11 +164,19 @@ class Git:
 
     def with_env(self, **extra: str) -> Git:
         """The same folder with more environment, for instance ``GIT_INDEX_FILE``."""
-        return Git(self.folder, {**self._env, **extra}, hooks=self._hooks)
+        return Git(self.folder, {**self._env, **extra}, hooks=self._hooks, synced_objects=self._synced_objects)
 
     def with_hooks(self, hooks: Path) -> Git:
         """The same folder, with the hooks in ``hooks`` enabled: for a push, whose hook belongs to the person."""
-        return Git(self.folder, self._env, hooks=hooks)
+        return Git(self.folder, self._env, hooks=hooks, synced_objects=self._synced_objects)
+
+    def with_synced_objects(self) -> Git:
+        """The same folder; no object gets its name before its content is on the disk.
+
+        Otherwise a power cut can leave an empty object, and the next save of the same content finds its name and
+        writes nothing.
+        """
+        return Git(self.folder, self._env, hooks=self._hooks, synced_objects=True)
 
     def with_config(self, settings: Mapping[str, str]) -> Git:
         """The same folder with ``settings`` over the configuration, after what the user's GIT_CONFIG_COUNT brings."""
@@ -243,10 +261,11 @@ class Git:
         if not args or args[0] not in SUBCOMMANDS:
             raise ValueError(f"git {args[0] if args else ''} is not in SUBCOMMANDS of orchestra/git/git_process.py")
         hooks = ("-c", f"core.hooksPath={self._hooks}") if self._hooks else ()
+        synced = _SYNCED_OBJECTS if self._synced_objects else ()
         # The content of submodules is not compared: git would run what their configuration names.
         ignored = ("--ignore-submodules=dirty",) if args[0] in _COMPARES_SUBMODULES else ()
         neutral = self.neutral_options()
-        return [*_PREFIX, *neutral, *hooks, args[0], *ignored, *_remote_programs(args, neutral), *args[1:]]
+        return [*_PREFIX, *neutral, *hooks, *synced, args[0], *ignored, *_remote_programs(args, neutral), *args[1:]]
 
     def neutral_options(self) -> tuple[str, ...]:
         """Return the ``-c`` options by which git here runs no program that the repository's configuration names."""

@@ -153,7 +153,7 @@ def take_lost_snapshot(git: Git, admin: Path, head: CommitId | None) -> Snapshot
 
 def keep_snapshot(folder: Path, snapshot: Snapshot, ref: RefName, message: str) -> CommitId:
     """Make the commit of a snapshot, in any folder of the repository, at ``ref``, which must not exist."""
-    git = Git(folder).with_env(**_OURSELVES)
+    git = Git(folder).with_synced_objects().with_env(**_OURSELVES)
     commit = snapshot.head
     if commit is None or {snapshot.files, snapshot.index} != {snapshot.head_tree}:
         parents = [snapshot.head] if snapshot.head else []
@@ -208,7 +208,7 @@ def _index_aside(git: Git, admin: Path) -> Iterator[Git]:
     try:
         if (admin / "index").exists():
             shutil.copyfile(admin / "index", copy)
-        yield git.with_env(GIT_INDEX_FILE=str(copy)).with_config(_TAKE_ALL)
+        yield git.with_synced_objects().with_env(GIT_INDEX_FILE=str(copy)).with_config(_TAKE_ALL)
     finally:
         copy.unlink(missing_ok=True)
         copy.with_name(f"{copy.name}.lock").unlink(missing_ok=True)

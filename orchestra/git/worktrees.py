@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.errors import GroundError, as_ground_error
+from orchestra.files import sync_folder
 from orchestra.git import worktree_admin
 from orchestra.git.fast_checkout import EmptyWorktree, check_out_all
 from orchestra.git.refs import CommitId
@@ -81,6 +82,8 @@ def add_all(
         _clear_leftovers(repository, places)
         for place in places:
             waiting[_register(repository, place)] = place
+        for empty in waiting:  # git syncs neither HEAD nor the reason of the lock, by which a worktree is known
+            sync_folder(empty.admin)
         registered({place.path: empty.admin.name for empty, place in waiting.items()})
         with contextlib.closing(check_out_all(list(waiting))) as whole:
             for empty in whole:

@@ -18,6 +18,7 @@ import pytest
 from orchestra.git.refs import CommitId, RefName, RefUpdate, update
 from orchestra.git.repository import Repository
 from orchestra.git.unsaved_work import keep_snapshot, take_snapshot
+from orchestra.git.worktree_admin import lock_reason
 from orchestra.git.worktree_removal import remove
 from orchestra.git.worktrees import Place, add_all
 from tests.conftest import Checkout
@@ -68,6 +69,12 @@ def disk(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield checkout
 
 
+def commit_names(disk: Checkout) -> None:
+    """Sync a file of another program: all names are on the disk then, and no contents."""
+    with (disk.path.parent / "another").open("w") as another:
+        os.fsync(another.fileno())
+
+
 @contextmanager
 def after_a_power_cut(image: Path, tmp_path: Path) -> Iterator[Checkout]:
     copy = tmp_path / "copy"
@@ -100,3 +107,26 @@ def test_a_moved_ref_and_its_objects_are_on_the_disk(disk: Checkout, image: Path
     with after_a_power_cut(image, tmp_path) as after:
         assert after.git("rev-parse", "main") == new
         assert after.read("b", at="main").startswith("b\n")
+
+
+def test_work_is_saved_whole_after_a_power_cut_while_it_was_saved(disk: Checkout, image: Path, tmp_path: Path) -> None:
+    (disk.path / "precious").write_text("a day of work\n" * 1000)
+    os.sync()
+    take_snapshot(disk.path)
+    commit_names(disk)
+    with after_a_power_cut(image, tmp_path) as after:
+        keep_snapshot(after.path, take_snapshot(after.path), SAVED, "work")
+        assert after.git("fsck", "--strict") == ""
+        assert after.read("precious", at=SAVED).startswith("a day of work")
+
+
+def test_a_new_worktree_is_known_as_what_it_is_after_a_power_cut(disk: Checkout, image: Path, tmp_path: Path) -> None:
+    repository = Repository.discover(disk.path)
+    disk.git("branch", "work")
+    path = disk.path.parent / "worktrees" / "a"
+    add_all(repository, [Place(path, CommitId(disk.git("rev-parse", "work")), "work", REASON)])
+    commit_names(disk)
+    with after_a_power_cut(image, tmp_path) as after:
+        (admin,) = (after.path / ".git/worktrees").iterdir()
+        assert lock_reason(admin) == REASON
+        assert (admin / "HEAD").read_text() == "ref: refs/heads/work\n"
