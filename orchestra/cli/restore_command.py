@@ -6,7 +6,7 @@ from orchestra.cli.call import Call, recover_landing
 from orchestra.cli.console import Tone, print_note, print_result, show_json
 from orchestra.cli.program import task
 from orchestra.cli.trust_command import require_trust
-from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress
+from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_not_ready
 from orchestra.errors import ExitCode
 
 
@@ -54,5 +54,5 @@ def restore(call: Call, agent: str, dry_run: bool = False) -> ExitCode:
             place = f"on its branch {declared.branch}" if declared.adopted else f"in {document['worktree']}"
             print_result(f"Nothing to restore: {declared.name} is {place}.")
         elif reason:
-            print_note(f"{declared.name} is not ready: {reason} (log: {document['log']})", Tone.BAD)
+            print_not_ready([(declared.name, report.readiness)])
     return ExitCode.SHORT if reason else ExitCode.DONE

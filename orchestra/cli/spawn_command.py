@@ -11,7 +11,7 @@ from orchestra.cli.console import Cell, Tone, print_note, print_result, show_jso
 from orchestra.cli.program import task
 from orchestra.cli.session_actions import print_start_report, start_agents, start_report_to_json
 from orchestra.cli.trust_command import require_trust, untrusted_note
-from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_steps
+from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_not_ready, print_steps
 from orchestra.errors import ExitCode, UsageError
 from orchestra.fleet import Fleet
 from orchestra.text import format_count
@@ -119,9 +119,7 @@ def print_spawn_report(fleet: Fleet, report: SpawnReport) -> None:
     show_table(("agent", "branch", "worktree", "", "set-up"), rows)
     for note in report.notes:
         print_note(note, Tone.WAITING)
-    for place in report.not_ready:
-        log = f" (log: {place.readiness.log})" if place.readiness.log else ""
-        print_note(f"{place.agent} is not ready: {place.readiness.reason}{log}", Tone.BAD)
+    print_not_ready([(place.agent, place.readiness) for place in report.not_ready])
 
 
 def spawn_report_to_json(fleet: Fleet, report: SpawnReport) -> dict[str, object]:
@@ -139,6 +137,8 @@ def spawn_report_to_json(fleet: Fleet, report: SpawnReport) -> dict[str, object]
                 "origin": place.origin.value,
                 "ready": place.readiness.state.value,
                 "reason": place.readiness.reason,
+                "error_line": place.readiness.error_line,
+                "elapsed_s": place.readiness.elapsed_s,
                 "log": str(place.readiness.log) if place.readiness.log else None,
             }
             for place in report.places

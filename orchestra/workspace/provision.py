@@ -18,13 +18,15 @@ from pathlib import Path
 from orchestra.blueprint.inline_templates import render_env
 from orchestra.blueprint.model import Agent, AgentName
 from orchestra.engine.job import Engine, Finished, JobId, Outcome, shell_job
-from orchestra.files import read_regular, write_atomically
+from orchestra.files import read_regular, read_tail, write_atomically
 from orchestra.fleet import Fleet
 from orchestra.gates.environment import describe_removed, without_checkouts
 from orchestra.git import worktree_admin
 from orchestra.git.git_process import REDIRECTING
+from orchestra.text import first_error_line
 
 SETUP_LOG, TEARDOWN_LOG, MARK = "setup.log", "teardown.log", "setup.json"
+_LOG_BYTES = 256_000  # of the end of a log, in which the first error line is looked for
 
 
 class Ready(StrEnum):
@@ -35,11 +37,16 @@ class Ready(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """How an agent's set-up went; ``reason`` in a person's words, ``log`` of its commands where there is one."""
+    """How an agent's set-up went; ``reason`` in a person's words, ``log`` of its commands where there is one.
+
+    ``error_line``: the first error line of the command that failed; ``elapsed_s``: how long that command ran.
+    """
 
     state: Ready
     reason: str = ""
     log: Path | None = None
+    error_line: str = ""
+    elapsed_s: float | None = None
 
 
 def readiness(fleet: Fleet, agent: AgentName) -> Readiness:
@@ -48,15 +55,18 @@ def readiness(fleet: Fleet, agent: AgentName) -> Readiness:
     try:
         facts = json.loads(read_regular(folder / MARK) or b"null")
         state, reason = Ready(facts["state"]), str(facts["reason"])
+        error_line, elapsed_s = str(facts.get("error_line") or ""), facts.get("elapsed_s")
     except (ValueError, KeyError, TypeError, RecursionError):
         return Readiness(Ready.UNKNOWN)
     log = folder / SETUP_LOG
-    return Readiness(state, reason, log if log.exists() else None)
+    elapsed_s = float(elapsed_s) if isinstance(elapsed_s, int | float) else None
+    return Readiness(state, reason, log if log.exists() else None, error_line, elapsed_s)
 
 
-def mark(folder: Path, state: Ready, reason: str = "") -> None:
-    """Say in an agent's folder how its set-up stands."""
-    write_atomically(folder / MARK, json.dumps({"state": state, "reason": reason}) + "\n")
+def mark(folder: Path, state: Ready, reason: str = "", *, error_line: str = "", elapsed_s: float | None = None) -> None:
+    """Record in an agent's folder how its set-up stands."""
+    facts = {"state": state, "reason": reason, "error_line": error_line, "elapsed_s": elapsed_s}
+    write_atomically(folder / MARK, json.dumps(facts) + "\n")
 
 
 def agent_environment(fleet: Fleet, agent: Agent) -> dict[str, str]:
@@ -82,10 +92,12 @@ def agent_environment(fleet: Fleet, agent: Agent) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A command that did not pass, and its log."""
+    """A command that did not pass, how long it ran, the first error line that it printed (or ""), and its log."""
 
     command: str
     reason: str
+    error_line: str
+    elapsed_s: float
     log: Path
 
 
@@ -148,8 +160,18 @@ def run_commands(
                     Outcome.TIMED_OUT: f"`{command}` did not end within {timeout_s:g} s",
                 }.get(result.outcome, f"`{command}` could not be run: {result.detail or result.outcome}")
                 remark = f" ({queue.removed})" if queue.removed else ""
-                ended(queue.agent, Failure(command, reason + remark, queue.log))
+                elapsed_s = max(0.0, result.ended_at - result.started_at)
+                error_line = _error_line(command, queue.log, queue.worktree)
+                ended(queue.agent, Failure(command, reason + remark, error_line, elapsed_s, queue.log))
             elif queue.commands:
                 submit(queue)
             else:
                 ended(queue.agent, None)
+
+
+def _error_line(command: str, log: Path, worktree: Path) -> str:
+    """Return the first error line that the last command of a log printed, with paths relative to the worktree."""
+    from orchestra.gates.secrets_gate import redact  # here: only a failure needs its patterns
+
+    output = read_tail(log, _LOG_BYTES).decode("utf-8", "replace").rpartition(f"$ {command}\n")[2]
+    return first_error_line(redact(output.replace(f"{worktree}/", ""))) or ""

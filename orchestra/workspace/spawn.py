@@ -292,7 +292,13 @@ class SpawnRun:
         def ended(agent: AgentName, failure: Failure | None) -> None:
             if failure is not None:
                 self._failed.add(agent)
-                mark(self._fleet.agent_folder(agent), Ready.NOT_READY, failure.reason)
+                mark(
+                    self._fleet.agent_folder(agent),
+                    Ready.NOT_READY,
+                    failure.reason,
+                    error_line=failure.error_line,
+                    elapsed_s=failure.elapsed_s,
+                )
             count(agent, failure.reason if failure else "")
 
         run_commands(
