@@ -26,19 +26,19 @@
 # ==== Functions to call ============================================================================================
 
 # orchestra_rebase_and_test AGENT...: builds these agents' work together on the target and runs the gates; lands nothing.
-orchestra_rebase_and_test() (_merge_helper_begin_agent orchestra_rebase_and_test "$@" && _orchestra_train test "$@")
+orchestra_rebase_and_test() (_merge_helper_begin orchestra_rebase_and_test "$@" && _orchestra_require_agent "${1-}" && _orchestra_train test "$@")
 
 # orchestra_review AGENT: notes, commits and changes of an agent.
-orchestra_review() (_merge_helper_begin_agent orchestra_review "$@" && _orchestra_review)
+orchestra_review() (_merge_helper_begin orchestra_review "$@" && _orchestra_require_agent "${1-}" && _orchestra_review)
 
 # orchestra_approve AGENT: the commit at which its branch is may land. A later commit makes the approval stale.
-orchestra_approve() (_merge_helper_begin_agent orchestra_approve "$@" && _orchestra_locked lock _orchestra_approve)
+orchestra_approve() (_merge_helper_begin orchestra_approve "$@" && _orchestra_require_agent "${1-}" && _orchestra_locked lock _orchestra_approve)
 
 # orchestra_request_changes AGENT MESSAGE: adds MESSAGE to its TASK.md, and withdraws an approval.
-orchestra_request_changes() (_merge_helper_begin_agent orchestra_request_changes "$@" && _orchestra_locked lock _orchestra_request_changes "${2-}")
+orchestra_request_changes() (_merge_helper_begin orchestra_request_changes "$@" && _orchestra_require_agent "${1-}" && _orchestra_locked lock _orchestra_request_changes "${2-}")
 
 # orchestra_discard AGENT REASON: the work does not land. Its head is kept, and the way back is printed.
-orchestra_discard() (_merge_helper_begin_agent orchestra_discard "$@" && _orchestra_locked lock _orchestra_discard "${2-}")
+orchestra_discard() (_merge_helper_begin orchestra_discard "$@" && _orchestra_require_agent "${1-}" && _orchestra_locked lock _orchestra_discard "${2-}")
 
 # orchestra_rehearse [AGENT...]: a merge of all finished work with its gates; lands nothing.
 orchestra_rehearse() (_merge_helper_begin orchestra_rehearse "$@" && _orchestra_train rehearse "$@")
@@ -51,12 +51,6 @@ _merge_helper_begin() {
 	_orchestra_find_target ''
 	[ -z "$o_dry" ] || _orchestra_fail 2 'merge-helper.sh has no dry run' 'rehearse tests a merge and lands nothing'
 	o_place=$o_root/${o_home##*/}.gates/script
-}
-
-# _merge_helper_begin_agent VERB AGENT...: the first AGENT is in use.
-_merge_helper_begin_agent() {
-	_merge_helper_begin "$@"
-	_orchestra_require_agent "${2-}"
 }
 
 # The help is the comments above.
@@ -107,9 +101,10 @@ _orchestra_merge_all() {
 	_orchestra_merge_order _orchestra_merge_agent
 	_orchestra_locked lock _orchestra_remove_scratch
 	command cat "$o_scratch/others"
-	o_word='would go'
-	[ "$o_mode" != merge ] || o_word=went
-	_orchestra_say "$o_target $o_word from $(_orchestra_short "$o_before") to $(_orchestra_short "$o_tip")${o_push:+, pushed}"
+	o_word="would go from $(_orchestra_short "$o_before") to"
+	[ "$o_mode" != merge ] || o_word="went${o_word#would go}"
+	[ "$o_before" != "$o_tip" ] || o_word='stays at' o_push=
+	_orchestra_say "$o_target $o_word $(_orchestra_short "$o_tip")${o_push:+, pushed}"
 	[ ! -s "$o_scratch/others" ] || exit 1
 }
 
@@ -192,6 +187,8 @@ _orchestra_check_scope() {
 	_orchestra_scope _orchestra_changed >"$o_scratch/scope"
 	{
 		_orchestra_protected _orchestra_changed | LC_ALL=C command comm -23 - "$o_scratch/allowed" | command sed 's/$/ (protected)/'
+		_orchestra_changed ':(top)' | LC_ALL=C command comm -23 - "$o_scratch/allowed" | _orchestra_folded_names |
+			command sed 's/$/ (maybe a form of a protected name: use orchestra merge)/'
 		_orchestra_changed ':(top)' | LC_ALL=C command comm -23 - "$o_scratch/allowed" | LC_ALL=C command comm -23 - "$o_scratch/scope" |
 			command sed 's/$/ (outside its scope)/'
 	} >"$o_scratch/findings"
@@ -452,9 +449,7 @@ _orchestra_review() {
 }
 
 # The agent's notes: the file in its worktree, else what it committed.
-_orchestra_notes() {
-	_orchestra_read_file "$o_worktree/AGENT_NOTES.md" || _orchestra_repo_git cat-file blob "$o_head:AGENT_NOTES.md" 2>/dev/null
-}
+_orchestra_notes() { _orchestra_read_file "$o_worktree/AGENT_NOTES.md" || _orchestra_repo_git cat-file blob "$o_head:AGENT_NOTES.md" 2>/dev/null; }
 
 # ---- Verdicts are refs; the branch is not changed. A kill between two moves leaves no verdict rather than two.
 
@@ -533,11 +528,10 @@ _orchestra_notes_filled() {
 _orchestra_begin() {
 	[ -z "${ZSH_VERSION-}" ] || emulate sh
 	set +aefmC -u
-	unset IFS CDPATH
 	_orchestra_declared
 	[ "$1" = "$o_identity" ] || _orchestra_fail 2 "this shell holds functions of two blueprints, $1 and $o_identity" "source both scripts of one blueprint again"
 	o_verb=$2 o_dry=${ORCHESTRA_DRY_RUN-} o_job=
-	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_PREFIX GIT_CEILING_DIRECTORIES GIT_EXTERNAL_DIFF \
+	unset IFS CDPATH GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_PREFIX GIT_CEILING_DIRECTORIES GIT_EXTERNAL_DIFF \
 		GIT_DIFF_OPTS GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_REPLACE_REF_BASE GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_QUARANTINE_PATH \
 		GIT_REFLOG_ACTION GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE GIT_CONFIG GIT_ATTR_SOURCE GIT_NOTES_REF GIT_IMPLICIT_WORK_TREE GIT_INDEX_VERSION \
 		GIT_DEFAULT_HASH GIT_FLUSH GIT_TRACE
@@ -563,9 +557,7 @@ _orchestra_fail() {
 }
 
 # _orchestra_require_supported WHAT HINT: fails if the blueprint declares WHAT, which only the tool has.
-_orchestra_require_supported() {
-	[ -z "$1" ] || _orchestra_fail 2 "the blueprint declares $1, which the script does not support" "use $2"
-}
+_orchestra_require_supported() { [ -z "$1" ] || _orchestra_fail 2 "the blueprint declares $1, which the script does not support" "use $2"; }
 
 # Filters standard input: text of an agent (notes, file names, commits) must not move your cursor.
 _orchestra_printable() { LC_ALL=C command tr '\000-\010\013-\037\177' '[?*]'; }
@@ -596,6 +588,10 @@ _orchestra_lines() { command tr '\n\000' '\001\n'; }
 # Sets o_common (the shared .git), o_home (the main checkout), o_state (orchestra's files), o_refs, o_remote (empty if there
 # is none) and o_root (the worktrees' folder).
 _orchestra_find_repository() {
+	o_one=$(command pwd -P)
+	until [ -z "$o_one" ] || _orchestra_exists "$o_one/.git"; do o_one=${o_one%/*}; done
+	[ -d "$o_one/.git" ] || o_one=$(command cd -- "$o_one/" && command cd -- "$(_orchestra_read_file .git | command sed 's|^gitdir: ||; s|/worktrees/[^/]*$||')" && command pwd)
+	_orchestra_check_special_files "${o_one%/.git}/.git"
 	o_version=$(_orchestra_git version 2>&1)
 	command printf '%s\n' "$o_version" | _orchestra_awk -F '[ .]' '{ exit !($3 > 2 || $3 == 2 && $4 >= 38) }' ||
 		_orchestra_fail 3 "this needs git 2.38 or newer, not: $o_version"
@@ -612,14 +608,20 @@ _orchestra_find_repository() {
 	[ ! -d "$o_root" ] || o_root=$(command cd -P -- "$o_root" && command pwd -P)
 }
 
-# Refuses a repository in which git would not find the checkout, or would run what an agent names. git opens the files of all
-# worktrees and refs, and waits for a pipe or device among them: these hold nothing.
+# _orchestra_check_special_files GIT-FOLDER: git waits for a pipe or device among its own files, which holds nothing. One among
+# those of worktrees, refs and logs is an agent's and is removed; elsewhere it is refused.
+_orchestra_check_special_files() {
+	set -- "$1" \( -type p -o -type c -o -type b -o -type l \( -exec test -p {} \; -o -exec test -c {} \; -o -exec test -b {} \; \) \)
+	o_one=$1 && shift
+	command find "$o_one/worktrees" "$o_one/refs" "$o_one/logs" "$@" -exec rm -f -- {} + 2>/dev/null
+	o_one=$(command find "$o_one/" "$o_one/objects/info" \( -name objects -o -name orchestra -o -name hooks -o -name modules -o -name lfs -o -name annex \) -prune -o "$@" -print 2>/dev/null | command head -n 1)
+	[ -z "$o_one" ] || _orchestra_fail 3 "$o_one is a pipe or a device, which no git can read" "rm '$o_one'"
+}
+
+# Refuses a repository in which git would not find the checkout, or would run what an agent names.
 _orchestra_check_repository() {
-	o_one=
-	command find "$o_common/worktrees" "$o_common/refs" "$o_common/logs" \( -type p -o -type c -o -type b -o -type l \
-		\( -exec test -p {} \; -o -exec test -c {} \; -o -exec test -b {} \; \) \) -exec rm -f -- {} + 2>/dev/null
-	! _orchestra_repo_git config --type=bool --get core.bare | command grep -q true || o_one=core.bare
-	[ -z "$(_orchestra_repo_git config --get core.worktree)" ] || o_one=core.worktree
+	_orchestra_check_special_files "$o_common"
+	o_one=$(_orchestra_repo_git config --type=bool --get-regexp '^core\.bare$' | command sed -n 's/ true$//p' && _orchestra_repo_git config --name-only --get-regexp '^core\.worktree$')
 	[ -z "$o_one" ] || _orchestra_fail 3 "$o_home is a checkout, but its repository sets $o_one" "git -C '$o_common' config --unset $o_one"
 	o_one=$({
 		_orchestra_repo_git config --list --show-scope --name-only | command sed -n 's/^local[[:space:]]*//p; s/^worktree[[:space:]]*//p'
@@ -633,9 +635,8 @@ _orchestra_check_repository() {
 _orchestra_find_target() {
 	[ -n "$o_target" ] || o_target=$(_orchestra_read_file "$o_state/fleets/$o_fleet/target") || o_target=$1
 	[ -n "$o_target" ] || _orchestra_fail 3 "the branch where work lands is unknown" "orchestra_spawn, or name it in the blueprint (target: main)"
+	! o_one=$(_orchestra_repo_git symbolic-ref --quiet "refs/heads/$o_target") || o_target=${o_one#refs/heads/} # refs are not followed later
 	o_target_ref=refs/heads/$o_target
-	! _orchestra_repo_git symbolic-ref --quiet "$o_target_ref" >/dev/null ||
-		_orchestra_fail 3 "the target $o_target is a symbolic ref" "name the branch itself in the blueprint"
 }
 
 # Sets o_standards, the file of the standards: CLAUDE.local.md where the commit $1 has a CLAUDE.md of its own.
@@ -705,8 +706,7 @@ _orchestra_pick_agent() { [ "$o_name" != "$1" ] && [ "$o_name" != "$2" ] || _orc
 # shellcheck disable=SC2034 # not every script reads all of them
 _orchestra_select_agent() {
 	o_number=$1 o_agent=$2 o_stage=$3 o_branch=$4 o_worktree=$o_root/$5 o_title=$6
-	o_ref=$o_refs/$o_agent
-	o_own=$o_state/fleets/$o_fleet/agents/$o_agent
+	o_ref=$o_refs/$o_agent o_own=$o_state/fleets/$o_fleet/agents/$o_agent
 	! o_recorded=$(_orchestra_read_file "$o_own/branch") || o_branch=$o_recorded
 }
 
@@ -777,12 +777,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 d5372158c88d'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 f374ee45f0a5'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 d5372158c88d'
+	o_identity='mvp5 0.1.0 f374ee45f0a5'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -830,6 +830,9 @@ _orchestra_merge_order() {
 # _orchestra_protected COMMAND...: appends the protected paths.
 _orchestra_protected() { "$@" ':(top,icase,glob)**/package.json' ':(top,icase,glob)**/package-lock.json' ':(top,icase,glob)**/npm-shrinkwrap.json' ':(top,icase,glob)**/pnpm-lock.yaml' ':(top,icase,glob)**/pnpm-workspace.yaml' ':(top,icase,glob)**/yarn.lock' ':(top,icase,glob)**/tsconfig*.json' ':(top,icase,glob)**/eslint.config.*' ':(top,icase,glob)**/.eslintrc*' ':(top,icase,glob)**/.prettierrc*' ':(top,icase,glob)**/vitest.config.*' ':(top,icase,glob)**/jest.config.*' ':(top,icase,glob).github/**' ':(top,icase,glob)**/.env*' ':(top,icase,glob).npmrc'; }
 
+# Filters standard input: names that Unicode folds to ASCII somewhere; nothing if no path is protected.
+_orchestra_folded_names() { _orchestra_awk '/\302[\240-\276]|\303\237|\304[\260\262\263\277]|\305[\200\211\277]|\307[\204-\214\261-\263]|\312[\260-\270]|\313[\230-\243]|\315[\272\276]|\316[\204\205]|\341([\264-\266\276\277]|\272[\232\236])|\342([\201\202\204-\206\221-\223\251\261]|\200[\200-\212\227\244-\277])|\343([\210-\217]|\200\200|\202[\233\234])|\352\237|\357[\254\261\267-\271\274\275\277]|\360(\220\236|\234\263|\235[\220-\237]|\237[\204-\206\257])/'; }
+
 # _orchestra_scope COMMAND...: appends the scope of the agent in use.
 _orchestra_scope() {
 	case $o_agent in
@@ -866,7 +869,7 @@ _orchestra_gate_environment() { exec env -i "PATH=$o_path" CI=true TERM=dumb GIT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 d5372158c88d' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 f374ee45f0a5' "$0"; then
 		_merge_helper_main "$@"
 		exit
 	fi

@@ -519,11 +519,10 @@ _orchestra_start_program() {
 _orchestra_begin() {
 	[ -z "${ZSH_VERSION-}" ] || emulate sh
 	set +aefmC -u
-	unset IFS CDPATH
 	_orchestra_declared
 	[ "$1" = "$o_identity" ] || _orchestra_fail 2 "this shell holds functions of two blueprints, $1 and $o_identity" "source both scripts of one blueprint again"
 	o_verb=$2 o_dry=${ORCHESTRA_DRY_RUN-} o_job=
-	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_PREFIX GIT_CEILING_DIRECTORIES GIT_EXTERNAL_DIFF \
+	unset IFS CDPATH GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_PREFIX GIT_CEILING_DIRECTORIES GIT_EXTERNAL_DIFF \
 		GIT_DIFF_OPTS GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_REPLACE_REF_BASE GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_QUARANTINE_PATH \
 		GIT_REFLOG_ACTION GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE GIT_COMMITTER_DATE GIT_CONFIG GIT_ATTR_SOURCE GIT_NOTES_REF GIT_IMPLICIT_WORK_TREE GIT_INDEX_VERSION \
 		GIT_DEFAULT_HASH GIT_FLUSH GIT_TRACE
@@ -549,9 +548,7 @@ _orchestra_fail() {
 }
 
 # _orchestra_require_supported WHAT HINT: fails if the blueprint declares WHAT, which only the tool has.
-_orchestra_require_supported() {
-	[ -z "$1" ] || _orchestra_fail 2 "the blueprint declares $1, which the script does not support" "use $2"
-}
+_orchestra_require_supported() { [ -z "$1" ] || _orchestra_fail 2 "the blueprint declares $1, which the script does not support" "use $2"; }
 
 # Filters standard input: text of an agent (notes, file names, commits) must not move your cursor.
 _orchestra_printable() { LC_ALL=C command tr '\000-\010\013-\037\177' '[?*]'; }
@@ -582,6 +579,10 @@ _orchestra_lines() { command tr '\n\000' '\001\n'; }
 # Sets o_common (the shared .git), o_home (the main checkout), o_state (orchestra's files), o_refs, o_remote (empty if there
 # is none) and o_root (the worktrees' folder).
 _orchestra_find_repository() {
+	o_one=$(command pwd -P)
+	until [ -z "$o_one" ] || _orchestra_exists "$o_one/.git"; do o_one=${o_one%/*}; done
+	[ -d "$o_one/.git" ] || o_one=$(command cd -- "$o_one/" && command cd -- "$(_orchestra_read_file .git | command sed 's|^gitdir: ||; s|/worktrees/[^/]*$||')" && command pwd)
+	_orchestra_check_special_files "${o_one%/.git}/.git"
 	o_version=$(_orchestra_git version 2>&1)
 	command printf '%s\n' "$o_version" | _orchestra_awk -F '[ .]' '{ exit !($3 > 2 || $3 == 2 && $4 >= 38) }' ||
 		_orchestra_fail 3 "this needs git 2.38 or newer, not: $o_version"
@@ -598,14 +599,20 @@ _orchestra_find_repository() {
 	[ ! -d "$o_root" ] || o_root=$(command cd -P -- "$o_root" && command pwd -P)
 }
 
-# Refuses a repository in which git would not find the checkout, or would run what an agent names. git opens the files of all
-# worktrees and refs, and waits for a pipe or device among them: these hold nothing.
+# _orchestra_check_special_files GIT-FOLDER: git waits for a pipe or device among its own files, which holds nothing. One among
+# those of worktrees, refs and logs is an agent's and is removed; elsewhere it is refused.
+_orchestra_check_special_files() {
+	set -- "$1" \( -type p -o -type c -o -type b -o -type l \( -exec test -p {} \; -o -exec test -c {} \; -o -exec test -b {} \; \) \)
+	o_one=$1 && shift
+	command find "$o_one/worktrees" "$o_one/refs" "$o_one/logs" "$@" -exec rm -f -- {} + 2>/dev/null
+	o_one=$(command find "$o_one/" "$o_one/objects/info" \( -name objects -o -name orchestra -o -name hooks -o -name modules -o -name lfs -o -name annex \) -prune -o "$@" -print 2>/dev/null | command head -n 1)
+	[ -z "$o_one" ] || _orchestra_fail 3 "$o_one is a pipe or a device, which no git can read" "rm '$o_one'"
+}
+
+# Refuses a repository in which git would not find the checkout, or would run what an agent names.
 _orchestra_check_repository() {
-	o_one=
-	command find "$o_common/worktrees" "$o_common/refs" "$o_common/logs" \( -type p -o -type c -o -type b -o -type l \
-		\( -exec test -p {} \; -o -exec test -c {} \; -o -exec test -b {} \; \) \) -exec rm -f -- {} + 2>/dev/null
-	! _orchestra_repo_git config --type=bool --get core.bare | command grep -q true || o_one=core.bare
-	[ -z "$(_orchestra_repo_git config --get core.worktree)" ] || o_one=core.worktree
+	_orchestra_check_special_files "$o_common"
+	o_one=$(_orchestra_repo_git config --type=bool --get-regexp '^core\.bare$' | command sed -n 's/ true$//p' && _orchestra_repo_git config --name-only --get-regexp '^core\.worktree$')
 	[ -z "$o_one" ] || _orchestra_fail 3 "$o_home is a checkout, but its repository sets $o_one" "git -C '$o_common' config --unset $o_one"
 	o_one=$({
 		_orchestra_repo_git config --list --show-scope --name-only | command sed -n 's/^local[[:space:]]*//p; s/^worktree[[:space:]]*//p'
@@ -619,9 +626,8 @@ _orchestra_check_repository() {
 _orchestra_find_target() {
 	[ -n "$o_target" ] || o_target=$(_orchestra_read_file "$o_state/fleets/$o_fleet/target") || o_target=$1
 	[ -n "$o_target" ] || _orchestra_fail 3 "the branch where work lands is unknown" "orchestra_spawn, or name it in the blueprint (target: main)"
+	! o_one=$(_orchestra_repo_git symbolic-ref --quiet "refs/heads/$o_target") || o_target=${o_one#refs/heads/} # refs are not followed later
 	o_target_ref=refs/heads/$o_target
-	! _orchestra_repo_git symbolic-ref --quiet "$o_target_ref" >/dev/null ||
-		_orchestra_fail 3 "the target $o_target is a symbolic ref" "name the branch itself in the blueprint"
 }
 
 # Sets o_standards, the file of the standards: CLAUDE.local.md where the commit $1 has a CLAUDE.md of its own.
@@ -691,8 +697,7 @@ _orchestra_pick_agent() { [ "$o_name" != "$1" ] && [ "$o_name" != "$2" ] || _orc
 # shellcheck disable=SC2034 # not every script reads all of them
 _orchestra_select_agent() {
 	o_number=$1 o_agent=$2 o_stage=$3 o_branch=$4 o_worktree=$o_root/$5 o_title=$6
-	o_ref=$o_refs/$o_agent
-	o_own=$o_state/fleets/$o_fleet/agents/$o_agent
+	o_ref=$o_refs/$o_agent o_own=$o_state/fleets/$o_fleet/agents/$o_agent
 	! o_recorded=$(_orchestra_read_file "$o_own/branch") || o_branch=$o_recorded
 }
 
@@ -763,12 +768,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 d5372158c88d'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 f374ee45f0a5'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 d5372158c88d'
+	o_identity='mvp5 0.1.0 f374ee45f0a5'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -1969,7 +1974,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 d5372158c88d' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 f374ee45f0a5' "$0"; then
 		_orchestrate_main "$@"
 		exit
 	fi

@@ -6,8 +6,10 @@ shell reads it the same way (zsh does not split ``$LIST``). A function that take
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
+from unicodedata import normalize
 
 from orchestra.blueprint.inline_templates import render_env, render_root
 from orchestra.blueprint.model import (
@@ -20,7 +22,7 @@ from orchestra.blueprint.model import (
     Strategy,
     stand_in_agent,
 )
-from orchestra.blueprint.scope import Matcher
+from orchestra.blueprint.scope import Matcher, is_literal
 from orchestra.errors import UsageError
 from orchestra.shell.inputs import AgentTexts, ScriptInputs
 from orchestra.shell.quoting import comment, here_document, quote, words
@@ -37,6 +39,18 @@ _AGENT_VARIABLES = {
     "ORCHESTRA_WORKTREE": "o_worktree",
     "ORCHESTRA_REPO": "o_home",
 }
+_NOT_ASCII = re.compile(r"\*?(?:\[[^\]]*[^\x00-\x7f][^\]]*\]|[^\x00-\x7f])+\*?")
+# The UTF-8 bytes of characters that gates/scope_gate.py folds to ASCII text, such as wide, raised and ligature forms.
+_FOLDS_TO_ASCII = (
+    r"\302[\240-\276]|\303\237|\304[\260\262\263\277]|\305[\200\211\277]|\307[\204-\214\261-\263]|\312[\260-\270]"
+    r"|\313[\230-\243]"
+    r"|\315[\272\276]|\316[\204\205]|\341([\264-\266\276\277]|\272[\232\236])|\342([\201\202\204-\206\221-\223\251\261]"
+    r"|\200[\200-\212\227\244-\277])|\343([\210-\217]|\200\200|\202[\233\234])|\352\237|\357[\254\261\267-\271\274\275\277]"
+    r"|\360(\220\236|\234\263|\235[\220-\237]|\237[\204-\206\257])"
+)
+_FOLDED_NAMES = """\
+# Filters standard input: names that Unicode folds to ASCII somewhere; nothing if no path is protected.
+_orchestra_folded_names() {{ _orchestra_awk '/{}/'; }}"""
 _BUILTIN_GATES = ("scope", "notes")
 # Those of orchestra.gates.environment.
 GATE_VARIABLES = (
@@ -136,17 +150,32 @@ def merge_order(blueprint: Blueprint) -> str:
 
 
 def scopes(blueprint: Blueprint) -> str:
-    """Return three functions that append git pathspecs to COMMAND: protected paths, the agent's scope, its may_edit."""
-    protected = _pathspecs(Scope(blueprint.protected)).replace(":(top,glob)", ":(top,icase,glob)")
+    """Return functions that append git pathspecs to COMMAND: protected paths, the agent's scope, its may_edit.
+
+    git folds the case of ASCII letters only. The scripts have no Unicode tables, so they protect too much rather than
+    too little: in a protected pattern, what is not ASCII matches anything, and a name with a character that folds to
+    ASCII is left to the tool.
+    """
+    patterns = tuple(loose for pattern in blueprint.protected for loose in _in_any_form(pattern))
+    protected = _pathspecs(Scope(patterns)).replace(":(top,glob)", ":(top,icase,glob)")
     scope = {str(a.name): _pathspecs(a.scope) if a.scope else quote(":(top)") for a in blueprint.agents}
     may_edit = {str(a.name): _pathspecs(Scope(a.may_edit)) for a in blueprint.agents if a.may_edit}
     return "\n\n".join(
         (
             _appends("_orchestra_protected", "the protected paths", {"*": protected} if protected else {}),
+            _FOLDED_NAMES.format(_FOLDS_TO_ASCII if protected else "^$"),
             _appends("_orchestra_scope", "the scope of the agent in use", scope),
             _appends("_orchestra_may_edit", "the protected paths that it may change; nothing if it has none", may_edit),
         )
     )
+
+
+def _in_any_form(pattern: str) -> tuple[str, ...]:
+    """Return patterns that match what ``pattern`` matches, in every case and normal form of what is not ASCII in it."""
+    loose = _NOT_ASCII.sub("*", normalize("NFC", pattern))
+    if pattern.isascii() or not is_literal(pattern):
+        return (loose,)
+    return (loose.rstrip("/"), f"{loose.rstrip('/')}/**")  # a plain path also stands for all below it
 
 
 def _pathspecs(scope: Scope) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from orchestra.shell.quoting import here_document
 from tests.conftest import Checkout, MakeRepository
-from tests.shell.conftest import SMALL_BLUEPRINT, SpawnedFleet, write_scripts
+from tests.shell.conftest import SMALL_BLUEPRINT, ScriptPair, SpawnedFleet, write_scripts
 from tests.shell.shells import SHELLS, run
 
 
@@ -269,3 +270,78 @@ def test_a_branch_that_was_renamed_on_the_remote_is_not_made_again(spawned: Spaw
     assert done.code == 3
     assert "origin has no branch main any more" in done.err
     assert "main" not in remote.git("branch", "--list").replace("trunk", "")
+
+
+@pytest.mark.parametrize("place", ["HEAD", "packed-refs", "shallow", "objects/info/alternates"])
+@pytest.mark.parametrize("within", ["checkout", "worktree"])
+def test_a_pipe_in_place_of_a_file_of_git_is_refused(spawned: SpawnedFleet, place: str, within: str) -> None:
+    pipe = spawned.checkout.path / ".git" / place
+    folder = spawned.checkout.path / "src" if within == "checkout" else spawned.worktree("one").path
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    for script, verb in ((spawned.scripts.orchestrate, "status"), (spawned.scripts.merge_helper, "merge")):
+        done = run("sh", script, verb, cwd=folder, ok=False)
+        assert done.code == 3
+        assert f"/.git/{place} is a pipe or a device, which no git can read\nhint: rm '" in done.err
+
+
+@pytest.mark.parametrize("name", ["pac\u212aage.json", "\uff50ackage.json", "pac\u212aage.json/inner"])
+def test_a_name_that_folds_to_a_protected_one_is_left_to_the_tool(spawned: SpawnedFleet, name: str) -> None:
+    spawned.commit_work("three", {name: "{}\n"})
+    spawned.merge_helper("approve", "three")
+    done = spawned.merge_helper("merge", "three", ok=False)
+    assert "maybe a form of a protected name: use orchestra merge" in done.err
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("Über.md", "U\u0308BER.md"),
+        ("docs/Über", "docs/über/inner.md"),
+        ("docs/Über/", "docs/ÜBER/a/inner.md"),
+        ("**/é*.md", "a/É1.md"),
+        ("[äö]x", "Äx"),
+    ],
+)
+def test_a_protected_name_that_is_not_ascii_is_found_in_every_form(
+    repository: Checkout, tmp_path: Path, pattern: str, path: str
+) -> None:
+    blueprint = SMALL_BLUEPRINT.replace("protected: [package.json]", f"protected: ['{pattern}']")
+    pair = write_scripts(tmp_path / "forms", blueprint)
+    spawned = SpawnedFleet(repository, pair)
+    spawned.spawn()
+    spawned.commit_work("three", {path: "1\n"})
+    spawned.merge_helper("approve", "three")
+    assert f"{path} (protected)" in spawned.merge_helper("merge", "three", ok=False).err
+
+
+def test_every_character_that_folds_to_ascii_is_known_to_the_script(small_scripts: ScriptPair, tmp_path: Path) -> None:
+    def folds(character: str) -> bool:
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", character).casefold())
+        return any(each.isascii() for each in folded)
+
+    characters = [chr(code) for code in range(0x80, 0x110000) if not 0xD800 <= code < 0xE000]
+    names = "".join(f"{each}\n" for each in [*filter(folds, characters), "é", "č", "日本", "ж", "\U0001f600", "a"])
+    function = next(
+        line for line in small_scripts.merge_helper.read_text("utf-8").splitlines() if "_folded_names() {" in line
+    )
+    script = f'_orchestra_awk() {{ LC_ALL=C awk "$@"; }}\n{function}\n_orchestra_folded_names'
+    done = subprocess.run(["sh", "-c", script], input=names.encode(), capture_output=True, check=True)
+    assert done.stdout.decode().splitlines() == [*filter(folds, characters)]
+
+
+def test_a_symbolic_target_is_resolved_once_and_its_branch_moves(spawned: SpawnedFleet) -> None:
+    git = spawned.checkout.git
+    git("branch", "-m", "main", "trunk")
+    git("symbolic-ref", "refs/heads/main", "refs/heads/trunk")
+    spawned.commit_work("one", {"src/one": "1\n"})
+    spawned.merge_helper("approve", "one")
+    assert "trunk went from " in spawned.merge_helper("merge", "one").out
+    assert git("symbolic-ref", "refs/heads/main") == "refs/heads/trunk"
+    assert spawned.checkout.read("src/one", "refs/heads/trunk") == "1"
+    assert git("status", "--porcelain") == ""
+
+
+def test_a_merge_without_an_approved_agent_says_that_the_target_stays(spawned: SpawnedFleet) -> None:
+    done = spawned.merge_helper("merge", ok=False)
+    assert done.lines[-1] == f"main stays at {spawned.checkout.git('rev-parse', 'main')[:10]}"

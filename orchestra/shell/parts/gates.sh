@@ -15,6 +15,8 @@ _orchestra_check_scope() {
 	_orchestra_scope _orchestra_changed >"$o_scratch/scope"
 	{
 		_orchestra_protected _orchestra_changed | LC_ALL=C command comm -23 - "$o_scratch/allowed" | command sed 's/$/ (protected)/'
+		_orchestra_changed ':(top)' | LC_ALL=C command comm -23 - "$o_scratch/allowed" | _orchestra_folded_names |
+			command sed 's/$/ (maybe a form of a protected name: use orchestra merge)/'
 		_orchestra_changed ':(top)' | LC_ALL=C command comm -23 - "$o_scratch/allowed" | LC_ALL=C command comm -23 - "$o_scratch/scope" |
 			command sed 's/$/ (outside its scope)/'
 	} >"$o_scratch/findings"

@@ -1,19 +1,19 @@
 # ==== Functions to call ============================================================================================
 
 # orchestra_rebase_and_test AGENT...: builds these agents' work together on the target and runs the gates; lands nothing.
-orchestra_rebase_and_test() (_merge_helper_begin_agent orchestra_rebase_and_test "$@" && _orchestra_train test "$@")
+orchestra_rebase_and_test() (_merge_helper_begin orchestra_rebase_and_test "$@" && _orchestra_require_agent "${1-}" && _orchestra_train test "$@")
 
 # orchestra_review AGENT: notes, commits and changes of an agent.
-orchestra_review() (_merge_helper_begin_agent orchestra_review "$@" && _orchestra_review)
+orchestra_review() (_merge_helper_begin orchestra_review "$@" && _orchestra_require_agent "${1-}" && _orchestra_review)
 
 # orchestra_approve AGENT: the commit at which its branch is may land. A later commit makes the approval stale.
-orchestra_approve() (_merge_helper_begin_agent orchestra_approve "$@" && _orchestra_locked lock _orchestra_approve)
+orchestra_approve() (_merge_helper_begin orchestra_approve "$@" && _orchestra_require_agent "${1-}" && _orchestra_locked lock _orchestra_approve)
 
 # orchestra_request_changes AGENT MESSAGE: adds MESSAGE to its TASK.md, and withdraws an approval.
-orchestra_request_changes() (_merge_helper_begin_agent orchestra_request_changes "$@" && _orchestra_locked lock _orchestra_request_changes "${2-}")
+orchestra_request_changes() (_merge_helper_begin orchestra_request_changes "$@" && _orchestra_require_agent "${1-}" && _orchestra_locked lock _orchestra_request_changes "${2-}")
 
 # orchestra_discard AGENT REASON: the work does not land. Its head is kept, and the way back is printed.
-orchestra_discard() (_merge_helper_begin_agent orchestra_discard "$@" && _orchestra_locked lock _orchestra_discard "${2-}")
+orchestra_discard() (_merge_helper_begin orchestra_discard "$@" && _orchestra_require_agent "${1-}" && _orchestra_locked lock _orchestra_discard "${2-}")
 
 # orchestra_rehearse [AGENT...]: a merge of all finished work with its gates; lands nothing.
 orchestra_rehearse() (_merge_helper_begin orchestra_rehearse "$@" && _orchestra_train rehearse "$@")
@@ -26,12 +26,6 @@ _merge_helper_begin() {
 	_orchestra_find_target ''
 	[ -z "$o_dry" ] || _orchestra_fail 2 'merge-helper.sh has no dry run' 'rehearse tests a merge and lands nothing'
 	o_place=$o_root/${o_home##*/}.gates/script
-}
-
-# _merge_helper_begin_agent VERB AGENT...: the first AGENT is in use.
-_merge_helper_begin_agent() {
-	_merge_helper_begin "$@"
-	_orchestra_require_agent "${2-}"
 }
 
 # The help is the comments above.

@@ -30,9 +30,10 @@ _orchestra_merge_all() {
 	_orchestra_merge_order _orchestra_merge_agent
 	_orchestra_locked lock _orchestra_remove_scratch
 	command cat "$o_scratch/others"
-	o_word='would go'
-	[ "$o_mode" != merge ] || o_word=went
-	_orchestra_say "$o_target $o_word from $(_orchestra_short "$o_before") to $(_orchestra_short "$o_tip")${o_push:+, pushed}"
+	o_word="would go from $(_orchestra_short "$o_before") to"
+	[ "$o_mode" != merge ] || o_word="went${o_word#would go}"
+	[ "$o_before" != "$o_tip" ] || o_word='stays at' o_push=
+	_orchestra_say "$o_target $o_word $(_orchestra_short "$o_tip")${o_push:+, pushed}"
 	[ ! -s "$o_scratch/others" ] || exit 1
 }
 

@@ -14,9 +14,7 @@ _orchestra_review() {
 }
 
 # The agent's notes: the file in its worktree, else what it committed.
-_orchestra_notes() {
-	_orchestra_read_file "$o_worktree/AGENT_NOTES.md" || _orchestra_repo_git cat-file blob "$o_head:AGENT_NOTES.md" 2>/dev/null
-}
+_orchestra_notes() { _orchestra_read_file "$o_worktree/AGENT_NOTES.md" || _orchestra_repo_git cat-file blob "$o_head:AGENT_NOTES.md" 2>/dev/null; }
 
 # ---- Verdicts are refs; the branch is not changed. A kill between two moves leaves no verdict rather than two.
 
