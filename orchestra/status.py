@@ -66,7 +66,9 @@ class Row:
         if self.state.state in _SETTLED:
             return None
         if self.tree.files:
-            return f"{self.tree.files} uncommitted files"
+            return format_count(self.tree.files, "uncommitted file")
+        if self.state.state is State.WORKING and self.state.source == "git" and self.state.reason:
+            return self.state.reason  # a person works there
         return f"{self.state.state}: {self.state.reason}" if self.state.reason else str(self.state.state)
 
 

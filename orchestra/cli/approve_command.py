@@ -80,7 +80,8 @@ def approve(
     decisions = [answer for answer in answers if not isinstance(answer, Refusal)]
     print_decisions(call, fleet, decisions)
     if decisions:
-        call.print_next("merge")
+        is_futile = all(decision.is_refused for decision in decisions)
+        call.print_next(f"review {decisions[0].agent}" if is_futile else "merge")
     else:
         print_note("No agent is approved by this call.", Tone.WAITING)
     return ExitCode.SHORT if refusals else ExitCode.DONE

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.blueprint_lookup import load_file, main_checkout, problem_to_json
 from orchestra.cli.call import Call
-from orchestra.cli.console import Cell, Tone, show_json, show_table
+from orchestra.cli.console import Cell, Tone, show_json
 from orchestra.cli.program import task
+from orchestra.cli.table_layout import show_table
 from orchestra.errors import ExitCode
 
 if TYPE_CHECKING:

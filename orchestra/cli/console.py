@@ -1,4 +1,4 @@
-"""Print results: tables in a terminal, plain lines elsewhere, one JSON document on request.
+"""Print results: with tones in a terminal, plain lines elsewhere, one JSON document on request.
 
 Results go to standard output, everything else (progress, warnings, hints) to standard error. Text from an agent, a
 file name or a log cannot move the cursor, change colours or reverse the reading order.
@@ -21,10 +21,7 @@ from orchestra.text import format_clock, one_line, terminal_safe
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
-
-_GAP = "  "
 
 
 class Tone(StrEnum):
@@ -98,25 +95,6 @@ def show_json(document: object) -> None:
     """Print the document of a ``--json`` run on standard output; in ASCII, which every locale can print."""
     json.dump(document, sys.stdout, indent=2, ensure_ascii=True)
     sys.stdout.write("\n")
-
-
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> None:
-    """Print a table on standard output: drawn in a terminal, aligned unshortened lines elsewhere."""
-    if is_terminal():
-        _console(sys.stdout).print(table(columns, rows))
-        return
-    for line in table_cells(columns, rows):
-        sys.stdout.write(line.text + "\n")
-
-
-def table_cells(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> list[Cell]:
-    """Return a table as aligned lines, nothing shortened, without the columns that are empty in every row."""
-    texts = [[one_line(cell.text if isinstance(cell, Cell) else cell) for cell in row] for row in rows]
-    filled = [number for number in range(len(columns)) if not rows or any(line[number] for line in texts)]
-    lines = [[line[number] for number in filled] for line in (columns, *texts)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(filled))]
-    aligned = ((text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines)
-    return [Cell(_GAP.join(line).rstrip()) for line in aligned]
 
 
 def diff_cells(patch: str) -> list[Cell]:
@@ -202,19 +180,6 @@ def _write(stream: IO[str], text: str, tone: Tone) -> None:
         _console(stream).print(_text(text, tone), soft_wrap=True)
         return
     stream.write(terminal_safe(text) + "\n")
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str | Cell]]) -> Table:
-    """Return the drawn table."""
-    from rich import box
-    from rich.table import Column, Table
-
-    headers = (Column(name, overflow="fold") for name in columns)  # a word that does not fit is folded, never cut
-    drawn = Table(*headers, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for row in rows:
-        cells = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
-        drawn.add_row(*(_text(one_line(cell.text), cell.tone) for cell in cells))
-    return drawn
 
 
 def _text(text: str, tone: Tone) -> Text:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestra.cli.console import Cell, Tone, print_note, print_result, show_table
+from orchestra.cli.console import Cell, Tone, print_note, print_result
+from orchestra.cli.table_layout import show_table
 from orchestra.fleet import Fleet
 from orchestra.plan.capacity import size
 from orchestra.text import format_count

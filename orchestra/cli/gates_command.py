@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestra.cli.call import Call
-from orchestra.cli.console import Cell, Tone, print_note, print_result, show_json, show_table
+from orchestra.cli.console import Cell, Tone, print_note, print_result, show_json
 from orchestra.cli.program import task
+from orchestra.cli.table_layout import show_table
 from orchestra.errors import ExitCode, UsageError
 from orchestra.text import did_you_mean, format_count, format_duration
 

@@ -34,7 +34,7 @@ def list_needs(status: Status) -> list[Need]:
 
 
 def next_command(status: Status) -> str | None:
-    """Return the words of the command that moves the fleet on most; None where there is nothing to do."""
+    """Return the words of the command that moves these agents on most; None where there is nothing to do."""
     if needs := list_needs(status):
         return needs[0].command
     rows = status.rows
@@ -43,21 +43,23 @@ def next_command(status: Status) -> str | None:
     if pull_request and pull_request.request and pull_request.request.state is PullRequestState.OPEN:
         in_open_request = pull_request.agents  # they wait for the forge
     approved = [row for row in rows if row.standing.verdict is Verdict.APPROVED and row.standing.refs.landed is None]
-    if any(row.agent.name not in in_open_request for row in approved):
-        return "merge"
+    is_whole = len(rows) == len(status.fleet.blueprint.agents)
+    if to_merge := [row.agent.name for row in approved if row.agent.name not in in_open_request]:
+        return "merge" if is_whole else f"merge {' '.join(to_merge)}"
     by_hand = [row for row in rows if row.agent.runner.kind is RunnerKind.NONE and not row.agent.adopted]
     for state, command in ((State.READY, "start"), (State.STOPPED, "start"), (State.DECLARED, "spawn")):
         names = [
             row.agent.name for row in rows if row.state.state is state and (command == "spawn" or row not in by_hand)
         ]
         if names:
-            return command if len(names) == len(rows) else f"{command} {' '.join(names)}"
+            return command if is_whole and len(names) == len(rows) else f"{command} {' '.join(names)}"
     if unfinished := [row for row in by_hand if row.state.state in (State.READY, State.WORKING)]:
         return f"path {unfinished[0].agent.name}"
     if any(row.state.state in _AT_WORK for row in rows):
         return "status --watch"
     settled = [row for row in rows if row.state.state in (State.LANDED, State.DISCARDED)]
-    return "clean" if settled and any(row.tree.there or row.standing.head for row in settled) else None
+    to_clean = [row.agent.name for row in settled if row.tree.there or row.standing.head]
+    return None if not to_clean else "clean" if is_whole else f"clean {' '.join(to_clean)}"
 
 
 def _need(row: Row) -> tuple[int, str, str]:
@@ -77,6 +79,8 @@ def _need(row: Row) -> tuple[int, str, str]:
         answered = standing.verdict is Verdict.ANSWERED
         reason = "new commits since changes were requested" if answered else "finished, and not reviewed as it is now"
         return 4, reason, f"review {name}"
+    if state is State.WORKING and row.state.source == "git" and standing.verdict in (Verdict.STALE, Verdict.ANSWERED):
+        return 4, "new commits since its last verdict", f"review {name}"
     if state is State.LANDED and standing.new_commits and standing.verdict in _UNDECIDED:
         return 5, row.state.reason or "new commits since it landed", f"review {name}"
     return 9, "", ""

@@ -8,6 +8,7 @@ from orchestra.cli.call import Call
 from orchestra.cli.console import print_result, show_json
 from orchestra.cli.program import task
 from orchestra.errors import ExitCode, GroundError
+from orchestra.fleet import read_snapshot
 
 
 @task("AGENT", examples=('path api        # cd "$(orchestra path api)"',))
@@ -20,7 +21,8 @@ def path(call: Call, agent: str) -> ExitCode:
         hint = f"git worktree add FOLDER {shlex.quote(declared.branch)}"
         raise GroundError(f"{declared.name} has no worktree: branch {declared.branch} is not checked out", hint=hint)
     if not worktree.is_dir():
-        hint = f"create it: orchestra spawn {declared.name}"
+        cleaned = read_snapshot(fleet).agent_refs(declared.name).cleaned is not None
+        hint = f"bring it back: orchestra restore {declared.name}" if cleaned else f"orchestra spawn {declared.name}"
         raise GroundError(f"{declared.name} has no worktree; it would be {worktree}", hint=hint)
     if call.json:
         show_json({"agent": declared.name, "worktree": str(worktree), "branch": declared.branch})

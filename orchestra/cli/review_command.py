@@ -6,8 +6,9 @@ import sys
 
 from orchestra import __version__
 from orchestra.cli.call import Call
-from orchestra.cli.console import is_terminal, print_result, show_json, show_table
+from orchestra.cli.console import is_terminal, print_result, show_json
 from orchestra.cli.program import task
+from orchestra.cli.table_layout import show_table
 from orchestra.errors import ExitCode
 from orchestra.fleet import Fleet
 from orchestra.text import format_count

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 
 from orchestra.blueprint.model import Builtin
-from orchestra.cli.console import Cell, Tone, diff_cells, table_cells
+from orchestra.cli.console import Cell, Tone, diff_cells
 from orchestra.cli.pager import show_page
+from orchestra.cli.table_layout import table_cells
 from orchestra.fleet import Fleet
 from orchestra.git.log import FileChange
 from orchestra.ledger import Json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orchestra.blueprint.model import Agent
+from orchestra.blueprint.model import Agent, RunnerKind
 from orchestra.cli.call import agent_rows
 from orchestra.cli.console import Tone, is_terminal, print_result, show_json
 from orchestra.errors import ExitCode
@@ -66,7 +66,7 @@ def enter_session(fleet: Fleet, agent: Agent, *, json: bool = False) -> ExitCode
         return ExitCode.DONE
     if not session.argv:
         print_result(f"{agent.name}: {session.hint}")
-        return ExitCode.DONE
+        return ExitCode.DONE if agent.runner.kind is RunnerKind.NONE else ExitCode.SHORT
     if not is_terminal():
         print_result(f"cd {shlex.quote(str(folder))} && {shlex.join(session.argv)}")
         return ExitCode.DONE

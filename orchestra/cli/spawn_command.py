@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from orchestra.blueprint.model import AgentName, RunnerKind
 from orchestra.cli.call import Call, recover_landing
-from orchestra.cli.console import Cell, Tone, print_note, print_result, show_json, show_table
+from orchestra.cli.console import Cell, Tone, print_note, print_result, show_json
 from orchestra.cli.program import task
 from orchestra.cli.session_actions import print_start_report, start_agents, start_report_to_json
+from orchestra.cli.table_layout import show_table
 from orchestra.cli.trust_command import require_trust, untrusted_note
 from orchestra.cli.workspace_output import COMMANDS_AT_ONCE, phase_progress, print_not_ready, print_steps
 from orchestra.errors import ExitCode, UsageError

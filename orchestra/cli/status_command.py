@@ -71,5 +71,5 @@ def status(
         show_json(current.to_json() | ({"disk": usage.to_json()} if usage else {}))
     else:
         print_status(current)
-        call.print_next(next_command(current) if selected is None else None)
+        call.print_next(next_command(current))
     return ExitCode.DONE

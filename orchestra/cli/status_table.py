@@ -12,10 +12,9 @@ from orchestra.cli.console import (
     print_note,
     print_result,
     show_lines,
-    show_table,
     terminal_width,
 )
-from orchestra.cli.status_layout import Line, fit_table
+from orchestra.cli.table_layout import Columns, Line, fit_table, show_table
 from orchestra.text import format_count, format_duration, format_list
 
 if TYPE_CHECKING:
@@ -36,6 +35,12 @@ COLUMNS = (
     "pull request",
     "landed",
     "look at",
+)
+FITTED_COLUMNS = Columns(
+    COLUMNS[:-1],
+    title=("#", "agent"),
+    stays=("state", "verdict"),
+    leaves_first=("landed", "pull request", "stage", "notes", "behind", "since", "commits", "dirty"),
 )
 _OLD_S = 30.0
 _MOST_NAMES = 8
@@ -97,7 +102,7 @@ def table_lines(status: Status, width: int) -> list[Line]:
             if names == [row.agent.name]
         ]
         reasons.append([*agent_reasons, *([look_at] if isinstance(look_at, Cell) and look_at.text else [])])
-    return fit_table(COLUMNS[:-1], rows, reasons, width)
+    return fit_table(FITTED_COLUMNS, rows, reasons, width)
 
 
 def format_pull_request(pull_request: TrainPullRequest | None) -> str:

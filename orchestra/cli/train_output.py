@@ -79,19 +79,19 @@ def print_train_report(call: Call, fleet: Fleet, report: MergeReport, *, with_ne
 
 def _next_command(verb: str, fleet: Fleet, report: MergeReport) -> str | None:
     """Return the words of the command that follows the report of merge, rehearse or rebase-and-test."""
+    from orchestra.cli.next_step import next_command
     from orchestra.fleet import read_snapshot
+    from orchestra.status import read_status
 
-    landed, snapshot = [item.agent for item in report.landed], read_snapshot(fleet)
     if report.evicted:
         name = report.evicted[0].agent
         return f"request-changes {name} --from-train" if verb == "merge" else f"review {name}"
-    waiting = {item.agent for item in report.waiting}
-    for agent in fleet.blueprint.agents:
-        refs, tip = snapshot.agent_refs(agent.name), snapshot.branch_tip(agent)
-        decided = refs.changes_requested is not None or refs.approved == tip
-        if agent.name in waiting and tip not in (None, refs.base) and not decided:
-            return f"review {agent.name}"
-    if verb == "merge":
-        return "clean" if landed else None
-    undecided = [name for name in landed if snapshot.agent_refs(name).approved is None]
-    return f"review {undecided[0]}" if undecided else "merge" if landed else None
+    landed = [item.agent for item in report.landed]
+    if verb != "merge" and landed:
+        snapshot = read_snapshot(fleet)
+        undecided = [name for name in landed if snapshot.agent_refs(name).approved is None]
+        return f"review {undecided[0]}" if undecided else "merge"
+    if report.waiting:
+        words = next_command(read_status(fleet, [fleet.require_agent(item.agent) for item in report.waiting]))
+        return None if words and words.startswith(verb) else words  # the report says why these agents wait
+    return "clean" if landed else None

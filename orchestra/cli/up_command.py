@@ -129,7 +129,7 @@ def _agrees(plan: PlanReport) -> bool:
     """Ask whether to go on. Raises UsageError without a terminal."""
     from orchestra.plan.capacity import dollars
 
-    cost = ", without a cost limit" if plan.cost.high is None else f", about {dollars(plan.cost.high)} at most"
+    cost = ", without a cost limit" if plan.cost.high is None else f", about {dollars(plan.cost.high)}"
     agents = format_count(len(plan.agents), "agent")
     worktrees = format_count(plan.disk.worktrees, "worktree")
     print_note(f"{plan.blueprint.name} on {plan.target}: {agents}{cost}; {worktrees} to make, gate slots included")

@@ -17,7 +17,7 @@ from orchestra.gates.commits_gate import check_commits
 from orchestra.gates.dependencies_gate import check_dependencies
 from orchestra.gates.gate_finding import GateFinding
 from orchestra.gates.notes_gate import NOTES_FILE, justifies, notes_filled
-from orchestra.gates.scope_gate import branch_scope_findings
+from orchestra.gates.scope_gate import ScopeFinding, branch_scope_findings
 from orchestra.gates.secrets_gate import check_secrets
 from orchestra.gates.tests_gate import check_tests_kept
 
@@ -55,7 +55,7 @@ def run_builtin_gates(
     for gate in blueprint.gates.values():
         if isinstance(gate, BuiltinGate) and gate.builtin is Builtin.SCOPE:
             scope = branch_scope_findings(blueprint, agent, content)
-            findings = [GateFinding(finding.path, f"is {finding.reason}") for finding in scope]
+            findings = [_scope_gate_finding(finding, content) for finding in scope]
             remark = f", and {NOTES_FILE} does not name the path, in backticks, with a reason"
             results.append(_apply_policy(gate, findings, notes or "", remark))
         elif agent.adopted and isinstance(gate, BuiltinGate) and gate.builtin is Builtin.NOTES and notes is None:
@@ -85,6 +85,16 @@ def check_content(gate: BuiltinGate, content: BranchContent, notes: str | None) 
     stops = gate.policy is not Policy.WARN and not all(finding.is_advisory for finding in findings)
     outcome = "passed" if not findings else "failed" if stops else "warned"
     return BuiltinResult(gate.name, gate.builtin, outcome, tuple(findings))
+
+
+def _scope_gate_finding(finding: ScopeFinding, content: BranchContent) -> GateFinding:
+    """Return a finding of the scope, with the commit where a later commit takes the change back."""
+    reason = f"is {finding.reason}"
+    commits = [own.id for own in content.commits if finding.path in own.changes]
+    if finding.path in content.changes or not commits:
+        return GateFinding(finding.path, reason)
+    fix = f"the branch takes it back later, but each of its commits lands: git rebase -i {content.fork[:10]}"
+    return GateFinding(finding.path, reason, fix, commit=commits[0])
 
 
 def _apply_policy(gate: BuiltinGate, findings: Sequence[GateFinding], notes: str, remark: str = "") -> BuiltinResult:

@@ -178,7 +178,7 @@ def _resources(report: PlanReport) -> Iterator[str]:
     rows = [
         ("slots", f"{at_once}; {format_count(slots.cores, 'core')}{memory} here"),
         ("disk", f"{space}; {size(disk.free_bytes)} are free"),
-        ("cost", bound if cost.high is None else f"about {dollars(cost.high)} at most, from:"),
+        ("cost", bound if cost.high is None else f"about {dollars(cost.high)}, from:"),
         *(("", assumption) for assumption in cost.assumptions),
         ("history", f"{format_count(history.commits, 'commit')} read{cut}{bulk}"),
     ]

@@ -19,6 +19,7 @@ from orchestra.review.branch_status import BranchStatus, read_uncommitted
 from orchestra.review.gate_preview import BranchWork, preview_gates
 from orchestra.review.landed_work import Landing, count_new_commits, landing_of, lost_landings
 from orchestra.review.verdicts import Decision, Verdict, change_ref, require_proposal, require_undecided
+from orchestra.sessions.session_facts import read_session_facts
 from orchestra.text import format_list
 
 _MOST_SHOWN, _AT_ONCE = 3, 4
@@ -87,31 +88,43 @@ def approve_all(fleet: Fleet, requests: Sequence[ApprovalRequest]) -> list[Decis
     proposals = {request.agent.name for request in requests if request.proposal}
     for name, work in works.items():
         fleet.ledger.record("verdict.approved", name, commit=work.tip, proposal=name in proposals)
-    remarks = _remarks(fleet, list(works.values()))
-    decisions = {name: Decision(name, Verdict.APPROVED, work.tip, remarks[name]) for name, work in works.items()}
+    refused, remarks = _forecast_refusals(fleet, works), _remarks(fleet, works)
+    decisions = {
+        name: Decision(name, Verdict.APPROVED, work.tip, (*refused[name], *remarks[name]), bool(refused[name]))
+        for name, work in works.items()
+    }
     names = dict.fromkeys(request.agent.name for request in requests)
     return [refusals[name] if name in refusals else decisions[name] for name in names]
 
 
-def _remarks(fleet: Fleet, works: Sequence[BranchWork]) -> dict[AgentName, tuple[str, ...]]:
-    """Return what a person should know of each approval: what a gate will refuse, and what is not committed."""
-    remarks: dict[AgentName, list[str]] = {work.agent.name: [] for work in works}
+def _forecast_refusals(fleet: Fleet, works: Mapping[AgentName, BranchWork]) -> dict[AgentName, list[str]]:
+    """Return what the built-in gates will refuse, for each agent."""
     has_builtin_gates = any(isinstance(gate, BuiltinGate) for gate in fleet.blueprint.gates.values())
-    previews = preview_gates(fleet, works) if has_builtin_gates else ()
-    for work, preview in zip(works, previews, strict=has_builtin_gates):
-        remarks[work.agent.name] += [
+    previews = preview_gates(fleet, list(works.values())) if has_builtin_gates else ()
+    refusals: dict[AgentName, list[str]] = {name: [] for name in works}
+    for name, preview in zip(works, previews, strict=has_builtin_gates):
+        refusals[name] += [
             f"merge will refuse it, by the gate {result.gate}: {result.detail}"
             for result in preview.results
             if result.stops
         ]
+    return refusals
+
+
+def _remarks(fleet: Fleet, works: Mapping[AgentName, BranchWork]) -> dict[AgentName, list[str]]:
+    """Return what else a person should know of each approval: a session that goes on, and what is not committed."""
+    sessions = read_session_facts(fleet)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        uncommitted = list(pool.map(lambda work: read_uncommitted(fleet, work.agent), works))
-    for work, paths in zip(works, uncommitted, strict=True):
+        uncommitted = list(pool.map(lambda work: read_uncommitted(fleet, work.agent), works.values()))
+    remarks: dict[AgentName, list[str]] = {name: [] for name in works}
+    for (name, work), paths in zip(works.items(), uncommitted, strict=True):
+        if (session := sessions.get(name)) is not None and session.alive:
+            remarks[name].append("its session is still open: a further commit makes this approval stale")
         if paths:
             shown = format_list(paths, most=_MOST_SHOWN)
             folder = fleet.worktree(work.agent)
-            remarks[work.agent.name].append(f"not included, because not committed: {shown} (in {folder})")
-    return {name: tuple(lines) for name, lines in remarks.items()}
+            remarks[name].append(f"not included, because not committed: {shown} (in {folder})")
+    return remarks
 
 
 def _reopen(fleet: Fleet, agent: Agent, refs: AgentRefs, landing: Landing, head: CommitId) -> AgentRefs:

@@ -17,6 +17,7 @@ from orchestra.git.git_process import Output
 from orchestra.git.refs import AgentRefs, CommitId
 from orchestra.git.repository import Repository
 from orchestra.review.agent_notes import read_landed_notes, read_notes
+from orchestra.review.landed_work import was_made_on_branch
 from orchestra.review.verdicts import Verdict, uncommitted_paths, verdict
 
 _AT_ONCE = 4
@@ -26,7 +27,8 @@ _AT_ONCE = 4
 class BranchStatus:
     """One agent's work as git sees it.
 
-    ``commits``: on the branch (or what was kept of it) since its base; ``behind``: on the target, not in the branch;
+    ``commits``: its own since its base, without those that came from the target (of a branch that was removed: of what
+    was kept of it); ``behind``: on the target, not in the branch;
     ``new_commits``: since the branch landed; ``landing_contained``: the target's history contains the landed commit;
     ``uncommitted``: paths, None when the worktree is missing or cannot be read; ``notes``: AGENT_NOTES.md of the
     worktree, else as kept with the landed commit, else None.
@@ -73,6 +75,16 @@ def read_branch_statuses(
     graph = _Graph(fleet.repository, target, [refs.base for refs in all_refs], tips)
     landed_notes = read_landed_notes(fleet.repository.git, [refs.landed for refs in all_refs if refs.landed])
 
+    def count_commits(agent: Agent, refs: AgentRefs, tip: CommitId | None) -> int:
+        since_base = graph.between(tip, refs.base)
+        own = since_base if refs.landed else graph.between(tip, refs.base, target)
+        if own or not since_base or tip is None:
+            return len(own)
+        # The target contains the branch: a person merged it there, or only brought it up to date with the target.
+        git, branch = fleet.repository.git, f"refs/heads/{agent.branch}"
+        is_work = not graph.on_first_parent_line(target, tip) or was_made_on_branch(git, branch, tip)
+        return len(since_base) if is_work else 0
+
     def read(agent: Agent) -> BranchStatus:
         refs, head = snapshot.agent_refs(agent.name), snapshot.branch_tip(agent)
         folder = fleet.worktree(agent)
@@ -83,7 +95,7 @@ def read_branch_statuses(
             worktree=folder,
             refs=refs,
             head=head,
-            commits=len(graph.between(head or refs.approved or refs.discarded, refs.base)) if refs.base else 0,
+            commits=count_commits(agent, refs, head or refs.approved or refs.discarded) if refs.base else 0,
             behind=len(graph.between(target, head)) if head is not None else 0,
             uncommitted=read_uncommitted(fleet, agent) if trees and refs.base is not None else None,
             notes=notes or (landed_notes.get(refs.landed) if refs.landed else None),
@@ -152,6 +164,12 @@ class _Graph:
     def contains(self, tip: CommitId | None, commit: CommitId) -> bool:
         """Return True when ``commit`` is in the history of ``tip``, also below the walk."""
         return tip is not None and (commit in self._reach(tip) or self._repository.is_ancestor(commit, tip))
+
+    def on_first_parent_line(self, tip: CommitId | None, commit: CommitId) -> bool:
+        """Return True when ``tip`` itself was at ``commit`` once, as far as the walk goes."""
+        while tip is not None and tip != commit:
+            tip = next(iter(self._parents.get(tip, ())), None)
+        return tip is not None
 
     def _reach(self, tip: CommitId) -> frozenset[CommitId]:
         if tip not in self._reachable:

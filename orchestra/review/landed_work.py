@@ -117,17 +117,19 @@ def _is_merged(git: Git, ref: str, base: CommitId, tip: CommitId, target: Commit
     history = git.run("rev-list", "--first-parent", "--parents", target, f"^{tip}", "--").lines
     first = next((row for line in reversed(history) if (row := line.split(" "))[0] in containing), None)
     if first is None or first[1] == tip:
-        # The tip is itself in the target's first-parent history: a fast-forward of one to the other. It is the agent's
-        # work where the branch's reflog says that the tip was made by a commit on this branch.
-        return approved or any(
-            commit == tip and action.startswith(("commit", "rebase", "cherry-pick", "am"))
-            for commit, action in _reflog(git, ref)
-        )
+        # The tip is itself in the target's first-parent history: a fast-forward of one to the other.
+        return approved or was_made_on_branch(git, ref, tip)
     # A merge commit brought it in: every file of the branch must have come with it.
     merge, before = CommitId(first[0]), CommitId(first[1])
     fork = merge_base(git, before, tip) or base
     paths = set(changes(git, fork, tip))
     return bool(paths) and not paths & set(changes(git, tip, merge)) - set(changes(git, before, merge))
+
+
+def was_made_on_branch(git: Git, ref: str, tip: CommitId) -> bool:
+    """Return True when the reflog of ``ref`` says that ``tip`` was made there, and not taken from another branch."""
+    made = ("commit", "rebase", "cherry-pick", "am")
+    return any(commit == tip and action.startswith(made) for commit, action in _reflog(git, ref))
 
 
 def _reflog(git: Git, ref: str) -> Iterator[tuple[str, str]]:

@@ -46,12 +46,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The result of a verdict: the commit it is about, and lines that a person should read."""
+    """The result of a verdict: the commit it is about, and lines that a person should read.
+
+    ``is_refused``: approved work that a built-in gate will refuse as it is.
+    """
 
     agent: AgentName
     verdict: Verdict
     commit: CommitId
     remarks: tuple[str, ...] = ()
+    is_refused: bool = False
 
 
 def verdict(refs: AgentRefs, head: CommitId | None) -> Verdict:
@@ -86,7 +90,9 @@ def require_proposal(agent: Agent, refs: AgentRefs, head: CommitId | None) -> Co
 def request_changes(fleet: Fleet, agent: Agent, message: str, *, reviewed: str | None = None) -> Decision:
     """Send the work back: the message goes into TASK.md, the ledger and a tag object under the agent's refs."""
     if not message.strip():
-        raise UsageError("a request for changes needs a message", hint='--message "what is to change"')
+        raise UsageError(
+            "a request for changes needs a message", hint=f"orchestra request-changes {agent.name} 'MESSAGE'"
+        )
     refs, head = require_undecided(fleet, agent, reviewed)
     _require_not_landed(agent, refs)
     folder = fleet.worktree(agent)
@@ -123,7 +129,7 @@ def _append_request(fleet: Fleet, agent: Agent, folder: Path, section: str) -> N
 def discard(fleet: Fleet, agent: Agent, reason: str, *, reviewed: str | None = None) -> Decision:
     """Take the work out. Its head stays under a ref, and the remarks say how to bring it back."""
     if not reason.strip():
-        raise UsageError("a discard needs a reason", hint='--reason "why it is not wanted"')
+        raise UsageError("a discard needs a reason", hint=f"orchestra discard {agent.name} 'REASON'")
     refs, head = require_undecided(fleet, agent, reviewed, or_discarded=True)
     _require_not_landed(agent, refs)
     ref = agent_ref(fleet.name, agent.name, Kind.DISCARDED)

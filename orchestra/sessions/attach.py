@@ -44,19 +44,20 @@ def attach_to(fleet: Fleet, agent: Agent) -> Attach:
     if newest is None or request is None or run is None:
         if agent.runner.kind is RunnerKind.NONE:
             return Attach(hint="; ".join(manual_commands(fleet.worktree(agent))))
-        return Attach(hint=f"{agent.name} has no session yet: run orchestra start {agent.name}")
+        return Attach(hint=f"it has no session yet: run orchestra start {agent.name}")
     alive = process_tree.is_alive(run.keeper)
     if run.window and (alive or tmux.find_pane(run.window, run.mark) is not None):
         return Attach(tmux.attach_argv(tmux.session_name(fleet.folder), run.window), fleet.worktree(agent))
     if alive:
-        return Attach(hint=f"{agent.name} works headless: run orchestra logs {agent.name} --follow")
+        return Attach(hint=f"it works headless: run orchestra logs -f {agent.name}")
     result, worktree = newest.result, fleet.worktree(agent)
     session = (result.session_id if result else "") or request.session_id
     if request.kind is RunnerKind.CLAUDE:
         argv = (PROGRAM, "--resume", session, "--settings", str(folder.settings), "--permission-mode", "acceptEdits")
         return Attach(argv, worktree)
     if not request.resume_argv:
-        return Attach(hint=f"the session of {agent.name} has ended, and its runner has no `resume` command")
+        read_it = f"run orchestra logs {agent.name}, or orchestra start {agent.name} for a new one"
+        return Attach(hint=f"its session has ended, and its runner has no `resume` command; {read_it}")
     values = {"prompt": "", "prompt_file": "", "worktree": str(worktree), "session_id": session}
     values["settings"] = str(folder.policy)
     return Attach(tuple(fill(part, values) for part in request.resume_argv), worktree)

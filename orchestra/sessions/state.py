@@ -239,7 +239,15 @@ def _state_by_hand(work: WorkFacts) -> AgentState:
     """Return the state of work that a person does without a session."""
     if work.is_complete:
         return AgentState(State.FINISHED, "", "git")
-    return AgentState(State.WORKING, _UNANSWERED if work.unanswered else "by hand, without a session", "git")
+    if work.unanswered:
+        missing = _UNANSWERED
+    elif work.uncommitted:
+        missing = _uncommitted(work.uncommitted)
+    elif work.uncommitted is None:
+        missing = "its worktree has not been checked since"
+    else:
+        missing = "AGENT_NOTES.md is not filled in"
+    return AgentState(State.WORKING, missing, "git")
 
 
 def _running_state(work: WorkFacts, session: SessionFacts) -> AgentState:
@@ -319,7 +327,8 @@ def _turn_over(work: WorkFacts, source: str, at: float, fault: str) -> AgentStat
 def _ended_state(work: WorkFacts, session: SessionFacts) -> AgentState:
     """Return the state after the process has ended: on purpose, by itself, or without a record."""
     last_head = session.result.head if session.result is not None else ""
-    if last_head and work.head not in (last_head, "") and work.worktree_exists and not session.message:
+    is_new = work.commits and work.head not in (last_head, "")
+    if last_head and is_new and work.worktree_exists and not session.message:
         return _state_by_hand(work)  # a person committed since
     if session.stop is not None:
         at = session.stop.at

@@ -21,6 +21,7 @@ from orchestra.review.agent_notes import pinned_notes, read_notes
 from orchestra.review.gate_preview import kept_out_names, kept_out_paths
 from orchestra.review.landed_work import merged_by_hand
 from orchestra.review.verdicts import Verdict, commit_to_land, uncommitted_paths, verdict
+from orchestra.text import format_count
 from orchestra.train.train_report import Waiting
 from orchestra.workspace.paths import NOTES
 
@@ -133,7 +134,7 @@ def _refusal(
         dirty = len(uncommitted_paths(fleet, agent)) if fleet.has_worktree(agent) else 0
     except GroundError as error:  # what cannot be looked at counts as work
         return f"its worktree cannot be read: {error}"
-    return f"not finished: {dirty} uncommitted files in {folder}" if dirty else None
+    return f"not finished: {format_count(dirty, 'uncommitted file')} in {folder}" if dirty else None
 
 
 def _read_notes(fleet: Fleet, objects: Objects, agent: Agent, head: CommitId, approved: CommitId | None) -> str | None:

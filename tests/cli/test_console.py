@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from orchestra.cli import console
 from orchestra.cli.console import Cell, Tone
+from orchestra.cli.table_layout import show_table
 from orchestra.text import terminal_safe
 
 
@@ -39,14 +40,6 @@ def test_clean_text_moves_no_cursor(text: str) -> None:
 )
 def test_control_characters_are_shown(raw: str, shown: str) -> None:
     assert terminal_safe(raw) == shown
-
-
-def test_a_table_elsewhere_is_aligned_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    console.show_table(["agent", "state"], [["schema", Cell("landed", Tone.GOOD)], ["x" * 200, "evil\n\x1b[0m"]])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "agent".ljust(200) + "  state"
-    assert lines[1] == "schema".ljust(200) + "  landed"
-    assert lines[2] == "x" * 200 + "  evil ^[[0m"
 
 
 def test_json_is_one_document_that_no_locale_can_break(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,13 +77,13 @@ def test_ask_takes_any_start_that_is_not_ambiguous(typed: str, answer: str | Non
     assert console.ask("schema?", ["approve", "diff", "skip", "stop"], io.StringIO(typed)) == answer
 
 
-def test_a_terminal_gets_a_drawn_table_with_tones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_a_table_with_tones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     reader, writer = pty.openpty()
     with os.fdopen(writer, "w", encoding="utf-8") as stream:
         with redirect_stdout(stream):
-            console.show_table(["agent"], [[Cell("schema\x1b[2J", Tone.GOOD)]])
+            show_table(["agent"], [[Cell("schema\x1b[2J", Tone.GOOD)]])
             console.print_result("done", Tone.BAD)
         stream.flush()
         seen = ""

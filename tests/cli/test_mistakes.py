@@ -213,8 +213,11 @@ WITH_A_FLEET: dict[str, tuple[int, str]] = {
         ("error: --commit is for one agent\nhint: name the commit of each: AGENT@COMMIT\nUSAGE of approve\n"),
     ),
     "approve one@123": (2, ("error: '123' is too short for a commit\nhint: give at least 7 digits of it\n")),
-    "discard two": (2, ('error: a discard needs a reason\nhint: --reason "why it is not wanted"\n')),
-    "request-changes one": (2, ('error: a request for changes needs a message\nhint: --message "what is to change"\n')),
+    "discard two": (2, ("error: a discard needs a reason\nhint: orchestra discard two 'REASON'\n")),
+    "request-changes one": (
+        2,
+        ("error: a request for changes needs a message\nhint: orchestra request-changes one 'MESSAGE'\n"),
+    ),
     "request-changes one fix it": (
         2,
         (
@@ -284,7 +287,15 @@ WITH_A_FLEET: dict[str, tuple[int, str]] = {
         2,
         ("error: there is no remote to push to\nhint: git remote add origin URL, or merge without --push\n"),
     ),
-    "merge two": (1, ("two: waiting: no verdict\nmain stays at BASE\nnothing to merge\n")),
+    "merge two": (
+        1,
+        (
+            "two: waiting: no verdict\nmain stays at BASE\n"
+            "two has no runner: work in its worktree, commit, and fill in AGENT_NOTES.md.\n"
+            'next: cd "$(orchestra path two)"\n'
+            "nothing to merge\n"
+        ),
+    ),
     "merge nobody": (2, ("error: no agent 'nobody' in fleet shop\nhint: the agents are one, two\nUSAGE of merge\n")),
     "rebase-and-test": (2, ("error: rebase-and-test needs AGENT\nUSAGE of rebase-and-test\n")),
     "clean two": (0, "two: it has neither landed nor been discarded\n"),

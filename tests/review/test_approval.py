@@ -8,6 +8,7 @@ import pytest
 
 from orchestra.blueprint.model import AgentName, Builtin, BuiltinGate, Scope
 from orchestra.errors import UsageError
+from orchestra.fleet import Fleet
 from orchestra.git import git_process
 from orchestra.review.approval import ApprovalRequest, Refusal, approve, approve_all, select_approvals
 from orchestra.review.branch_status import read_branch_statuses
@@ -65,11 +66,16 @@ def test_the_number_of_git_processes_does_not_grow_with_the_agents(
     assert len(started) - one <= one
 
 
-def test_an_approval_says_what_a_gate_will_refuse(world: World) -> None:
+def with_gates(world: World) -> Fleet:
+    """Return the fleet with the gates scope (src only) and keys."""
     gates = [BuiltinGate("scope", Builtin.SCOPE), BuiltinGate("keys", Builtin.SECRETS)]
     agents = tuple(replace(agent, scope=Scope(("src/**",))) for agent in world.fleet.blueprint.agents)
     blueprint = replace(world.fleet.blueprint, gates={gate.name: gate for gate in gates}, agents=agents)
-    fleet = replace(world.fleet, blueprint=blueprint)
+    return replace(world.fleet, blueprint=blueprint)
+
+
+def test_an_approval_says_what_a_gate_will_refuse(world: World) -> None:
+    fleet = with_gates(world)
     secret = github_token()
     world.at("api").commit("more", {"src/key": secret})
     decision = approve(fleet, fleet.require_agent("api"))
@@ -77,6 +83,20 @@ def test_an_approval_says_what_a_gate_will_refuse(world: World) -> None:
     assert decision.remarks[0] == "merge will refuse it, by the gate scope: api is outside the agent's scope"
     assert decision.remarks[1].startswith("merge will refuse it, by the gate keys: src/key:1 holds a GitHub token")
     assert secret not in str(decision)
+
+
+def test_a_file_that_a_later_commit_removed_is_named_with_its_commit(world: World) -> None:
+    fleet = with_gates(world)
+    docs = world.at("docs")
+    base = docs.git("rev-parse", "HEAD")
+    added = docs.commit("add", {"src/docs": "d", "helper": "h"})
+    docs.commit("remove", {"helper": None})
+    decision = approve(fleet, fleet.require_agent("docs"))
+    assert decision.is_refused
+    assert decision.remarks == (
+        f"merge will refuse it, by the gate scope: helper in commit {added[:10]} is outside the agent's scope "
+        f"(the branch takes it back later, but each of its commits lands: git rebase -i {base[:10]})",
+    )
 
 
 def selected(

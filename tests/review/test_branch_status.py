@@ -27,7 +27,24 @@ def test_commits_and_distance(make_repository: MakeRepository) -> None:
     world.checkout.commit("moved on", {"c": "x"})
     world.checkout.commit("and on", {"c": "y"})
     world.at("api").git("merge", "-q", "--no-edit", "main")
-    assert _counts(world) == {"schema": (3, 2), "api": (4, 0), "idle": (0, 2)}
+    assert _counts(world) == {"schema": (3, 2), "api": (2, 0), "idle": (0, 2)}
+
+
+def test_a_branch_that_was_brought_up_to_date_has_no_commits_of_its_own(make_repository: MakeRepository) -> None:
+    world = make_world(make_repository({"a": "1"}, {"a": "2"}), "idle", "merged", "approved")
+    world.at("merged").commit("work", {"b": "x"})
+    world.checkout.commit("moved on", {"c": "x"})
+    world.at("idle").git("merge", "-q", "main")
+    assert _counts(world) == {"idle": (0, 0), "merged": (1, 1), "approved": (0, 1)}
+
+    world.checkout.git("merge", "-q", "--no-edit", "agent/demo/merged")
+    assert _counts(world)["merged"] == (1, 2), "merged by hand with a merge commit"
+
+    world.at("approved").git("merge", "-q", "main")
+    world.at("approved").commit("more", {"d": "x"})
+    world.checkout.git("merge", "-q", "--ff-only", "agent/demo/approved")
+    assert _counts(world)["approved"][1] == 0
+    assert _counts(world)["approved"][0] > 0, "merged by hand as a fast-forward"
 
 
 @settings(max_examples=15)
@@ -45,7 +62,7 @@ def test_counts_equal_git_s_own(tmp_path_factory: object, moves: list[str]) -> N
     base = world.refs()["demo/schema/base"]
     for name, (ahead, behind) in _counts(world).items():
         branch = f"agent/demo/{name}"
-        assert ahead == int(world.checkout.git("rev-list", "--count", f"{base}..{branch}"))
+        assert ahead == int(world.checkout.git("rev-list", "--count", f"{base}..{branch}", "^main"))
         assert behind == int(world.checkout.git("rev-list", "--count", f"{branch}..main"))
 
 

@@ -48,8 +48,8 @@ CASES: list[tuple[WorkFacts, SessionFacts | None, State, str, str]] = [
     (replace(READY, ready=False, ready_reason="npm ci: exit 1"), None, State.NOT_READY, "npm ci: exit 1", "setup"),
     (replace(READY, worktree_exists=False), None, State.UNKNOWN, "its worktree is missing", "worktree"),
     (DONE, None, State.FINISHED, "", "git"),
-    (replace(DONE, notes_filled=False), None, State.WORKING, "by hand, without a session", "git"),
-    (replace(READY, uncommitted=1), None, State.WORKING, "by hand, without a session", "git"),
+    (replace(DONE, notes_filled=False), None, State.WORKING, "AGENT_NOTES.md is not filled in", "git"),
+    (replace(READY, uncommitted=1), None, State.WORKING, "1 uncommitted file", "git"),
     # refs have the first word
     (replace(DONE, landed=True), HEADLESS, State.LANDED, "its session is still open", "refs"),
     (replace(DONE, landed=True), OVER, State.LANDED, "", "refs"),
@@ -141,7 +141,8 @@ CASES: list[tuple[WorkFacts, SessionFacts | None, State, str, str]] = [
     (SENT_BACK, None, State.WORKING, "changes were requested and nothing is committed since", "git"),
     # a person committed after the session had ended
     (replace(DONE, head="new"), BROKEN, State.FINISHED, "", "git"),
-    (replace(DONE, head="new", uncommitted=1), BROKEN, State.WORKING, "by hand, without a session", "git"),
+    (replace(DONE, head="new", uncommitted=1), BROKEN, State.WORKING, "1 uncommitted file", "git"),
+    (replace(READY, head="new"), BROKEN, State.FAILED, "exit code 3", "exit"),
     (replace(DONE, head="old"), BROKEN, State.FAILED, "exit code 3", "exit"),
     (replace(DONE, head="new"), replace(BROKEN, stop=STOP), State.FINISHED, "", "git"),
     (replace(DONE, head="new"), replace(BROKEN, stop=STOP, message="unread"), State.STOPPED, "unread", "request"),
