@@ -54,7 +54,7 @@ def test_every_agent_has_a_row_with_a_reason_and_a_source(world: World) -> None:
         "health": State.READY,
     }
     assert all(row.state.source for row in found.rows)
-    assert [row.unfinished for row in found.rows] == [None, "1 uncommitted files", "discarded", "ready"]
+    assert [row.unfinished for row in found.rows] == [None, "1 uncommitted file", "discarded", "ready"]
 
 
 def test_the_document_is_what_the_schema_says(world: World) -> None:

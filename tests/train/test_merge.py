@@ -194,7 +194,7 @@ def test_yes_approves_what_is_finished_and_green_at_the_commit_that_landed(train
     assert landed(report) == ["one"]
     assert train.world.refs()["demo/one/approved"] == tip
     assert "demo/two/approved" not in train.world.refs()
-    assert "1 uncommitted files" in reasons(report)["three"]
+    assert "1 uncommitted file in" in reasons(report)["three"]
 
 
 def test_who_is_still_at_work_is_not_taken(train: TrainFixture) -> None:
