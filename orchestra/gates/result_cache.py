@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -38,10 +39,14 @@ class GatePass:
 
 @dataclass(frozen=True, slots=True)
 class RehearsedFailure(GatePass):
-    """A gate failed on a tree, ``times`` times; ``detail`` is the reason of the last run."""
+    """A gate failed on a tree, ``times`` times; ``detail`` and ``failed_tests`` are those of the last run.
+
+    A failed test is its name, file and message.
+    """
 
     detail: str = ""
     times: int = 1
+    failed_tests: Sequence[Sequence[str]] = ()
 
 
 Result = TypeVar("Result", bound=GatePass)
@@ -104,7 +109,17 @@ def _read(path: Path, kind: type[Result]) -> Result | None:
         result = kind(**json.loads(read_regular(path) or b"null"))
     except (ValueError, TypeError, RecursionError):
         return None
-    return result if isinstance(result.at, int | float) and isinstance(getattr(result, "times", 1), int) else None
+    is_sound = isinstance(result.at, int | float)
+    if isinstance(result, RehearsedFailure):
+        is_sound = is_sound and isinstance(result.times, int) and _are_texts(result.failed_tests)
+    return result if is_sound else None
+
+
+def _are_texts(rows: object) -> bool:
+    """Return whether these are failed tests as they are stored: name, file and message of each."""
+    if not isinstance(rows, list | tuple):
+        return False
+    return all(isinstance(row, list) and [type(text) for text in row] == [str, str, str] for row in rows)
 
 
 def _write(folder: Path, result: GatePass) -> None:

@@ -32,6 +32,7 @@ from orchestra.ledger import Json
 from orchestra.text import format_count, format_list
 from orchestra.train.entries import Accept, Entries, Entry, read_entries
 from orchestra.train.events import EventSink, Listener, ignore
+from orchestra.train.explanations import Explanations
 from orchestra.train.landing import (
     find_unrecorded_landings,
     record_landings,
@@ -48,7 +49,6 @@ from orchestra.train.target_branch import TargetPosition, check_target
 from orchestra.train.tester import Tester
 from orchestra.train.train_context import CandidateRefs, Integrators, Regenerator, TrainContext
 from orchestra.train.train_report import Evicted, EvictReason, Landed, MergeReport, Waiting
-from orchestra.train.train_run import TrainRun
 from orchestra.train.tree_checks import malformed_trees, undeclared_repositories
 
 Unfinished = Callable[[], Mapping[AgentName, str]]
@@ -163,11 +163,12 @@ def _run(fleet: Fleet, request: TrainRequest, progress: Listener, engine: Engine
             # Build, test and land the rest; then explain what did not land.
             with _open_context(snapshot, objects, request, recorder, engine) as context:
                 try:
-                    run, tip, pull_request = decide(context, entries, position, publisher)
+                    explanations = Explanations(context)
+                    tip, pull_request = decide(context, entries, position, publisher, explanations)
                 except KeyboardInterrupt:
                     events.emit("train.interrupted", (), "interrupted: stopping tests; landed commits are kept")
                     raise
-                _explain(context, run, position.start if request.rehearsed or publisher else tip, tip)
+                _explain(context, explanations, position.start if request.rehearsed or publisher else tip, tip)
                 report = MergeReport(
                     fleet.name,
                     fleet.target,
@@ -326,10 +327,10 @@ def _open_context(
                 candidate_refs.delete_all()
 
 
-def _explain(context: TrainContext, run: TrainRun, target: CommitId, tip: CommitId) -> None:
+def _explain(context: TrainContext, explanations: Explanations, target: CommitId, tip: CommitId) -> None:
     """Find causes of red gates and resolutions of conflicts. The results stand, so that Ctrl-C ends only this."""
     recorder = context.recorder
-    unclear = [failure.entry for failure in run.failures] + recorder.conflicted
+    unclear = [failure.entry for failure in explanations.open_failures] + recorder.conflicted
     if unclear:
         counts = ", ".join(f"{count} {kind}" for kind, count in recorder.counts().items() if count)
         result = f"{counts}; {context.fleet.target} {'would be' if context.rehearsed else 'is'} at {tip[:10]}"
@@ -337,7 +338,7 @@ def _explain(context: TrainContext, run: TrainRun, target: CommitId, tip: Commit
         text = f"{result}; looking for what {format_list(names)} failed with (Ctrl-C ends only this)"
         recorder.events.emit("train.result", names, text)
     try:
-        run.explain()
+        explanations.finish()
         ResolutionOffers(context).offer(recorder.conflicted, target)
     except KeyboardInterrupt:
         recorder.advise("interrupted before all evictions were explained; the results above stand", ())

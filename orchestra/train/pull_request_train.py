@@ -16,6 +16,7 @@ from orchestra.review.pushed_work import withdrawn_agents
 from orchestra.text import format_list
 from orchestra.train.entries import Entries
 from orchestra.train.events import EventSink
+from orchestra.train.explanations import Explanations
 from orchestra.train.landing import TargetMoved, VerdictChanged
 from orchestra.train.publication import Publisher
 from orchestra.train.target_branch import TargetPosition, check_target
@@ -64,19 +65,23 @@ def _advise_about_withdrawn(publisher: Publisher, context: TrainContext) -> None
 
 
 def decide(
-    context: TrainContext, entries: Entries, position: TargetPosition, publisher: Publisher | None
-) -> tuple[TrainRun, CommitId, PullRequestReport | None]:
-    """Run the train until every agent has a result; return the run, the target after it, and the pull request."""
+    context: TrainContext,
+    entries: Entries,
+    position: TargetPosition,
+    publisher: Publisher | None,
+    explanations: Explanations,
+) -> tuple[CommitId, PullRequestReport | None]:
+    """Run the train until every agent has a result; return the target after it, and the pull request."""
     recorder = context.recorder
     for _ in range(_MOST_TARGET_MOVES):
-        run = TrainRun(context, entries, position)
+        run = TrainRun(context, entries, position, explanations)
         tip = run.run()
         if publisher is None or not run.passed:
             if publisher is not None:
                 _advise_about_withdrawn(publisher, context)
-            return run, tip, None
+            return tip, None
         try:
-            return run, tip, publisher.publish(context, run.passed, position)
+            return tip, publisher.publish(context, run.passed, position)
         except VerdictChanged as event:  # built and tested again without it
             recorder.add(Waiting(event.agent, event.reason))
         except TargetMoved as event:
@@ -87,7 +92,7 @@ def decide(
             hint = f" ({error.hint})" if error.hint else ""
             for each in run.passed:
                 recorder.add(Waiting(each.entry.agent.name, f"{error}{hint}"))
-            return run, tip, None
+            return tip, None
     raise GroundError(
         f"{context.fleet.target} of {context.fleet.remote} keeps moving", hint="orchestra merge tries again"
     )

@@ -212,7 +212,8 @@ class ResultRecorder:
         outcome = f"{run.gate} {run.outcome}" + (f" ({run.detail})" if run.detail else "")
         detail = f"{outcome} on {self._fleet.target} at {target[:10]} with this branch, and passes without it"
         detail += " (as the rehearsal found; another merge tests it again)" if run.cached else ""
-        detail += f"; fails: {_name_tests(run.failed_tests)}" if run.failed_tests else ""
+        tests = _name_tests(run.failed_tests) or ", ".join(failed_tests(run.log)[:_MOST_NAMES])
+        detail += f"; fails: {tests}" if tests else ""
         name, head = entry.agent.name, entry.branch.tip
         self.add(Evicted(name, head, EvictReason.GATE, detail, (), run.log, run.gate, run.failed_tests), report)
 

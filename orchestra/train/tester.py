@@ -99,6 +99,12 @@ class Tester:
         decided = report.decided_by
         return next((gate.retries for gate in self.selection.gates if decided and gate.name == decided.gate), 0)
 
+    @property
+    def free_places(self) -> int:
+        """How many tests can start at once, those in slots that a cancelled test is leaving included."""
+        leaving = sum(test.cancelled for test in self._running) + sum(slot.cancelled for slot in self._preparing)
+        return len(self._free_slots) + leaving - len(self._queue)
+
     # -- starting and cancelling --------------------------------------------------------------------------------
 
     def start(
@@ -170,7 +176,7 @@ class Tester:
         running = [test.request for test in self._running if not test.cancelled]
         preparing = [preparation.request for preparation in self._preparing if not preparation.cancelled]
         for request in (*running, *preparing, *self._queue):
-            request.group = names[request.group]
+            request.group = names.get(request.group, request.group)
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
@@ -288,7 +294,8 @@ class Tester:
             key = self._key(gate, running.request.commit, running.request.tree)
             row = (key, gate.name, content, run.seconds, result.ended_at, str(run.log))
             if outcome is Outcome.FAILED:
-                self.rehearsed_failures.keep(RehearsedFailure(*row, run.detail))
+                tests = [[test.name, test.file, test.message] for test in run.failed_tests]
+                self.rehearsed_failures.keep(RehearsedFailure(*row, run.detail, failed_tests=tests))
             elif outcome is Outcome.PASSED:
                 self._passes.keep(GatePass(*row))
         if outcome is not Outcome.PASSED:
@@ -355,7 +362,8 @@ class Tester:
         red = self.rehearsed_failures.find(self._key(gate, commit, tree), content, gate.retries)
         if red is None or red.at < self._oldest_result:
             return None
-        return GateRun(gate.name, Outcome.FAILED, red.seconds, Path(red.log), red.detail, cached=True)
+        tests = tuple(FailedTest(*test) for test in red.failed_tests)
+        return GateRun(gate.name, Outcome.FAILED, red.seconds, Path(red.log), red.detail, True, tests)
 
     def _recall_pass(self, gate: RunGate, commit: CommitId, tree: str) -> GateRun | None:
         passed = self._passes.find(self._key(gate, commit, tree), self.selection.content_key(gate, tree))

@@ -21,10 +21,11 @@ from orchestra.fleet import read_snapshot
 from orchestra.git.refs import CommitId
 from orchestra.ledger import Json
 from orchestra.train import planner
-from orchestra.train.causes import CauseFinder, find_other_side
+from orchestra.train.conflict_sides import find_other_side
 from orchestra.train.entries import Entries, Entry
 from orchestra.train.eta import format_remaining, seconds_left, typical_seconds
 from orchestra.train.eviction_report import FailedEntry
+from orchestra.train.explanations import Explanations
 from orchestra.train.group_builds import CandidatesLost, GroupBuilds, landing_step
 from orchestra.train.landing import TargetMoved, VerdictChanged, land
 from orchestra.train.landing_journal import Landing
@@ -58,8 +59,11 @@ _MOST_TARGET_MOVES = 20  # before the train gives up
 class TrainRun:
     """One run of a train over its entries."""
 
-    def __init__(self, context: TrainContext, entries: Entries, position: TargetPosition) -> None:
+    def __init__(
+        self, context: TrainContext, entries: Entries, position: TargetPosition, explanations: Explanations
+    ) -> None:
         self._context, self._entries, self._position = context, entries, position
+        self._explanations = explanations
         self._fleet, self._recorder, self._tester = context.fleet, context.recorder, context.tester
         branches = tuple(entry.branch for entry in entries.queued)
         self._after = stacked_on(self._fleet.repository, position.start, branches, self._fleet.blueprint.predecessors)
@@ -69,7 +73,6 @@ class TrainRun:
         self._built_on = position.start  # what lands from here on is built on it, so one integrator is enough
         self._builds = GroupBuilds(context, entries)
         self._target_moves = 0
-        self.failures: list[FailedEntry] = []
         self.passed: list[PassedEntry] = []  # where the train publishes: what it has not recorded as a result yet
         self._red_groups: list[frozenset[AgentName]] = []
         self._red_once: dict[CommitId, TestReport] = {}
@@ -98,13 +101,6 @@ class TrainRun:
         for action in answered or actions:  # an answer from before may make the other actions needless
             self._carry_out(action)
         return self._wait_for_tests() if answered or not actions else True
-
-    def explain(self) -> None:
-        """Find what an agent that is green alone is red with. The tester is idle now, and nothing is decided here."""
-        causes = CauseFinder(self._context).causes(self.failures) if self.failures else {}
-        for failure in self.failures:
-            if cause := causes.get(failure.entry.agent.name):
-                self._recorder.explain(failure, cause)
 
     def _facts(self) -> Facts:
         merge = self._fleet.blueprint.merge
@@ -153,6 +149,7 @@ class TrainRun:
             case Run(group):
                 self._state.tests[group] = replace(self._state.tests.get(group, TestRecord()), running=True)
                 suspected = () if group else self._state.suspected_gates
+                self._explanations.make_room()
                 self._tester.start(group, self._state.commit(group), base=self._state.target, suspected=suspected)
             case Cancel(group):
                 self._state.tests[group] = replace(self._state.tests[group], running=False)
@@ -181,8 +178,9 @@ class TrainRun:
             return False
         if self._order:
             self._emit_progress()
+        self._explanations.advance()
         for report in self._tester.wait():
-            if report.ended is not TestOutcome.CANCELLED:
+            if not self._explanations.take(report) and report.ended is not TestOutcome.CANCELLED:
                 self._add_report(report)
         self._stop_if_a_gate_moved_the_target()
         return True
@@ -285,7 +283,7 @@ class TrainRun:
         elif isinstance(candidate, BuiltCandidate):
             report = self._state.reports[(agent,)]
             self._recorder.evict_red(entry, report, target)
-            self.failures.append(FailedEntry(entry, target, candidate.fork, report))
+            self._explanations.add(FailedEntry(entry, target, candidate.fork, report))
 
     # -- landing ------------------------------------------------------------------------------------------------
 

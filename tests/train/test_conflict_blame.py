@@ -10,7 +10,7 @@ from orchestra.blueprint.model import AgentName
 from orchestra.errors import GroundError
 from orchestra.git.git_process import Git, Output
 from orchestra.git.refs import Kind, agent_ref
-from orchestra.train import causes
+from orchestra.train import conflict_sides
 from orchestra.train.eviction_report import LandedChange, OtherSide
 from tests.conftest import MakeRepository
 from tests.train.train_fixture import Strategy, TrainFixture, landed, make_train
@@ -99,7 +99,7 @@ def test_git_is_not_asked_about_each_commit_of_a_long_history(
     train.approved(middle={"f": changed(20, "middle")}, last={"f": changed(20, "last")})
     for number in range(20):
         train.checkout.commit("elsewhere", {"other": f"{number}\n"})
-    run, find = Git.run, causes.find_other_side
+    run, find = Git.run, conflict_sides.find_other_side
     asked: list[str] = []
 
     def counted(git: Git, *words: str, **options: Any) -> Output:
@@ -150,7 +150,7 @@ def test_who_it_is_with_may_stay_unknown_but_nobody_is_kept_from_landing(
     def missing(*_: object) -> tuple[LandedChange, ...]:
         raise GroundError("an object is missing")
 
-    monkeypatch.setattr(causes, "landed_changes", missing)
+    monkeypatch.setattr(conflict_sides, "landed_changes", missing)
     train.approved(top={"f": changed(1, "top")}, middle={"f": changed(1, "middle")}, last={"g": "1\n"})
     report = train.merge()
     assert landed(report) == ["top", "last"]

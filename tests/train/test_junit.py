@@ -28,6 +28,24 @@ def test_a_red_gate_names_the_tests_of_its_report(train: TrainFixture) -> None:
     assert record.failed_tests == (NAMED,)
 
 
+def test_a_merge_names_the_tests_that_its_rehearsal_saw_fail(train: TrainFixture) -> None:
+    train.gates(RunGate("tests", COMMAND, 60.0, junit="out/*.xml"))
+    train.approved(one={"fine": "1"}, two={"broken": "1"})
+    (rehearsed,) = train.rehearse(agents=["one", "two"]).evicted
+    report = train.merge()
+    (evicted,) = report.evicted
+    assert report.tests_run == 0
+    assert rehearsed.detail.endswith(f"; fails: {NAMED}")
+    assert evicted.detail.endswith(f"; fails: {NAMED}")
+    assert evicted.failed_tests == rehearsed.failed_tests
+
+
+def test_a_red_gate_without_a_report_names_the_tests_in_its_log(train: TrainFixture) -> None:
+    train.gates(RunGate("tests", "[ ! -e broken ] || { echo 'FAILED tests/test_a.py::test_b - 1'; exit 1; }", 60.0))
+    (evicted,) = train.approved(one={"broken": "1"}).merge().evicted
+    assert evicted.detail.endswith("passes without it; fails: tests/test_a.py::test_b")
+
+
 def test_the_headline_names_the_tests_that_fail_on_the_target(train: TrainFixture) -> None:
     train.checkout.commit("break it", {"broken": "1"})
     train.gates(RunGate("tests", COMMAND, 60.0, junit="out/*.xml"))

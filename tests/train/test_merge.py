@@ -623,6 +623,8 @@ def test_merge_is_done_when_all_that_was_approved_has_landed(train: TrainFixture
 
 
 def test_the_result_comes_before_the_explanations_and_an_interrupt_ends_only_these(train: TrainFixture) -> None:
+    """On one slot, which the train needs until everything is decided."""
+    train.blueprint(limits=Limits(gates=1))
     train.approved(one={"left.txt": "1\n"}, two={"right.txt": "1\n"}, three={"c": "1\n"})
     events: list[TrainEvent] = []
 
