@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orchestra.blueprint.model import Agent, AgentName
+from orchestra.candidates.conflict_forecast import BranchConflict
 from orchestra.errors import DiskFull
 from orchestra.fleet import Fleet, read_snapshot
 from orchestra.gates.notes_gate import notes_filled
@@ -76,7 +77,8 @@ class Row:
 class Status:
     """A fleet at one moment, a POSIX timestamp. ``not_declared`` have refs but are not in the blueprint any more.
 
-    ``pull_request`` is read by itself, since it asks a server. ``unknown``: what could not be looked at, and why.
+    ``conflicts``: the pairs of pending branches that do not merge, with the paths. ``pull_request`` is read by itself,
+    since it asks a server. ``unknown``: what could not be looked at, and why.
     """
 
     fleet: Fleet
@@ -86,6 +88,7 @@ class Status:
     taken_at: float
     pull_request: TrainPullRequest | None = None
     unknown: str = ""
+    conflicts: tuple[BranchConflict, ...] = ()
 
     @property
     def usage(self) -> Usage:
@@ -141,7 +144,13 @@ def read_status(fleet: Fleet, agents: Sequence[Agent] | None = None, *, look: Lo
         judging = forecast.judging.get(name, ())
         rows.append(Row(status, tree, state, session, filled, conflicts, findings, judging, evicted))
     return Status(
-        fleet, snapshot.target_tip, tuple(rows), tuple(sorted(undeclared_agents(snapshot))), now, unknown=unknown
+        fleet,
+        snapshot.target_tip,
+        tuple(rows),
+        tuple(sorted(undeclared_agents(snapshot))),
+        now,
+        unknown=unknown,
+        conflicts=forecast.pairs,
     )
 
 

@@ -32,6 +32,7 @@ FLOORS = (
         "train",
         "shell",
         "status",
+        "report",
         "doctor",
     ),
     ("cli",),

@@ -27,6 +27,7 @@ from orchestra.cli import (
     plan_command,
     rebase_and_test_command,
     rehearse_command,
+    report_command,
     request_changes_command,
     restore_command,
     review_command,
@@ -60,6 +61,7 @@ ns = collect(
         "Land": (rebase_and_test_command, rehearse_command, merge_command),
         "Clean up": (clean_command, restore_command),
         "More": (
+            report_command,
             gates_command,
             doctor_command,
             trust_command,

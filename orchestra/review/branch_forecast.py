@@ -35,16 +35,18 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class BranchForecast:
-    """``conflicts``: agent -> agents whose branches do not merge with its own. ``scope``: agent -> findings.
+    """``conflicts``: agent -> agents whose branches do not merge with its own; ``pairs`` are the same with their paths.
 
-    ``judging``: agent -> what it changes about its own judges. ``lost``: agent -> why its landed work is not on the
-    target any more.
+    ``scope``: agent -> findings. ``judging``: agent -> what it changes about its own judges.
+
+    ``lost``: agent -> why its landed work is not on the target any more.
     """
 
     conflicts: Mapping[AgentName, tuple[AgentName, ...]] = field(default_factory=dict)
     scope: Mapping[AgentName, tuple[ScopeFinding, ...]] = field(default_factory=dict)
     judging: Mapping[AgentName, tuple[str, ...]] = field(default_factory=dict)
     lost: Mapping[AgentName, str] = field(default_factory=dict)
+    pairs: tuple[BranchConflict, ...] = ()
 
 
 def forecast_branches(fleet: Fleet, statuses: Sequence[BranchStatus], target: CommitId | None) -> BranchForecast:
@@ -58,7 +60,9 @@ def forecast_branches(fleet: Fleet, statuses: Sequence[BranchStatus], target: Co
         for base in {status.refs.base for status in pending if status.refs.base is not None}
     }
     cache = _Cache(fleet)
-    conflicts = _conflicts(fleet, pending, frozenset().union(*instructions.values()), cache)
+    pairs = _conflicts(fleet, pending, frozenset().union(*instructions.values()), cache)
+    order = [status.agent.name for status in pending]
+    conflicts = {name: tuple(sorted(others, key=order.index)) for name, others in conflicts_by_agent(pairs).items()}
     scope, judging = _scope(fleet, pending, target, instructions, cache)
     # Landings whose work the target lost.
     landings = {
@@ -78,12 +82,12 @@ def forecast_branches(fleet: Fleet, statuses: Sequence[BranchStatus], target: Co
     )
     cache.save()
     lost = {landings[key].agent: reason for key, lines in reasons.items() for reason in lines}
-    return BranchForecast(conflicts, scope, judging, lost)
+    return BranchForecast(conflicts, scope, judging, lost, pairs)
 
 
 def _conflicts(
     fleet: Fleet, pending: Sequence[BranchStatus], instructions: frozenset[str], cache: _Cache
-) -> dict[AgentName, tuple[AgentName, ...]]:
+) -> tuple[BranchConflict, ...]:
     heads = {status.agent.name: status.head for status in pending if status.head is not None}
     names = {f"merge {heads[first]} {heads[second]}": (first, second) for first, second in combinations(heads, 2)}
     pairs = {key: (heads[first], heads[second]) for key, (first, second) in names.items()}
@@ -100,10 +104,7 @@ def _conflicts(
         paths = tuple(path for path in conflicted if path not in instructions)
         if any(not is_resolved_by_rule(rule_of, path) for path in paths):
             conflicts.append(BranchConflict(*names[key], paths))
-    order = list(heads)
-    return {
-        name: tuple(sorted(opponents, key=order.index)) for name, opponents in conflicts_by_agent(conflicts).items()
-    }
+    return tuple(conflicts)
 
 
 def _scope(

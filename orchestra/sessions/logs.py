@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from orchestra.blueprint.model import Agent, AgentName, RunnerKind, RunnerMode
@@ -23,6 +25,7 @@ from orchestra.sessions.tail import Tail
 
 _WIDTH = 160
 _LOOK_S = 0.3
+_END_BYTES = 1 << 16
 # The client puts the hook's own command line before the reason of a refusal.
 _HOOK_ERROR = re.compile(r"\A\w+:\w+ hook error: \[.*?\]: ", re.DOTALL)
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -47,6 +50,19 @@ def read_logs(
     if not streams:
         raise UsageError(f"no agent of fleet {fleet.name} has had a session yet", hint="run orchestra start")
     return _interleave(streams)
+
+
+def read_last_lines(fleet: Fleet, agent: AgentName, most_lines: int) -> list[str]:
+    """Return the last readable lines of an agent's newest session; none where it had none."""
+    folder = FleetFolder(fleet.folder).agent(agent)
+    newest = folder.newest()
+    if newest is None or newest.request is None:
+        return []
+    is_screen = newest.request.mode is not RunnerMode.HEADLESS
+    end = read_tail(folder.events if is_screen else newest.out, _END_BYTES)
+    raw_lines = end.split(b"\n")[len(end) == _END_BYTES :]  # the first one may be the end of a line
+    lines = (line for raw_line in raw_lines for line in _readable(newest, raw_line, False))
+    return [*deque(chain(lines, _closing(newest)), maxlen=most_lines)]
 
 
 def _interleave(streams: dict[AgentName, Iterator[str | None]]) -> Iterator[tuple[AgentName, str]]:

@@ -322,7 +322,7 @@ class Tester:
         data: dict[str, Json] = {"outcome": result.outcome, "seconds": seconds, "log": str(running.log)}
         data |= request.event_data()
         row: dict[str, Json] = {"gate": gate, "outcome": result.outcome, "seconds": seconds, "log": str(running.log)}
-        self._fleet.ledger.record(RUN_EVENT, None, **row, candidate=request.commit)
+        self._fleet.ledger.record(RUN_EVENT, None, **row, candidate=request.commit, agents=list(request.agents))
         self._events.emit("gate.finished", request.agents, text, gate=gate, slot=running.slot, **data)
         return GateRun(gate, result.outcome, seconds, running.log, result.detail, failed_tests=failed_tests)
 

@@ -39,7 +39,7 @@ def repository(make_repository: MakeRepository, orchestra: Orchestra) -> Path:
 
 def test_bash_completes_words_and_options_without_python(repository: Path) -> None:
     lines = {
-        ("orchestra", "re"): "review request-changes rebase-and-test rehearse restore",
+        ("orchestra", "re"): "review request-changes rebase-and-test rehearse restore report",
         ("orchestra", "approve", ""): "api auth",
         ("orchestra", "approve", "api", "au"): "auth",
         ("orchestra", "merge", "--"): "--yes --follow --push --events --fresh-gates --blueprint --repo --json --help",

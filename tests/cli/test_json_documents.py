@@ -74,6 +74,7 @@ def test_the_documents_of_a_fleets_life(
     document("status")
     disk = document("status", "--disk")["disk"]
     assert isinstance(disk, dict) and [row["name"] for row in disk["agents"]] == ["one", "two"]
+    assert [agent["name"] for agent in document("report")["agents"]] == ["one", "two"]  # type: ignore[attr-defined]
     document("clean", "one")
     assert [slot["reason"] for slot in document("clean", "--gates", "--dry-run")["slots"]] == [""]  # type: ignore[attr-defined]
     assert document("clean", "--gates")["steps"]

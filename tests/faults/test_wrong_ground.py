@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "plan": ("plan",),
     "rebase-and-test": ("rebase-and-test", "one"),
     "rehearse": ("rehearse",),
+    "report": ("report",),
     "request-changes": ("request-changes", "two", "smaller"),
     "restore": ("restore", "three"),
     "review": ("review", "one"),
