@@ -16,6 +16,7 @@ from orchestra.blueprint.model import (
     Overlap,
     Runner,
     RunnerKind,
+    Slots,
     Worktrees,
 )
 from orchestra.fleet import Fleet, make_fleet
@@ -64,6 +65,7 @@ def make_blueprint(*names: str, root: str = "../worktrees", fleet: str = "demo")
         gates=MappingProxyType({}),
         runner=Runner(kind=RunnerKind.NONE),
         limits=Limits(),
+        slots=Slots(),
         merge=Merge(),
         agents=agents,
         merge_order=tuple(agent.name for agent in agents),

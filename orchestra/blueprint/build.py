@@ -52,6 +52,7 @@ def build(data: Data, root: MapNode, source: Path) -> Blueprint:
         gates=MappingProxyType({name: _gate(name, gate) for name, gate in data.get("gates", {}).items()}),
         runner=_runner(data.get("runner", {})),
         limits=model.Limits(**data.get("limits", {})),
+        slots=model.Slots(**_converted(data.get("slots", {}))),
         merge=_merge(data.get("merge", {})),
         agents=agents,
         merge_order=order.names,

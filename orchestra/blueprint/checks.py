@@ -127,6 +127,7 @@ def _check_order(findings: Findings) -> None:
 
 def _check_patterns(findings: Findings) -> None:
     lists: list[Key] = [("protected",), ("requires",), ("worktrees", "setup", "copy"), ("worktrees", "setup", "share")]
+    lists.append(("slots", "keep"))
     for path in (*findings.children(("agents",)), *findings.children(("profiles",))):
         scope = (*path, "scope")
         in_map = isinstance(findings.node(scope), MapNode)

@@ -208,6 +208,13 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Slots:
+    """The worktrees in which gates run, one candidate after the other."""
+
+    keep: tuple[str, ...] = ()  # globs of untracked files that stay in a slot for the next candidate
+
+
+@dataclass(frozen=True, slots=True)
 class Union:
     """Both sides' lines are kept (git's union driver)."""
 
@@ -296,6 +303,7 @@ class Blueprint:
     gates: Mapping[str, Gate]  # in the order they run
     runner: Runner
     limits: Limits
+    slots: Slots
     merge: Merge
     agents: tuple[Agent, ...]  # declared order, then adopted ones
     merge_order: tuple[AgentName, ...]  # stages, then merge_after, then declared order

@@ -30,6 +30,7 @@ class Code(StrEnum):
     GATE_CANNOT_RUN = "gate-cannot-run"  # the gate's command or npm script is missing
     SETUP_CANNOT_RUN = "setup-cannot-run"  # the target lacks what a set-up command reads, or sh a word of it
     GATE_MATCHES_NOTHING = "gate-matches-nothing"  # a pattern of `when` or `inputs` matches no tracked file
+    SLOT_REUSE = "slot-reuse"  # what `slots.keep` lets one candidate leave for the next
     SETUP_PROGRAM_MISSING = "setup-program-missing"  # the program of a set-up command is not on PATH
     RUNNER_NOT_FOUND = "runner-not-found"  # the agents' program is not on PATH
     SLOTS_EXCEED_CORES = "slots-exceed-cores"  # more candidates under test than cores

@@ -28,7 +28,7 @@ from orchestra.plan.repository_scan import Survey, survey
 from orchestra.plan.required_commands import command_findings, needed_commands
 from orchestra.plan.requirements import remote_findings, requirement_findings, shell_name
 from orchestra.plan.scope_findings import overlap_findings
-from orchestra.plan.setup_commands import setup_findings, shell_findings
+from orchestra.plan.setup_commands import reuse_findings, setup_findings, shell_findings
 
 
 def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | None = None) -> PlanReport:
@@ -57,6 +57,7 @@ def plan(fleet: Fleet, *, spawning: Spawning | None = None, machine: Machine | N
         *requirement_findings(blueprint, fleet.target, index.paths),
         *(setup_findings(blueprint, ground.sizes, machine.missing) if ground.commit else ()),
         *shell_findings(blueprint, machine.shell),
+        *reuse_findings(blueprint),
         *command_findings(blueprint, machine.missing, ground.sizes, ground.scripts),
         *capacity_findings(blueprint, needs, space, money),
     ]

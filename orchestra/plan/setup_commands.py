@@ -175,3 +175,11 @@ def _needed_files(words: list[str]) -> list[tuple[str, ...]] | None:
 
 def _has(words: list[str], choices: str) -> bool:
     return not choices or not {*words}.isdisjoint(choices.split())
+
+
+def reuse_findings(blueprint: Blueprint) -> Iterator[Finding]:
+    """Say which files one candidate can change for the next, because the blueprint declares it."""
+    if keep := blueprint.slots.keep:
+        message = f"files that match {format_list(keep, most=4)} stay in a gate slot from one candidate to the next"
+        advice = "a branch can change them for those tested after it; remove slots.keep to start each without them"
+        yield Finding(Severity.NOTE, Code.SLOT_REUSE, message, advice, place(blueprint, "slots", "keep"))

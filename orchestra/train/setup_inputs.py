@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
 from collections.abc import Iterable
 
 from orchestra.blueprint.model import Scope, Setup
@@ -25,11 +26,15 @@ _MANIFESTS = frozenset(
     rust-toolchain.toml pom.xml build.gradle build.gradle.kts settings.gradle settings.gradle.kts gradle.properties
     gradle.lockfile libs.versions.toml mix.exs mix.lock pubspec.yaml pubspec.lock Package.swift Package.resolved
     flake.nix flake.lock CMakeLists.txt conanfile.txt conanfile.py conan.lock vcpkg.json packages.lock.json global.json
-    nuget.config .gitmodules""".split()
+    nuget.config .gitmodules .pnpmfile.cjs bunfig.toml""".split()
 )
+# Requirements, project files, and what package managers run or apply: plugins of yarn, patches, configuration of cargo.
 _MANIFEST_PATTERN = re.compile(
-    r"(^|/)(([^/]*requirements|[^/]*constraints)[^/]*\.(txt|in)|requirements/.*\.(txt|in)|[^/]+\.(csproj|fsproj|gemspec))$"
+    r"(^|/)(([^/]*requirements|[^/]*constraints)[^/]*\.(txt|in)|requirements/.*\.(txt|in)|[^/]+\.(csproj|fsproj|gemspec)"
+    r"|\.yarn/(releases|plugins|patches)/.*|patches/.*\.patch|\.cargo/config(\.toml)?|\.bundle/config)$"
 )
+_SHADOWING = frozenset((*sys.stdlib_module_names, "pip", "setuptools", "wheel"))
+"""Python modules: ``python3 -m venv`` and ``python3 -m pip`` import a file of that name in the checkout instead."""
 _OPTIONS = r"(\ --?[\w-]+(=\S+)?)*"
 _INSTALLS = re.compile(
     rf"""(?x)(
@@ -56,7 +61,11 @@ def setup_inputs(git: Git, tree: str, setup: Setup) -> list[str]:
     if setup.inputs:
         declared = Matcher(Scope(setup.inputs))
         return [row for row in rows if declared.matches(row.partition("\t")[2])]
-    manifests = [row for row in rows if _is_manifest(row.partition("\t")[2])]
+    runs_module = any(" -m " in command for command in setup.run)
+    paths = [row.partition("\t")[2] for row in rows]
+    manifests = [
+        row for row, path in zip(rows, paths, strict=True) if _is_manifest(path) or (runs_module and _is_shadow(path))
+    ]
     if all(only_installs(command) for command in setup.run) and not _may_build(git, rows, manifests, setup.run):
         return manifests
     return [tree]
@@ -73,6 +82,12 @@ def only_installs(command: str) -> bool:
 
 def _is_manifest(path: str) -> bool:
     return path.rpartition("/")[2] in _MANIFESTS or _MANIFEST_PATTERN.search(path) is not None
+
+
+def _is_shadow(path: str) -> bool:
+    name, _, rest = path.partition("/")
+    module, _, suffix = name.partition(".")
+    return module in _SHADOWING and (rest.startswith("__init__.") if rest else suffix != "")
 
 
 def _may_build(git: Git, rows: Iterable[str], manifests: Iterable[str], commands: Iterable[str]) -> bool:

@@ -1,9 +1,10 @@
 """One gate slot: a worktree that holds exactly one commit and what a set-up made, and can prove it.
 
 Invariant: the index that says what the files should be is stored where no job looks for it; a job gets a copy. Whatever
-a job changed, added, committed or configured in the slot is removed before the next one: files, nested repositories,
-the slot's own git configuration, refs and sparse checkout, and the files of its submodules. Our git commands use fixed
-settings for everything that decides which files are looked at, so a setting of the repository cannot hide a change.
+a job changed, added, committed or configured in the slot is removed before the next one: files, also in folders that
+the set-up made, nested repositories, the slot's own git configuration, refs and sparse checkout, and the files of its
+submodules. Our git commands use fixed settings for everything that decides which files are looked at, so a setting of
+the repository cannot hide a change.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestra.blueprint.scope import Matcher
 from orchestra.engine.process_tree import MARK
 from orchestra.errors import GroundError
 from orchestra.files import LONGEST_RECORD, read_regular, write_atomically
@@ -23,6 +25,7 @@ from orchestra.git.git_process import Git
 from orchestra.git.objects import TreeId
 from orchestra.git.refs import CommitId
 from orchestra.git.remote import limit_protocols
+from orchestra.train.setup_manifest import Row, delete_tree, record_files, reset_files
 
 _SETTINGS = {  # which files exist and are compared must not depend on the repository's configuration
     "core.sparseCheckout": "false",
@@ -40,16 +43,25 @@ _SUBMODULE_MODE = "160000"
 _PATIENCE_S = 600.0  # for the addresses of submodules
 
 
+@dataclass(frozen=True, slots=True)
+class SetupRecord:
+    """The key of the set-up that is complete in a slot, None where none is, and path -> row of what it made."""
+
+    key: str | None = None
+    rows: Mapping[str, Row] = field(default_factory=dict)
+
+
 class SlotTrouble(GroundError):  # noqa: N818 - it is the machine's, not the work's
     """A slot could not be made ready for a candidate."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Slot:
     """One slot's folder and its admin folder, with the index that we trust instead of git's own."""
 
     path: Path
     admin: Path
+    _setup: SetupRecord | None = None  # as read, once
 
     @property
     def git(self) -> Git:
@@ -69,11 +81,14 @@ class Slot:
     def _setup_record(self) -> Path:
         return self.admin / "orchestra-slot.json"
 
-    def move_to(self, commit: CommitId) -> None:
-        """Make index and files those of ``commit``; remove everything else but what the set-up made."""
+    def move_to(self, commit: CommitId, setup: str, keep: Matcher | None) -> list[str]:
+        """Make index and files those of ``commit``; else, leave only what ``setup`` made and ``keep`` matches.
+
+        Not even that is left where another set-up ran, or a job changed what the set-up made; return what it changed.
+        """
         for entry in self.admin.iterdir():  # config, refs, operations and locks of earlier jobs: nothing runs here now
             if entry.name not in _PERMANENT:
-                _delete(entry)
+                delete_tree(entry)
             elif entry.name != "modules" and not stat.S_ISREG(entry.lstat().st_mode):
                 raise SlotTrouble(f"{entry} is no regular file: a job replaced it")
         head = self.admin / "HEAD"
@@ -86,10 +101,16 @@ class Slot:
             self.git.run("read-tree", "--reset", "-u", commit)
         for folder in {path.rpartition("/")[0] for path in tracked} - {""}:
             _delete(self.path / folder / ".git")  # ls-files never lists it
-        self.clear_extras(self.setup_files())
         if ".gitmodules" in tracked:
             self._check_out_submodules()
+        changed: list[str] = []
+        if self.setup.key == setup:
+            changed = reset_files(self.path, self.extras(), self.setup.rows, keep)
+        if changed or self.setup.key != setup:
+            self.forget()  # before anything is removed or made: a set-up that is cut short must not count as one
+            reset_files(self.path, self.extras(), {}, None)
         self._publish_index()
+        return changed
 
     def _read_index(self) -> tuple[list[str], bool]:
         """Return the tracked paths, and whether git would overlook any (skip-worktree, assume-unchanged)."""
@@ -100,19 +121,17 @@ class Slot:
         """Return what is not in the commit; a folder is one name with a final slash."""
         return tuple(self.git.run("ls-files", "-z", "--others", "--directory").fields)
 
-    def clear_extras(self, keep: tuple[str, ...]) -> None:
-        for name in self.extras():
-            if name not in keep:
-                _delete(self.path / name.removesuffix("/"))
-
-    def check(self, commit: CommitId, tree: TreeId, setup: str | None) -> None:
-        """Raise SlotTrouble unless the slot holds that commit and nothing but it and its set-up."""
+    def check(self, commit: CommitId, tree: TreeId, keep: Matcher | None, *, is_set_up: bool) -> None:
+        """Raise SlotTrouble unless the slot holds that commit and, with ``is_set_up``, else only its set-up."""
         if self.git.text("write-tree") != tree:
             raise SlotTrouble(f"the index of {self.path} is not {commit[:10]}")
         changed = self.git.run("diff-index", "-z", "--name-only", "--ignore-submodules", commit, "--").fields
         wrong = [path for path in changed if not self._is_as_checked_out(commit, path)]
-        if setup is not None:
-            wrong += [name for name in self.extras() if name not in self.setup_files()]
+        if is_set_up:
+            unknown = {name.removesuffix("/") for name in self.extras()} - self.setup.rows.keys()
+            wrong += [
+                name for name in unknown if keep is None or not (keep.matches(name) or (self.path / name).is_dir())
+            ]
         if wrong:
             raise SlotTrouble(f"{self.path} is not clean: {', '.join(wrong[:3])}")
 
@@ -147,43 +166,28 @@ class Slot:
 
     # -- what the set-up made ------------------------------------------------------------------------------------
 
-    def setup_key(self) -> str | None:
-        return self._read_setup()[0]
-
-    def setup_files(self) -> tuple[str, ...]:
-        return self._read_setup()[1]
-
-    def _read_setup(self) -> tuple[str | None, tuple[str, ...]]:
-        try:
-            record: Mapping[str, object] = json.loads(read_regular(self._setup_record, most=LONGEST_RECORD) or b"null")
-            names = record["kept"]
-            return str(record["setup"]), tuple(str(name) for name in names) if isinstance(names, list) else ()
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return None, ()
+    @property
+    def setup(self) -> SetupRecord:
+        if self._setup is None:
+            try:
+                record = json.loads(read_regular(self._setup_record, most=LONGEST_RECORD) or b"null")
+                self._setup = SetupRecord(
+                    str(record["setup"]), {path: (*row,) for path, row in record["files"].items()}
+                )
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                self._setup = SetupRecord()
+        return self._setup
 
     def forget(self) -> None:
         self._setup_record.unlink(missing_ok=True)
+        self._setup = SetupRecord()
 
-    def remember(self, key: str, files: tuple[str, ...]) -> None:
-        write_atomically(self._setup_record, json.dumps({"setup": key, "kept": list(files)}))
+    def remember(self, key: str, keep: Matcher | None) -> None:
+        """Note that the set-up ``key`` is complete, with a row for each file and folder that it made."""
+        self._setup = SetupRecord(key, record_files(self.path, self.extras(), keep))
+        write_atomically(self._setup_record, json.dumps({"setup": key, "files": self._setup.rows}))
 
 
 def _delete(path: Path) -> None:
-    """Delete what a job left, also where it took away our permission."""
-    if path.is_dir() and not path.is_symlink():
-        for folder in _unwritable(path):
-            folder.chmod(0o700)
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _unwritable(folder: Path) -> Iterator[Path]:
-    """Yield the folders whose content we may not remove; outermost first, so that each can be entered."""
-    if not os.access(folder, os.W_OK | os.X_OK | os.R_OK):
-        yield folder
-    for root, names, _ in os.walk(folder):
-        for name in names:
-            path = Path(root, name)
-            if not path.is_symlink() and not os.access(path, os.W_OK | os.X_OK | os.R_OK):
-                yield path
+    if os.path.lexists(path):
+        delete_tree(path)

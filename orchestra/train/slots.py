@@ -4,7 +4,8 @@ A slot is at ``<root>/<home name>.gates/<n>``, detached and locked. No agent wor
 deleted; ``<n>.owner`` next to it names the repository that made it.
 
 Invariant: before a job runs in a slot, its files are the candidate's, and otherwise it holds only what ``setup`` made
-from the same inputs. A slot that could not be verified raises ``SlotTrouble``, which is never a verdict on a branch.
+from the same inputs, unchanged, and what ``slots.keep`` declares. A slot that could not be verified raises
+``SlotTrouble``, which is never a verdict on a branch.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from orchestra.blueprint.inline_templates import render_env
-from orchestra.blueprint.model import AgentName, stand_in_agent
+from orchestra.blueprint.model import AgentName, Scope, stand_in_agent
+from orchestra.blueprint.scope import Matcher
 from orchestra.engine.process_tree import is_marked
 from orchestra.errors import GitError, as_ground_error
 from orchestra.files import read_regular, write_atomically
@@ -34,6 +36,7 @@ from orchestra.git.lock import exclusive
 from orchestra.git.refs import CommitId
 from orchestra.git.tree_diff import tree_of
 from orchestra.git.worktrees import Place
+from orchestra.text import format_list, one_line
 from orchestra.train.setup_inputs import setup_inputs
 from orchestra.train.slot import Slot, SlotTrouble
 from orchestra.workspace.paths import slots_root
@@ -43,6 +46,7 @@ from orchestra.workspace.untracked_files import Belongings, copy_file, find_belo
 REGENERATE_SLOT = 0  # the slot where conflicted files are regenerated; the gates use the others
 SLOT_REASON = "orchestra: gate slot "
 """The beginning of the reason for which slots are locked, also that of the generated scripts."""
+_MOST_CHANGED = 3  # names that one line lists
 _SCRATCH = "orchestra-slot-"
 _WAIT_S = 60.0
 _LEAVE_S, _LOOK_AGAIN_S = 15.0, 0.02  # a keeper ends its job within 5 s of its owner's death
@@ -67,6 +71,8 @@ class Slots:
         worktrees = (worktree.path for worktree in snapshot.worktrees)
         places = (fleet.repository.home, *worktrees)
         self.checkouts = tuple(path for path in places if slots_root(fleet) not in path.parents)
+        keep = fleet.blueprint.slots.keep
+        self._keep = Matcher(Scope(keep)) if keep else None
         self._setup_keys: dict[str, str] = {}
         self._entered: set[int] = set()
         self._ports: dict[int, dict[str, int]] = {}
@@ -116,7 +122,8 @@ class Slots:
             self._require_alone(number)
             slot = self._ready(number, commit)
             setup = self._setup(slot, commit)
-            slot.check(commit, tree_of(self._fleet.repository.git, commit), setup.key if not setup.commands else None)
+            tree = tree_of(self._fleet.repository.git, commit)
+            slot.check(commit, tree, self._keep, is_set_up=not setup.commands)
             self._renew_scratch(number)
             return setup
         except GitError as error:
@@ -131,7 +138,7 @@ class Slots:
     def setup_done(self, number: int, setup: Setup) -> None:
         """Note that the setup commands passed: what they made stays while the lock files stay the same."""
         slot = Slot(self.path(number), worktree_admin.admin_of(self.path(number)))
-        slot.remember(setup.key, slot.extras())
+        slot.remember(setup.key, self._keep)
 
     def setup_key(self, commit: CommitId) -> str:
         """What a set-up for that commit depends on, as one digest."""
@@ -140,7 +147,7 @@ class Slots:
             setup = self._fleet.blueprint.worktrees.setup
             belongings = self._belongings
             copied = [(file, _digest(belongings.source / file)) for file in belongings.files] if belongings else []
-            inputs = {
+            inputs: dict[str, object] = {
                 "run": setup.run,
                 "env": dict(setup.env),
                 "ports": setup.ports,
@@ -148,6 +155,7 @@ class Slots:
                 "shared": belongings.folders if belongings else (),
                 "files": setup_inputs(self._fleet.repository.git, tree, setup),
             }
+            inputs |= {"keep": self._fleet.blueprint.slots.keep} if self._keep else {}
             data = json.dumps(inputs, sort_keys=True).encode("utf-8", "surrogateescape")
             self._setup_keys[tree] = hashlib.sha256(data).hexdigest()
         return self._setup_keys[tree]
@@ -173,7 +181,9 @@ class Slots:
         for attempt in range(2):
             slot = self._open(number, commit)
             try:
-                slot.move_to(commit)
+                changed = slot.move_to(commit, self.setup_key(commit), self._keep)
+                if changed:
+                    self._announce(_describe_changed(number, changed))
                 return slot
             except GitError:
                 if attempt:
@@ -226,28 +236,21 @@ class Slots:
 
     def _setup(self, slot: Slot, commit: CommitId) -> Setup:
         key = self.setup_key(commit)
-        if slot.setup_key() == key:
+        if slot.setup.key == key:
             return Setup(key, ())
-        made_before = slot.setup_files()
-        slot.forget()  # before anything is made: a set-up that is cut short must not count as one
-        if made_before:
-            slot.clear_extras(())
-        is_empty = not self._bring_belongings(slot.path)
+        self._bring_belongings(slot.path)
         commands = self._fleet.blueprint.worktrees.setup.run
         if not commands:
-            slot.remember(key, () if is_empty else slot.extras())
+            slot.remember(key, self._keep)
         return Setup(key, commands)
 
-    def _bring_belongings(self, folder: Path) -> bool:
-        """Bring the files and folders that ``setup`` names, as into an agent's worktree; False when there is none."""
-        found = self._belongings
-        if found is None:
-            return False
-        for file in found.files:
-            copy_file(found.source, file, folder)
-        for shared in found.folders:
-            share_folder(found.source, shared, folder)
-        return bool(found.files or found.folders)
+    def _bring_belongings(self, folder: Path) -> None:
+        """Bring the files and folders that ``setup`` names, as into an agent's worktree."""
+        if self._belongings is not None:
+            for file in self._belongings.files:
+                copy_file(self._belongings.source, file, folder)
+            for shared in self._belongings.folders:
+                share_folder(self._belongings.source, shared, folder)
 
     @cached_property
     def _belongings(self) -> Belongings | None:
@@ -263,6 +266,12 @@ def drop_scratch_at(link: Path) -> None:
         with suppress(OSError):  # a container may have left what only root can delete: no candidate's fault
             worktree_admin.delete(folder)
     link.unlink()
+
+
+def _describe_changed(number: int, changed: Sequence[str]) -> str:
+    names = format_list([one_line(name) for name in changed], most=_MOST_CHANGED)
+    reason = f"a gate changed {names}, which it had made"
+    return f"the set-up runs again in gate slot {number}: {reason}; to reuse such files, declare slots.keep"
 
 
 def _reason(number: int) -> str:

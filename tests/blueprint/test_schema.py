@@ -133,6 +133,7 @@ TWINS: list[tuple[type, dict[str, Any]]] = [
     (model.Setup, ROOT["worktrees"]["properties"]["setup"]["properties"]),
     (model.Runner, ROOT["runner"]["properties"]),
     (model.Limits, ROOT["limits"]["properties"]),
+    (model.Slots, ROOT["slots"]["properties"]),
     (model.Merge, ROOT["merge"]["properties"]),
     (model.Scope, DEFS["agentScope"]["properties"]),
 ]

@@ -36,6 +36,7 @@ _NAMED: Final = {
     "gates": "gates.NAME",
     "runner": "runner",
     "limits": "limits",
+    "slots": "slots",
     "merge": "merge",
     "agents": "agents[]",
     "profiles": "profiles.NAME",
@@ -55,6 +56,7 @@ def key_reference() -> str:
         ("`gates.NAME`", root["gates"], defs["gate"]["properties"]),
         ("`runner`", root["runner"], root["runner"]["properties"]),
         ("`limits`", root["limits"], root["limits"]["properties"]),
+        ("`slots`", root["slots"], root["slots"]["properties"]),
         ("`merge`", root["merge"], root["merge"]["properties"]),
         ("`agents[]`", root["agents"], defs["agent"]["properties"]),
     ]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from orchestra.plan.finding import Code, Finding, Severity
-from orchestra.plan.setup_commands import setup_findings, shell_findings
+from orchestra.plan.setup_commands import reuse_findings, setup_findings, shell_findings
 from tests.plan.conftest import Written
 
 
@@ -104,3 +104,12 @@ def test_words_that_sh_lacks_are_found(written: Written, run: str, words: list[s
     in_setup = written("- {name: a}", f"worktrees: {{setup: {{run: [{json.dumps(run)}]}}}}")
     assert {finding.severity for finding in shell_findings(in_setup, "dash")} <= {Severity.ERROR}
     assert {finding.severity for finding in shell_findings(in_setup, "bash")} <= {Severity.WARNING}
+
+
+def test_what_gates_reuse_from_each_other_is_said(written: Written) -> None:
+    (finding,) = reuse_findings(written("- {name: a}", "slots: {keep: [node_modules/.cache/**, target]}"))
+    assert (finding.severity, finding.code) == (Severity.NOTE, Code.SLOT_REUSE)
+    assert finding.message == (
+        "files that match node_modules/.cache/** and target stay in a gate slot from one candidate to the next"
+    )
+    assert list(reuse_findings(written("- {name: a}"))) == []

@@ -69,3 +69,21 @@ def test_requirements_with_other_names_count(train: TrainFixture) -> None:
     after = setup_inputs(git, train.checkout.git("rev-parse", "main^{tree}"), setup)
     assert [row.partition("\t")[2] for row in after] == ["constraints.txt", "requirements-dev.txt"]
     assert before == []
+
+
+def test_what_an_install_runs_or_applies_counts(train: TrainFixture) -> None:
+    """A branch must not decide what another one's set-up makes through a file that the key leaves out."""
+    from orchestra.train.setup_inputs import setup_inputs
+
+    setup = train.setup(run=("python3 -m venv .venv",)).fleet.blueprint.worktrees.setup
+    files = (
+        ".yarn/plugins/a.cjs",
+        ".pnpmfile.cjs",
+        "patches/a.patch",
+        ".cargo/config.toml",
+        "venv.py",
+        "json/__init__.py",
+    )
+    train.checkout.commit("more", dict.fromkeys((*files, "app.py", "types", "app/json.py"), "1\n"))
+    rows = setup_inputs(train.fleet.repository.git, train.checkout.git("rev-parse", "main^{tree}"), setup)
+    assert {row.partition("\t")[2] for row in rows} == set(files)
