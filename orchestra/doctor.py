@@ -22,6 +22,7 @@ from orchestra.engine import process
 from orchestra.errors import OrchestraError
 from orchestra.fleet import Fleet
 from orchestra.forge.selection import open_forge
+from orchestra.git import worktree_admin
 from orchestra.git.git_process import Git
 from orchestra.plan.client_settings import read_client_settings
 from orchestra.plan.disk_space import count_missing_worktrees, estimate_disk
@@ -31,6 +32,7 @@ from orchestra.sessions.runners.command import require_program
 from orchestra.sessions.runners.registry import PROGRAM_OF
 from orchestra.sessions.sandbox import SANDBOX_FIX, sandbox_available, sandbox_error
 from orchestra.sessions.tmux import require_tmux
+from orchestra.train.slots import SLOT_REASON
 
 OLDEST_GIT, OLDEST_CLIENT, NEWEST_CLIENT, OLDEST_TMUX = (2, 38), (2, 1, 197), (2, 1, 330), (3, 0)
 _SESSION_MB = 200  # resident memory of one client
@@ -71,6 +73,7 @@ def examine(fleet: Fleet | None) -> list[Finding]:
     if fleet is not None:
         of_fleet = (
             _writable,
+            _killed_worktrees,
             _programs,
             _forge,
             _agent_programs,
@@ -322,11 +325,23 @@ def _disk(fleet: Fleet) -> Iterator[Finding]:
 
 def _writable(fleet: Fleet) -> Iterator[Finding]:
     """Check the right to write where git and orchestra store what they decide."""
-    repository = fleet.repository
-    for folder in (repository.common_dir, repository.common_dir / "refs", repository.state_folder):
-        if folder.exists() and not os.access(folder, os.W_OK):
-            fix = f"findmnt -T {shlex.quote(str(folder))} and ls -ld {shlex.quote(str(folder))} show why"
-            yield Finding(Level.FAIL, "repository", f"{folder} cannot be written", fix)
+    try:
+        fleet.repository.require_writable()
+    except OrchestraError as error:
+        yield Finding(Level.FAIL, "repository", error.message, error.hint or "")
+
+
+def _killed_worktrees(fleet: Fleet) -> Iterator[Finding]:
+    """Report worktrees whose creation was killed: ``git gc`` refuses a repository with a HEAD of zeros."""
+    for admin in worktree_admin.without_commit(fleet.repository.common_dir):
+        reason = worktree_admin.lock_reason(admin) or ""
+        fixes = {f"orchestra spawn {agent.name}": fleet.lock_reason(agent) for agent in fleet.blueprint.agents}
+        fix = next((fix for fix, own_reason in fixes.items() if own_reason == reason), "")
+        fix = fix or (
+            "orchestra clean --gates" if reason.startswith(SLOT_REASON) else f"rm -r {shlex.quote(str(admin))}"
+        )
+        problem = f"{admin} is what a killed `git worktree add` left, and `git gc` fails until it is removed"
+        yield Finding(Level.WARN, "worktrees", problem, fix)
 
 
 def _file_system(fleet: Fleet) -> Iterator[Finding]:

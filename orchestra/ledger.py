@@ -14,10 +14,11 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from orchestra.errors import DiskFull
 
@@ -30,7 +31,7 @@ CREATE TABLE IF NOT EXISTS events (
   id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, agent TEXT, data TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_by_kind ON events (kind, agent, id);
 """
-_PATIENCE_S = 10.0
+_SILENT_S, _PATIENCE_S = 1.0, 10.0
 _LOCKED: set[Path] = set()  # ledgers that this process once waited for in vain
 
 
@@ -45,7 +46,12 @@ class Event:
 
 
 class Ledger:
-    """The events of one fleet, in ``folder``/ledger.db. Safe for many processes; holds no connection open."""
+    """The events of one fleet, in ``folder``/ledger.db. Safe for many processes; holds no connection open.
+
+    ``announce`` receives what is waited for, where that takes more than a second; the command line sets it.
+    """
+
+    announce: ClassVar[Callable[[str], None]] = lambda _: None
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "ledger.db"
@@ -60,8 +66,7 @@ class Ledger:
         for is_last in (False, True):
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                with self._open() as db, db:
-                    db.execute("INSERT INTO events (at, kind, agent, data) VALUES (?, ?, ?, ?)", row)
+                self._execute("INSERT INTO events (at, kind, agent, data) VALUES (?, ?, ?, ?)", *row)
                 return
             except sqlite3.Error as error:
                 if self._is_full(error):
@@ -105,18 +110,31 @@ class Ledger:
             values.append(agent)
         query = f"SELECT at, kind, agent, data FROM events WHERE {' AND '.join(where)} ORDER BY id"  # noqa: S608
         try:
-            with self._open() as db:
-                rows = db.execute(query, values).fetchall()
+            rows = self._execute(query, *values)
         except (sqlite3.Error, OSError):
             return []
         events = (_event(*row) for row in rows)
         return [event for event in events if event is not None]
 
+    def _execute(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+        """Run one statement; wait where another process has locked the ledger, and say so after a second."""
+        silent_s = 0.0 if self.path in _LOCKED else min(_SILENT_S, _PATIENCE_S)
+        try:
+            with self._open(silent_s) as db, db:
+                return db.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or self.path in _LOCKED:
+                raise
+        seconds = f"for at most {_PATIENCE_S:.0f} s; without it the history lacks this event"
+        Ledger.announce(f"waiting for {self.path}, which another process has locked, {seconds}")
+        with self._open(_PATIENCE_S - silent_s) as db, db:
+            return db.execute(statement, values).fetchall()
+
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self, patience_s: float) -> Iterator[sqlite3.Connection]:
         if not self.path.exists():
             self._create()
-        db = sqlite3.connect(self.path, timeout=0.0 if self.path in _LOCKED else _PATIENCE_S)
+        db = sqlite3.connect(self.path, timeout=patience_s)
         try:
             db.execute("PRAGMA synchronous=NORMAL")
             yield db

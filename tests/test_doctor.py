@@ -206,3 +206,18 @@ def test_disk_space(tools: Path, repository: Checkout) -> None:
     [finding] = found(examine(replace(fleet, blueprint=elsewhere)), "disk")
     # The agents' worktrees stay where git has them, whatever the blueprint names for new ones.
     assert (finding.level, finding.message.startswith("0 worktrees")) == (Level.OK, True)
+
+
+@pytest.mark.parametrize(
+    ("reason", "fix"),
+    [("orchestra: demo/a", "orchestra spawn a"), ("orchestra: gate slot 1", "orchestra clean --gates")],
+)
+def test_what_a_killed_worktree_add_left_is_named_with_its_fix(repository: Checkout, reason: str, fix: str) -> None:
+    fleet = make_fleet(repository, Runner(RunnerKind.NONE))
+    place = repository.path.parent / "half-made"
+    repository.git("worktree", "add", "--quiet", "--lock", "--reason", reason, "--detach", str(place))
+    (repository.path / ".git/worktrees/half-made/HEAD").write_text("0" * 40 + "\n")
+    (finding,) = found(examine(fleet), "worktrees")
+    assert finding.level is Level.WARN
+    assert "half-made is what a killed `git worktree add` left" in finding.message
+    assert finding.fix == fix

@@ -100,3 +100,24 @@ def test_a_locked_ledger_loses_the_event_and_waits_once(tmp_path: Path, monkeypa
     db.close()
     assert time.monotonic() - started < 2
     assert [event.data["number"] for event in ledger.events()] == [1]
+
+
+def test_a_wait_for_a_locked_ledger_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestra.ledger._SILENT_S", 0.1)
+    ledger = Ledger(tmp_path)
+    ledger.record("gate", "a", number=1)
+    db = sqlite3.connect(ledger.path, isolation_level=None, check_same_thread=False)
+    db.execute("BEGIN EXCLUSIVE")
+    announced: list[str] = []
+
+    def release(text: str) -> None:
+        announced.append(text)
+        db.close()
+
+    monkeypatch.setattr(Ledger, "announce", release)
+    ledger.record("gate", "a", number=2)
+    assert announced == [
+        f"waiting for {ledger.path}, which another process has locked, for at most 10 s; "
+        "without it the history lacks this event"
+    ]
+    assert [event.data["number"] for event in ledger.events()] == [1, 2]

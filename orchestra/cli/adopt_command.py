@@ -50,6 +50,8 @@ def adopt(
     from orchestra.workspace.adoption import plan_adoption
 
     fleet, written = _open_fleet(call, dry_run=dry_run)
+    if dry_run:
+        fleet.repository.require_writable()
     act = plan_adoption if dry_run else run
     plan = act(fleet, branches, stage=stage, name=as_)
     if len(branches) == 1 and plan.refusals:

@@ -14,6 +14,7 @@ from orchestra.cli.console import print_note, print_result
 from orchestra.cli.exit import command_name
 from orchestra.errors import GroundError, UsageError
 from orchestra.fleet import Fleet, open_fleet
+from orchestra.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Call:
 
     def load_fleet(self) -> Fleet:
         """Return the fleet that the command line names. Raises UsageError, BlueprintError, GroundError."""
+        Ledger.announce = print_note
         return open_fleet(self.folder, self.blueprint)
 
     def split_words(self, words: Sequence[str]) -> tuple[Call, Sequence[str]]:

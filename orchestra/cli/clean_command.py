@@ -43,6 +43,7 @@ def clean(
     fleet = call.load_fleet()
     names = call.names(fleet, agents)
     if dry_run:
+        fleet.repository.require_writable()
         plan = plan_clean(fleet, names, save_all=save_all)
         print_steps(plan.lines(), skipped=plan.skipped, json=call.json, nothing="Nothing to do.")
         return ExitCode.DONE
@@ -63,6 +64,7 @@ def _clean_gates(call: Call, *, dry_run: bool) -> ExitCode:
 
     fleet = call.load_fleet()
     if dry_run:
+        fleet.repository.require_writable()
         removal = plan_slot_removal(fleet)
     else:
         recover_landing(fleet)

@@ -31,6 +31,7 @@ def restore(call: Call, agent: str, dry_run: bool = False) -> ExitCode:
     declared = call.agent(fleet, agent)
     document: dict[str, object] = {"fleet": fleet.name, "agent": declared.name, "branch": declared.branch}
     if dry_run:
+        fleet.repository.require_writable()
         plan = plan_restore(fleet, declared)
         steps, notes, reason = plan.lines(), list(plan.spawn.notes), ""
         document |= {"worktree": str(fleet.worktree(declared)), "ready": None, "log": None}

@@ -63,6 +63,7 @@ def spawn(
         _note_shadowing(fleet, call.blueprint)
     names = call.names(fleet, agents)
     if dry_run:
+        fleet.repository.require_writable()
         plan = plan_spawn(fleet, agents=names, fresh=fresh)
         if plan.problems:
             raise SpawnRefused(plan.problems, plan.blueprint_errors)

@@ -202,6 +202,8 @@ def update(git: Git, updates: Iterable[RefUpdate], *, reason: str) -> None:
         if output.code == 0:
             sync_filesystem(git.git_folder())
             return
+        if (in_the_way := _find_odd_ref(git, changes, output.stderr)) is not None:
+            raise in_the_way
         moved = _first_moved(git, changes)
         if moved is not None:
             raise moved
@@ -233,6 +235,23 @@ def _line(update: RefUpdate) -> str:
     if update.old is None:
         return f"create {update.ref}\0{update.new}\0"
     return f"update {update.ref}\0{update.new}\0{old}\0"
+
+
+def _find_odd_ref(git: Git, updates: Sequence[RefUpdate], stderr: str) -> GroundError | None:
+    """Return the error for a ref in the way that orchestra did not write: symbolic, of another type, or nested."""
+    names = {update.ref for update in updates if update.ref.startswith(PREFIX)}
+    names |= {RefName(name) for name in re.findall(rf"'({PREFIX}[^']+)' exists; cannot create", stderr)}
+    if not names:
+        return None
+    output = git.run("for-each-ref", "--format=%(refname)%00%(symref)%00%(objecttype)", *sorted(names), ok=(0, 128))
+    for name, symbolic, kind in (line.split("\0") for line in output.lines):
+        is_sound = not symbolic and kind in (("blob",) if name.endswith("-notes") else ("commit", "tag"))
+        if is_sound and any(update.ref == name for update in updates):
+            continue
+        what = f"a symbolic ref to {symbolic}" if symbolic else f"a ref to a {kind}"
+        fix = f"git update-ref --no-deref -d {shlex.quote(name)}"
+        return GroundError(f"{name} is {what}, which orchestra did not write", hint=f"to remove it: {fix}")
+    return None
 
 
 def _first_moved(git: Git, updates: Sequence[RefUpdate]) -> MovedError | None:

@@ -6,6 +6,7 @@ Opening changes nothing. What changes a repository is in ``refs``, ``objects``, 
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -99,6 +100,19 @@ class Repository:
     def at(self, worktree: Path) -> Git:
         """Git in one of the worktrees."""
         return Git(worktree)
+
+    def find_unwritable(self) -> Path | None:
+        """Return a folder where git or orchestra has to write and cannot; None where all can be written."""
+        common, state = self.common_dir, self.state_folder
+        folders = (common, common / "objects", common / "refs", common / "worktrees", state, state / "fleets")
+        return next((place for place in folders if place.exists() and not os.access(place, os.W_OK | os.X_OK)), None)
+
+    def require_writable(self) -> None:
+        """Raise GroundError where git or orchestra cannot write: a dry run checks what the run checks."""
+        if (place := self.find_unwritable()) is not None:
+            shown = shlex.quote(str(place))
+            hint = f"findmnt -T {shown} and ls -ld {shown} show why"
+            raise GroundError(f"{place} cannot be written", hint=hint)
 
     # -- names ------------------------------------------------------------------------------------------------
 

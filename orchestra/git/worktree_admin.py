@@ -165,6 +165,12 @@ def forget_half_registered(repository: Repository, reasons: set[str]) -> None:
             shutil.rmtree(folder)
 
 
+def without_commit(common_dir: Path) -> list[Path]:
+    """Return the admin folders whose HEAD is all zeros, as ``git worktree add`` writes it before the branch."""
+    folders = sorted((common_dir / "worktrees").glob("*"))
+    return [folder for folder in folders if (head := _head(folder)) and not head.strip("0")]
+
+
 def _is_empty_file(path: Path) -> bool:
     try:
         return stat.S_ISREG(path.lstat().st_mode) and path.lstat().st_size == 0

@@ -84,7 +84,15 @@ def approve_all(fleet: Fleet, requests: Sequence[ApprovalRequest]) -> list[Decis
         RefUpdate(agent_ref(fleet.name, name, Kind.APPROVED), work.tip, before[name].approved)
         for name, work in works.items()
     ]
-    update(git, [*notes, *approvals], reason="approve")
+    try:
+        update(git, [*notes, *approvals], reason="approve")
+    except GroundError:  # a ref of one of them, maybe: then each by itself
+        for name, pinned, approval in zip(works, notes, approvals, strict=True):
+            try:
+                update(git, [pinned, approval], reason="approve")
+            except GroundError as error:
+                refusals[name] = Refusal(name, error)
+        works = {name: work for name, work in works.items() if name not in refusals}
     proposals = {request.agent.name for request in requests if request.proposal}
     for name, work in works.items():
         fleet.ledger.record("verdict.approved", name, commit=work.tip, proposal=name in proposals)

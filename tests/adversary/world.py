@@ -150,7 +150,7 @@ class World:
         folder = self.folder / "worktrees" / agent
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
-        self.git("add", "--force", "--", name, folder=folder)
+        self.git("add", "--force", "--sparse", "--", name, folder=folder)
         self.git("commit", "--quiet", "--no-gpg-sign", "--message", f"add {name}", folder=folder)
 
     def commit_tree(self, entries: bytes, message: str = "made by hand", parent: str = "main") -> str:

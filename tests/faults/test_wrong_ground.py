@@ -22,9 +22,11 @@ from tests.faults.fleets import AGENTS, ROOT, DiskFleet, copy_fleet, make_fleet
 
 VERBS: dict[str, tuple[str, ...]] = {
     "adopt": ("adopt", "mine"),
+    "adopt --dry-run": ("adopt", "mine", "--dry-run"),
     "approve": ("approve", "two"),
     "check": ("check",),
     "clean": ("clean",),
+    "clean --dry-run": ("clean", "--dry-run"),
     "discard": ("discard", "two", "not needed"),
     "doctor": ("doctor",),
     "gates": ("gates", "--history"),
@@ -38,8 +40,10 @@ VERBS: dict[str, tuple[str, ...]] = {
     "report": ("report",),
     "request-changes": ("request-changes", "two", "smaller"),
     "restore": ("restore", "three"),
+    "restore --dry-run": ("restore", "three", "--dry-run"),
     "review": ("review", "one"),
     "spawn": ("spawn",),
+    "spawn --dry-run": ("spawn", "--dry-run"),
     "spawn --fresh": ("spawn", "--fresh", "two"),
     "start": ("start", "two"),
     "status": ("status",),
@@ -157,12 +161,14 @@ GROUNDS: dict[str, Callable[[DiskFleet], AbstractContextManager[None]]] = {
     "ledger is garbage": _ledger(_make_garbage),
     "ledger is another user's": _ledger(_make_unreadable),
 }
-DOZEN = [
+SAMPLE = [
     ("status", "read-only"),
     ("merge", "read-only"),
     ("doctor", "read-only"),
+    ("spawn --dry-run", "read-only"),
     ("approve", "no right to write"),
     ("spawn", "no right to write"),
+    ("clean --dry-run", "no right to write"),
     ("discard", "full disk"),
     ("request-changes", "full disk"),
     ("review", "full disk"),
@@ -171,7 +177,7 @@ DOZEN = [
     ("merge", "ledger is a pipe"),
     ("clean", "ledger is another user's"),
 ]
-CASES = [(verb, ground) for ground in GROUNDS for verb in VERBS] if os.environ.get("ORCHESTRA_ALL_POINTS") else DOZEN
+CASES = [(verb, ground) for ground in GROUNDS for verb in VERBS] if os.environ.get("ORCHESTRA_ALL_POINTS") else SAMPLE
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +247,8 @@ def test_a_verb_on_wrong_ground_explains_it_and_works_afterwards(
             assert fleet.state() == before, output
     if ground == "read-only" and verb == "doctor":
         assert done.returncode != 0 and "cannot be written" in output
+    if ground in ("read-only", "no right to write") and verb.endswith("--dry-run"):  # as the run itself ends
+        assert done.returncode == 3, output
     again = run(fleet, verb, ordinary_user=False)
     assert again.returncode == expected_code, f"{output}\nthen: {again.stdout}{again.stderr}"
     if verb not in ("start", "up"):  # sessions may still be at work

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestra.blueprint.model import AgentName, FleetName
-from orchestra.errors import GitError, MovedError
+from orchestra.errors import GitError, GroundError, MovedError
 from orchestra.git.git_process import Git
 from orchestra.git.refs import (
     AgentRefs,
@@ -215,3 +215,23 @@ def test_refs_that_orchestra_cannot_have_written_are_named_by_agent(repository: 
         subprocess.run(command, shell=True, cwd=repository.path, check=True)
     assert find_odd_refs(git, FLEET, read_refs(git, ["refs/orchestra/mvp5/"])) == {}
     assert repository.git("rev-parse", "main") == tip
+
+
+@pytest.mark.parametrize("kind", ["blob", "tree", "symbolic", "below", "above"])
+def test_a_ref_in_the_way_is_named_with_the_command_that_removes_it(
+    commits: tuple[Checkout, CommitId, CommitId], kind: str
+) -> None:
+    repository, commit, _ = commits
+    name = {"below": f"{APPROVED}/x", "above": APPROVED.removesuffix("/approved")}.get(kind, APPROVED)
+    if kind == "symbolic":
+        repository.git("symbolic-ref", name, "refs/heads/main")
+    else:
+        named = {"blob": "HEAD:a", "tree": "HEAD^{tree}"}.get(kind, "HEAD")
+        repository.git("update-ref", name, repository.git("rev-parse", named))
+    with pytest.raises(GroundError, match="which orchestra did not write") as refused:
+        update(Git(repository.path), [RefUpdate(APPROVED, commit, None)], reason="test")
+    assert refused.value.message.startswith(f"{name} is a ")
+    assert refused.value.hint is not None
+    repository.git(*refused.value.hint.removeprefix("to remove it: git ").split())
+    update(Git(repository.path), [RefUpdate(APPROVED, commit, None)], reason="test")
+    assert repository.git("rev-parse", "main") != ""

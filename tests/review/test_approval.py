@@ -48,6 +48,19 @@ def test_one_refusal_stops_no_other_approval(world: World) -> None:
     assert messages == ["api was discarded", "docs has no commits to approve"]
 
 
+def test_a_ref_of_another_type_in_the_way_of_one_approval_stops_no_other(world: World) -> None:
+    git = world.fleet.repository.git
+    blob = git.text("hash-object", "-w", "--stdin", stdin=b"x")
+    git.run("update-ref", "refs/orchestra/demo/api/approved", blob)
+    refused, approved = approve_all(world.fleet, requests(world, "api", "web"))
+    assert isinstance(refused, Refusal)
+    assert refused.error.message == "refs/orchestra/demo/api/approved is a ref to a blob, which orchestra did not write"
+    assert refused.error.hint == "to remove it: git update-ref --no-deref -d refs/orchestra/demo/api/approved"
+    assert isinstance(approved, Decision)
+    git.run(*refused.error.hint.removeprefix("to remove it: git ").split())
+    assert isinstance(approve_all(world.fleet, requests(world, "api"))[0], Decision)
+
+
 def test_the_number_of_git_processes_does_not_grow_with_the_agents(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
