@@ -6,6 +6,7 @@ file, and ends with 0 or 1.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ FAST_TESTS = (
     "tests/cli/test_demo_command.py",
     "tests/e2e/test_road.py",
 )
+# Many tests wait for processes and pauses, so that two for each core keep it busy; more would make each of them slow.
+_JOBS = min(8, 2 * (os.cpu_count() or 1))
 _PYTHON = ("orchestra", "tests", "benchmarks", "tasks.py")
 _PYTEST_USAGE, _PYTEST_NO_TESTS = 4, 5  # docs.pytest.org/en/stable/reference/exit-codes.html
 _RUFF_CACHE = ("--cache-dir", ".ruff_cache")  # else one more in every starter with a pyproject.toml
@@ -46,13 +49,13 @@ def add_to(collection: Collection) -> None:
     help={
         "paths": "PATHS: Test folders or files, separated by commas. Default: all.",
         "fast": "Run the fast part: blueprint, plan, git, engine, the demo and one walk from spawn to merge.",
-        "jobs": "Test processes at once; 0 runs everything in one, as a debugger needs it.",
+        "jobs": "Test processes at once, by default two for each core; 0 runs all tests in one, for a debugger.",
     },
     examples=("test --fast", "test tests/train tests/gates", "test --paths=tests/train -- -k approve -x"),
     exits={0: "all tests passed", 1: "a test failed, or no test was run"},
     shared=(),
 )
-def test(call: Call, pytests: tuple[str, ...], paths: str = "", fast: bool = False, jobs: int = 2) -> ExitCode:
+def test(call: Call, pytests: tuple[str, ...], paths: str = "", fast: bool = False, jobs: int = _JOBS) -> ExitCode:
     """Run the tests of orchestra; needs only Python and git.
 
     Plain words are test folders or files. Tests of what the machine lacks (tmux, other shells, the Claude Code client)
@@ -66,7 +69,8 @@ def test(call: Call, pytests: tuple[str, ...], paths: str = "", fast: bool = Fal
     missing = [path for path in named if not (ROOT / path.partition("::")[0]).exists()]
     if missing:
         raise call.wrong_line(f"no test file or folder {', '.join(missing)}", hint=f"paths are relative to {ROOT}")
-    workers = ["-n", str(jobs)] if jobs else ["-p", "no:xdist"]
+    # Each process starts in another part of the suite, so that tests that wait run next to tests that compute.
+    workers = ["-n", str(jobs), "--dist", "worksteal"] if jobs else ["-p", "no:xdist"]
     code = _run([sys.executable, "-m", "pytest", "-ra", *workers, *words, *selected])
     if code == _PYTEST_NO_TESTS:
         print_note("error: no test was run: what was named or selected holds none", Tone.BAD)

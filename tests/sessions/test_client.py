@@ -25,6 +25,9 @@ from .clients import VERSIONS, client_folder
 pytestmark = [pytest.mark.client, pytest.mark.timeout(180)]
 __all__ = ["client_fleet"]
 
+# For what does not depend on the client's version beyond what the other tests show of both.
+NEWEST_ONLY = pytest.mark.parametrize("client_fleet", VERSIONS[-1:], indirect=True)
+
 
 def test_a_fleet_of_five_works_and_finishes(client_fleet: MakeClientFleet) -> None:
     live = client_fleet("a", "b", "c", "d", "e")
@@ -32,7 +35,8 @@ def test_a_fleet_of_five_works_and_finishes(client_fleet: MakeClientFleet) -> No
         live.start()
         live.wait_until_done()
     assert server.misses == []
-    assert {name: live.state(name).state for name in "abcde"} == dict.fromkeys("abcde", State.FINISHED), live.log()
+    states = {name: (live.state(name).state, live.state(name).reason) for name in "abcde"}
+    assert states == dict.fromkeys("abcde", (State.FINISHED, "")), live.log()
     for name in "abcde":
         assert live.world.at(name).read("src/f.js") == "1"
         facts = live.facts(name)
@@ -72,6 +76,7 @@ def test_a_protected_file_is_refused_and_the_reason_reaches_the_model(client_fle
     assert live.state("a").reason == "it ended without a commit"
 
 
+@NEWEST_ONLY
 def test_may_edit_opens_a_protected_file(client_fleet: MakeClientFleet) -> None:
     live = client_fleet("a")
     agents = tuple(replace(agent, may_edit=("package.json",)) for agent in live.fleet.blueprint.agents)
@@ -108,6 +113,7 @@ def test_a_session_that_stops_without_notes_is_reminded(client_fleet: MakeClient
     assert live.facts("a").result.text == "Now really done."  # type: ignore[union-attr]
 
 
+@NEWEST_ONLY
 def test_a_session_that_never_writes_notes_may_end_and_status_shows_it(client_fleet: MakeClientFleet) -> None:
     live = client_fleet("a")
     with live.model({"a": work(notes=False)}) as server:
@@ -118,6 +124,7 @@ def test_a_session_that_never_writes_notes_may_end_and_status_shows_it(client_fl
     assert (live.state("a").state, live.state("a").reason) == (State.FINISHED, "AGENT_NOTES.md is not filled in")
 
 
+@NEWEST_ONLY
 def test_a_failing_quick_gate_is_shown_before_the_session_ends(client_fleet: MakeClientFleet) -> None:
     live = client_fleet("a")
     gates = {
@@ -139,6 +146,7 @@ def test_a_failing_quick_gate_is_shown_before_the_session_ends(client_fleet: Mak
     assert not (live.fleet.worktree(live.agent("a")) / "ran-the-slow-one").exists()
 
 
+@NEWEST_ONLY
 @pytest.mark.parametrize(
     "refusal", [{"error": {"status": 529, "times": 2}}, {"error": {"status": 429, "times": 2}}, {"drop": 2}]
 )
@@ -153,7 +161,7 @@ def test_a_short_refusal_of_the_api_is_no_failure(client_fleet: MakeClientFleet,
     assert live.state("a").state is State.FINISHED, live.log()
 
 
-@pytest.mark.parametrize("client_fleet", VERSIONS[-1:], indirect=True)
+@NEWEST_ONLY
 def test_a_session_that_the_api_refused_resumes_after_the_back_off(
     client_fleet: MakeClientFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +183,6 @@ def test_a_session_that_the_api_refused_resumes_after_the_back_off(
     assert len(live.files("a").runs()) == 2
 
 
-@pytest.mark.parametrize("client_fleet", VERSIONS, indirect=True)
 def test_a_usage_limit_of_a_subscription_holds_the_fleet_until_its_reset(
     client_fleet: MakeClientFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +332,7 @@ def test_a_reached_turn_limit_is_the_reason(client_fleet: MakeClientFleet) -> No
     assert (live.state("a").state, live.state("a").reason) == (State.FAILED, "it reached its limit of turns")
 
 
+@NEWEST_ONLY
 def test_an_agents_budget_is_a_limit(client_fleet: MakeClientFleet) -> None:
     live = client_fleet("a", max_budget_usd=0.02)
     turns = work()
@@ -339,6 +347,7 @@ def test_an_agents_budget_is_a_limit(client_fleet: MakeClientFleet) -> None:
     assert live.state("a").state is State.FAILED
 
 
+@NEWEST_ONLY
 def test_the_fleets_budget_is_a_limit_and_work_is_saved(client_fleet: MakeClientFleet) -> None:
     live = client_fleet("a", "b")
     limits = Limits(agents=1, budget_usd=0.05)

@@ -5,6 +5,7 @@ The points are found by tracing (tests/kill_points.py). A sample is taken; ORCHE
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ agents: [{{name: a, task: "x"}}, {{name: b, task: "x"}}]
 ONCE = "[ -e w ] || {{ echo 1 > w; git add w; git commit -qm work; }}"
 FOR_EVER = "echo precious > p; exec sleep 600"
 _SAMPLE = 4
+
+pytestmark = pytest.mark.timeout(3600 if os.environ.get("ORCHESTRA_ALL_POINTS") else 300)  # against a hang
 
 
 class CliFleet:
