@@ -31,7 +31,7 @@ agents:
   - {name: three, task: Do it., merge_after: [two]}
 """
 NOTES = {"AGENT_NOTES.md": "# Notes\n\n## What I Built\n\nA thing.\n"}
-_PATIENCE_S = 60.0
+_PATIENCE_S = 120.0
 
 
 class Follower:

@@ -125,7 +125,6 @@ def test_init_writes_nothing_into_a_bare_repository(orchestra: Orchestra, ground
     assert sorted(bare.iterdir()) == before
 
 
-@pytest.mark.timeout(20)
 def test_a_pipe_in_place_of_a_blueprint_is_refused(orchestra: Orchestra, ground: Path) -> None:
     (ground / "blueprints/pair.yaml").unlink()
     os.mkfifo(ground / "blueprints/pair.yaml")

@@ -59,7 +59,7 @@ def test_an_empty_folder_becomes_a_service_with_the_work_of_two_agents(tmp_path:
     checkout.commit("Use scripted agents", {})
     orchestra("spawn", "shop", "schema", "auth", "--yes")
     orchestra("start", "schema", "auth")
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while orchestra("status", "--json").count('"finished"') < 2:
         assert time.monotonic() < until, orchestra("status")
         time.sleep(0.5)

@@ -75,7 +75,7 @@ def test_a_log_that_cannot_be_opened_is_broken(engine: Engine, jobs: JobFolder) 
 def test_a_time_limit_ends_all_processes_of_the_job(engine: Engine, jobs: JobFolder) -> None:
     pids = jobs.fifo("pids")
     script = f"setsid sh -c 'echo $$ > {pids}; exec sleep 600' & sleep 600"
-    engine.submit(jobs.job("a", script, timeout_s=1.0))
+    engine.submit(jobs.job("a", script, timeout_s=3.0))
     grandchild = read_process(pids)
     result = jobs.result(engine, "a")
     assert result.outcome is Outcome.TIMED_OUT
@@ -165,8 +165,8 @@ def test_no_more_jobs_at_once_than_places(engine: Engine, jobs: JobFolder) -> No
 def test_two_places_run_two_jobs_at_once(engine: Engine, jobs: JobFolder) -> None:
     """Each waits for the other through a FIFO: one after the other would never end."""
     left, right = jobs.fifo("left"), jobs.fifo("right")
-    engine.submit(jobs.job("a", f"echo hello > {left}; read answer < {right}", timeout_s=30))
-    engine.submit(jobs.job("b", f"read hello < {left}; echo hello > {right}", timeout_s=30))
+    engine.submit(jobs.job("a", f"echo hello > {left}; read answer < {right}", timeout_s=120))
+    engine.submit(jobs.job("b", f"read hello < {left}; echo hello > {right}", timeout_s=120))
     assert {jobs.result(engine, name).outcome for name in "ab"} == {Outcome.PASSED}
 
 

@@ -210,7 +210,7 @@ def test_capture_returns_code_and_both_streams(tmp_path: Path) -> None:
 def test_capture_kills_the_group_after_its_time_limit(tmp_path: Path) -> None:
     fifo = tmp_path / "pids"
     os.mkfifo(fifo)
-    captured = process.capture(["sh", "-c", f"sleep 600 & echo $! > {fifo} & cat {fifo}; wait"], timeout_s=0.5)
+    captured = process.capture(["sh", "-c", f"sleep 600 & echo $! > {fifo} & cat {fifo}; wait"], timeout_s=3.0)
     assert captured.code is None
     sleeper = process_tree.identity(int(captured.stdout))
     assert sleeper is None or wait_gone(sleeper, 30)

@@ -102,7 +102,6 @@ def test_a_power_cut_loses_nothing_and_the_next_run_finishes(
             assert fleet.state() == undisturbed.state(), f"{where}\n{again.stdout}{again.stderr}"
 
 
-@pytest.mark.timeout(240)
 @NEEDS_AN_IMAGE
 def test_files_that_restore_brought_back_are_on_the_disk_before_their_copies_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

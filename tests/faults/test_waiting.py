@@ -45,7 +45,6 @@ def waited_for(holder: subprocess.Popen[str]) -> str:
     return f"waiting for orchestra spawn (process {holder.pid}, for "
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_a_verdict_says_whom_it_waits_for_and_gives_up(tmp_path: Path, more: tuple[str, ...]) -> None:
     fleet = worked(tmp_path / "start")
@@ -60,7 +59,6 @@ def test_a_verdict_says_whom_it_waits_for_and_gives_up(tmp_path: Path, more: tup
     assert fleet.run("approve", "one", *more).returncode == 0
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("more", [(), ("--json",), ("--events",)])
 def test_a_train_says_whom_it_waits_for_and_goes_on(tmp_path: Path, more: tuple[str, ...]) -> None:
     fleet = approved(tmp_path / "start")

@@ -189,7 +189,6 @@ def test_nothing_is_written_through_a_linked_folder(sample: Checkout, tmp_path: 
     assert list((tmp_path / "outside").iterdir()) == []
 
 
-@pytest.mark.timeout(20)
 def test_pipes_do_not_hold_init_up(sample: Checkout) -> None:
     names = ["tasks.py", ".vscode/settings.json", ".orchestra/blueprint.schema.json", ".env", "Makefile", "setup.cfg"]
     for name in [*names, "package.json"]:

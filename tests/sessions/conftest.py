@@ -124,14 +124,14 @@ class LiveFleet:
         who = self.sessions.supervisor
         return who if who is not None and process_tree.is_alive(who) else None
 
-    def wait_until_done(self, timeout_s: float = 60.0) -> None:
+    def wait_until_done(self, timeout_s: float = 120.0) -> None:
         """Until nothing runs and nothing is queued."""
         started = self.sessions.supervisor
         assert started is not None, self.log()
         assert process.wait_gone(started, timeout_s), self.log()
         assert self.supervisor() is None, self.log()
 
-    def wait_until(self, holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    def wait_until(self, holds: Callable[[], bool], timeout_s: float = 120.0) -> None:
         """Until that holds, while a supervisor works."""
         deadline = time.monotonic() + timeout_s
         while not holds():

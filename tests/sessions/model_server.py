@@ -72,7 +72,7 @@ class ModelServer(LoopbackServer):
         """Let the answers that are held under ``name`` go, now and later."""
         self._event(self._gates, name).set()
 
-    def reached(self, name: str, timeout_s: float = 60.0) -> None:
+    def reached(self, name: str, timeout_s: float = 120.0) -> None:
         """Wait until an answer is held under ``name``."""
         assert self._event(self._reached, name).wait(timeout_s), f"nobody came to {name}"
 

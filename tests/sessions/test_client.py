@@ -22,7 +22,7 @@ from orchestra.sessions.stop import stop_fleet
 from .client_fleet import READ_NOTES, WRITE_NOTES, MakeClientFleet, Turns, client_fleet, tool, work
 from .clients import VERSIONS, client_folder
 
-pytestmark = [pytest.mark.client, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.client
 __all__ = ["client_fleet"]
 
 # For what does not depend on the client's version beyond what the other tests show of both.

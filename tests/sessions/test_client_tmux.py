@@ -23,7 +23,6 @@ from .client_fleet import READ_NOTES, WRITE_NOTES, ClientFleet, MakeClientFleet,
 
 pytestmark = [
     pytest.mark.client,
-    pytest.mark.timeout(180),
     pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux here"),
 ]
 __all__ = ["client_fleet"]

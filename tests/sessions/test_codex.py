@@ -21,7 +21,6 @@ from .program_server import ProgramServer, Turns
 
 pytestmark = [
     pytest.mark.client,
-    pytest.mark.timeout(180),
     pytest.mark.skipif(not HAS_SANDBOX, reason="codex needs a sandbox that works: bubblewrap with user namespaces"),
 ]
 

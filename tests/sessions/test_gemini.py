@@ -17,7 +17,7 @@ from tests.e2e.road import Road
 from .program_fleet import WRITE_NOTES, land_three_agents, log, program_road, wait_for_states, work
 from .program_server import ProgramServer, Turns
 
-pytestmark = [pytest.mark.client, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.client, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

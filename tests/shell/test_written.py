@@ -185,12 +185,12 @@ def test_gates_see_the_same_variables_as_in_the_tool() -> None:
 def test_a_failed_set_up_is_reported_and_tried_again(repository: Checkout, tmp_path: Path) -> None:
     """One that fails, one that is too slow: exit 1, the others are ready, and the next spawn tries again."""
     command = "case $ORCHESTRA_AGENT in one) test -e ok;; two) test -e ok || sleep 9;; esac"
-    setup = f"worktrees: {{setup: {{timeout: 1s, run: ['{command}']}}}}\n"
+    setup = f"worktrees: {{setup: {{timeout: 3s, run: ['{command}']}}}}\n"
     written = write_scripts(tmp_path / "failing", SMALL_BLUEPRINT + setup)
     done = run("sh", written.orchestrate, cwd=repository.path, ok=False)
     assert done.code == 1
     assert "one: not ready: `case" in done.err
-    assert "timed-out (exit code 124, time limit 1 s)" in done.err
+    assert "timed-out (exit code 124, time limit 3 s)" in done.err
     for agent in ("one", "two"):
         (
             repository.path.parent / f"worktrees/repo/small/agent-{agent.replace('one', '1').replace('two', '2')}/ok"
@@ -208,7 +208,7 @@ def test_a_time_limit_holds_with_the_timeout_of_busybox(repository: Checkout, tm
     written = write_scripts(tmp_path / "slow", SMALL_BLUEPRINT + setup)
     env = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     done = run("sh", written.orchestrate, cwd=repository.path, env=env, ok=False)
-    assert "timed-out (exit code 143, time limit 1 s)" in done.err
+    assert "timed-out (exit code 143, time limit 3 s)" in done.err
     started = [process_tree.identity(int(pid)) for pid in pids.read_text("utf-8").split()]
     assert all(process is None or wait_gone(process, 10) for process in started)
 

@@ -292,7 +292,7 @@ def test_a_gate_is_tried_again_as_often_as_it_says(train: TrainFixture, tmp_path
 
 
 def test_a_timeout_counts_as_red(train: TrainFixture) -> None:
-    train.gates(RunGate("tests", "test ! -e a || exec tail -f /dev/null", timeout_s=0.2))
+    train.gates(RunGate("tests", "test ! -e a || exec tail -f /dev/null", timeout_s=2.0))
     train.approved(one={"a": "1\n"})
     (out,) = train.merge(agents=["one"]).evicted
     assert "timed-out" in out.detail
@@ -651,7 +651,8 @@ def test_a_gate_that_takes_ten_times_longer_than_usual_is_reported(
     train.gates(RunGate("tests", "test ! -e slow || sleep 3")).approved(one={"a": "1\n"}, two={"slow": "1\n"})
     texts: list[str] = []
     train.merge(agents=["one"])
-    train.fleet.ledger.record("gate", "one", gate="tests", outcome="passed", seconds=0.01, cached=False)
+    for _ in range(5):  # the run above may be slow on a loaded machine
+        train.fleet.ledger.record("gate", "one", gate="tests", outcome="passed", seconds=0.01, cached=False)
     report = train.merge(agents=["two"], progress=lambda event: texts.append(event.text))
     assert landed(report) == ["two"]
     assert len([text for text in texts if "takes more than 10 times as long as usual" in text]) == 1

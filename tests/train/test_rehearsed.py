@@ -104,7 +104,7 @@ def test_what_was_red_by_chance_lands_when_it_is_asked_again(make_repository: Ma
 def test_what_only_the_machine_says_is_not_believed(make_repository: MakeRepository, log: Path, test: str) -> None:
     train = make_train(make_repository({"f": "\n"}), "one").approved(one={"g": "1\n"})
     command = f"echo run >> '{log}'; test ! -e g || {{ {test}; }}"
-    train.gates(RunGate("tests", command, timeout_s=0.3 if test == "sleep 60" else 60.0))
+    train.gates(RunGate("tests", command, timeout_s=2.0 if test == "sleep 60" else 60.0))
     assert landed(train.rehearse()) == []
     log.unlink()
     assert runs(train.merge(), log) > 0

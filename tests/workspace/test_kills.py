@@ -86,7 +86,7 @@ def make_settled(path: Path) -> Home:
 
 
 SAMPLE = 3
-WHOLE = pytest.mark.timeout(3600 if os.environ.get("ORCHESTRA_ALL_POINTS") else 120)
+WHOLE = pytest.mark.timeout(3600 if os.environ.get("ORCHESTRA_ALL_POINTS") else 300)
 
 
 @WHOLE

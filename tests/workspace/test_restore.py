@@ -132,7 +132,7 @@ def test_an_agent_that_was_never_spawned(home: Home) -> None:
         run_restore(home)
 
 
-@pytest.mark.timeout(1200 if os.environ.get("ORCHESTRA_ALL_POINTS") else 180)
+@pytest.mark.timeout(1200 if os.environ.get("ORCHESTRA_ALL_POINTS") else 300)
 def test_a_killed_restore_run_again_ends_like_an_undisturbed_one(spawned: Home, tmp_path: Path) -> None:
     head = leave_work(spawned)
     set_refs(spawned, "schema", {Kind.DISCARDED: head})
