@@ -21,6 +21,7 @@ from orchestra.git.repository import Repository
 
 ASIDE = ".orchestra-tmp"  # in a worktree: where our files are while they are being written; hidden from git
 STANDARDS, LOCAL_STANDARDS, TASK, NOTES = "CLAUDE.md", "CLAUDE.local.md", "TASK.md", "AGENT_NOTES.md"
+PORTS_FILE = ".orchestra.env"  # the agent's ports, for a shell to source; only where the blueprint asks for ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class InstructionNames:
     """The files that orchestra renders into a worktree, relative to it, with forward slashes.
 
     ``standards`` is CLAUDE.md, or CLAUDE.local.md where the repository has a CLAUDE.md of its own (the client reads
-    both); ``further`` are the other entries of ``templates``, sorted.
+    both); ``further`` are the other entries of ``templates`` and PORTS_FILE, sorted.
     """
 
     standards: str
@@ -50,8 +51,10 @@ def instruction_names(repository: Repository, blueprint: Blueprint, base: Commit
 
 def names_with(blueprint: Blueprint, standards: str) -> InstructionNames:
     """Return the names of the instruction files where the standards go to the file ``standards``."""
-    further = sorted(set(blueprint.templates) - {STANDARDS, standards, TASK, NOTES})
-    return InstructionNames(standards, further=tuple(further))
+    further = set(blueprint.templates) - {STANDARDS, standards, TASK, NOTES}
+    if blueprint.worktrees.setup.ports:
+        further.add(PORTS_FILE)
+    return InstructionNames(standards, further=tuple(sorted(further)))
 
 
 def stays_inside(target: Path, folder: Path) -> bool:

@@ -19,7 +19,7 @@ from orchestra.blueprint.model import Agent, AgentName, Blueprint, Gate, RunGate
 from orchestra.blueprint.templates import shipped_templates, template_folders
 from orchestra.errors import BlueprintError, Problem
 from orchestra.fleet import Fleet
-from orchestra.workspace.paths import NOTES, STANDARDS, TASK, InstructionNames
+from orchestra.workspace.paths import NOTES, PORTS_FILE, STANDARDS, TASK, InstructionNames
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -86,9 +86,16 @@ def render_texts(blueprint: Blueprint, agent: Agent, names: InstructionNames, *,
         names.standards: given.get(names.standards) or given.get(STANDARDS) or _shipped(STANDARDS),
         names.task: given.get(TASK) or _shipped(TASK),
         names.notes: given.get(NOTES) or _shipped(NOTES),
-        **{name: given[name] for name in names.further},
+        **{name: given[name] for name in names.further if name in given},
     }
-    return {name: _render(template, values) for name, template in chosen.items()}
+    texts = {name: _render(template, values) for name, template in chosen.items()}
+    return {PORTS_FILE: _ports_text(agent), **texts} if PORTS_FILE in names.further else texts
+
+
+def _ports_text(agent: Agent) -> str:
+    """Return the agent's ports in a form that sh, bash, zsh and the usual readers of .env files understand."""
+    lines = [f"export {variable}={port}" for variable, port in agent.ports.items()]
+    return "\n".join([f"# the ports of agent {agent.name}, written by orchestra", *lines]) + "\n"
 
 
 def _shipped(name: str) -> Path:

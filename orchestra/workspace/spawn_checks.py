@@ -18,7 +18,7 @@ from orchestra.git import worktree_admin
 from orchestra.git.refs import PREFIX, AgentRefs, CommitId, RefName, branch_ref, find_odd_refs
 from orchestra.git.repository import Worktree
 from orchestra.plan.disk_space import estimate_disk
-from orchestra.workspace.paths import LOCAL_STANDARDS, NOTES, STANDARDS, TASK, InstructionNames, names_with
+from orchestra.workspace.paths import LOCAL_STANDARDS, NOTES, PORTS_FILE, STANDARDS, TASK, InstructionNames, names_with
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,15 @@ class Ground:
     def tracked_at(self, commit: CommitId) -> Mapping[str, str]:
         """Return which of the paths that matter to spawn a commit tracks -> their type: blob, tree or commit."""
         if commit not in self._tracked:
-            names = {STANDARDS, LOCAL_STANDARDS, TASK, NOTES, ".gitmodules", *self.fleet.blueprint.templates}
+            names = {
+                STANDARDS,
+                LOCAL_STANDARDS,
+                TASK,
+                NOTES,
+                PORTS_FILE,
+                ".gitmodules",
+                *self.fleet.blueprint.templates,
+            }
             parents = {str(parent) for name in names for parent in Path(name).parents} - {"."}
             rows = self.fleet.repository.git.run("ls-tree", "-z", commit, "--", *sorted(names | parents)).fields
             facts = (row.partition("\t") for row in rows)
@@ -135,7 +143,7 @@ def _tracked_names(ground: Ground) -> Iterator[str]:
     """Yield instruction files that the repository has itself."""
     names = ground.names
     for name in sorted((names.all - {STANDARDS}) & set(ground.tracked)):
-        fix = "rename it" if name in (TASK, NOTES) else "leave it out of `templates`"
+        fix = "rename it" if name in (TASK, NOTES, PORTS_FILE) else "leave it out of `templates`"
         if name == LOCAL_STANDARDS:
             fix = (
                 "it is meant to be private: git rm --cached it, and ignore it (other checkouts lose the file when they "

@@ -18,7 +18,7 @@ from orchestra.fleet import PORTS_RECORD, Fleet, read_ports
 from orchestra.git.refs import Kind
 from orchestra.status import read_status
 from orchestra.workspace import ports as ports_module
-from orchestra.workspace.paths import user_state_folder
+from orchestra.workspace.paths import PORTS_FILE, user_state_folder
 from orchestra.workspace.ports import FIRST_PORT, slot_ports
 from orchestra.workspace.restore import restore
 from orchestra.workspace.spawn_plan import plan_spawn
@@ -84,12 +84,35 @@ def test_every_agent_gets_its_ports_and_keeps_them(home: Home) -> None:
     assert (home.agent(1).path / "ports.txt").read_text() == expected
     task = (home.agent(1).path / "TASK.md").read_text()
     assert f"- `WEB`: {first['WEB']}\n- `DB`: {first['DB']}\n" in task
+    assert f"`. ./{PORTS_FILE}` sets them" in task
     rows = read_status(home.fleet()).to_json()["agents"]
     assert isinstance(rows, list)
     assert [row["ports"] for row in rows if isinstance(row, dict)] == [ports["schema"], ports["api"]]
     assert plan_spawn(home.fleet()).lines() == []
     assert run_spawn(home).steps == ()
     assert given(home) == ports
+
+
+def test_a_file_in_the_worktree_sets_the_ports_in_any_shell(make: MakeHome) -> None:
+    home = make(
+        BLUEPRINT.replace("run: [", f"run: ['env -u WEB sh -c \". ./{PORTS_FILE}; echo \\$WEB\" >sourced.txt', ")
+    )
+    run_spawn(home)
+    ports, worktree = given(home)["api"], home.agent(2)
+    assert (worktree.path / "sourced.txt").read_text() == f"{ports['WEB']}\n"
+    shown = ["sh", "-c", f'. ./{PORTS_FILE}; sh -c "echo $WEB $DB"']
+    done = subprocess.run(shown, cwd=worktree.path, env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, check=True)
+    assert done.stdout.decode() == f"{ports['WEB']} {ports['DB']}\n"
+    assert worktree.git("status", "--porcelain") == ""
+    set_refs(home, "api", {Kind.DISCARDED: home.checkout.git("rev-parse", "agent/demo/api")})
+    assert run_clean(home).kept_files == ()
+    assert not worktree.path.exists()
+
+
+def test_a_blueprint_without_ports_writes_no_ports_file(make: MakeHome) -> None:
+    home = make(BLUEPRINT.replace("ports: [WEB, DB]", "ports: []").replace("{{ ports.DB }}", "0"))
+    run_spawn(home)
+    assert not (home.agent(1).path / PORTS_FILE).exists()
 
 
 def test_two_repositories_never_share_a_port(make: MakeHome) -> None:
