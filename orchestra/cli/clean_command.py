@@ -28,7 +28,8 @@ def clean(
 
     Those are of agents whose work has landed or was discarded. Uncommitted work in them is first saved under
     refs/orchestra/FLEET/AGENT/saved; more than 50 MB or 1,000 files only with --save-all. An agent whose removal would
-    lose anything keeps its worktree, and the reason is printed.
+    lose anything keeps its worktree, and the reason is printed. The tmux window of a session that has ended closes with
+    the agent's worktree.
 
     Gate slots stay for the next train. --gates removes them: never one in use, and never while a train runs.
     """
@@ -37,22 +38,27 @@ def clean(
             raise call.wrong_line("--gates removes the gate slots alone", hint="orchestra clean --gates")
         return _clean_gates(call, dry_run=dry_run)
     from orchestra.engine.local import LocalEngine
+    from orchestra.sessions.ended_windows import close_ended_windows, find_ended_windows
     from orchestra.workspace.clean import clean as run
     from orchestra.workspace.clean import plan_clean
 
     fleet = call.load_fleet()
     names = call.names(fleet, agents)
+    chosen = [agent for agent in fleet.blueprint.agents if names is None or agent.name in names]
     if dry_run:
         fleet.repository.require_writable()
         plan = plan_clean(fleet, names, save_all=save_all)
-        print_steps(plan.lines(), skipped=plan.skipped, json=call.json, nothing="Nothing to do.")
+        leaving = [removal.name for removal in plan.agents if removal.removes_worktree]
+        windows = [window.line() for window in find_ended_windows(fleet, chosen, leaving=leaving)]
+        print_steps([*plan.lines(), *windows], skipped=plan.skipped, json=call.json, nothing="Nothing to do.")
         return ExitCode.DONE
     require_trust(fleet)
     recover_landing(fleet)
     with LocalEngine(COMMANDS_AT_ONCE) as engine, phase_progress("clean") as listener:
         report = run(fleet, names, engine=engine, save_all=save_all, progress=listener)
+    windows = close_ended_windows(find_ended_windows(fleet, chosen))
     nothing = "Nothing to clean: no agent with a worktree or branch has landed or was discarded."
-    print_steps(report.steps, skipped=report.skipped, json=call.json, nothing=nothing)
+    print_steps([*report.steps, *windows], skipped=report.skipped, json=call.json, nothing=nothing)
     if not call.json:
         _offer_gates(call, fleet)
     return ExitCode.DONE

@@ -101,7 +101,12 @@ def show_states(session: str, states: Mapping[str, str], next_pane: str) -> None
 
 def find_pane(pane_id: str, mark: str) -> Pane | None:
     """Return the pane of that id, if it still has that mark."""
-    return next((pane for pane in _list("-a") if pane.id == pane_id and pane.mark == mark), None)
+    return next((pane for pane in all_panes() if pane.id == pane_id and pane.mark == mark), None)
+
+
+def all_panes() -> list[Pane]:
+    """Return the panes of all fleets' windows; none where no server runs."""
+    return _list("-a")
 
 
 def panes(session: str, name: str) -> list[Pane]:
