@@ -15,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
+from orchestra.review.verdict_giver import SESSION_VARIABLES
+
 # The time of one example says nothing about the code on a shared machine of two cores.
 _WITHOUT_TIME_LIMITS = {
     "deadline": None,
@@ -54,7 +56,7 @@ def hermetic_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     (home / "gitconfig").write_text(GIT_CONFIG, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         prefixes = ("GIT_", "XDG_", "ORCHESTRA_FLEET", "ORCHESTRA_AGENT", "ORCHESTRA_GATE")
-        for name in [name for name in os.environ if name.startswith(prefixes)]:
+        for name in [name for name in os.environ if name.startswith(prefixes) or name in SESSION_VARIABLES]:
             patch.delenv(name)
         patch.setenv("HOME", str(home))
         patch.setenv("GIT_CONFIG_GLOBAL", str(home / "gitconfig"))

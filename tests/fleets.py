@@ -17,6 +17,7 @@ from orchestra.blueprint.model import (
     Runner,
     RunnerKind,
     Slots,
+    Verdicts,
     Worktrees,
 )
 from orchestra.fleet import Fleet, make_fleet
@@ -67,6 +68,7 @@ def make_blueprint(*names: str, root: str = "../worktrees", fleet: str = "demo")
         limits=Limits(),
         slots=Slots(),
         merge=Merge(),
+        verdicts=Verdicts(),
         agents=agents,
         merge_order=tuple(agent.name for agent in agents),
         predecessors=MappingProxyType({agent.name: frozenset[AgentName]() for agent in agents}),

@@ -54,6 +54,7 @@ def build(data: Data, root: MapNode, source: Path) -> Blueprint:
         limits=model.Limits(**data.get("limits", {})),
         slots=model.Slots(**_converted(data.get("slots", {}))),
         merge=_merge(data.get("merge", {})),
+        verdicts=model.Verdicts(model.ByAgents(data.get("verdicts", {}).get("by-agents", model.ByAgents.REFUSE))),
         agents=agents,
         merge_order=order.names,
         predecessors=order.predecessors,

@@ -19,7 +19,7 @@ SUFFIXES: Final = (".yaml", ".yml")
 
 
 def shipped_data_folder() -> Path:
-    """Return the folder that holds ``blueprints/`` and ``schemas/``: in the wheel, or the checkout this runs from."""
+    """Return the folder that holds ``blueprints/``, ``schemas/`` and ``plugin/``: in the wheel, or in this checkout."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "_data"
     return inside if inside.is_dir() else package.parent

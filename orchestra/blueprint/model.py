@@ -263,6 +263,16 @@ class Merge:
     proposals: tuple[Proposer, ...] = ()  # what may propose a resolution of other text conflicts, in the order tried
 
 
+class ByAgents(StrEnum):
+    REFUSE = "refuse"
+    ALLOW = "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    by_agents: ByAgents = ByAgents.REFUSE  # whether a coding session may run approve, discard and merge
+
+
 @dataclass(frozen=True, slots=True)
 class Agent:
     """One declared worker: exactly one branch and one worktree. ``branch`` and ``directory`` are rendered."""
@@ -305,6 +315,7 @@ class Blueprint:
     limits: Limits
     slots: Slots
     merge: Merge
+    verdicts: Verdicts
     agents: tuple[Agent, ...]  # declared order, then adopted ones
     merge_order: tuple[AgentName, ...]  # stages, then merge_after, then declared order
     predecessors: Mapping[AgentName, frozenset[AgentName]]  # those that must land before, also through others

@@ -48,8 +48,10 @@ def approve(
     With --proposal, approve the proposed resolution for that commit; another proposal makes the approval stale too.
     """
     from orchestra.review.approval import ApprovalRequest, Refusal, approve_all
+    from orchestra.review.verdict_giver import require_person
 
     fleet = call.load_fleet()
+    require_person(fleet, " ".join(("approve", *agents)))
     reviewed = {}
     for word in split_commas(agents):
         name, _, at = word.partition("@")

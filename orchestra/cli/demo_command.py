@@ -71,6 +71,7 @@ class _Stage:
         """Create a repository with its blueprint."""
         from orchestra.engine import process
         from orchestra.git.git_process import environment
+        from orchestra.review.verdict_giver import SESSION_VARIABLES
 
         print_heading("A sample service", f"{self.service}: TypeScript, and checks that need nothing but Python.")
         argv = [sys.executable, str(_SAMPLE / "create_sample.py"), str(self.service)]
@@ -79,6 +80,8 @@ class _Stage:
             raise GroundError(f"the sample service could not be created: {result.stderr.strip()}")
         os.chdir(self.service)
         os.environ["GIT_PAGER"] = "cat"  # the demo runs to its end without a key
+        for variable in SESSION_VARIABLES:  # it types as a person would, also where a coding session started it
+            os.environ.pop(variable, None)
         print_result(f"{_BLUEPRINT}:")
         for line in Path(_BLUEPRINT).read_text(encoding="utf-8").splitlines():
             print_result(f"    {line}".rstrip(), Tone.QUIET)

@@ -19,9 +19,11 @@ def discard(call: Call, agent: str, reason: str = "") -> ExitCode:
     A ref keeps its commits; the output says how to bring them back.
     """
     from orchestra.review import verdicts
+    from orchestra.review.verdict_giver import require_person
 
     fleet = call.load_fleet()
     declared = call.agent(fleet, agent)
+    require_person(fleet, f"discard {declared.name}")
     with verdict_lock(fleet, "discard"):
         decision = verdicts.discard(fleet, declared, reason)
     print_decisions(call, fleet, [decision])

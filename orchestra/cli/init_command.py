@@ -42,10 +42,16 @@ _MOST_USD = 5.0
         "goal": "TEXT: Ask the Claude Code client, read-only, for agents, scopes and tasks that reach this goal.",
         "from": "FLEET: Copy a shipped fleet to blueprints/, with the project that it builds on, and commit both.",
         "dir": "FOLDER: Make this folder and a git repository in it first; with --from.",
-        "yes": "Write without asking; with --goal and --from.",
+        "plugin": "Add /orchestra:plan, :status, :review and :triage to your own Claude Code sessions here.",
+        "yes": "Write without asking; with --goal, --from and --plugin.",
         "invoke": "Write a tasks.py too, for `inv VERB` with Invoke.",
     },
-    examples=("init", "init --goal='Add rate limits to the API'", "init --from=mvp5 --dir=shop"),
+    examples=(
+        "init",
+        "init --goal='Add rate limits to the API'",
+        "init --from=mvp5 --dir=shop",
+        "init --plugin",
+    ),
     shared=("repo", "json"),
 )
 def init(
@@ -54,15 +60,15 @@ def init(
     goal: str | None = None,
     from_: str | None = None,
     dir: str | None = None,
+    plugin: bool = False,
     yes: bool = False,
     invoke: bool = False,
 ) -> ExitCode:
     """Write a first blueprint for this repository.
 
-    The stack is detected. A schema for editors is written too; nothing that exists is changed.
-
     Test, lint and set-up commands, protected files and scopes are proposed from the files and the history of the
-    repository. The blueprint validates and plans as it is; write the agents' assignments into it.
+    repository. The blueprint validates and plans as it is; write the agents' assignments into it. A schema for editors
+    is written too; nothing that exists is changed.
 
     With --goal, the installed Claude Code client proposes agents, scopes and tasks. It can read files here, and neither
     write nor run anything; commands come from what was detected. A proposal with errors is sent back, at most twice.
@@ -70,6 +76,8 @@ def init(
 
     With --from, a new product starts from a shipped fleet (`orchestra blueprints` lists them): its blueprint and a
     small project whose gates pass are shown, written, and committed after a yes.
+
+    With --plugin, the client installs a plugin for your own sessions here. It starts nothing and gives no verdict.
     """
     from orchestra.git.refs import resolve
     from orchestra.git.repository import Repository
@@ -77,13 +85,12 @@ def init(
     from orchestra.scaffold.detect import PROGRAMS
     from orchestra.scaffold.init import init_files, write
 
-    if goal is not None and (from_ is not None or dir is not None):
-        raise call.wrong_line(f"--goal and --{'dir' if from_ is None else 'from'} exclude each other")
-    if from_ is None and (dir is not None or (yes and goal is None)):
-        raise call.wrong_line("--dir needs --from=FLEET" if dir else "--yes needs --goal=TEXT or --from=FLEET")
+    _check_options(call, name=name, goal=goal, from_=from_, dir=dir, plugin=plugin, yes=yes, invoke=invoke)
     if from_ is not None:
         return _init_from(from_, dir, call.repo, yes=yes, invoke=invoke, json=call.json)
     repository = Repository.discover(call.folder)
+    if plugin:
+        return _install_plugin(repository.top, yes=yes, json=call.json)
     refuse_bare(repository)
     git = repository.at(repository.top)
     tracked = git.run("ls-files", "-z").fields
@@ -102,12 +109,33 @@ def init(
     plan = init_files(
         repository.top, tracked, history=history, name=name, invoke=invoke, programs=programs, is_ignored=is_ignored
     )
-    written = write(plan)
-    trust_own(repository, plan, written)
+    trust_own(repository, plan, written := write(plan))
     _show(plan, written, commit=None, json=call.json)
     print_note(f"Describe each agent's task in {plan.blueprint}, and commit what init wrote.")
     call.print_next(f"check {plan.blueprint.stem}")
     return ExitCode.DONE
+
+
+def _check_options(
+    call: Call,
+    *,
+    name: str | None,
+    goal: str | None,
+    from_: str | None,
+    dir: str | None,
+    plugin: bool,
+    yes: bool,
+    invoke: bool,
+) -> None:
+    """Refuse options that do not go together."""
+    if goal is not None and (from_ is not None or dir is not None):
+        raise call.wrong_line(f"--goal and --{'dir' if from_ is None else 'from'} exclude each other")
+    if plugin and (goal is not None or from_ is not None or name is not None or invoke):
+        raise call.wrong_line("--plugin writes no blueprint", hint="orchestra init --plugin")
+    if from_ is None and (dir is not None or (yes and goal is None and not plugin)):
+        raise call.wrong_line(
+            "--dir needs --from=FLEET" if dir else "--yes needs --goal=TEXT, --from=FLEET or --plugin"
+        )
 
 
 def _init_for_goal(call: Call, ground: GoalGround, goal: str, *, name: str | None, yes: bool, invoke: bool) -> ExitCode:
@@ -202,6 +230,29 @@ def _init_from(fleet: str, folder: str | None, repo: str | None, *, yes: bool, i
     if not json:
         place = "" if repository.top == Path.cwd() else f"cd {shlex.quote(str(repository.top))} && "
         print_result(f"next: {place}orchestra check {plan.blueprint.stem}")
+    return ExitCode.DONE
+
+
+def _install_plugin(folder: Path, *, yes: bool, json: bool) -> ExitCode:
+    """Show the client's commands that install the plugin, and run them after a yes."""
+    from orchestra.scaffold.session_plugin import PLUGIN, install_plugin, plugin_commands, session_commands
+    from orchestra.sessions.runners.claude_question import require_client
+
+    require_client()
+    if not yes:
+        for command in plugin_commands():
+            print_note(f"  {shlex.join(command)}")
+        if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+            raise UsageError("nothing was installed: init asks first", hint="add --yes to run these commands")
+        if ask("Run these commands?", ("yes", "no")) != "yes":
+            print_note("Nothing was installed.")
+            return ExitCode.SHORT
+    install_plugin(folder)
+    if json:
+        show_json({"plugin": PLUGIN, "commands": session_commands()})
+    else:
+        print_result(f"installed {PLUGIN} for you in {folder}", Tone.GOOD)
+        print_result(f"In a new session: {', '.join(session_commands())}")
     return ExitCode.DONE
 
 

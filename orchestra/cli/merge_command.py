@@ -51,6 +51,7 @@ def merge(
     What did not land is tried again when it, another agent or the target changes. Ctrl-C while it waits ends it, with
     0 where all that was approved has landed, else 1.
     """
+    from orchestra.review.verdict_giver import require_person
     from orchestra.train.merge import merge as run
 
     if follow and call.json:
@@ -59,6 +60,7 @@ def merge(
             hint="orchestra merge --follow --events prints each event as a JSON line on standard error",
         )
     fleet = call.load_fleet()
+    require_person(fleet, " ".join(("merge", *agents)))
     require_trust(fleet)
     names = call.names(fleet, agents)
 

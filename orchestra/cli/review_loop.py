@@ -19,6 +19,7 @@ from orchestra.review import verdicts
 from orchestra.review.agent_review import AgentReview, review_agent
 from orchestra.review.approval import approve
 from orchestra.review.branch_status import read_branch_statuses
+from orchestra.review.verdict_giver import require_person
 from orchestra.review.verdicts import Decision, Verdict
 
 _ANSWERS = {
@@ -94,6 +95,8 @@ def _record(fleet: Fleet, examined: AgentReview, answer: str) -> Decision | None
     agent, head = examined.standing.agent, examined.standing.head
     question = {"request-changes": "What to change?", "discard": "Why?"}.get(answer)
     text = _read_line(question) if question else ""
+    if answer != "request-changes":
+        require_person(fleet, f"{answer} {agent.name}")
     with verdict_lock(fleet, answer):
         decision: Decision
         try:  # the agent may have gone on since it was shown

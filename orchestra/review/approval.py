@@ -18,6 +18,7 @@ from orchestra.review.agent_notes import pin_notes, read_notes
 from orchestra.review.branch_status import BranchStatus, read_uncommitted
 from orchestra.review.gate_preview import BranchWork, preview_gates
 from orchestra.review.landed_work import Landing, count_new_commits, landing_of, lost_landings
+from orchestra.review.verdict_giver import given_by
 from orchestra.review.verdicts import Decision, Verdict, change_ref, require_proposal, require_undecided
 from orchestra.sessions.session_facts import read_session_facts
 from orchestra.text import format_list
@@ -95,7 +96,7 @@ def approve_all(fleet: Fleet, requests: Sequence[ApprovalRequest]) -> list[Decis
         works = {name: work for name, work in works.items() if name not in refusals}
     proposals = {request.agent.name for request in requests if request.proposal}
     for name, work in works.items():
-        fleet.ledger.record("verdict.approved", name, commit=work.tip, proposal=name in proposals)
+        fleet.ledger.record("verdict.approved", name, commit=work.tip, proposal=name in proposals, **given_by())
     refused, remarks = _forecast_refusals(fleet, works), _remarks(fleet, works)
     decisions = {
         name: Decision(name, Verdict.APPROVED, work.tip, (*refused[name], *remarks[name]), bool(refused[name]))

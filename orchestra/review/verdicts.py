@@ -30,6 +30,7 @@ from orchestra.git.refs import (
     read_refs,
     update,
 )
+from orchestra.review.verdict_giver import given_by
 
 _SHORTEST_ID = 7
 _LONGEST_TASK = 1 << 20  # bytes
@@ -110,7 +111,7 @@ def request_changes(fleet: Fleet, agent: Agent, message: str, *, reviewed: str |
     lines = f"object {head}\ntype commit\ntag {agent.name}-changes-requested\ntagger {tagger}\n\n{message.strip()}\n"
     tag = CommitId(git.text("mktag", stdin=lines.encode("utf-8", "surrogateescape")))
     change_ref(fleet, agent, Kind.CHANGES_REQUESTED, refs.changes_requested, tag, reason="request changes")
-    fleet.ledger.record("verdict.changes-requested", agent.name, commit=head, message=message)
+    fleet.ledger.record("verdict.changes-requested", agent.name, commit=head, message=message, **given_by())
     return Decision(agent.name, Verdict.CHANGES_REQUESTED, head)
 
 
@@ -137,7 +138,7 @@ def discard(fleet: Fleet, agent: Agent, reason: str, *, reviewed: str | None = N
     change_ref(fleet, agent, Kind.APPROVED, refs.approved, None, reason="discard")
     change_ref(fleet, agent, Kind.CHANGES_REQUESTED, refs.changes_requested, None, reason="discard")
     change_ref(fleet, agent, Kind.DISCARDED, refs.discarded, head, reason=f"discard: {reason}")
-    fleet.ledger.record("verdict.discarded", agent.name, commit=head, reason=reason)
+    fleet.ledger.record("verdict.discarded", agent.name, commit=head, reason=reason, **given_by())
     remarks = (
         f"its head is kept as {ref}",
         f"its branch {agent.branch} stays as it is; to take it in again: orchestra restore {agent.name}"

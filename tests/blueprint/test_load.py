@@ -68,6 +68,7 @@ merge:
     db/schema.sql: forbid
     package-lock.json: {regenerate: "npm install --package-lock-only"}
   proposals: [rerere, mergiraf]
+verdicts: {by-agents: allow}
 agents:
   - name: api
     title: The API
@@ -134,6 +135,7 @@ def test_everything_that_is_declared_is_there(tmp_path: Path) -> None:
         },
         proposals=(model.Proposer.RERERE, model.Proposer.MERGIRAF),
     )
+    assert blueprint.verdicts == model.Verdicts(model.ByAgents.ALLOW)
 
 
 def test_agents_are_numbered_rendered_and_ordered(tmp_path: Path) -> None:

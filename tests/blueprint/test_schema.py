@@ -186,6 +186,7 @@ def test_gates_have_the_models_defaults() -> None:
         (ROOT["merge"]["properties"]["via"], model.Via),
         (ROOT["merge"]["properties"]["forge"], model.ForgeKind),
         (ROOT["merge"]["properties"]["proposals"]["items"], model.Proposer),
+        (ROOT["verdicts"]["properties"]["by-agents"], model.ByAgents),
     ],
 )
 def test_enums_are_those_of_the_model(schema: dict[str, Any], enum: Any) -> None:

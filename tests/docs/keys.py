@@ -38,6 +38,7 @@ _NAMED: Final = {
     "limits": "limits",
     "slots": "slots",
     "merge": "merge",
+    "verdicts": "verdicts",
     "agents": "agents[]",
     "profiles": "profiles.NAME",
 }
@@ -58,6 +59,7 @@ def key_reference() -> str:
         ("`limits`", root["limits"], root["limits"]["properties"]),
         ("`slots`", root["slots"], root["slots"]["properties"]),
         ("`merge`", root["merge"], root["merge"]["properties"]),
+        ("`verdicts`", root["verdicts"], root["verdicts"]["properties"]),
         ("`agents[]`", root["agents"], defs["agent"]["properties"]),
     ]
     parts = [part for title, owner, keys in sections for part in _section(title, owner, keys)]
