@@ -238,6 +238,8 @@ def _prefixes(facts: Facts, places: int) -> _Wish:
         lengths = [len(good)] if red is None else [red // 2]
     else:
         lengths = [_quantile(facts, j, places, red) for j in range(1, places + 1)]
+    if red is None:
+        lengths.reverse()  # what may land most starts first
     to_test = _at(good, lengths)
     if red is None or batch or len(to_test) >= places:
         return _Wish(None, to_test, frozenset(good))
