@@ -19,12 +19,18 @@ _LOOK_S = 1.0  # for reading worktrees; a small repository needs a tenth of it
     help={
         "watch": "Show it live until Ctrl-C.",
         "bell": "With --watch: ring the terminal's bell when an agent begins to wait for a person.",
+        "conflicts": "Show which branches conflict as they stand, uncommitted work included, and in which order least.",
         "disk": "Show the disk that worktrees, gate slots and saved work take, and what is free.",
     },
-    examples=("status", "status --watch", "status --disk"),
+    examples=("status", "status --watch", "status --conflicts", "status --disk"),
 )
 def status(
-    call: Call, agents: tuple[str, ...], watch: bool = False, bell: bool = False, disk: bool = False
+    call: Call,
+    agents: tuple[str, ...],
+    watch: bool = False,
+    bell: bool = False,
+    conflicts: bool = False,
+    disk: bool = False,
 ) -> ExitCode:
     """Show each agent's state, work and verdict.
 
@@ -33,8 +39,7 @@ def status(
     state and since: what the agent does and for how long; commits: on its branch; behind: commits of the target it
     lacks; dirty: uncommitted files (? when unknown; an older count with its age where reading takes long); look at:
     why the last merge evicted this work, conflicts with other pending work, paths outside its scope; pull request:
-    number, state and checks of the one that the work is in (asked once, for 5 seconds at most; --watch asks when it
-    begins).
+    its number, state and checks (asked once, for 5 seconds at most; --watch asks when it begins).
     """
     from orchestra.cli.next_step import next_command
     from orchestra.review.dirty_files import BackgroundLooks, look_within
@@ -43,8 +48,10 @@ def status(
 
     if bell and not watch:
         raise call.wrong_line("--bell is only for --watch", hint="orchestra status --watch --bell")
-    if disk and watch:
-        raise call.wrong_line("--disk reads every file, so it is not shown live", hint="orchestra status --disk")
+    if watch + conflicts + disk > 1:
+        raise call.wrong_line(
+            "--watch, --conflicts and --disk are shown one at a time", hint="orchestra status --conflicts"
+        )
     fleet = call.load_fleet()
     selected = call.agents(fleet, agents)
     usage = None
@@ -67,7 +74,11 @@ def status(
     current = replace(read_status(fleet, selected, look=look_within(_LOOK_S)), pull_request=asked)
     if current.unknown:
         print_note(current.unknown, Tone.WAITING)
-    if call.json:
+    if conflicts:
+        from orchestra.cli.conflicts_table import show_conflicts
+
+        show_conflicts(current, as_json=call.json)
+    elif call.json:
         show_json(current.to_json() | ({"disk": usage.to_json()} if usage else {}))
     else:
         print_status(current)

@@ -31,6 +31,7 @@ from orchestra.workspace.paths import instruction_names
 _LONGEST_CACHE = 64 << 20
 _JUDGING = "JUDGING"
 Item = TypeVar("Item")
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def forecast_branches(fleet: Fleet, statuses: Sequence[BranchStatus], target: Co
         base: tuple(sorted(instruction_names(fleet.repository, fleet.blueprint, base).all))
         for base in {status.refs.base for status in pending if status.refs.base is not None}
     }
-    cache = _Cache(fleet)
+    cache = ForecastCache(fleet, "forecast.json")
     pairs = _conflicts(fleet, pending, frozenset().union(*instructions.values()), cache)
     order = [status.agent.name for status in pending]
     conflicts = {name: tuple(sorted(others, key=order.index)) for name, others in conflicts_by_agent(pairs).items()}
@@ -86,25 +87,38 @@ def forecast_branches(fleet: Fleet, statuses: Sequence[BranchStatus], target: Co
 
 
 def _conflicts(
-    fleet: Fleet, pending: Sequence[BranchStatus], instructions: frozenset[str], cache: _Cache
+    fleet: Fleet, pending: Sequence[BranchStatus], instructions: frozenset[str], cache: ForecastCache
 ) -> tuple[BranchConflict, ...]:
     heads = {status.agent.name: status.head for status in pending if status.head is not None}
-    names = {f"merge {heads[first]} {heads[second]}": (first, second) for first, second in combinations(heads, 2)}
-    pairs = {key: (heads[first], heads[second]) for key, (first, second) in names.items()}
+    pairs = {(first, second): (heads[first], heads[second]) for first, second in combinations(heads, 2)}
+    paths = conflicting_paths(fleet, pairs, instructions, cache)
+    return tuple(BranchConflict(*pair, paths[pair]) for pair in pairs if pair in paths)
+
+
+def conflicting_paths(
+    fleet: Fleet,
+    pairs: Mapping[Name, tuple[CommitId, CommitId]],
+    instructions: frozenset[str],
+    cache: ForecastCache,
+) -> dict[Name, tuple[str, ...]]:
+    """Merge each pair of commits; return the paths in conflict of those that do not merge, instruction files left out.
+
+    A pair whose conflicts the blueprint's rules resolve merges.
+    """
     merged_paths = cache.answer(
-        pairs,
+        {f"merge {first} {second}": (first, second) for first, second in pairs.values()},
         # None: git cannot merge a malformed tree.
         lambda missing: [
             list(merged.conflicted_paths) if merged else [] for merged in merge_pairs(fleet.repository.git, missing)
         ],
     )
     rule_of = conflict_rules(fleet.blueprint)
-    conflicts = []
-    for key, conflicted in merged_paths.items():
-        paths = tuple(path for path in conflicted if path not in instructions)
+    conflicts = {}
+    for name, (first, second) in pairs.items():
+        paths = tuple(path for path in merged_paths[f"merge {first} {second}"] if path not in instructions)
         if any(not is_resolved_by_rule(rule_of, path) for path in paths):
-            conflicts.append(BranchConflict(*names[key], paths))
-    return tuple(conflicts)
+            conflicts[name] = paths
+    return conflicts
 
 
 def _scope(
@@ -112,7 +126,7 @@ def _scope(
     pending: Sequence[BranchStatus],
     target: CommitId,
     instructions: Mapping[CommitId, tuple[str, ...]],
-    cache: _Cache,
+    cache: ForecastCache,
 ) -> tuple[dict[AgentName, tuple[ScopeFinding, ...]], dict[AgentName, tuple[str, ...]]]:
     blueprint = fleet.blueprint
     rules = repr((blueprint.protected, list(blueprint.gates.values()), str(blueprint.source)))
@@ -147,11 +161,11 @@ def _scope(
     return scope, judging
 
 
-class _Cache:
-    """Answers by key, in one file; only those that were used this time are kept."""
+class ForecastCache:
+    """Answers by key, in one file of the fleet's folder; only those that were used this time are kept."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._path = fleet.folder / "forecast.json"
+    def __init__(self, fleet: Fleet, file_name: str) -> None:
+        self._path = fleet.folder / file_name
         self._stored: dict[str, list[str]] = {}
         self._used: dict[str, list[str]] = {}
         with suppress(ValueError):  # missing or damaged: computed again

@@ -72,6 +72,7 @@ def test_the_documents_of_a_fleets_life(
     document("merge")
     document("discard", "two", "not wanted")
     document("status")
+    assert document("status", "--conflicts")["conflicts"]["pairs"] == []  # type: ignore[index]
     disk = document("status", "--disk")["disk"]
     assert isinstance(disk, dict) and [row["name"] for row in disk["agents"]] == ["one", "two"]
     assert [agent["name"] for agent in document("report")["agents"]] == ["one", "two"]  # type: ignore[attr-defined]
