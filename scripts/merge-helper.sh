@@ -568,7 +568,7 @@ _orchestra_awk() { LC_ALL=C command awk "$@"; }
 
 # git without hooks, editors, signing and the like: nothing that you or an agent configured runs programs.
 _orchestra_git() {
-	GIT_TERMINAL_PROMPT=0 GIT_EDITOR=true GIT_SEQUENCE_EDITOR=true GIT_PAGER=cat GIT_NO_REPLACE_OBJECTS=1 LC_ALL=C \
+	GIT_TERMINAL_PROMPT=0 GIT_EDITOR=true GIT_SEQUENCE_EDITOR=true GIT_PAGER=cat GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none LC_ALL=C \
 		command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c core.fsync=reference \
 		-c protocol.ext.allow=never -c gc.auto=0 -c maintenance.auto=false -c commit.gpgSign=false -c log.showSignature=false -c advice.detachedHead=false -c color.ui=false -c diff.orderFile=/dev/null "$@"
 }
@@ -777,12 +777,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 f374ee45f0a5'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 431e32ad479f'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 f374ee45f0a5'
+	o_identity='mvp5 0.1.0 431e32ad479f'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -869,7 +869,7 @@ _orchestra_gate_environment() { exec env -i "PATH=$o_path" CI=true TERM=dumb GIT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 f374ee45f0a5' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 431e32ad479f' "$0"; then
 		_merge_helper_main "$@"
 		exit
 	fi

@@ -559,7 +559,7 @@ _orchestra_awk() { LC_ALL=C command awk "$@"; }
 
 # git without hooks, editors, signing and the like: nothing that you or an agent configured runs programs.
 _orchestra_git() {
-	GIT_TERMINAL_PROMPT=0 GIT_EDITOR=true GIT_SEQUENCE_EDITOR=true GIT_PAGER=cat GIT_NO_REPLACE_OBJECTS=1 LC_ALL=C \
+	GIT_TERMINAL_PROMPT=0 GIT_EDITOR=true GIT_SEQUENCE_EDITOR=true GIT_PAGER=cat GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none LC_ALL=C \
 		command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c core.fsync=reference \
 		-c protocol.ext.allow=never -c gc.auto=0 -c maintenance.auto=false -c commit.gpgSign=false -c log.showSignature=false -c advice.detachedHead=false -c color.ui=false -c diff.orderFile=/dev/null "$@"
 }
@@ -768,12 +768,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 f374ee45f0a5'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 431e32ad479f'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 f374ee45f0a5'
+	o_identity='mvp5 0.1.0 431e32ad479f'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -1974,7 +1974,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 f374ee45f0a5' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 431e32ad479f' "$0"; then
 		_orchestrate_main "$@"
 		exit
 	fi

@@ -135,3 +135,13 @@ def test_a_worktree_whose_link_is_a_pipe_or_nonsense_is_refused_at_once(tmp_path
         (tmp_path / ".git").write_bytes(content)
     with pytest.raises(GitError):
         Git(tmp_path).run("status")
+
+
+def test_grafts_of_the_repository_do_not_change_who_is_an_ancestor(repository: Checkout) -> None:
+    repository.git("switch", "--quiet", "--create", "work")
+    repository.commit("work", {"work": "1"})
+    tip, main = repository.git("rev-parse", "work"), repository.git("rev-parse", "main")
+    (repository.path / ".git/info").mkdir(exist_ok=True)
+    (repository.path / ".git/info/grafts").write_text(f"{tip}\n{main} {tip}\n")
+    output = Git(repository.path).run("merge-base", "--is-ancestor", tip, main, ok=(0, 1))
+    assert (output.code, output.stderr) == (1, "")

@@ -47,7 +47,7 @@ _orchestra_awk() { LC_ALL=C command awk "$@"; }
 
 # git without hooks, editors, signing and the like: nothing that you or an agent configured runs programs.
 _orchestra_git() {
-	GIT_TERMINAL_PROMPT=0 GIT_EDITOR=true GIT_SEQUENCE_EDITOR=true GIT_PAGER=cat GIT_NO_REPLACE_OBJECTS=1 LC_ALL=C \
+	GIT_TERMINAL_PROMPT=0 GIT_EDITOR=true GIT_SEQUENCE_EDITOR=true GIT_PAGER=cat GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none LC_ALL=C \
 		command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.quotePath=false -c core.fsync=reference \
 		-c protocol.ext.allow=never -c gc.auto=0 -c maintenance.auto=false -c commit.gpgSign=false -c log.showSignature=false -c advice.detachedHead=false -c color.ui=false -c diff.orderFile=/dev/null "$@"
 }
