@@ -21,7 +21,8 @@ from typing import Any, Protocol, cast
 from timing import Case
 
 from orchestra import __version__
-from orchestra.cli.console import print_note, print_result, show_table
+from orchestra.cli.console import print_note, print_result
+from orchestra.cli.table_layout import show_table
 
 HERE = Path(__file__).parent
 

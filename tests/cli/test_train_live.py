@@ -137,7 +137,10 @@ def test_a_merge_without_verdicts_says_how_to_go_on(
         checkout.git("update-ref", "-d", f"refs/orchestra/demo/{name}/approved")
     code, out, _ = orchestra(*words, "two")
     assert (code, out.splitlines()[0]) == (1, "two: waiting: no verdict")
-    assert out.splitlines()[-1] == f"next: orchestra review two --repo={checkout.path}"
+    assert out.splitlines()[-1] == f'next: cd "$(orchestra path two --repo={checkout.path})"', "its notes are empty"
+    notes = {"AGENT_NOTES.md": "# Notes\n\n## What I Built\n\nA thing.\n"}
+    Checkout(tmp_path / "worktrees/repo/demo/agent-2").write(notes)
+    assert orchestra(*words, "two")[1].splitlines()[-1] == f"next: orchestra review two --repo={checkout.path}"
     assert orchestra(*words)[0] == 0  # what is not approved was not asked for
 
 
