@@ -23,20 +23,28 @@ def scripts(call: Call, output: str | None = None) -> ExitCode:
     their state with orchestra. Both are generated: change the blueprint and write them again. A file that is there
     already is replaced only if it was generated, too.
     """
+    from orchestra.blueprint.catalog import named_file
+    from orchestra.blueprint.load import find_blueprint, load_blueprint
     from orchestra.files import read_regular, write_atomically
-    from orchestra.fleet import default_blueprint, load_named_blueprint
+    from orchestra.fleet import default_blueprint
     from orchestra.git.repository import Repository
     from orchestra.shell.inputs import collect_inputs
     from orchestra.shell.script import is_generated
     from orchestra.shell.script import scripts as written
 
     repository = Repository.discover(call.folder)
-    loaded = load_named_blueprint(call.blueprint or default_blueprint(repository), repository)
+    # Scripts are files of a checkout, so they come from the blueprint of the same checkout where it has one.
+    name = call.blueprint or default_blueprint(repository)
+    if call.blueprint is None and Path(name).is_relative_to(repository.home):
+        own = repository.top / Path(name).relative_to(repository.home)
+        name = str(own) if own.is_file() else name
+    root = repository.top if named_file(name, [repository.top / "blueprints"]) else repository.home
+    loaded = load_blueprint(find_blueprint(name, root), blueprint_paths=[root / "blueprints"])
     if not loaded.agents:
         hint = "the scripts are for agents that a blueprint declares; adopted branches land with orchestra merge"
         raise UsageError(f"{loaded.source} declares no agent", hint=hint)
     folder = Path(output) if output else repository.top / "scripts"
-    root = repository.home if loaded.source.is_relative_to(repository.home) else repository.top
+    root = repository.top if loaded.source.is_relative_to(repository.top) else repository.home
     texts = written(collect_inputs(loaded, _called(loaded.source, root)))
     for name in texts:
         present = read_regular(folder / name)
@@ -51,6 +59,7 @@ def scripts(call: Call, output: str | None = None) -> ExitCode:
         written_files = [str((folder / name).resolve()) for name in texts]
         show_json({"blueprint": str(loaded.source.resolve()), "written": written_files})
         return ExitCode.DONE
+    print_result(f"written from {loaded.source}")
     for name in texts:
         print_result(str(folder / name))
     print_result(f"next: sh {folder / 'orchestrate.sh'} --help")

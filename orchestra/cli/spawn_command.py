@@ -85,7 +85,10 @@ def spawn(
     if report.not_ready:
         call.print_next(" ".join(["spawn", *(place.agent for place in report.not_ready)]), with_blueprint=False)
     elif ready:
-        call.print_next("status --watch" if start else _start_command(fleet, ready), with_blueprint=False)
+        following = "status --watch" if start else _start_command(fleet, ready)
+        if names and following == "start":
+            following = f"start {' '.join(ready)}"
+        call.print_next(following, with_blueprint=False)
     return ExitCode.SHORT if report.not_ready or report.not_renewed else ExitCode.DONE
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from orchestra.cli.console import (
@@ -81,12 +82,31 @@ def print_status(status: Status) -> None:
         print_result(line, Tone.QUIET if status.pull_request and status.pull_request.request else Tone.WAITING)
     if used := format_cost(status):
         print_result(used, Tone.QUIET)
-    for name in status.not_declared:
-        print_note(
-            f"{name} has work in this fleet and is no longer declared in {status.fleet.blueprint.source}", Tone.WAITING
-        )
+    for line in _undeclared(status):
+        print_note(line, Tone.WAITING)
     for line in remarks(status, shared_only=in_terminal):
         print_note(line, Tone.WAITING)
+
+
+def _undeclared(status: Status) -> Iterator[str]:
+    """Yield what is left of agents that the blueprint no longer declares, and how to go on: they may be renamed."""
+    if not status.not_declared:
+        return
+    from orchestra.workspace.adoption import former_branch
+
+    fleet = status.fleet
+    branches = {agent.branch for agent in fleet.blueprint.agents}
+    unspawned = [row.agent.name for row in status.rows if not row.standing.spawned]
+    for name in status.not_declared:
+        branch = former_branch(fleet, name)
+        if branch in branches:
+            continue  # adopted under another name
+        yield f"{name} has work in this fleet and is no longer declared in {fleet.blueprint.source}"
+        if branch is not None:
+            command = f"orchestra adopt {shlex.quote(branch)}"
+            yield f"  to land its branch all the same: {command}"
+            if unspawned:
+                yield f"  or before {unspawned[0]} is spawned, if that is its new name: {command} --as {unspawned[0]}"
 
 
 def table_lines(status: Status, width: int) -> list[Line]:

@@ -41,6 +41,7 @@ _NOT_PRODUCT: Final = frozenset("docs doc website site examples example samples 
 _NOT_WALKED: Final = frozenset("node_modules venv target build dist vendor".split())
 _NO_NAMES: Final = frozenset("root monorepo workspace project app repo repository archive".split())
 _MOST_PARTS: Final = 4
+_SERVES: Final = re.compile(r"([^/]+/)?(Dockerfile|(docker-)?compose[.\w-]*\.ya?ml|Procfile|fly\.toml|\.env[.\w-]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,12 @@ class Stack:
     regenerate: Mapping[str, str]  # lock file -> command that regenerates it
     copy: tuple[str, ...]  # untracked files that a fresh worktree lacks
     suffixes: frozenset[str]  # of source files
+    port: int | None = None  # where the ports of the agents' servers begin; None where nothing says that it serves
 
     @property
     def packs(self) -> tuple[str, ...]:
         """The standards packs that fit services of these stacks."""
         return tuple(dict.fromkeys(part.pack for part in self.parts if part.pack))
-
-    @property
-    def port(self) -> int | None:
-        """The first port for the agents' development servers; None for stacks that rarely serve."""
-        return next((part.port for part in self.parts if part.port), None)
 
 
 def detect(
@@ -99,6 +96,8 @@ def detect(
         with suppress(BadPattern):  # a folder whose name no pattern can spell
             if any(map(Matcher(Scope((pattern,))).matches, files)):
                 protected.append(pattern)
+    # A library needs no port; what is deployed, or reads .env files, usually does.
+    is_service = any(map(_SERVES.fullmatch, files)) or any((root / name).is_file() for name in _ENVIRONMENT_FILES)
     return Stack(
         name=_name(ground, parts),
         parts=parts,
@@ -112,6 +111,7 @@ def detect(
             name for name in (*_ENVIRONMENT_FILES, *declared.copy) if name not in files and (root / name).is_file()
         ),
         suffixes=frozenset(suffix for part in parts for suffix in part.suffixes),
+        port=next((part.port for part in parts if part.port), None) if is_service else None,
     )
 
 

@@ -88,6 +88,27 @@ def test_branches_join_the_fleet_of_a_blueprint(checkout: Checkout, orchestra: O
     assert [landed["gates"] for landed in merged["landed"]] == [{"notes": "passed", "check": "passed"}]
 
 
+def test_status_offers_the_branch_of_a_renamed_agent_and_its_work_goes_on(
+    checkout: Checkout, orchestra: Orchestra, tmp_path: Path
+) -> None:
+    blueprint = tmp_path / "f.yaml"
+    blueprint.write_text(BLUEPRINT)
+    assert orchestra("spawn", str(blueprint))[0] == 0
+    worktree = orchestra("path", "one")[1]
+    Checkout(Path(worktree.strip())).commit("work", {"one.txt": "1\n"})
+    blueprint.write_text(BLUEPRINT.replace("name: one", "name: renamed"))
+    notes = orchestra("status")[2].splitlines()
+    assert notes[0] == f"one has work in this fleet and is no longer declared in {blueprint}"
+    command = "orchestra adopt agent/f/one --as renamed"
+    assert notes[1:] == [
+        "  to land its branch all the same: orchestra adopt agent/f/one",
+        f"  or before renamed is spawned, if that is its new name: {command}",
+    ]
+    assert orchestra(*command.split()[1:])[0] == 0
+    assert orchestra("path", "renamed")[1] == worktree
+    assert "no longer declared" not in orchestra("status")[2]
+
+
 def test_a_refusal_of_one_of_several_branches(checkout: Checkout, orchestra: Orchestra) -> None:
     code, out, _ = orchestra("adopt", "feature/login", "main", "--json")
     document = valid_json(out, "adopt.schema.json")

@@ -69,7 +69,7 @@ def test_the_lock_file_tells_the_package_manager(found: Found, lock: dict[str, s
     assert commands(stack)["tests"] == tests
     assert list(stack.gates) == ["lint", "types", "tests"]
     assert stack.gates["tests"].env == {"CI": "true"}
-    assert (stack.name, stack.port) == ("shop", 3000)
+    assert stack.name == "shop"
     assert set(lock) <= set(stack.protected)
 
 
@@ -214,7 +214,22 @@ def test_rust_checks_its_format_only_where_its_automation_does(found: Found) -> 
 )
 def test_java_by_its_wrapper_where_there_is_one(found: Found, files: list[str], run: str) -> None:
     stack = found(dict.fromkeys([*files, "src/main/java/A.java"], ""))
-    assert (commands(stack), stack.setup, stack.port) == ({"tests": run}, (), 8080)
+    assert (commands(stack), stack.setup) == ({"tests": run}, ())
+
+
+@pytest.mark.parametrize(
+    ("file", "port"),
+    [
+        ("Dockerfile", 3000),
+        ("deploy/docker-compose.dev.yml", 3000),
+        ("compose.yaml", 3000),
+        (".env.example", 3000),
+        ("docs/a/b/Dockerfile", None),
+        ("README.md", None),
+    ],
+)
+def test_only_a_repository_that_is_deployed_gets_ports(found: Found, file: str, port: int | None) -> None:
+    assert found({"package.json": json.dumps(PACKAGE), "src/a.ts": "", file: ""}).port == port
 
 
 def test_make_by_its_targets(found: Found) -> None:
