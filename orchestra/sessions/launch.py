@@ -91,7 +91,8 @@ def _environment(request: SessionRequest, how: Launch) -> dict[str, str]:
     """Return the user's environment without git redirections, plus the request's and the runner's variables."""
     hidden = {*_REDIRECTS, *how.without, process_tree.MARK}
     passed = {name: value for name, value in os.environ.items() if name not in hidden}
-    return {**passed, **(request.env or {}), **how.env}
+    # PWD: opencode, for one, works in the folder that it names, not in its current folder.
+    return {**passed, "PWD": request.worktree, **(request.env or {}), **how.env}
 
 
 def end_session(run: Run) -> None:

@@ -416,6 +416,18 @@ def test_the_session_has_the_users_environment_without_redirections(
     assert "Read TASK.md" in live.output("a")
 
 
+def test_the_environment_of_a_session_names_its_worktree(
+    make_live_fleet: MakeLiveFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PWD", "/")  # of the shell that started the fleet
+    live = make_live_fleet("a")
+    live.use(Runner(kind=RunnerKind.COMMAND, command=("env",)))
+    live.start()
+    live.wait_until_done()
+    worktree = live.fleet.worktree(live.fleet.require_agent("a"))
+    assert f"PWD={worktree}" in live.output("a").splitlines()
+
+
 def test_a_command_without_placeholder_reads_the_prompt_from_stdin(make_live_fleet: MakeLiveFleet) -> None:
     live = make_live_fleet("a")
     live.use(Runner(kind=RunnerKind.COMMAND, command=("cat",)))

@@ -1,6 +1,7 @@
 """Run a headless program, and send it back while its work is not finished, at most three times.
 
 It is resumed with what is missing; a program that cannot be resumed runs again, with what is missing in its prompt.
+It is not sent back where it reported an error, such as an API that refuses it, even if it exits with 0 (qwen does).
 
 It runs as the session itself, under its keeper, so that time limits, stops and logs include every run of the program.
 It ends as the program's first run ended, with its exit code or by its signal: a reminder that fails does not undo work
@@ -21,6 +22,7 @@ from orchestra.engine.process import foreground
 from orchestra.errors import OrchestraError
 from orchestra.sessions.runners.output_parsers import parser_of
 from orchestra.sessions.runners.placeholders import fill, has_prompt
+from orchestra.sessions.state import SessionResult
 from orchestra.sessions.stop_checks import MOST_REMINDERS, unmet_checks
 from orchestra.sessions.store import AgentFolder, RunFolder, read_as, read_json, write_json
 from orchestra.sessions.tail import Tail
@@ -64,7 +66,9 @@ def main() -> int:
         return 1
     code = foreground(plan.argv, stdin=run.prompt if plan.reads_prompt else None)
     for number in range(1, MOST_REMINDERS + 1):
-        missing = _unmet(policy, agent.path) if code == 0 else []
+        if code != 0 or (reported := _reported(plan, run)).is_error:
+            break
+        missing = _unmet(policy, agent.path)
         if not missing:
             break
         prompt = "\n".join((plan.opening, *(f"- {item}" for item in missing))) + plan.closing
@@ -72,7 +76,7 @@ def main() -> int:
         file.write_text(prompt, "utf-8")
         sys.stderr.write(f"orchestra: sends it back ({number} of {MOST_REMINDERS}): {'; '.join(missing)}\n")
         sys.stderr.flush()
-        session = _session_id(plan, run) or plan.values["session_id"]
+        session = reported.session_id or plan.values["session_id"]
         values = {**plan.values, "prompt": prompt, "prompt_file": str(file), "session_id": session}
         argv, takes_prompt = [fill(part, values) for part in plan.later], has_prompt(plan.later)
         later_code = foreground(argv, stdin=None if takes_prompt else file)
@@ -95,10 +99,10 @@ def _unmet(policy: dict[str, Any], folder: Path) -> list[str]:
         return []
 
 
-def _session_id(plan: LoopPlan, run: RunFolder) -> str:
-    """Return the session id that the program reported; empty for a program whose output is not known."""
+def _reported(plan: LoopPlan, run: RunFolder) -> SessionResult:
+    """Return what the program has reported so far; nothing for a program whose output is not known."""
     time.sleep(_PUMP_S)
     reader = parser_of(plan.argv)
     for line in Tail(run.out).lines():
         reader.feed(line)
-    return reader.result().session_id
+    return reader.result()
