@@ -149,6 +149,21 @@ def test_a_program_that_orchestra_drives(tools: Path, repository: Checkout, monk
     assert found(examine(fleet), "login")[0].message == "codex: Logged in using an API key"
 
 
+@pytest.mark.parametrize("kind", [RunnerKind.OPENCODE, RunnerKind.QWEN, RunnerKind.GEMINI])
+def test_the_login_of_a_program(
+    kind: RunnerKind, tools: Path, repository: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = make_fleet(repository, Runner(kind=kind))
+    stand_in(tools, kind, "echo 99.0.0")
+    monkeypatch.setenv("HOME", str(tmp_path / "new"))
+    for name in ("XDG_DATA_HOME", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "OPENROUTER_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    assert found(examine(fleet), kind)[0].level is Level.NOTE
+    assert found(examine(fleet), "login")[0].level is Level.WARN
+    monkeypatch.setenv("GEMINI_API_KEY", "s3cr3t")
+    assert found(examine(fleet), "login")[0].message == f"{kind}: GEMINI_API_KEY is set"
+
+
 def test_a_runners_program(tools: Path, repository: Checkout) -> None:
     fleet = make_fleet(repository, Runner(kind=RunnerKind.COMMAND, command=("codex", "exec", "{prompt}")))
     assert found(examine(fleet), "program")[0].level is Level.FAIL

@@ -44,11 +44,13 @@ class RunnerKind(StrEnum):
     CLAUDE = "claude"  # the Claude Code client, driven by orchestra
     CODEX = "codex"  # the Codex CLI, driven by orchestra
     GEMINI = "gemini"  # the Gemini CLI, driven by orchestra
+    OPENCODE = "opencode"  # opencode, driven by orchestra
+    QWEN = "qwen"  # Qwen Code, driven by orchestra
     COMMAND = "command"  # any program, from an argv template
     NONE = "none"  # a person starts it; orchestra prints the command
 
 
-PROGRAMS = frozenset({RunnerKind.CODEX, RunnerKind.GEMINI})
+PROGRAMS = frozenset({RunnerKind.CODEX, RunnerKind.GEMINI, RunnerKind.OPENCODE, RunnerKind.QWEN})
 """The kinds that orchestra drives headless through the program's own options (sessions/runners/agent_program.py)."""
 
 

@@ -156,7 +156,7 @@ def test_hovering_over_an_agents_keys(server: LanguageServer, blueprints: Path) 
 
 CHOICES = {
     f"overlap: {MARK}\n{AGENTS}": {"allow", "warn", "error"},
-    f"runner:\n  kind: {MARK}\n{AGENTS}": {"claude", "codex", "gemini", "command", "none"},
+    f"runner:\n  kind: {MARK}\n{AGENTS}": {"claude", "codex", "gemini", "opencode", "qwen", "command", "none"},
     f"runner:\n  mode: {MARK}\n{AGENTS}": {"headless", "tmux"},
     f"gates:\n  mine:\n    builtin: {MARK}\n{AGENTS}": {
         "scope",

@@ -1,4 +1,4 @@
-"""A scripted model server for programs other than Claude Code: the APIs of OpenAI (Responses) and Gemini, on loopback.
+"""A scripted model server for programs other than Claude Code: the APIs of OpenAI and Gemini, on loopback.
 
     {"one": [{"shell": "git commit -qam x"}, {"expect": "AGENT_NOTES.md", "shell": "..."}, {"text": "Done."}]}
 
@@ -76,16 +76,24 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         body = json.loads(gzip.decompress(raw) if self.headers.get("content-encoding") == "gzip" else raw or b"{}")
-        is_gemini = "streamGenerateContent" in self.path
-        if not is_gemini and not self.path.endswith("/responses"):
+        if "streamGenerateContent" in self.path:
+            history, answer = body["contents"], _gemini
+        elif self.path.endswith("/responses"):
+            history, answer = body["input"], _responses
+        elif self.path.endswith("/chat/completions"):
+            history, answer = body["messages"], _chat
+        else:
             self._json(404, {"error": {"message": f"no {self.path} here"}})
             return
-        turn = self.server.play(body, body["contents" if is_gemini else "input"])
+        if answer is _chat and not body.get("tools"):  # a title for the session: no part of the work
+            self._events(_chat(body, {"text": "A title"}))
+            return
+        turn = self.server.play(body, history)
         if "error" in turn:
             status = turn["error"]
             self._json(status, {"error": {"message": f"scripted {status}", "type": "server_error", "code": status}})
         else:
-            self._events(_gemini(turn) if is_gemini else _responses(body, turn))
+            self._events(answer(body, turn))
 
     def _json(self, status: int, value: Json) -> None:
         data = json.dumps(value).encode()
@@ -126,7 +134,30 @@ def _responses(body: Json, turn: Json) -> Iterator[Json]:
     yield {"type": "response.completed", "response": response | {"status": "completed", "usage": usage}}
 
 
-def _gemini(turn: Json) -> Iterator[Json]:
+def _chat(body: Json, turn: Json) -> Iterator[Json]:
+    """Yield the events of an answer of the Chat Completions API, for the tools of opencode or qwen."""
+    names = [tool["function"]["name"] for tool in body.get("tools", ())]
+    is_qwen = "run_shell_command" in names
+    delta: Json = {"role": "assistant", "content": turn.get("text")}
+    if "text" not in turn:
+        name, arguments = "bash", {"command": turn.get("shell"), "description": "work"}
+        if is_qwen:
+            name, arguments = "run_shell_command", {"command": turn.get("shell"), "is_background": False}
+        if "write" in turn:
+            name = "write_file" if is_qwen else "write"
+            arguments = {"file_path" if is_qwen else "filePath": turn["write"], "content": "written\n"}
+        function = {"name": name, "arguments": json.dumps(arguments)}
+        delta["tool_calls"] = [{"index": 0, "id": f"call_{uuid4().hex[:8]}", "type": "function", "function": function}]
+    given, cached, out = _USAGE
+    usage = {"prompt_tokens": given, "completion_tokens": out, "total_tokens": given + out}
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": body.get("model")}
+    reason = "stop" if "text" in turn else "tool_calls"
+    yield chunk | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    yield chunk | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+    yield chunk | {"choices": [], "usage": usage | {"prompt_tokens_details": {"cached_tokens": cached}}}
+
+
+def _gemini(body: Json, turn: Json) -> Iterator[Json]:
     """Yield the answer of the Gemini API; ``write`` is a call of its edit tool."""
     call: Json = {"name": "run_shell_command", "args": {"command": turn.get("shell"), "is_background": False}}
     if "write" in turn:
@@ -146,7 +177,8 @@ def _turns(history: list[Json]) -> int:
     """Count the model's turns: its messages and calls, those that follow each other as one."""
     count, was_model = 0, False
     for item in history:
-        if item.get("type") == "reasoning":
+        # qwen begins with an answer of its own to a first message about the folder.
+        if item.get("type") == "reasoning" or _text(item.get("content")).startswith("Got it. Thanks for the context"):
             continue
         is_model = item.get("type") == "function_call" or item.get("role") in ("assistant", "model")
         count += is_model and not was_model

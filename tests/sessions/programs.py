@@ -16,7 +16,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-PACKAGES = {"codex": "@openai/codex@0.171.0", "gemini": "@google/gemini-cli@0.61.0"}
+PACKAGES = {
+    "codex": "@openai/codex@0.171.0",
+    "gemini": "@google/gemini-cli@0.61.0",
+    "opencode": "opencode-ai@1.18.33",
+    "qwen": "@qwen-code/qwen-code@0.15.10",
+}
+# Without npm's scripts, the entry of opencode in .bin is a stub: its program is in a package for each platform.
+PROGRAM_FOLDERS = {"opencode": "node_modules/opencode-*/bin"}
 
 
 @cache
@@ -28,12 +35,15 @@ def program_folder(name: str) -> Path:
     if shutil.which("npm") is None or shutil.which("node") is None:
         pytest.skip(f"no node and npm here, so no {name}")
     scratch = Path(tempfile.gettempdir()) / f"orchestra-agent-programs-{os.getuid()}" / PACKAGES[name].replace("/", "-")
-    installed = scratch / "node_modules/.bin"
+    pattern = f"{PROGRAM_FOLDERS.get(name, 'node_modules/.bin')}/{name}"
     scratch.mkdir(parents=True, exist_ok=True)
     with FileLock(scratch / "lock"):
-        if not (installed / name).exists() and not _install(scratch, PACKAGES[name]):
+        if not list(scratch.glob(pattern)) and not _install(scratch, PACKAGES[name]):
             pytest.skip(f"npm could not install {PACKAGES[name]}")
-    return installed
+    programs = sorted(scratch.glob(pattern))
+    if not programs:
+        pytest.skip(f"{PACKAGES[name]} has no program for this platform")
+    return programs[0].parent
 
 
 def _install(scratch: Path, package: str) -> bool:

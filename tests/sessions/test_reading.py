@@ -153,7 +153,7 @@ _EVENTS = st.builds(lambda kind, rest: {"type": kind, **rest}, _KINDS, st.dictio
 @given(st.lists(st.binary(max_size=30) | _EVENTS.map(lambda event: json.dumps(event).encode()), max_size=6))
 def test_a_reader_reads_any_output(lines: list[bytes]) -> None:
     readers: list[Reader] = [ClaudeReader(), parser_of(("sh",))]
-    readers += [parser_of((name,)) for name in ("codex", "gemini", "opencode")]
+    readers += [parser_of((name,)) for name in ("codex", "gemini", "opencode", "qwen")]
     for reader in readers:
         for line in lines:
             reader.feed(line)
@@ -209,6 +209,26 @@ def test_opencode() -> None:
     assert result.usage.cost_usd == pytest.approx(0.3)
     feed(reader, {"type": "error", "error": {"name": "AuthError", "data": {"message": "who?"}}})
     assert (reader.result().is_error, reader.result().reason) == (True, "who?")
+
+
+def test_qwen() -> None:
+    reader = parser_of(("qwen", "-o", "stream-json"))
+    used = {"input_tokens": 9, "output_tokens": 2, "cache_read_input_tokens": 4}
+    feed(
+        reader,
+        {"type": "system", "subtype": "init", "session_id": "q1"},
+        {"type": "assistant", "message": {"content": [{"type": "text", "text": "Done."}]}},
+        {
+            "type": "assistant",
+            "message": {"content": [{"type": "text", "text": "of a sub-agent"}]},
+            "parent_tool_use_id": "t",
+        },
+        {"type": "result", "subtype": "success", "is_error": False, "num_turns": 2, "result": "Done.", "usage": used},
+    )
+    usage = Usage(None, 9, 2, 4, 2)
+    assert reader.result() == SessionResult(text="Done.", session_id="q1", usage=usage, of_session=True)
+    feed(reader, {"type": "result", "subtype": "success", "is_error": False, "result": "[API Error: 401 no key]"})
+    assert (reader.result().is_error, reader.result().fault) == (True, "login")
 
 
 def test_plain_text_keeps_its_last_line() -> None:

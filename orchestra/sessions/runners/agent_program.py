@@ -1,4 +1,4 @@
-"""The programs that orchestra drives headless through their own options: codex and gemini.
+"""The programs that orchestra drives headless through their own options: codex, gemini, opencode and qwen.
 
 ``AgentProgram`` is what such a program must supply: its commands, what it reads (rules, permissions), its login. All
 else is the same for each: it is sent back while its work is not finished (resume_loop.py), and its output gives the
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ from orchestra.sessions.runners.resume_loop import LoopPlan, loop_command
 from orchestra.sessions.sandbox import sandbox_available
 from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest, read_json
 
+NEVER_GIT = ("push", "worktree", "update-ref", "symbolic-ref", "stash", "remote", "submodule")
+"""Subcommands that a program with rules for its shell refuses: refs and worktrees are orchestra's."""
+_WILDCARD = re.compile(r"[\\*?\[\](){}!+@|]")
+
 
 @dataclass(frozen=True, slots=True)
 class ProgramSession:
@@ -36,6 +41,10 @@ class ProgramSession:
     agent: AgentFolder
     policy: Mapping[str, Any]
     rules: str
+
+    def variable(self, name: str) -> str:
+        """Return an environment variable as the session would have it; empty where it is not set."""
+        return {**os.environ, **(self.request.env or {})}.get(name, "")
 
 
 class AgentProgram(Protocol):
@@ -112,3 +121,17 @@ def require_installed(program: AgentProgram, env: Mapping[str, str]) -> None:
     problem = program.problem(env)
     if problem is not None:
         raise GroundError(problem[0], hint=problem[1])
+
+
+def one_character_wildcards(path: str) -> str:
+    """Replace what a glob reads as special by ``?``: programs differ in how they escape it, if they can."""
+    return _WILDCARD.sub("?", path)
+
+
+def read_settings(text: str, place: str) -> dict[str, Any]:
+    """Return the user's settings, which a session's are added to. Raises GroundError, as no setting may be dropped."""
+    try:
+        value = json.loads(text or "{}")
+    except ValueError as error:
+        raise GroundError(f"{place} is not JSON: {error}", hint=f"correct {place}, or unset it") from error
+    return value if isinstance(value, dict) else {}

@@ -19,11 +19,10 @@ from typing import Any
 
 from orchestra.files import write_atomically
 from orchestra.git.git_process import Git
-from orchestra.sessions.runners.agent_program import ProgramSession
+from orchestra.sessions.runners.agent_program import NEVER_GIT, ProgramSession
 
 _KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_GCA")
 _SPECIAL = re.compile(r"[\\.*+?()\[\]{}|^$]")
-_NEVER_GIT = ("push", "worktree", "update-ref", "symbolic-ref", "stash", "remote", "submodule")
 _DEFAULTS = "GEMINI_CLI_SYSTEM_DEFAULTS_PATH"  # settings of the lowest rank: the user's own replace them
 
 
@@ -91,7 +90,7 @@ def policy_text(policy: Mapping[str, Any]) -> str:
     rules: list[dict[str, Any]] = [
         shell | allow | {"allowRedirection": True},
         edits | allow,
-        shell | deny | {"commandPrefix": [f"git {verb}" for verb in _NEVER_GIT], "denyMessage": git},
+        shell | deny | {"commandPrefix": [f"git {verb}" for verb in NEVER_GIT], "denyMessage": git},
     ]
     for name in (*policy["closed"], *policy["instructions"]):
         for path in (name, f"./{name}", f"{policy['worktree']}/{name}"):

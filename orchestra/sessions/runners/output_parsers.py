@@ -2,7 +2,8 @@
 
 A parser is chosen by the program's name. Formats: codex ``exec --json`` (events thread.started, item.completed,
 turn.completed, turn.failed), gemini ``-o stream-json`` (init, message, result), opencode ``run --format json`` (text,
-step_finish, error). Any other output is plain text, of which the last line counts.
+step_finish, error), qwen ``-o stream-json`` (system, assistant, result, as the Claude client). Any other output is
+plain text, of which the last line counts.
 
 Invariant: a line of unknown shape is skipped; no output raises. Success is never guessed.
 """
@@ -143,8 +144,28 @@ def _opencode(summary: SessionResult, event: Json) -> SessionResult:
     return summary
 
 
+def _qwen(summary: SessionResult, event: Json) -> SessionResult:
+    kind = event.get("type")
+    if kind == "system":
+        return replace(summary, session_id=str(event["session_id"]))
+    if kind == "assistant" and not event.get("parent_tool_use_id"):
+        said = [block["text"] for block in event["message"]["content"] if block.get("type") == "text"]
+        return replace(summary, text=str(said[-1])[:_LONGEST]) if said else summary
+    if kind == "result":
+        used, answer = event.get("usage") or {}, str(event.get("result") or "")
+        failed = bool(event.get("is_error")) or answer.startswith("[API Error: ")  # which it calls a success
+        tokens = Usage(
+            None, used.get("input_tokens", 0), used.get("output_tokens", 0), used.get("cache_read_input_tokens", 0)
+        )
+        usage = replace(tokens, turns=summary.usage.turns + int(event.get("num_turns", 0)))
+        reason = str((event.get("error") or {}).get("message") or answer or "error") if failed else ""
+        return replace(summary, usage=usage, of_session=True, is_error=failed, reason=reason[:_LONGEST])
+    return summary
+
+
 _READERS: dict[str, Callable[[SessionResult, Json], SessionResult]] = {
     "codex": _codex,
     "gemini": _gemini,
     "opencode": _opencode,
+    "qwen": _qwen,
 }

@@ -15,13 +15,20 @@ from orchestra.sessions.runners.claude import ClaudeRunner
 from orchestra.sessions.runners.codex import Codex
 from orchestra.sessions.runners.command import CommandRunner
 from orchestra.sessions.runners.gemini import Gemini
+from orchestra.sessions.runners.opencode import OpenCode
 from orchestra.sessions.runners.protocol import Runner
+from orchestra.sessions.runners.qwen import Qwen
 from orchestra.sessions.state import SessionResult
 from orchestra.sessions.store import AgentFolder, RunFolder, SessionRequest, read_json
 from orchestra.sessions.tail import Tail
 from orchestra.sessions.window_line import window_cost
 
-PROGRAM_OF: Mapping[RunnerKind, AgentProgram] = {RunnerKind.CODEX: Codex(), RunnerKind.GEMINI: Gemini()}
+PROGRAM_OF: Mapping[RunnerKind, AgentProgram] = {
+    RunnerKind.CODEX: Codex(),
+    RunnerKind.GEMINI: Gemini(),
+    RunnerKind.OPENCODE: OpenCode(),
+    RunnerKind.QWEN: Qwen(),
+}
 
 
 def runner_of(kind: RunnerKind) -> Runner:
