@@ -57,8 +57,7 @@ def plan(facts: Facts) -> tuple[Action, ...]:
         return (Build(unexplored),)
     landing = _landable(facts)
     verdict = _judge_head(facts) if facts.order[0] not in landing else ()
-    is_evicting = any(isinstance(action, Evict) for action in verdict)
-    if landing and not is_evicting and not _is_being_judged(facts, landing):
+    if landing and not any(isinstance(action, Evict) for action in verdict):
         return (Land(landing),)
     return verdict or _test(facts)
 
@@ -112,15 +111,6 @@ def _is_closed(facts: Facts, group: MergeGroup) -> bool:
     return True
 
 
-def _is_being_judged(facts: Facts, landing: MergeGroup) -> bool:
-    """Return whether a red head that ``landing`` leaves out is about to be judged: after a landing, it starts again.
-
-    The same branch may then conflict with what has landed, instead of being evicted for what is wrong with it.
-    """
-    head = facts.order[:1]
-    return head[0] not in landing and facts.test(head).failing and (facts.test(head).running or facts.test(()).running)
-
-
 def _judge_head(facts: Facts) -> tuple[Action, ...]:
     head = facts.order[0]
     built, alone, control = facts.built.get((head,)), facts.test((head,)), facts.test(())
@@ -147,7 +137,7 @@ def _test(facts: Facts) -> tuple[Action, ...]:
         return (Build(wish.build),)
     cancelled = _cancel(facts, wish.useful)
     busy = sum(test.running for test in facts.tests.values()) - len(cancelled)
-    new = [group for group in wish.to_test if not (facts.test(group).running or facts.test(group).green)]
+    new = [group for group in wish.to_test if not facts.test(group).running]
     return (*cancelled, *(Run(group) for group in new[: max(0, facts.slots - busy)]))
 
 

@@ -114,14 +114,6 @@ def test_a_head_that_is_known_to_be_bad_is_judged_before_others_land() -> None:
     assert plan(facts(Train.AUTO, tests=known | {(A,): TestRecord(reds=1, needed=2)}, built=built)) == (Land((B, C)),)
 
 
-@pytest.mark.parametrize("judging", [{(): RUNNING}, {(): GREEN, (A,): TestRecord(reds=1, needed=2, running=True)}])
-def test_nothing_lands_without_a_red_head_that_is_being_judged(judging: dict[MergeGroup, TestRecord]) -> None:
-    """On the target as it would be then, it may conflict with what landed, and its runs say nothing."""
-    known = {(A,): RED, (B, C): GREEN} | judging
-    actions = plan(facts(Train.AUTO, slots=2, tests=known, built=chain(A) | chain(B, C, D, E)))
-    assert not any(isinstance(action, Land) for action in actions)
-
-
 def test_what_lands_first_is_what_the_next_to_be_blamed_was_red_on() -> None:
     built = chain(*FIVE) | {(A, C): BuildOutcome.CLEAN, (A, C, D): BuildOutcome.CLEAN}
     known = {(A,): GREEN, (A, B): RED, (A, C, D): GREEN}
