@@ -48,22 +48,23 @@ orchestra_merge() (_merge_helper_begin orchestra_merge "$@" && _orchestra_train 
 
 _merge_helper_begin() {
 	_orchestra_begin "$(_merge_helper_identity)" "$1"
+	case $1 in *_approve | *_discard | *_merge) _merge_helper_require_person "${1#*_}" ;; esac
 	_orchestra_find_target ''
 	[ -z "$o_dry" ] || _orchestra_fail 2 'merge-helper.sh has no dry run' 'rehearse tests a merge and lands nothing'
 	o_place=$o_root/${o_home##*/}.gates/script
 }
 
-# The help is the comments above.
-_merge_helper_help() {
-	_orchestra_say 'Usage: merge-helper.sh [VERB] [WORD...]; AGENT is a name or a number. Verbs, merge if none is given:'
-	command sed -n 's/^# orchestra_/  /p' "$0"
+# _merge_helper_require_person VERB: a coding session names itself in the environment of the commands that it runs.
+_merge_helper_require_person() {
+	for o_word in $o_session_variables; do eval "[ -z \"\${$o_word-}\" ]" || _orchestra_fail 3 "$1 is for a person to type, and this is a coding session ($o_word is set)" "ask the person to run orchestra_$1 in a terminal of their own; or declare verdicts: {by-agents: allow}"; done
 }
 
+# The help is the comments above.
 _merge_helper_main() {
 	o_word=$(command printf '%s' "${1-merge}" | command tr - _)
 	[ $# -eq 0 ] || shift
 	case $o_word in
-	_h | __help) _merge_helper_help ;;
+	_h | __help) _orchestra_say 'Usage: merge-helper.sh [VERB] [WORD...]; AGENT is a name or a number. Verbs, merge if none is given:' && command sed -n 's/^# orchestra_/  /p' "$0" ;;
 	merge | rebase_and_test | rehearse | review | approve | request_changes | discard) "orchestra_$o_word" "$@" ;;
 	*) _orchestra_fail 2 "merge-helper.sh has no verb '$o_word'" 'merge-helper.sh --help lists them' ;;
 	esac
@@ -75,9 +76,8 @@ _merge_helper_main() {
 # given meanwhile, so it has a lock of its own.
 _orchestra_train() {
 	_orchestra_require_supported "$o_merge_refused" 'orchestra merge'
-	o_mode=$1
+	o_mode=$1 o_yes='' o_chosen=''
 	shift
-	o_yes='' o_chosen=''
 	for o_word in "$@"; do
 		case "$o_mode $o_word" in
 		'merge --yes') o_yes=1 ;;
@@ -777,12 +777,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 431e32ad479f'; }
+_merge_helper_identity() { command printf '%s' 'mvp5 0.1.0 8ad32bc97c46'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 431e32ad479f'
+	o_identity='mvp5 0.1.0 8ad32bc97c46'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -798,6 +798,8 @@ tsconfig.json'
 	o_remote=''
 	# 1: every merge pushes
 	o_push=''
+	# coding sessions set one of these variables and may give no verdict; empty: they may
+	o_session_variables='CLAUDECODE CODEX_THREAD_ID GEMINI_CLI QWEN_CODE OPENCODE ORCHESTRA_AGENT'
 	# what the blueprint declares and only the tool supports
 	o_spawn_refused='setup.copy'
 	o_clean_refused=''
@@ -869,7 +871,7 @@ _orchestra_gate_environment() { exec env -i "PATH=$o_path" CI=true TERM=dumb GIT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 431e32ad479f' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'merge-helper.sh of mvp5 0.1.0 8ad32bc97c46' "$0"; then
 		_merge_helper_main "$@"
 		exit
 	fi

@@ -768,12 +768,12 @@ _orchestra_run() {
 
 # ==== Data: the fleet as the blueprint declares it =================================================================
 
-_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 431e32ad479f'; }
+_orchestrate_identity() { command printf '%s' 'mvp5 0.1.0 8ad32bc97c46'; }
 
 # shellcheck disable=SC2034 # the same in both scripts, so that they can be sourced together
 _orchestra_declared() {
 	# which blueprint and version
-	o_identity='mvp5 0.1.0 431e32ad479f'
+	o_identity='mvp5 0.1.0 8ad32bc97c46'
 	o_fleet='mvp5'
 	# what --blueprint calls it
 	o_blueprint='mvp5'
@@ -789,6 +789,8 @@ tsconfig.json'
 	o_remote=''
 	# 1: every merge pushes
 	o_push=''
+	# coding sessions set one of these variables and may give no verdict; empty: they may
+	o_session_variables='CLAUDECODE CODEX_THREAD_ID GEMINI_CLI QWEN_CODE OPENCODE ORCHESTRA_AGENT'
 	# what the blueprint declares and only the tool supports
 	o_spawn_refused='setup.copy'
 	o_clean_refused=''
@@ -1974,7 +1976,7 @@ END_OF_TEXT
 case ${ZSH_EVAL_CONTEXT-} in
 *:file*) ;;
 *)
-	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 431e32ad479f' "$0"; then
+	if [ -f "$0" ] && command grep -qF -e 'orchestrate.sh of mvp5 0.1.0 8ad32bc97c46' "$0"; then
 		_orchestrate_main "$@"
 		exit
 	fi

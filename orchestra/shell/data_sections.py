@@ -17,6 +17,7 @@ from orchestra.blueprint.model import (
     AgentName,
     Blueprint,
     BuiltinGate,
+    ByAgents,
     Policy,
     Scope,
     Strategy,
@@ -24,6 +25,7 @@ from orchestra.blueprint.model import (
 )
 from orchestra.blueprint.scope import Matcher, is_literal
 from orchestra.errors import UsageError
+from orchestra.review.verdict_giver import SESSION_VARIABLES
 from orchestra.shell.inputs import AgentTexts, ScriptInputs
 from orchestra.shell.quoting import comment, here_document, quote, words
 from orchestra.workspace.paths import NOTES, STANDARDS, TASK, names_with
@@ -85,6 +87,11 @@ def fleet_values(inputs: ScriptInputs, identity: str) -> str:
         ("what the target must have, a pattern a line", "o_requires", "\n".join(blueprint.requires)),
         ("empty: origin where there is one", "o_remote", blueprint.remote),
         ("1: every merge pushes", "o_push", "1" if blueprint.merge.push else ""),
+        (
+            "coding sessions set one of these variables and may give no verdict; empty: they may",
+            "o_session_variables",
+            "" if blueprint.verdicts.by_agents is ByAgents.ALLOW else " ".join(SESSION_VARIABLES),
+        ),
         ("what the blueprint declares and only the tool supports", "o_spawn_refused", _refused_by_spawn(blueprint)),
         ("", "o_clean_refused", _refused_by_clean(blueprint)),
         ("", "o_merge_refused", _refused_by_merge(blueprint)),

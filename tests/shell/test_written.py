@@ -88,6 +88,24 @@ def test_a_repository_with_worktreeinclude_is_left_to_the_tool(repository: Check
     assert "use orchestra spawn" in done.err
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_coding_session_gives_no_verdict(
+    shell: str, repository: Checkout, small_scripts: ScriptPair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("sh", small_scripts.orchestrate, "spawn", cwd=repository.path)
+    before = repository.git("for-each-ref")
+    monkeypatch.setenv("GEMINI_CLI", "1")
+    for line in ("approve one", "discard one unwanted", "merge", ""):
+        done = run(shell, small_scripts.merge_helper, *line.split(), cwd=repository.path, ok=False)
+        verb = (line or "merge").partition(" ")[0]
+        assert done.code == 3
+        assert f"error: {verb} is for a person to type, and this is a coding session (GEMINI_CLI is set)" in done.err
+    assert repository.git("for-each-ref") == before
+    allowed = write_scripts(tmp_path / "allowed", f"{SMALL_BLUEPRINT}verdicts: {{by-agents: allow}}\n")
+    done = run(shell, allowed.merge_helper, "merge", cwd=repository.path, ok=False)
+    assert "one: waiting: no verdict" in done.out + done.err
+
+
 def _complaints(argv: list[str], file: Path) -> str:
     done = subprocess.run([*argv, str(file)], capture_output=True, text=True, check=False)
     return done.stdout + done.stderr if done.returncode or done.stdout else ""

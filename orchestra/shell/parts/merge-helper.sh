@@ -23,22 +23,23 @@ orchestra_merge() (_merge_helper_begin orchestra_merge "$@" && _orchestra_train 
 
 _merge_helper_begin() {
 	_orchestra_begin "$(_merge_helper_identity)" "$1"
+	case $1 in *_approve | *_discard | *_merge) _merge_helper_require_person "${1#*_}" ;; esac
 	_orchestra_find_target ''
 	[ -z "$o_dry" ] || _orchestra_fail 2 'merge-helper.sh has no dry run' 'rehearse tests a merge and lands nothing'
 	o_place=$o_root/${o_home##*/}.gates/script
 }
 
-# The help is the comments above.
-_merge_helper_help() {
-	_orchestra_say 'Usage: merge-helper.sh [VERB] [WORD...]; AGENT is a name or a number. Verbs, merge if none is given:'
-	command sed -n 's/^# orchestra_/  /p' "$0"
+# _merge_helper_require_person VERB: a coding session names itself in the environment of the commands that it runs.
+_merge_helper_require_person() {
+	for o_word in $o_session_variables; do eval "[ -z \"\${$o_word-}\" ]" || _orchestra_fail 3 "$1 is for a person to type, and this is a coding session ($o_word is set)" "ask the person to run orchestra_$1 in a terminal of their own; or declare verdicts: {by-agents: allow}"; done
 }
 
+# The help is the comments above.
 _merge_helper_main() {
 	o_word=$(command printf '%s' "${1-merge}" | command tr - _)
 	[ $# -eq 0 ] || shift
 	case $o_word in
-	_h | __help) _merge_helper_help ;;
+	_h | __help) _orchestra_say 'Usage: merge-helper.sh [VERB] [WORD...]; AGENT is a name or a number. Verbs, merge if none is given:' && command sed -n 's/^# orchestra_/  /p' "$0" ;;
 	merge | rebase_and_test | rehearse | review | approve | request_changes | discard) "orchestra_$o_word" "$@" ;;
 	*) _orchestra_fail 2 "merge-helper.sh has no verb '$o_word'" 'merge-helper.sh --help lists them' ;;
 	esac

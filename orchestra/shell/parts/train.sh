@@ -4,9 +4,8 @@
 # given meanwhile, so it has a lock of its own.
 _orchestra_train() {
 	_orchestra_require_supported "$o_merge_refused" 'orchestra merge'
-	o_mode=$1
+	o_mode=$1 o_yes='' o_chosen=''
 	shift
-	o_yes='' o_chosen=''
 	for o_word in "$@"; do
 		case "$o_mode $o_word" in
 		'merge --yes') o_yes=1 ;;
