@@ -222,7 +222,7 @@ def test_a_time_limit_holds_with_the_timeout_of_busybox(repository: Checkout, tm
     programs, pids = tmp_path / "programs", tmp_path / "pids"
     programs.mkdir()
     (programs / "timeout").symlink_to(shutil.which("busybox") or "")
-    setup = f"worktrees: {{setup: {{timeout: 1s, run: ['sleep 600 & echo $! >>{pids}; sleep 600']}}}}\n"
+    setup = f"worktrees: {{setup: {{timeout: 3s, run: ['sleep 600 & echo $! >>{pids}; sleep 600']}}}}\n"
     written = write_scripts(tmp_path / "slow", SMALL_BLUEPRINT + setup)
     env = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     done = run("sh", written.orchestrate, cwd=repository.path, env=env, ok=False)
