@@ -206,14 +206,18 @@ def _add_tests(claims: Sequence[_Claim], folders: Folders) -> None:
     """
     roots = [top for top in folders.children("") if last_name(top) in _UNIT_TESTS]
     code = [claim for claim in claims if claim.kind is Kind.CODE]
-    weights = {claim.name: sum(folders.weight(path) for path in claim.paths) for claim in code}
-    inner = {claim.name: [path for area in code if area is not claim for path in area.paths] for claim in code}
+    # Not by name: two claims may have the same one until each gets its own at the end.
+    weights = [sum(folders.weight(path) for path in claim.paths) for claim in code]
+    inner = [[path for area in code if area is not claim for path in area.paths] for claim in code]
     taken: set[str] = set()
-    for claim in code:
+    has_main = False
+    for claim, weight, others in zip(code, weights, inner, strict=True):
         start = claim.paths[0]
-        nested = sum(folders.weight(path) for path in inner[claim.name] if path.startswith(start))
-        share = (weights[claim.name] - nested) / (folders.weight("") or 1)
-        if len(code) == 1 or share >= _MAIN:
+        nested = sum(folders.weight(path) for path in others if path.startswith(start))
+        share = (weight - nested) / (folders.weight("") or 1)
+        if len(code) == 1 or (share >= _MAIN and not has_main):
+            has_main = True
+            taken.update(roots)
             claim.paths += roots
             if not any(path.startswith("*.") for area in code for path in area.paths):
                 claim.paths += [path for path in folders.code if "/" not in path and not _BUILD_FILE.fullmatch(path)]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestra.blueprint.model import Scope
@@ -197,6 +197,8 @@ def is_tree(paths: Collection[str]) -> bool:
     return not any(path.startswith(f"{other}/") for path in paths for other in paths)
 
 
+@example({"a.py", "Core/a.py", "tests/a.py"}, [])  # the root's own sources are an area named core, too
+@example({f"{folder}/{n}.py" for folder in ("one", "two") for n in range(9)} | {"tests/a.py"}, [])  # exactly half each
 @given(st.sets(PATHS, max_size=60).filter(is_tree), st.lists(st.sets(PATHS, max_size=4), max_size=10))
 def test_areas_share_no_path_and_every_path_is_counted_once(paths: set[str], history: list[set[str]]) -> None:
     areas = propose_areas(paths, (".py", ".ts"), history=history)
