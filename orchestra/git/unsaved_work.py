@@ -207,7 +207,8 @@ def _index_aside(git: Git, admin: Path) -> Iterator[Git]:
     copy = admin / f"{_ASIDE}{os.getpid()}"
     try:
         if (admin / "index").exists():
-            shutil.copyfile(admin / "index", copy)
+            # With its time: git looks into files that changed within the second in which the index was written.
+            shutil.copy2(admin / "index", copy)
         yield git.with_synced_objects().with_env(GIT_INDEX_FILE=str(copy)).with_config(_TAKE_ALL)
     finally:
         copy.unlink(missing_ok=True)
