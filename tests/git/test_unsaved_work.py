@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -232,3 +233,19 @@ def test_listing_names_what_status_names(work: Checkout) -> None:
     assert found.untracked == ("folder/one", "new.txt")
     assert found.ignored == (".env",)
     assert found.ignored_folders == ("build/",)
+
+
+def test_a_change_of_the_same_size_in_the_second_of_the_index_is_saved(work: Checkout) -> None:
+    """Git looks into such a file because the index is no newer than it; a copy of the index must keep its time."""
+    index = Path(work.git("rev-parse", "--absolute-git-dir")) / "index"
+    for number in range(10, 60):
+        work.write({"a.txt": f"{number}\n"})
+        work.git("add", "a.txt")
+        work.write({"a.txt": f"{number}"[::-1] + "\n"})
+        if int(index.stat().st_mtime) == int((work.path / "a.txt").stat().st_mtime) and number % 11:
+            break
+    expected = (work.path / "a.txt").read_text()
+    time.sleep(1.1)
+    snapshot = take_snapshot(work.path)
+    assert f"{work.read('a.txt', snapshot.files)}\n" == expected
+    assert snapshot.index != snapshot.files
