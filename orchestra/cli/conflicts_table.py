@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestra.cli.console import Cell, Tone, print_note, print_result, show_json
 from orchestra.cli.table_layout import show_table
-from orchestra.text import format_list
+from orchestra.text import format_count, format_list
 
 if TYPE_CHECKING:
     from orchestra.status import Status
@@ -36,7 +36,8 @@ def show_conflicts(status: Status, *, as_json: bool) -> None:
         show_table(("agent", "conflicts with", "paths"), rows)
         print_result(f"order with the fewest conflicts: {', '.join(radar.order)}")
     else:
-        print_result(f"No conflicts: {len(radar.order)} branches merge with each other and with {target}.")
+        branches = format_count(len(radar.order), "branch", "branches")
+        print_result(f"No conflicts between {branches}, nor with {target}.")
     if radar.with_uncommitted:
         print_note(f"with uncommitted work: {format_list(radar.with_uncommitted)}", Tone.QUIET)
     for name, reason in radar.not_compared.items():
