@@ -261,12 +261,16 @@ def _look_at_hidden(git: Git) -> list[str]:
     return [row.partition("\t")[2] for row in rows if row[2:].startswith(_GITLINK)]
 
 
+def unfinished_operation(admin: Path) -> str | None:
+    """Return what the worktree with that admin folder is in the middle of: ``rebase``, ``merge``, ...; else None."""
+    return next((operation for name, operation in _HALF_DONE.items() if (admin / name).exists()), None)
+
+
 def _refuse_half_done(worktree: Path, admin: Path) -> None:
-    for name, operation in _HALF_DONE.items():
-        if (admin / name).exists():
-            # Not its --abort: that would discard what was resolved by hand.
-            hint = f"finish it there: git -C {shlex.quote(str(worktree))} status says how"
-            raise GroundError(f"{worktree} is in the middle of a {operation}", hint=hint)
+    if operation := unfinished_operation(admin):
+        # Not its --abort: that would discard what was resolved by hand.
+        hint = f"finish it there: git -C {shlex.quote(str(worktree))} status says how"
+        raise GroundError(f"{worktree} is in the middle of a {operation}", hint=hint)
 
 
 def _refuse_inner_repositories(worktree: Path, head_tree: str, files: str) -> None:

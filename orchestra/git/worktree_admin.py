@@ -66,7 +66,7 @@ def place_of(common_dir: Path, reason: str, branch: str, *, likely: str) -> Path
         return _registered_path(admins / likely)
     for admin in sorted(admins.glob("*")):
         lock = lock_reason(admin)
-        if lock == reason or (lock is None and _head(admin) == f"ref: refs/heads/{branch}"):
+        if lock == reason or (lock is None and head_of(admin) == f"ref: refs/heads/{branch}"):
             return _registered_path(admin)
     return None
 
@@ -77,10 +77,10 @@ def checkout_of(common_dir: Path, branch: str, main: Path | None) -> Path | None
     ``main`` is the main checkout, if there is one.
     """
     head = f"ref: refs/heads/{branch}"
-    if main is not None and _head(common_dir) == head:
+    if main is not None and head_of(common_dir) == head:
         return main
     for admin in sorted((common_dir / "worktrees").glob("*")):
-        if _head(admin) == head and (path := _registered_path(admin)) is not None:
+        if head_of(admin) == head and (path := _registered_path(admin)) is not None:
             return path
     return None
 
@@ -104,7 +104,8 @@ def _registered_path(admin: Path) -> Path | None:
     return path.parent.parent / path.name if path.parent.name in (NEW, OLD) else path
 
 
-def _head(admin: Path) -> str | None:
+def head_of(admin: Path) -> str | None:
+    """Return the content of HEAD: ``ref: refs/heads/NAME`` or a commit id; None where it cannot be read."""
     try:
         return _require_text(admin / "HEAD").strip()
     except OSError:
@@ -168,7 +169,7 @@ def forget_half_registered(repository: Repository, reasons: set[str]) -> None:
 def without_commit(common_dir: Path) -> list[Path]:
     """Return the admin folders whose HEAD is all zeros, as ``git worktree add`` writes it before the branch."""
     folders = sorted((common_dir / "worktrees").glob("*"))
-    return [folder for folder in folders if (head := _head(folder)) and not head.strip("0")]
+    return [folder for folder in folders if (head := head_of(folder)) and not head.strip("0")]
 
 
 def _is_empty_file(path: Path) -> bool:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from orchestra.blueprint.model import Agent, AgentName, BuiltinGate
 from orchestra.errors import GroundError, OrchestraError, UsageError
 from orchestra.fleet import Fleet
+from orchestra.git import worktree_admin
 from orchestra.git.refs import PREFIX, AgentRefs, CommitId, Kind, RefUpdate, agent_ref, branch_ref, read_refs, update
+from orchestra.git.unsaved_work import unfinished_operation
 from orchestra.review.agent_notes import pin_notes, read_notes
 from orchestra.review.branch_status import BranchStatus, read_uncommitted
 from orchestra.review.gate_preview import BranchWork, preview_gates
@@ -23,7 +25,7 @@ from orchestra.review.verdicts import Decision, Verdict, change_ref, require_pro
 from orchestra.sessions.session_facts import read_session_facts
 from orchestra.text import format_list
 
-_MOST_SHOWN, _AT_ONCE = 3, 4
+_MOST_SHOWN, _AT_ONCE, _LONGEST_PLACE = 3, 4, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +131,28 @@ def _remarks(fleet: Fleet, works: Mapping[AgentName, BranchWork]) -> dict[AgentN
     for (name, work), paths in zip(works.items(), uncommitted, strict=True):
         if (session := sessions.get(name)) is not None and session.alive:
             remarks[name].append("its session is still open: a further commit makes this approval stale")
+        remarks[name] += _elsewhere(fleet, work.agent)
         if paths:
             shown = format_list(paths, most=_MOST_SHOWN)
             folder = fleet.worktree(work.agent)
             remarks[name].append(f"not included, because not committed: {shown} (in {folder})")
     return remarks
+
+
+def _elsewhere(fleet: Fleet, agent: Agent) -> list[str]:
+    """Return a remark where the agent's worktree is not on its branch, which is what was approved."""
+    folder = fleet.worktree(agent)
+    try:
+        admin = worktree_admin.admin_of(folder)
+    except OSError:  # it is gone, or it is the main checkout of an adopted branch
+        return []
+    if operation := unfinished_operation(admin):
+        return [f"not included: what the unfinished {operation} in {folder} makes"]
+    head = worktree_admin.head_of(admin)
+    if head is None or head == f"ref: {branch_ref(agent.branch)}":
+        return []
+    place = head.removeprefix("ref: refs/heads/")[:_LONGEST_PLACE]
+    return [f"not included: commits on {place}, which {folder} is on instead of {agent.branch}"]
 
 
 def _reopen(fleet: Fleet, agent: Agent, refs: AgentRefs, landing: Landing, head: CommitId) -> AgentRefs:

@@ -72,6 +72,27 @@ def test_what_is_not_committed_is_named(world: World) -> None:
     assert "not committed: a and new file" in remark
 
 
+def test_commits_that_are_not_on_the_agents_branch_are_named(world: World) -> None:
+    worktree = world.at("schema")
+    approved = worktree.commit("work", {"b": "b\n"})
+    worktree.git("switch", "--quiet", "--create", "aside")
+    worktree.commit("more", {"c": "c\n"})
+    decision = approve(world.fleet, world.fleet.require_agent("schema"))
+    assert decision.commit == approved
+    (remark,) = decision.remarks
+    assert remark == f"not included: commits on aside, which {worktree.path} is on instead of agent/demo/schema"
+
+
+def test_an_unfinished_rebase_in_the_worktree_is_named(world: World) -> None:
+    worktree = world.at("schema")
+    approved = worktree.commit("work", {"a": "agent\n"})
+    world.checkout.commit("other", {"a": "main\n"})
+    worktree.git("rebase", "main", ok=False)
+    decision = approve(world.fleet, world.fleet.require_agent("schema"))
+    assert decision.commit == approved
+    assert f"not included: what the unfinished rebase in {worktree.path} makes" in decision.remarks
+
+
 def test_nothing_cannot_be_approved(world: World) -> None:
     with pytest.raises(UsageError, match="no commits to approve"):
         approve(world.fleet, world.fleet.require_agent("schema"))
