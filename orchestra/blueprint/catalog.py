@@ -15,6 +15,7 @@ from orchestra.text import did_you_mean
 
 _LEVELS: Final = 2
 _MOST_ENTRIES: Final = 2_000
+_MOST_NAMES: Final = 20
 SUFFIXES: Final = (".yaml", ".yml")
 
 
@@ -76,7 +77,8 @@ def _entries(folder: Path, levels: int) -> Iterator[Path]:
 def near_names(name: str, folders: Sequence[Path]) -> str | None:
     """Return a hint: the nearest name that these folders hold, else all their names; None where they hold none."""
     known_names = sorted({entry_name for folder in folders for entry_name in names_in(folder)})
-    listing = f"available: {', '.join(known_names[:12])}" if known_names else None
+    more = f" and {len(known_names) - _MOST_NAMES} more" if len(known_names) > _MOST_NAMES else ""
+    listing = f"available: {', '.join(known_names[:_MOST_NAMES])}{more}" if known_names else None
     stem = name.removesuffix(".yaml").removesuffix(".yml")
     return did_you_mean(Path(stem).name, known_names) or did_you_mean(stem, known_names, otherwise=listing)
 

@@ -42,7 +42,7 @@ def test_an_unknown_fleet_makes_no_folder(orchestra: Orchestra, tmp_path: Path) 
 
 
 def test_options_of_from_need_it(orchestra: Orchestra) -> None:
-    needed = {"--dir=shop": "--dir needs --from=FLEET", "--yes": "--yes needs --goal=TEXT or --from=FLEET"}
+    needed = {"--dir=shop": "--dir needs --from=FLEET", "--yes": "--yes needs --goal=TEXT, --from=FLEET or --plugin"}
     for option, message in needed.items():
         code, _, err = orchestra("init", option)
         assert (code, err.splitlines()[0]) == (2, f"error: {message}")
@@ -51,7 +51,7 @@ def test_options_of_from_need_it(orchestra: Orchestra) -> None:
 def test_a_repository_without_code_is_sent_to_the_fleets(orchestra: Orchestra, make_repository: MakeRepository) -> None:
     code, _, err = orchestra("init", "--repo", str(make_repository({"README.md": ""}).path))
     assert code == 3
-    assert "`orchestra init --from=NAME`, NAME one of enterprise50, mvp5, production15, refactor6." in err
+    assert "`orchestra init --from=NAME`, NAME one of enterprise50, mixed50, mvp5, production15, refactor6." in err
 
 
 def test_a_draft_ends_with_what_to_do_next(orchestra: Orchestra, make_repository: MakeRepository) -> None:

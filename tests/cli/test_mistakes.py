@@ -94,9 +94,9 @@ WITHOUT_A_FLEET: dict[str, tuple[int, str]] = {
         2,
         (
             'error: no blueprint "nosuch.yaml"\n'
-            "hint: available: colon, enterprise50, indent, key, mvp5, production15, quote, "
+            "hint: available: colon, enterprise50, indent, key, mixed50, mvp5, production15, quote, "
             "refactor6, standards/go-service, standards/python-service, "
-            "standards/typescript-service, tab\n"
+            "standards/typescript-service, tab, verb, version\n"
         ),
     ),
     "validate tab.yaml": (

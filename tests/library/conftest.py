@@ -11,7 +11,7 @@ from orchestra.blueprint.load import find_blueprint, load_blueprint, resolved
 from orchestra.blueprint.model import Blueprint
 from orchestra.blueprint.yaml_tree import Plain
 
-FLEETS = ("mvp5", "production15", "enterprise50", "refactor6")
+FLEETS = ("mvp5", "production15", "enterprise50", "mixed50", "refactor6")
 PACKS = ("typescript-service", "python-service", "go-service")
 
 LoadFleet = Callable[[str], Blueprint]

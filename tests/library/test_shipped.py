@@ -242,7 +242,7 @@ def test_an_editor_shows_no_error(file: Path) -> None:
 
 def test_files_begin_with_modelines_that_lead_to_the_schema() -> None:
     files = FILES
-    assert len(files) == 7
+    assert len(files) == 8
     for file in files:
         first, second = file.read_text(encoding="utf-8").splitlines()[:2]
         server, jetbrains = first.removeprefix("# yaml-language-server: $schema="), second.removeprefix("# $schema: ")

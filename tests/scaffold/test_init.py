@@ -242,7 +242,7 @@ def test_an_empty_repository_is_refused_with_the_shipped_fleets(tmp_path: Path) 
     with pytest.raises(GroundError, match="has no source code that could be divided among agents") as refused:
         init_files(tmp_path, ["README.md"])
     assert "orchestra init --from=NAME" in str(refused.value.hint)
-    assert "enterprise50, mvp5, production15, refactor6" in str(refused.value.hint)
+    assert "enterprise50, mixed50, mvp5, production15, refactor6" in str(refused.value.hint)
 
 
 def test_a_repository_without_tests_gets_a_line_that_says_so(tmp_path: Path) -> None:

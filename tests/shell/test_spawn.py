@@ -104,7 +104,7 @@ def test_script_and_tool_make_the_same(tmp_path: Path, start: Start) -> None:
     assert by_script(template, "sh") == by_tool(template)
 
 
-SHIPPED = ("mvp5", "production15", "enterprise50", "refactor6")
+SHIPPED = ("mvp5", "production15", "enterprise50", "mixed50", "refactor6")
 
 
 @pytest.mark.parametrize("name", SHIPPED)

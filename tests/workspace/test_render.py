@@ -53,7 +53,7 @@ def test_golden_files(agent: str) -> None:
         check_shape(text.replace("\n\n\n", "\n\n", 1) if "two blank lines" in text else text)
 
 
-@pytest.mark.parametrize("name", ["mvp5", "production15", "enterprise50", "refactor6"])
+@pytest.mark.parametrize("name", ["mvp5", "production15", "enterprise50", "mixed50", "refactor6"])
 def test_every_shipped_assignment_reads_well(name: str) -> None:
     blueprint = load_blueprint(SHIPPED / f"{name}.yaml", blueprint_paths=[SHIPPED])
     for agent in blueprint.agents:
