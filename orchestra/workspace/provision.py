@@ -65,7 +65,8 @@ def readiness(fleet: Fleet, agent: AgentName) -> Readiness:
 
 def mark(folder: Path, state: Ready, reason: str = "", *, error_line: str = "", elapsed_s: float | None = None) -> None:
     """Record in an agent's folder how its set-up stands."""
-    facts = {"state": state, "reason": reason, "error_line": error_line, "elapsed_s": elapsed_s}
+    failure = {} if elapsed_s is None else {"error_line": error_line, "elapsed_s": elapsed_s}
+    facts = {"state": state, "reason": reason, **failure}  # the first two are what the scripts write, too
     write_atomically(folder / MARK, json.dumps(facts) + "\n")
 
 
