@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import lru_cache
+from html import escape
 from typing import TYPE_CHECKING, Final
 
 from orchestra.report.drawings import WIDTH, draw_merge_graph, draw_timeline
@@ -53,13 +54,12 @@ def _render(report: FleetReport, scale: float) -> bytes:
 def _template(scale: float) -> Template:
     """Return the template; every text in it is escaped, and cut to its length times ``scale``."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import escape
 
     def cut(text: str, most: int) -> _CutText:
         """Return a text that is safe to show and at most ``most`` bytes long when it is escaped."""
         most = int(most * scale)
         shown, is_cut = terminal_safe(text[:most]), len(text) > most
-        while (length := len(str(escape(shown)).encode("utf-8", "replace"))) > most:
+        while (length := len(escape(shown).encode("utf-8", "replace"))) > most:
             shown, is_cut = shown[: len(shown) * most // length], True
         return _CutText(f"{shown}..." if is_cut else shown)
 
