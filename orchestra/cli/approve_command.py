@@ -51,7 +51,7 @@ def approve(
     from orchestra.review.verdict_giver import require_person
 
     fleet = call.load_fleet()
-    require_person(fleet, " ".join(("approve", *agents)))
+    require_person(fleet, call.line)
     reviewed = {}
     for word in split_commas(agents):
         name, _, at = word.partition("@")

@@ -19,9 +19,10 @@ from orchestra.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """``repo``, ``blueprint``, ``json``: the values of the shared options."""
+    """``line``: what was typed after ``orchestra``. ``repo``, ``blueprint``, ``json``: values of the shared options."""
 
     verb: Verb
+    line: str = ""
     repo: str | None = None
     blueprint: str | None = None
     json: bool = False

@@ -6,6 +6,7 @@ Pure: it knows the verbs' declarations and no repository.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
@@ -70,6 +71,19 @@ class Verb:
     def usage(self) -> str:
         own = [f"[{option.shown}]" for option in self.options if option.name not in self.shared]
         return " ".join([self.name, *(word.shown for word in self.words), *own, *["[options]"] * bool(self.shared)])
+
+    def line(self, values: Mapping[str, object]) -> str:
+        """Return the line that gives these values, as a person can type it after ``orchestra``."""
+        words = [self.name]
+        for word in self.words:
+            value = values.get(word.parameter)
+            words += [value] if isinstance(value, str) and value else value if isinstance(value, list | tuple) else []
+        plain = {word.parameter for word in self.words}  # some of these can be given as an option, too
+        for option in self.options:
+            value = values.get(option.parameter, option.default)
+            if value != option.default and option.parameter not in plain:
+                words.append(f"--{option.name}" if value is True else f"--{option.name}={value}")
+        return shlex.join(words)
 
 
 class CommandLineError(UsageError):

@@ -37,7 +37,7 @@ def show_conflicts(status: Status, *, as_json: bool) -> None:
         print_result(f"order with the fewest conflicts: {', '.join(radar.order)}")
     else:
         branches = format_count(len(radar.order), "branch", "branches")
-        print_result(f"No conflicts between {branches}, nor with {target}.")
+        print_result(f"No conflicts: {branches} compared with each other and with {target}.")
     if radar.with_uncommitted:
         print_note(f"with uncommitted work: {format_list(radar.with_uncommitted)}", Tone.QUIET)
     for name, reason in radar.not_compared.items():

@@ -147,7 +147,7 @@ class _Stage:
         for words in (
             change_folder,
             "git log --stat",
-            f"{self.command} request-changes {EVICTED} --message {message}",
+            f"{self.command} request-changes {EVICTED} {message}",
             f"{self.command} clean",
             f"rm -r {shlex.quote(str(self.folder))}        # removes everything",
         ):

@@ -23,7 +23,7 @@ def discard(call: Call, agent: str, reason: str = "") -> ExitCode:
 
     fleet = call.load_fleet()
     declared = call.agent(fleet, agent)
-    require_person(fleet, f"discard {declared.name}")
+    require_person(fleet, call.line)
     with verdict_lock(fleet, "discard"):
         decision = verdicts.discard(fleet, declared, reason)
     print_decisions(call, fleet, [decision])

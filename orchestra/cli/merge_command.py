@@ -60,7 +60,7 @@ def merge(
             hint="orchestra merge --follow --events prints each event as a JSON line on standard error",
         )
     fleet = call.load_fleet()
-    require_person(fleet, " ".join(("merge", *agents)))
+    require_person(fleet, call.line)
     require_trust(fleet)
     names = call.names(fleet, agents)
 

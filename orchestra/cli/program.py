@@ -235,8 +235,9 @@ def _with_orderly_end(body: Body[P], verb: Verb) -> Callable[..., None]:
                 raise UsageError(
                     "Invoke's own --dry has no effect here", hint="use the verb's --dry-run, if it has one"
                 )
+            line = verb.line(kwargs)
             repo, blueprint, json = (kwargs.pop(name, None) for name in ("repo", "blueprint", "json"))
-            call = Call(verb, _text(repo), _text(blueprint), bool(json))
+            call = Call(verb, line, _text(repo), _text(blueprint), bool(json))
             code = body(call, *args, **kwargs)
         if code:
             raise Exit(code=int(code))

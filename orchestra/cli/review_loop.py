@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -96,7 +97,7 @@ def _record(fleet: Fleet, examined: AgentReview, answer: str) -> Decision | None
     question = {"request-changes": "What to change?", "discard": "Why?"}.get(answer)
     text = _read_line(question) if question else ""
     if answer != "request-changes":
-        require_person(fleet, f"{answer} {agent.name}")
+        require_person(fleet, shlex.join(filter(None, (answer, agent.name, text))))
     with verdict_lock(fleet, answer):
         decision: Decision
         try:  # the agent may have gone on since it was shown

@@ -53,7 +53,7 @@ def refs(fleet: Checkout) -> str:
     ("variable", "line"),
     [
         *((variable, "approve one") for variable in SESSION_VARIABLES),
-        *(("CLAUDECODE", line) for line in ("approve --green", "discard one unwanted", "merge", "merge --yes one")),
+        *(("CLAUDECODE", line) for line in ("approve --green", "discard one unwanted", "merge one --yes --push")),
     ],
 )
 def test_a_session_that_is_recognised_cannot_decide(
@@ -62,12 +62,11 @@ def test_a_session_that_is_recognised_cannot_decide(
     before = refs(fleet)
     monkeypatch.setenv(variable, "1")
     code, _, err = orchestra(*line.split())
-    verb, *rest = line.split()
-    typed = " ".join([verb, *[word for word in rest if word == "one"]])
+    verb = line.partition(" ")[0]
     assert code == 3
     assert err.startswith(
         f"error: {verb} is for a person to type, and this is a session of {SESSION_VARIABLES[variable]} "
-        f"({variable} is set)\nhint: ask the person to type, in a terminal of their own: orchestra {typed}; "
+        f"({variable} is set)\nhint: ask the person to type, in a terminal of their own: orchestra {line}; "
     )
     assert refs(fleet) == before
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
+
+from orchestra.cli import ns
+from orchestra.cli.command_line import read_arguments
+from orchestra.cli.program import orchestra_tasks
 
 from .conftest import Orchestra
 
@@ -33,3 +39,14 @@ def test_help_fits_into_80_columns_and_has_examples_and_exit_codes(orchestra: Or
         assert max(map(len, body.splitlines())) <= 80, verb
         assert "\nExamples\n  orchestra " in out
         assert "\nExit codes\n    0  " in out
+
+
+def test_the_line_that_is_shown_again_means_what_was_typed() -> None:
+    for name, task in orchestra_tasks(ns).items():
+        for example in task.examples:
+            verb, *words = shlex.split(re.split(" [|>]", example)[0], comments=True)
+            if verb != name:
+                continue
+            values = read_arguments(task.verb, words)
+            again, *words_again = shlex.split(task.verb.line(values))
+            assert (again, read_arguments(task.verb, words_again)) == (name, values), example
