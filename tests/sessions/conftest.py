@@ -20,6 +20,7 @@ from orchestra.sessions.state import AgentState, SessionFacts, WorkFacts, derive
 from orchestra.sessions.stop import stop_fleet
 from orchestra.sessions.store import AgentFolder, FleetFolder, RunFolder
 from tests.conftest import MakeRepository
+from tests.e2e.road import Road
 from tests.fleets import World, make_world
 
 COMMIT = "echo $ORCHESTRA_NOTE > work.txt; git add work.txt; git commit -qm work"
@@ -165,3 +166,12 @@ def make_live_fleet(make_repository: MakeRepository, tmp_path: Path) -> Iterator
         stop_fleet(live.fleet, save=lambda *_: None)
         who = live.sessions.supervisor
         assert who is None or process.wait_gone(who, 30), live.log()
+
+
+@pytest.fixture
+def roads() -> Iterator[list[Road]]:
+    """The fleets of real programs that a test makes; their sessions are stopped at its end."""
+    made: list[Road] = []
+    yield made
+    for road in made:
+        road.run("stop")

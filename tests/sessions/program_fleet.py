@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -85,11 +86,30 @@ def land_three_agents(make_road: Callable[..., Road]) -> tuple[Road, dict[str, A
     return road, rows, prompts
 
 
+def fail_log_in_and_resume(make_road: MakeProgramRoad, *, busy: int) -> None:
+    """Let one agent meet a busy API, be killed and be resumed in its session; let another's login be refused."""
+    turns = work("src/1.txt")
+    turns[1] |= {"error": busy, "times": 1}
+    turns.insert(1, {"shell": "echo waiting && sleep 60"})
+    with ProgramServer({1: turns, 2: [{"error": 401, "times": 9}]}) as server:
+        road = make_road(server, "one", "two")
+        road.run("start", "one")
+        assert server.asked_for(1, 1).wait(180), log(road)
+        run = road.checkout.path / ".git/orchestra/fleets/f/agents/one/runs/1"
+        wait_for_states(road, {"one": "working"}, timeout_s=180)
+        os.kill(json.loads((run / "run.json").read_text("utf-8"))["keeper"]["pid"], signal.SIGKILL)
+        wait_for_states(road, {"one": "lost"}, timeout_s=180)
+        road.run("start", "one")
+        wait_for_states(road, {"one": "finished"}, timeout_s=180)
+        resumed = [request for request in server.requests if "Your session was interrupted" in request["newest"]]
+        assert resumed[0]["turn"] > 0
+        road.run("start", "two")
+        wait_for_states(road, {"two": "failed"}, timeout_s=180)
+        assert "two: login: " in log(road)
+
+
 def log(road: Road) -> str:
     """Return what the supervisor and the programs wrote."""
     folder = road.home / ".git/orchestra/fleets/f"
     files = [*folder.glob("*.log"), *folder.glob("agents/*/runs/*/*.log")]
     return "\n".join(f"== {file}\n{file.read_text('utf-8', 'replace')[-4000:]}" for file in files)
-
-
-__all__ = ["HAS_SANDBOX", "WRITE_NOTES", "land_three_agents", "log", "program_road", "wait_for_states", "work"]

@@ -37,7 +37,7 @@ def clean_tmp() -> Iterator[None]:
 
 
 @pytest.fixture
-def make_road(make_repository: MakeRepository, tmp_path: Path) -> Iterator[Any]:
+def make_road(make_repository: MakeRepository, tmp_path: Path, roads: list[Road]) -> Any:
     """``make_road(server, "one", ...)``: a fleet of codex agents whose provider is the server."""
 
     def make(server: ProgramServer, *names: str, retries: int = 0, **keys: Any) -> Road:
@@ -49,14 +49,11 @@ def make_road(make_repository: MakeRepository, tmp_path: Path) -> Iterator[Any]:
         head = 'model = "scripted"\nmodel_provider = "scripted"\n'
         config.write_text(f'{head}[model_providers.scripted]\nname = "scripted"\n{provider}', "utf-8")
         road.env["SCRIPTED_KEY"] = "made-up"
-        made.append(road)
+        roads.append(road)
         road.spawn()
         return road
 
-    made: list[Road] = []
-    yield make
-    for road in made:
-        road.run("stop")
+    return make
 
 
 def test_three_agents_work_finish_and_land(make_road: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +20,18 @@ pytestmark = [pytest.mark.client, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
-def make_road(make_repository: MakeRepository, tmp_path: Path) -> Iterator[Any]:
+def make_road(make_repository: MakeRepository, tmp_path: Path, roads: list[Road]) -> Any:
     """``make_road(server, "one", ...)``: a fleet of gemini agents that talk to the server."""
 
     def make(server: ProgramServer, *names: str) -> Road:
         runner = {"kind": "gemini", "model": "gemini-2.5-pro"}
         road = program_road(make_repository, tmp_path, "gemini", *names, runner=runner)
         road.env |= {"GEMINI_API_KEY": "made-up", "GOOGLE_GEMINI_BASE_URL": server.url}
-        made.append(road)
+        roads.append(road)
         road.spawn()
         return road
 
-    made: list[Road] = []
-    yield make
-    for road in made:
-        road.run("stop")
+    return make
 
 
 def test_three_agents_work_finish_and_land(make_road: Any) -> None:

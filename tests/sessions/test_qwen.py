@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +10,31 @@ import pytest
 from tests.conftest import MakeRepository
 from tests.e2e.road import Road
 
-from .program_fleet import WRITE_NOTES, land_three_agents, log, program_road, wait_for_states, work
+from .program_fleet import (
+    WRITE_NOTES,
+    fail_log_in_and_resume,
+    land_three_agents,
+    log,
+    program_road,
+    wait_for_states,
+)
 from .program_server import ProgramServer, Turns
 
 pytestmark = [pytest.mark.client, pytest.mark.timeout(400)]
 
 
 @pytest.fixture
-def make_road(make_repository: MakeRepository, tmp_path: Path) -> Iterator[Any]:
+def make_road(make_repository: MakeRepository, tmp_path: Path, roads: list[Road]) -> Any:
     """``make_road(server, "one", ...)``: a fleet of qwen agents that talk to the server."""
 
     def make(server: ProgramServer, *names: str) -> Road:
         road = program_road(make_repository, tmp_path, "qwen", *names, runner={"kind": "qwen", "model": "scripted"})
         road.env |= {"OPENAI_API_KEY": "made-up", "OPENAI_BASE_URL": f"{server.url}/v1", "OPENAI_MODEL": "scripted"}
-        made.append(road)
+        roads.append(road)
         road.spawn()
         return road
 
-    made: list[Road] = []
-    yield make
-    for road in made:
-        road.run("stop")
+    return make
 
 
 def test_three_agents_work_finish_and_land(make_road: Any) -> None:
@@ -76,21 +76,4 @@ def test_its_edits_outside_the_scope_are_refused_and_its_shells_are_sent_back(ma
 
 
 def test_a_refused_login_fails_the_session_and_a_killed_one_is_resumed(make_road: Any) -> None:
-    turns = work("src/1.txt")
-    turns[1] |= {"error": 503, "times": 1}  # qwen tries again by itself
-    turns.insert(1, {"shell": "echo waiting && sleep 60"})
-    with ProgramServer({1: turns, 2: [{"error": 401, "times": 9}]}) as server:
-        road = make_road(server, "one", "two")
-        road.run("start", "one")
-        assert server.asked_for(1, 1).wait(180), log(road)
-        run = road.checkout.path / ".git/orchestra/fleets/f/agents/one/runs/1"
-        wait_for_states(road, {"one": "working"}, timeout_s=180)
-        os.kill(json.loads((run / "run.json").read_text("utf-8"))["keeper"]["pid"], signal.SIGKILL)
-        wait_for_states(road, {"one": "lost"}, timeout_s=180)
-        road.run("start", "one")
-        wait_for_states(road, {"one": "finished"}, timeout_s=180)
-        resumed = [request for request in server.requests if "Your session was interrupted" in request["newest"]]
-        assert resumed[0]["turn"] > 0
-        road.run("start", "two")
-        wait_for_states(road, {"two": "failed"}, timeout_s=180)
-        assert "two: login: " in log(road)
+    fail_log_in_and_resume(make_road, busy=503)  # qwen tries again by itself
