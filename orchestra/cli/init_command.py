@@ -79,18 +79,33 @@ def init(
 
     With --plugin, the client installs a plugin for your own sessions here. It starts nothing and gives no verdict.
     """
-    from orchestra.git.refs import resolve
     from orchestra.git.repository import Repository
-    from orchestra.plan.repository_scan import read_history
-    from orchestra.scaffold.detect import PROGRAMS
-    from orchestra.scaffold.init import init_files, write
 
-    _check_options(call, name=name, goal=goal, from_=from_, dir=dir, plugin=plugin, yes=yes, invoke=invoke)
+    if goal is not None and (from_ is not None or dir is not None):
+        raise call.wrong_line(f"--goal and --{'dir' if from_ is None else 'from'} exclude each other")
+    if plugin and (goal is not None or from_ is not None or name is not None or invoke):
+        raise call.wrong_line("--plugin writes no blueprint", hint="orchestra init --plugin")
+    if from_ is None and (dir is not None or (yes and goal is None and not plugin)):
+        raise call.wrong_line(
+            "--dir needs --from=FLEET" if dir else "--yes needs --goal=TEXT, --from=FLEET or --plugin"
+        )
     if from_ is not None:
         return _init_from(from_, dir, call.repo, yes=yes, invoke=invoke, json=call.json)
     repository = Repository.discover(call.folder)
     if plugin:
         return _install_plugin(repository.top, yes=yes, json=call.json)
+    return _draft(call, repository, goal=goal, name=name, yes=yes, invoke=invoke)
+
+
+def _draft(
+    call: Call, repository: Repository, *, goal: str | None, name: str | None, yes: bool, invoke: bool
+) -> ExitCode:
+    """Draft a blueprint from what the repository holds, or for a goal."""
+    from orchestra.git.refs import resolve
+    from orchestra.plan.repository_scan import read_history
+    from orchestra.scaffold.detect import PROGRAMS
+    from orchestra.scaffold.init import init_files, write
+
     refuse_bare(repository)
     git = repository.at(repository.top)
     tracked = git.run("ls-files", "-z").fields
@@ -109,33 +124,12 @@ def init(
     plan = init_files(
         repository.top, tracked, history=history, name=name, invoke=invoke, programs=programs, is_ignored=is_ignored
     )
-    trust_own(repository, plan, written := write(plan))
+    written = write(plan)
+    trust_own(repository, plan, written)
     _show(plan, written, commit=None, json=call.json)
     print_note(f"Describe each agent's task in {plan.blueprint}, and commit what init wrote.")
     call.print_next(f"check {plan.blueprint.stem}")
     return ExitCode.DONE
-
-
-def _check_options(
-    call: Call,
-    *,
-    name: str | None,
-    goal: str | None,
-    from_: str | None,
-    dir: str | None,
-    plugin: bool,
-    yes: bool,
-    invoke: bool,
-) -> None:
-    """Refuse options that do not go together."""
-    if goal is not None and (from_ is not None or dir is not None):
-        raise call.wrong_line(f"--goal and --{'dir' if from_ is None else 'from'} exclude each other")
-    if plugin and (goal is not None or from_ is not None or name is not None or invoke):
-        raise call.wrong_line("--plugin writes no blueprint", hint="orchestra init --plugin")
-    if from_ is None and (dir is not None or (yes and goal is None and not plugin)):
-        raise call.wrong_line(
-            "--dir needs --from=FLEET" if dir else "--yes needs --goal=TEXT, --from=FLEET or --plugin"
-        )
 
 
 def _init_for_goal(call: Call, ground: GoalGround, goal: str, *, name: str | None, yes: bool, invoke: bool) -> ExitCode:

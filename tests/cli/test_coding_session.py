@@ -117,6 +117,22 @@ def test_the_plugin_is_not_installed_without_a_yes(
     assert not (fleet.path / "ran").exists()
 
 
+def test_a_client_that_refuses_the_plugin_is_quoted(
+    fleet: Checkout, orchestra: Orchestra, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "claude").write_text("#!/bin/sh\necho 'Error: no such marketplace' >&2\nexit 1\n", "utf-8")
+    (programs / "claude").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    code, out, err = orchestra("init", "--plugin", "--yes")
+    assert (code, out) == (3, "")
+    assert err == (
+        f"error: claude plugin marketplace add {PLUGIN} failed: Error: no such marketplace\n"
+        "hint: run it yourself to see all of its output\n"
+    )
+
+
 @pytest.fixture(params=VERSIONS)
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A new home, and that version of the client on PATH, with no key in its environment."""

@@ -345,3 +345,14 @@ def test_a_symbolic_target_is_resolved_once_and_its_branch_moves(spawned: Spawne
 def test_a_merge_without_an_approved_agent_says_that_the_target_stays(spawned: SpawnedFleet) -> None:
     done = spawned.merge_helper("merge", ok=False)
     assert done.lines[-1] == f"main stays at {spawned.checkout.git('rev-parse', 'main')[:10]}"
+
+
+def test_grafts_do_not_make_unlanded_work_count_as_landed(spawned: SpawnedFleet) -> None:
+    spawned.commit_work("one", {"src/one": "1\n"})
+    spawned.merge_helper("approve", "one")
+    tip, main = spawned.worktree("one").git("rev-parse", "HEAD"), spawned.checkout.git("rev-parse", "main")
+    grafts = spawned.checkout.path / ".git/info/grafts"
+    grafts.parent.mkdir(exist_ok=True)
+    grafts.write_text(f"{tip}\n{main} {tip}\n")
+    spawned.merge_helper("merge", ok=False)
+    assert spawned.checkout.read("src/one", at="main") == "1"
